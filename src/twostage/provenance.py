@@ -1,0 +1,164 @@
+"""What made an artefact: atomic writes, the JSON beside each file, and hashes of code.
+
+Nothing here imports torch or runs anything heavy: rules call ``code_of`` while the workflow is parsed.
+"""
+
+import ast
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import time
+from functools import cache
+from pathlib import Path
+
+PACKAGE_ROOT = Path(__file__).resolve().parent
+VERSIONED_PACKAGES = ("twostage", "torch", "numpy", "snakemake", "diffusers", "timm", "h5py")
+
+
+@contextlib.contextmanager
+def atomic_write(path):
+    """Yield a temporary path in the same folder; rename it to ``path`` when the block ends without an error.
+
+    A reader sees the old file or the whole new one, never a part. On error the temporary file is removed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path, content):
+    """Write ``content`` as indented JSON, atomically. NaN is refused: it is not JSON."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def sha256(path):
+    """Hex digest of a file's bytes, read in blocks."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def provenance_path(artefact):
+    """Where an artefact's provenance lies: ``<artefact>.provenance.json`` beside it."""
+    return Path(f"{artefact}.provenance.json")
+
+
+def write_provenance(artefact, *, config=None, seed=None, inputs=(), **facts):
+    """Write the JSON beside ``artefact``: git commit, config slice, versions, seed, input hashes, time and machine.
+
+    config: the slice of the configuration that made it (JSON-able); inputs: paths of the files it was made from;
+    facts: anything else worth knowing (JSON-able), e.g. ``steps=50``.
+    """
+    write_json(
+        provenance_path(artefact),
+        {
+            "artefact": Path(artefact).name,
+            "sha256": sha256(artefact),
+            "commit": git_commit(),
+            "config": config,
+            "seed": seed,
+            "inputs": {str(path): sha256(path) for path in inputs},
+            "versions": package_versions(),
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "machine": {"host": platform.node(), "system": platform.platform(), "cpus": os.cpu_count()},
+            **facts,
+        },
+    )
+
+
+@cache
+def git_commit():
+    """Commit of the checkout that holds this package, with ``+changes`` when it is not clean; None outside git."""
+    try:
+        run = lambda *words: subprocess.run(  # noqa: E731
+            ["git", "-C", str(PACKAGE_ROOT), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        return run("rev-parse", "HEAD") + ("+changes" if run("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+@cache
+def package_versions():
+    """Versions of the packages that decide numbers, and of Python."""
+    versions = {"python": platform.python_version()}
+    for name in VERSIONED_PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
+def code_of(*modules):
+    """Hash of what the named ``twostage`` modules, and the package modules they import, compute: 12 hex digits.
+
+    Comments, formatting and docstrings do not count (the hash is of the syntax trees without docstrings), so a rule
+    that carries it as a param reruns when the code changes its meaning, not when it changes its looks.
+    Raises ValueError for a module that is not there.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(_with_imports(modules)):
+        digest.update(f"{name}\n{_normalised_source(name)}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def _module_file(name):
+    base = PACKAGE_ROOT.joinpath(*name.split(".")[1:])
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _with_imports(modules):
+    pending, seen = list(modules), set()
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        if _module_file(name) is None:
+            raise ValueError(f"code_of: there is no module {name!r} under {PACKAGE_ROOT}")
+        seen.add(name)
+        pending.extend(_package_imports(name))
+    return seen
+
+
+@cache
+def _tree(name):
+    tree = ast.parse(_module_file(name).read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+                node.body = node.body[1:]
+    return tree
+
+
+@cache
+def _normalised_source(name):
+    return ast.dump(_tree(name))
+
+
+@cache
+def _package_imports(name):
+    found = set()
+    for node in ast.walk(_tree(name)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(module for module in found if module.split(".")[0] == "twostage" and _module_file(module))
