@@ -1,0 +1,38 @@
+# make demo: the environment, the whole workflow on scikit-learn's digits, results/digits/report.html
+# make test: the environment, every test
+PYTHON ?= python3
+CORES ?= all
+ENVIRONMENT := .venv/.installed
+
+.PHONY: demo test lint lock readme clean
+
+demo: $(ENVIRONMENT)
+	.venv/bin/snakemake --cores $(CORES)
+
+test: $(ENVIRONMENT)
+	.venv/bin/pytest
+
+lint: $(ENVIRONMENT)
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/snakefmt --check Snakefile workflow
+	.venv/bin/lint-imports
+	.venv/bin/snakemake --lint
+
+.venv: $(ENVIRONMENT)
+
+$(ENVIRONMENT): envs/requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "twostage needs Python 3.11 or newer; this is " + sys.version)'
+	$(PYTHON) -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r envs/requirements.txt
+	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+# Needs uv. Writes the hash-locked requirements from pyproject.toml and envs/constraints.txt.
+lock:
+	uv pip compile pyproject.toml --extra dev --extra flux --constraint envs/constraints.txt --universal \
+	    --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+	    -o envs/requirements.txt
+
+clean:
+	rm -rf results/digits .snakemake

@@ -1,0 +1,573 @@
+"""The one description of every configuration key: meaning, unit, default, allowed values.
+
+The Snakefile calls ``load`` on the configuration while it parses; a wrong key or value ends the run there, with one
+line that names the key, the value, what was expected and the closest valid name. ``config/README.md`` is generated
+from this module (``python -m twostage.config > config/README.md``).
+"""
+
+import difflib
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+
+def _inside(value):
+    if not 0 < value < 1:
+        raise PydanticCustomError("share", "a number between 0 and 1, both excluded")
+    return value
+
+
+Share = Annotated[
+    float, AfterValidator(_inside), Field(json_schema_extra={"exclusiveMinimum": 0, "exclusiveMaximum": 1})
+]
+Time = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]*$")]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message is one line."""
+
+
+class Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+# ---------------------------------------------------------------------------------------------------------------- data
+
+
+class Data(Block):
+    """The images, and how they are split into training and held-out ones."""
+
+    name: Literal["digits", "image_folder", "cifar10"] = Field(
+        description="Data set: scikit-learn's digits, class folders of images, or torchvision's CIFAR-10"
+    )
+    path: str | None = Field(None, description="Folder with the images; not for digits")
+    held_out_path: str | None = Field(
+        None,
+        description="Folder with the held-out images, where the data set has its own; else `held_out` is split off",
+    )
+    image_size: Count = Field(description="Side of the square images after ADM's centre crop, pixels")
+    held_out: Share = Field(0.1, description="Share of each class held out of training, seeded by `seed`")
+    flips: bool = Field(
+        False, description="Store the latents of mirrored images too, for training and for the oracle alike"
+    )
+    max_corrupt: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Largest share of unreadable images to leave out (counted and listed) instead of stopping",
+    )
+    shards: Count = Field(1, description="Encoding jobs a latent space; their files are joined without copying")
+
+    @model_validator(mode="after")
+    def _folders_exist(self):
+        if self.name == "image_folder" and self.path is None:
+            raise ValueError("image_folder needs `path`, the folder that holds one folder a class")
+        for key in ("path", "held_out_path"):
+            folder = getattr(self, key)
+            if folder is not None and self.name == "image_folder" and not Path(folder).is_dir():
+                raise ValueError(f"{key} is {folder!r}; expected a folder that exists")
+        return self
+
+
+class IdentityEncoder(Block):
+    """Pixels as they are, scaled to [-1, 1]."""
+
+    kind: Literal["identity"] = Field("identity", description="Pixels scaled to [-1, 1]")
+
+
+class KLEncoder(Block):
+    """A small KL autoencoder (diffusers' AutoencoderKL) that the workflow trains on the training images."""
+
+    kind: Literal["kl"] = Field("kl", description="KL autoencoder trained by the workflow")
+    latent_channels: Count = Field(4, description="Channels of the latent")
+    downsample: Literal[1, 2, 4, 8] = Field(2, description="Spatial reduction factor")
+    channels: list[Count] = Field([16, 32], description="Channels of the resolution levels, finest first")
+    steps: Count = Field(400, description="Training steps")
+    batch_size: Count = Field(128, description="Images a training step")
+    lr: float = Field(2e-3, gt=0, description="AdamW learning rate")
+    kl_weight: float = Field(1e-4, ge=0, description="Weight of the KL term, in nats a latent dimension")
+
+
+class PretrainedEncoder(Block):
+    """A published autoencoder, loaded through diffusers from a local file or a hub id."""
+
+    kind: Literal["sd-vae", "va-vae", "tiny"] = Field(
+        description="SD-VAE (f8, 4 channels), VA-VAE (f16, 32 channels), AutoencoderTiny"
+    )
+    weights: str | None = Field(None, description="Local file or folder with the weights")
+    repo: str | None = Field(None, description="Hub id to fetch the weights from, when no local file is given")
+    revision: str | None = Field(None, description="Pinned revision of `repo` (a commit)")
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Expected digest of the weights file")
+
+    @model_validator(mode="after")
+    def _has_source(self):
+        if self.weights is None and self.repo is None:
+            raise ValueError("a pretrained encoder needs `weights` (a local file) or `repo` with `revision` (a hub id)")
+        if self.weights is not None and not Path(self.weights).exists():
+            raise ValueError(f"weights is {self.weights!r}; expected a file that exists")
+        if self.repo is not None and self.weights is None and self.revision is None:
+            raise ValueError("repo needs `revision`: a hub id without a pinned commit can change under you")
+        return self
+
+
+Encoder = Annotated[IdentityEncoder | KLEncoder | PretrainedEncoder, Field(discriminator="kind")]
+
+
+class Space(Block):
+    """A latent space: the encoder that makes it, and how the model cuts it into patches."""
+
+    encoder: Encoder = Field(description="What turns images into latents")
+    patch_size: Count = Field(1, description="Side of a LightningDiT patch, latent pixels")
+
+
+# -------------------------------------------------------------------------------------------------------------- models
+
+PAPER_SIZES = {
+    "S": {"hidden_size": 384, "depth": 12, "num_heads": 6},
+    "B": {"hidden_size": 768, "depth": 12, "num_heads": 12},
+    "L": {"hidden_size": 1024, "depth": 24, "num_heads": 16},
+    "XL": {"hidden_size": 1152, "depth": 28, "num_heads": 16},
+}
+
+
+class Model(Block):
+    """A LightningDiT. A name among S, B, L, XL without a width has the paper's size."""
+
+    hidden_size: Count = Field(description="Width of the tokens")
+    depth: Count = Field(description="Number of blocks")
+    num_heads: Count = Field(description="Attention heads; must divide hidden_size")
+    steps: Count | None = Field(None, description="Training steps of this model, when not `training.steps`")
+    checkpoint: str | None = Field(
+        None, description="Published weights to use in place of training (.pt or .safetensors)"
+    )
+
+    @model_validator(mode="after")
+    def _heads_and_checkpoint(self):
+        if self.hidden_size % (4 * self.num_heads):
+            raise ValueError(
+                f"hidden_size {self.hidden_size} with num_heads {self.num_heads}; expected a multiple of 4 x num_heads (2-D rotary positions)"
+            )
+        if self.checkpoint is not None and not Path(self.checkpoint).is_file():
+            raise ValueError(f"checkpoint is {self.checkpoint!r}; expected a file that exists")
+        return self
+
+
+class Training(Block):
+    """The training recipe; defaults are the paper's."""
+
+    steps: Count = Field(description="Optimiser steps")
+    snapshots: list[Count] = Field([], description="Steps at which EMA weights are kept, besides the last")
+    batch_size: Count = Field(512, description="Samples a step, over all processes")
+    lr: float = Field(1e-4, gt=0, description="AdamW learning rate, constant")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW betas")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay")
+    max_grad_norm: float = Field(1.0, gt=0, description="Largest gradient norm; beyond it gradients are scaled down")
+    ema: float = Field(0.9999, ge=0, lt=1, description="Decay of the exponential moving average of the weights, a step")
+    time: Literal["uniform", "lognormal"] = Field("uniform", description="Distribution of the training times on [0, 1]")
+    class_drop: float = Field(0.1, ge=0, lt=1, description="Probability that a sample's class is dropped")
+    target: Literal["cfm", "oracle"] = Field(
+        "cfm", description="Regression target: x_1 - x_0, or the oracle velocity (App. B)"
+    )
+    cosine_loss: bool = Field(False, description="Add LightningDiT's cosine loss")
+    precision: Literal["float32", "bf16"] = Field("float32", description="Precision of the forward and backward pass")
+    compile: bool = Field(False, description="Compile the model (GPUs)")
+    accumulate: Count = Field(1, description="Parts a batch is cut into, to fit the device's memory")
+    activation_checkpointing: bool = Field(
+        False, description="Recompute activations in the backward pass, to save memory"
+    )
+    checkpoint_every: Count = Field(1000, description="Steps between resumable checkpoints")
+    minutes: float | None = Field(
+        None,
+        gt=0,
+        description="Wall-clock budget of one job, minutes; at its end it checkpoints and leaves to be requeued",
+    )
+
+    @model_validator(mode="after")
+    def _snapshots_and_batch(self):
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"batch_size {self.batch_size} with accumulate {self.accumulate}; expected a divisor of the batch"
+            )
+        return self
+
+
+# -------------------------------------------------------------------------------------------------------------- oracle
+
+
+class Oracle(Block):
+    """The posterior study on real latents (Fig. 2) and the transition measured from it."""
+
+    time_steps: Annotated[int, Field(ge=10)] = Field(100, description="Intervals of the time grid on [0, 1]")
+    pairs_per_class: Count = Field(128, description="Pairs (x_0, x_1) a class")
+    pairs_unconditional: Count = Field(512, description="Pairs for the unconditional oracle")
+    bootstrap: Count = Field(1000, description="Resamples of the pairs for the transition's interval")
+    memory_mb: Count = Field(
+        1024, description="Memory that latents may take at a time, MiB; larger classes are streamed"
+    )
+
+
+class Synthetic(Block):
+    """Unit Gaussians (Fig. 3): sample a posterior without ever holding D numbers."""
+
+    size: Count = Field(1400, description="N of the panel that varies D")
+    dims: list[Annotated[int, Field(ge=2)]] = Field([512, 2048, 8192], description="D of the panel that varies D")
+    dim: Annotated[int, Field(ge=2)] = Field(1024, description="D of the panel that varies N")
+    sizes: list[Count] = Field([100, 1000, 10000], description="N of the panel that varies N")
+    time_steps: Annotated[int, Field(ge=10)] = Field(50, description="Intervals of the time grid on [0, 1]")
+    trials: Count = Field(1000, description="Trials a curve")
+    bfloat16_trials: Count = Field(64, description="Brute-force trials a curve with distances rounded to bfloat16")
+
+
+class OracleLoss(Block):
+    """The models' error against both targets by t (Figs. 7 and 9)."""
+
+    time_steps: Annotated[int, Field(ge=10)] = Field(50, description="Intervals of the time grid on [0, 1]")
+    pairs: Count = Field(256, description="Pairs (x_0, x_1), balanced over the classes, the same for every model")
+
+
+# ------------------------------------------------------------------------------------------------------------ sampling
+
+
+class Sampling(Block):
+    """What every plan shares."""
+
+    samples: Count = Field(50000, description="Images a plan and seed")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        [0], min_length=1, description="Sampling seeds; noise and label of sample i depend on (seed, i) alone"
+    )
+    steps: Annotated[int, Field(ge=2)] = Field(50, description="Function evaluations a trajectory")
+    solver: Literal["euler", "heun"] = Field("euler", description="ODE solver")
+    batch_size: Count = Field(256, description="Trajectories solved at a time")
+    shards: Count = Field(1, description="Sampling jobs an experiment and latent space")
+
+
+class StageSwap(Block):
+    """Tab. 1: one model up to the split, another after it."""
+
+    spaces: list[Name] | None = Field(None, description="Latent spaces to run it in; without the key, all")
+    models: list[Name] = Field(
+        ["XL", "B"], min_length=1, description="Models to combine, in every order, the largest first"
+    )
+    splits: list[Literal["measured"] | Share] = Field(
+        ["measured"],
+        min_length=1,
+        description="Stage splits: `measured` (from this data's transition) or fixed times",
+    )
+
+
+class Experiments(Block):
+    """Which experiments run; one left out does not."""
+
+    tab1: StageSwap | None = Field(None, description="Stage swap (Tab. 1)")
+
+
+# ---------------------------------------------------------------------------------------------------------- evaluation
+
+
+class Classifier(Block):
+    """The classifier that the workflow trains on the training images; its features need no download."""
+
+    steps: Count = Field(600, description="Training steps")
+    width: Count = Field(32, description="Channels of the first layer")
+    batch_size: Count = Field(128, description="Images a step")
+    lr: float = Field(2e-3, gt=0, description="AdamW learning rate, cosine to zero")
+
+
+class Evaluation(Block):
+    """Which features the Frechet distance is taken in. Only `inception` gives the number called gFID."""
+
+    features: list[Literal["classifier", "inception", "dinov2"]] = Field(
+        ["classifier"], min_length=1, description="Feature extractors"
+    )
+    inception_weights: str | None = Field(None, description="Inception-v3 weights (clean-fid's TorchScript file)")
+    dinov2_weights: str | None = Field(None, description="DINOv2 weights (timm, safetensors)")
+
+
+# ----------------------------------------------------------------------------------------------------------- resources
+
+
+class Resources(Block):
+    """What a job of one stage asks for."""
+
+    threads: Count = Field(1, description="CPU threads; torch uses these and no more")
+    mem_mb: Count = Field(2000, description="Memory, MB")
+    runtime: Count = Field(30, description="Time limit, minutes")
+    gpu: int = Field(0, ge=0, description="GPUs; 0 runs on the CPU")
+
+
+class Jobs(Block):
+    """Resources a stage."""
+
+    data: Resources = Field(Resources(), description="Autoencoder and encoding")
+    oracle: Resources = Field(Resources(), description="Oracle posterior")
+    synthetic: Resources = Field(Resources(), description="Synthetic Gaussians")
+    training: Resources = Field(Resources(), description="Training, a model")
+    sampling: Resources = Field(Resources(), description="Sampling, and the models' oracle loss")
+    evaluation: Resources = Field(Resources(), description="Classifier, features and distances")
+    report: Resources = Field(Resources(mem_mb=1000, runtime=10), description="Figures, tables, claims")
+
+
+# ---------------------------------------------------------------------------------------------------------------- root
+
+
+class Config(Block):
+    """The whole configuration."""
+
+    run: Name = Field(description="Name of the run: results go to results/{run}/")
+    seed: int = Field(0, ge=0, description="Seed of everything but the sampling seeds")
+    split: Literal["measured"] | Share = Field(
+        "measured",
+        description="Stage split: `measured` from each latent space's posterior (transition.json), or a fixed time",
+    )
+    data: Data = Field(description="The images")
+    spaces: dict[Name, Space] = Field(min_length=1, description="Latent spaces by name")
+    models: dict[Name, Model] = Field(min_length=1, description="Models by name, smallest first")
+    training: Training = Field(description="Training recipe")
+    oracle: Oracle = Field(Oracle(), description="Oracle posterior on the latents")
+    synthetic: Synthetic = Field(Synthetic(), description="Synthetic Gaussians")
+    oracle_loss: OracleLoss = Field(OracleLoss(), description="Models' error by t")
+    sampling: Sampling = Field(Sampling(), description="Sampling")
+    experiments: Experiments = Field(Experiments(), description="Experiments")
+    classifier: Classifier = Field(Classifier(), description="Feature classifier")
+    evaluation: Evaluation = Field(Evaluation(), description="Evaluation")
+    jobs: Jobs = Field(Jobs(), description="Resources of the jobs")
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _paper_sizes(cls, models):
+        """A name of the paper without its own sizes has the paper's; `XL:` alone is enough."""
+        if not isinstance(models, dict):
+            return models
+        return {name: {**PAPER_SIZES.get(name, {}), **(model or {})} for name, model in models.items()}
+
+    @model_validator(mode="after")
+    def _names_exist(self):
+        if self.experiments.tab1:
+            for name in self.experiments.tab1.models:
+                _known(name, self.models, "experiments.tab1.models", "a model of `models`")
+            for name in self.experiments.tab1.spaces or ():
+                _known(name, self.spaces, "experiments.tab1.spaces", "a latent space of `spaces`")
+        return self
+
+    def model_steps(self, model):
+        """Optimiser steps of a model."""
+        return self.models[model].steps or self.training.steps
+
+    def snapshots(self, model):
+        """Steps at which a model's EMA weights are kept, in order, its last step included."""
+        last = self.model_steps(model)
+        return sorted({step for step in self.training.snapshots if step < last} | {last})
+
+
+def load(raw):
+    """Validate a configuration (a dict as Snakemake reads it) and return a frozen ``Config``.
+
+    Raises ConfigError with one line a mistake: key, value, what was expected, closest valid name.
+    """
+    try:
+        return Config.model_validate({key: value for key, value in raw.items() if key != "pathvars"})
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"config: {line}" for line in _explain(error.errors()))) from None
+
+
+def _known(name, names, key, kind):
+    if name not in names:
+        raise ValueError(f"{key} is {name!r}; expected {kind}: {', '.join(names)}{_closest(name, names)}")
+
+
+def _closest(name, names):
+    match = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+_UNION_TAGS = {"identity", "kl", "sd-vae", "va-vae", "tiny"}
+_TYPES = {
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "too_short": "at least one item",
+}
+
+
+def _explain(problems):
+    """One line a key: what pydantic says of each alternative of a union is joined by "or"."""
+    lines, expected = [], {}
+    for problem in problems:
+        key = _key(problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            names = _valid_names(problem["loc"][:-1])
+            closest = _closest(problem["loc"][-1], names)
+            lines.append(f"unknown key {key}: {_short(problem['input'])}; expected one of {', '.join(names)}{closest}")
+        elif problem["type"] == "missing":
+            lines.append(f"{key} is missing; expected {_description(problem['loc'])}")
+        elif problem["type"] == "value_error":
+            message = str(problem["ctx"]["error"])
+            lines.append(f"{key}: {message}" if key else message)
+        elif problem["type"] == "union_tag_invalid":
+            tags = problem["ctx"]["expected_tags"]
+            kind = problem["input"]["kind"]
+            closest = _closest(kind, [tag.strip("' ") for tag in tags.split(",")])
+            lines.append(f"{key}.kind is {_short(kind)}; expected one of {tags}{closest}")
+        else:
+            expected.setdefault(key, []).append(problem)
+    for key, alternatives in expected.items():
+        value = alternatives[0]["input"]
+        wanted = " or ".join(dict.fromkeys(_expectation(problem) for problem in alternatives))
+        literals = [
+            word.strip("' ")
+            for problem in alternatives
+            for word in problem.get("ctx", {}).get("expected", "").replace(" or ", ",").split(",")
+        ]
+        lines.append(f"{key} is {_short(value)}; expected {wanted}{_closest(value, filter(None, literals))}")
+    return lines
+
+
+def _key(location):
+    """The dotted path of a key as the user wrote it, without pydantic's names of union members."""
+    parts = [str(part) for part in location if part not in _UNION_TAGS]
+    while parts and (parts[-1].startswith(("literal[", "constrained-", "function-")) or parts[-1] in ("float", "int")):
+        parts.pop()
+    return ".".join(parts)
+
+
+def _expectation(problem):
+    message = problem["msg"].removeprefix("Input should be ")
+    if problem["type"] in ("less_than", "less_than_equal", "greater_than", "greater_than_equal"):
+        return f"a number {message}"
+    if problem["type"] == "string_pattern_mismatch":
+        return f"text that matches {problem['ctx']['pattern']}"
+    return _TYPES.get(problem["type"], message)
+
+
+def _short(value):
+    text = json.dumps(value, default=repr)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _block_at(location):
+    """The block that a location of an error points into; None where it is not a block."""
+    block = Config
+    for part in location:
+        if isinstance(part, int) or block is None:
+            return None
+        if isinstance(block, dict):
+            block = block["values"]
+            continue
+        if part in _UNION_TAGS:
+            continue
+        field = block.model_fields.get(part)
+        block = _inner(field.annotation, location) if field else None
+    return block
+
+
+def _inner(annotation, location):
+    """The block class inside an annotation such as Block, Block | None, dict[str, Block], or the encoders' union."""
+    if isinstance(annotation, type) and issubclass(annotation, Block):
+        return annotation
+    arguments = getattr(annotation, "__args__", ())
+    if getattr(annotation, "__origin__", None) is dict:
+        return {"values": _inner(arguments[1], location)}
+    blocks = [found for argument in arguments if (found := _inner(argument, location))]
+    tagged = [block for block in blocks if isinstance(block, type) and _has_tag(block, location)]
+    return (tagged or blocks or [None])[0]
+
+
+def _has_tag(block, location):
+    kind = block.model_fields.get("kind")
+    return kind is not None and any(part in getattr(kind.annotation, "__args__", ()) for part in location)
+
+
+def _valid_names(location):
+    block = _block_at(location)
+    return list(block.model_fields) if isinstance(block, type) else []
+
+
+def _description(location):
+    block = _block_at(location[:-1])
+    field = block.model_fields.get(location[-1]) if isinstance(block, type) else None
+    return field.description[0].lower() + field.description[1:] if field else "a value"
+
+
+# ------------------------------------------------------------------------------------------------------- documentation
+
+
+def reference():
+    """The text of config/README.md: every block, every key with its meaning, type and default."""
+    lines = [
+        "# Configuration",
+        "",
+        "Generated from `src/twostage/config.py` by `python -m twostage.config > config/README.md`; a test keeps the two in step.",
+        "",
+        "`config.yaml` is the embedded default. Another file is given with `snakemake --configfile config/cifar10.yaml`",
+        "(it replaces the default, it is not merged into it); single keys with `--config seed=1`.",
+    ]
+    blocks = [
+        ("Top level", Config), ("data", Data), ("spaces.{name}", Space), ("spaces.{name}.encoder: identity", IdentityEncoder),
+        ("spaces.{name}.encoder: kl", KLEncoder), ("spaces.{name}.encoder: sd-vae, va-vae, tiny", PretrainedEncoder), ("models.{name}", Model),
+        ("training", Training), ("oracle", Oracle), ("synthetic", Synthetic), ("oracle_loss", OracleLoss), ("sampling", Sampling),
+        ("experiments", Experiments), ("experiments.tab1", StageSwap), ("classifier", Classifier), ("evaluation", Evaluation),
+        ("jobs", Jobs), ("jobs.{stage}", Resources),
+    ]  # fmt: skip
+    for title, block in blocks:
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            " ".join(block.__doc__.split()),
+            "",
+            "| key | meaning | type | default |",
+            "| --- | --- | --- | --- |",
+        ]
+        schema = block.model_json_schema()["properties"]
+        for key, field in block.model_fields.items():
+            default = "required" if field.is_required() else _default(field.default)
+            lines.append(f"| `{key}` | {field.description} | {_type(schema[key])} | {default} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(value):
+    return "see below" if isinstance(value, Block) else f"`{json.dumps(value)}`"
+
+
+def _type(schema):
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(_type(option) for option in schema["anyOf"]))
+    if "enum" in schema:
+        return ", ".join(f"`{option}`" for option in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if schema.get("type") == "array":
+        items = schema.get("items") or {"type": "number"}
+        return f"list of {_type(items)}"
+    if schema.get("type") == "object":
+        return "mapping"
+    if "$ref" in schema or "oneOf" in schema or "discriminator" in schema:
+        return "block"
+    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
+    names = {"null": "nothing", "boolean": "true or false", "string": "text"}
+    return " ".join([names.get(schema.get("type"), schema.get("type", "value")), ", ".join(limits)]).strip()
+
+
+if __name__ == "__main__":
+    print(reference(), end="")
