@@ -1,1 +1,1 @@
-"""evaluation"""
+"""Evaluation: features, distances between sets of them, and memorisation."""

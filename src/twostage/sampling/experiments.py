@@ -1,0 +1,150 @@
+"""The plans of each table and figure: ``plans_for(name, settings)``.
+
+Torch-free: the workflow calls it while it is parsed. Plan names begin with the experiment's name and are safe as file
+names. Times may be "split", the stage split measured from the data, which ``Plan.resolve`` replaces when it is known.
+"""
+
+import inspect
+from functools import partial
+
+from twostage.sampling.plan import Plan
+
+MEASURED = "measured"
+COMMON = ("steps", "solver", "samples")
+
+# Defaults are the paper's: Tab. 1 (splits fixed at .1 and .2 there), Tab. 2, Tab. 3, Fig. 5, Fig. 6 and Fig. 8.
+SHIFTS = (4, 2, 1, 0.7, 0.5, 0.3, 0.1)
+SHORT_INTERVALS = tuple((k / 10, (k + 1) / 10) for k in range(10))
+WIDE_INTERVALS = tuple((low, high) for low in (0, 0.1, 0.2) for high in (0.4, 0.6, 0.8, 1))
+SWITCH_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
+RESUME_TIMES = (0.1, 0.2, 0.4, 0.8)
+SHOWN_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
+
+
+def plans_for(name, settings, *, steps=50, solver="euler", guidance=None):
+    """The plans of experiment ``name``: {plan name: plan dict}, in the order in which they are shown.
+
+    settings: the experiment's settings (a dict, see the functions below; a missing key has the paper's value).
+    steps, solver: of every plan, where ``settings`` (which may name ``samples`` too) does not say otherwise. Its key
+        ``spaces`` says where the experiment runs, not what it is, and is left aside.
+    guidance: {"guidance": g, "interval": [lo, hi], "channels": ...} for every model part; None is without.
+    Every plan is validated but for model names. Raises ValueError for an unknown experiment, setting or plan.
+    """
+    if name not in EXPERIMENTS:
+        raise ValueError(f"there is no experiment {name!r}; expected one of {', '.join(EXPERIMENTS)}")
+    settings = {"steps": steps, "solver": solver, **settings}
+    common = {key: settings.pop(key) for key in COMMON if settings.get(key) is not None}
+    settings = {key: value for key, value in settings.items() if key not in (*COMMON, "spaces")}
+    _check_settings(name, settings)
+    plans = EXPERIMENTS[name](common, {**(guidance or {})}, **settings)
+    return {plan: Plan.from_dict(plan, content).validate().to_dict() for plan, content in plans.items()}
+
+
+def stage_swap(common, guided, *, models, splits=(MEASURED,), stage_steps="proportional"):
+    """Tab. 1: one model up to the split, another after it, in every order of ``models`` (the largest first).
+
+    splits: "measured" or times. stage_steps: "proportional" gives each stage its share of the uniform grid (at least
+    one step), "equal" half each, [n1, n2] those; each stage is uniform and the total is fixed.
+    """
+    if stage_steps == "equal":
+        stage_steps = [common["steps"] // 2, common["steps"] - common["steps"] // 2]
+    first, second = (None, None) if stage_steps == "proportional" else stage_steps
+    return {
+        f"tab1-{split}-{one}-{two}": {
+            **common,
+            "parts": [
+                {"field": one, "stop": "split" if split == MEASURED else split, "steps": first, **guided},
+                {"field": two, "steps": second, **guided},
+            ],
+        }
+        for split in splits
+        for one in models
+        for two in models
+    }
+
+
+def timestep_shift(common, guided, *, model, shifts=SHIFTS):
+    """Tab. 2: timestep shifts of one model's grid."""
+    return {
+        f"tab2-shift_{shift:g}": {**common, "parts": [{"field": model, "shift": shift, **guided}]} for shift in shifts
+    }
+
+
+def guidance_interval(
+    common, guided, *, model, guidance=2.0, short=SHORT_INTERVALS, wide=WIDE_INTERVALS, channels="all"
+):
+    """Tab. 3: guidance of scale ``guidance`` on one interval at a time, and none."""
+    plans = {"tab3-none": {**common, "parts": [{"field": model}]}}
+    for low, high in (*short, *wide):
+        name = f"tab3-{_word(low)}-{_word(high)}"
+        part = {"field": model, "guidance": guidance, "interval": [low, high], "channels": channels}
+        plans[name] = {**common, "parts": [part]}
+    return plans
+
+
+def predictions(common, guided, *, models, oracle=True, prefix="fig8"):
+    """Figs. 4 and 8: whole trajectories from the prior, of each model and of the oracle."""
+    fields = [*models, *(["oracle"] if oracle else [])]
+    return {
+        f"{prefix}-{field}": {**common, "parts": [{"field": field, **(guided if field != "oracle" else {})}]}
+        for field in fields
+    }
+
+
+def mixed_sampling(common, guided, *, model, times=SWITCH_TIMES):
+    """Fig. 5: the oracle up to each switch time, the model after it; 0 is the model alone, 1 the oracle alone."""
+    plans = {}
+    for time in times:
+        parts = [{"field": "oracle", "stop": time}] if time != 0 else []
+        parts += [{"field": model, **guided}] if time != 1 else []
+        plans[f"fig5-{_word(time)}"] = {**common, "follow": True, "parts": parts}
+    return plans
+
+
+def resumed_sampling(common, guided, *, model, times=RESUME_TIMES, split="held_out"):
+    """Fig. 6: the model from x_t of images it has not seen (or, with split="train", has)."""
+    prefix = "fig6" if split == "held_out" else f"fig6_{split}"
+    return {
+        f"{prefix}-{_word(time)}": {
+            **common,
+            "start": {"resume": time, "split": split},
+            "parts": [{"field": model, **guided}],
+        }
+        for time in times
+    }
+
+
+def more_samples(common, guided, *, models):
+    """App. G: samples of each model."""
+    return {f"fig_samples-{model}": {**common, "parts": [{"field": model, **guided}]} for model in models}
+
+
+def _word(time):
+    return time if isinstance(time, str) else f"{time:g}"
+
+
+def _check_settings(name, settings):
+    """Raise ValueError for a setting that experiment ``name`` does not know, or one that it needs and lacks."""
+    known = {
+        key: parameter
+        for key, parameter in inspect.signature(EXPERIMENTS[name]).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    for key in settings:
+        if key not in known:
+            raise ValueError(f"experiment {name}: unknown setting {key!r}; expected one of {', '.join(known)}")
+    for key, parameter in known.items():
+        if parameter.default is inspect.Parameter.empty and key not in settings:
+            raise ValueError(f"experiment {name}: setting {key!r} is missing")
+
+
+EXPERIMENTS = {
+    "tab1": stage_swap,
+    "tab2": timestep_shift,
+    "tab3": guidance_interval,
+    "fig4": partial(predictions, prefix="fig4"),
+    "fig8": predictions,
+    "fig5": mixed_sampling,
+    "fig6": resumed_sampling,
+    "fig_samples": more_samples,
+}

@@ -1,0 +1,294 @@
+"""Sampling plans: which velocity field acts on which part of [0, 1], with how many steps, shift and guidance.
+
+Every row of Tabs. 1-3 and every column of Figs. 5, 6 and 8 is one plan. A plan is a plain dict in the configuration
+and in the attributes of the samples; ``Plan`` is its checked form. Nothing here imports torch: the workflow reads
+plans while it is parsed.
+"""
+
+import difflib
+import math
+from dataclasses import asdict, dataclass, fields, replace
+
+SPLIT = "split"
+ORACLE = "oracle"
+SOLVERS = ("euler", "heun")
+TIME_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a plan: ``field`` acts from where the part before it ended up to ``stop``.
+
+    field: a model's name, or "oracle" (the class-conditional oracle).
+    start, stop: times in [0, 1], or "split", the measured split; without ``start`` the part begins where the one
+        before it ended.
+    steps: solver steps of this part, uniform in it; None takes the part's share of the plan's ``steps``.
+    shift: timestep shift of the part's grid (``twostage.flow.time_grid``).
+    guidance: classifier-free guidance scale g, ``v = v_dropped + g (v_class - v_dropped)``; 1 is without guidance.
+    interval: guidance acts at times lo <= t < hi; ends are times or "split".
+    channels: "all", or k: guidance acts on the first k channels only (3 is what LightningDiT's own sampler does).
+    """
+
+    field: str
+    stop: float | str = 1.0
+    steps: int | None = None
+    shift: float = 1.0
+    guidance: float = 1.0
+    interval: tuple = (0.0, 1.0)
+    channels: int | str = "all"
+    start: float | str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan by name.
+
+    start: "prior", or {"resume": t, "split": "train" | "held_out"}: x_t of an image of that split, with the sample's
+        own noise.
+    solver: "euler" or "heun".
+    steps: steps of the uniform grid over all of [0, 1]; parts without ``steps`` of their own share them by length.
+    samples: images a seed, where it is not what the run asks for.
+    follow: record the training image in which the oracle, kept on to t = 1 from the end of the oracle's part (from
+        the prior where there is none), ends: the image whose trajectory the sample follows or leaves.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+    start: str | dict = "prior"
+    solver: str = "euler"
+    steps: int = 50
+    samples: int | None = None
+    follow: bool = False
+
+    @classmethod
+    def from_dict(cls, name, content):
+        """The plan ``name`` from its dict form. Raises ValueError for unknown keys, naming the closest valid one."""
+        content = dict(content)
+        _known_keys(name, content, [key for key in _names(cls) if key != "name"])
+        parts = content.pop("parts", None)
+        if not parts:
+            raise ValueError(f"plan {name}: it has no parts; expected a list of at least one {{field: ..., stop: ...}}")
+        made = []
+        for number, part in enumerate(parts, 1):
+            _known_keys(f"{name}, part {number}", part, _names(Part))
+            if "field" not in part:
+                raise ValueError(f"plan {name}, part {number}: field is missing; expected a model's name or {ORACLE!r}")
+            made.append(Part(**{**part, "interval": tuple(part.get("interval", (0.0, 1.0)))}))
+        return cls(name, tuple(made), **content)
+
+    def to_dict(self):
+        """The dict form (JSON-able, without the name and without what has its default)."""
+        parts = [
+            {key: list(value) if key == "interval" else value for key, value in _without_defaults(part).items()}
+            for part in self.parts
+        ]
+        rest = _without_defaults(self)
+        return {**{key: value for key, value in rest.items() if key not in ("name", "parts")}, "parts": parts}
+
+    @property
+    def begins(self):
+        """Time at which the plan starts: 0 from the prior, else the resume time (a number or "split")."""
+        return 0.0 if self.start == "prior" else self.start["resume"]
+
+    def validate(self, models=None):
+        """Raise ValueError for a plan that cannot be run, with its name, the part, the value and what was expected.
+
+        models: known model names; None leaves the names unchecked. Times that are still "split" are checked once
+        ``resolve`` has replaced them. Returns self.
+        """
+        _check_start(self)
+        if self.solver not in SOLVERS:
+            raise ValueError(
+                f"plan {self.name}: solver is {self.solver!r}; expected one of {', '.join(SOLVERS)}"
+                f"{_closest(self.solver, SOLVERS)}"
+            )
+        _check_count(f"plan {self.name}: steps", self.steps)
+        if self.samples is not None:
+            _check_count(f"plan {self.name}: samples", self.samples)
+        position = self.begins
+        for number, part in enumerate(self.parts, 1):
+            where = f"plan {self.name}, part {number} ({part.field})"
+            _check_part(where, part, models)
+            position = _check_position(where, part, position)
+        if position != SPLIT and abs(position - 1) > TIME_TOLERANCE:
+            raise ValueError(
+                f"plan {self.name}: the last part stops at {position:g}; expected 1 "
+                f"(the parts leave a gap from {position:g} to 1)"
+            )
+        return self
+
+    def resolve(self, split=None):
+        """The plan with every "split" replaced by the number ``split``, and steps given to every part; validated.
+
+        A split may be None where the plan does not mention it. Raises ValueError as ``validate`` does, and for a split
+        that is missing or outside (0, 1).
+        """
+        self.validate()
+        if _mentions_split(self) and (split is None or not 0 < split < 1):
+            raise ValueError(f"plan {self.name}: the split is {split}; expected a number inside (0, 1)")
+        number = lambda time: split if time == SPLIT else time  # noqa: E731
+        start = self.start if self.start == "prior" else {**self.start, "resume": number(self.start["resume"])}
+        parts, position = [], 0.0 if start == "prior" else start["resume"]
+        for part in self.parts:
+            part = replace(
+                part,
+                start=position if part.start is None else number(part.start),
+                stop=number(part.stop),
+                interval=tuple(map(number, part.interval)),
+            )
+            parts.append(part)
+            position = part.stop
+        plan = replace(self, start=start, parts=tuple(parts)).validate()
+        shares = _share_steps(plan)
+        return replace(
+            plan, parts=tuple(replace(part, steps=part.steps or share) for part, share in zip(plan.parts, shares))
+        )
+
+    @property
+    def nfe(self):
+        """Evaluations of the velocity field a trajectory, of a resolved plan (a guided evaluation counts once).
+
+        Euler takes one a step; Heun two, but one for a step that ends at t = 1.
+        """
+        steps = sum(part.steps for part in self.parts)
+        return steps if self.solver == "euler" else 2 * steps - 1
+
+    @property
+    def oracle_stop(self):
+        """Time at which a resolved plan's leading oracle parts end (where it begins when there are none)."""
+        stop = self.begins
+        for part in self.parts:
+            if part.field != ORACLE:
+                break
+            stop = part.stop
+        return stop
+
+
+def step_starts(plan):
+    """Start times of every step of a resolved plan, in order (list of floats): what shares of steps are counted on."""
+    starts = []
+    for part in plan.parts:
+        for step in range(part.steps):
+            uniform = step / part.steps
+            shifted = part.shift * uniform / (1 + (part.shift - 1) * uniform)
+            starts.append(part.start + (part.stop - part.start) * shifted)
+    return starts
+
+
+def share_before(times, limit):
+    """Share of ``times`` that are at most ``limit`` (Tab. 2's column counts the 50 step starts with t' <= 0.2)."""
+    return sum(time <= limit + TIME_TOLERANCE for time in times) / len(times)
+
+
+def _names(kind):
+    return [field.name for field in fields(kind)]
+
+
+def _without_defaults(record):
+    defaults = {field.name: field.default for field in fields(record)}
+    return {
+        key: value
+        for key, value in asdict(record).items()
+        if key in ("field", "stop", "parts") or value != defaults[key]
+    }
+
+
+def _closest(name, names):
+    match = difflib.get_close_matches(str(name), [str(known) for known in names], n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def _known_keys(where, content, names):
+    for key in content:
+        if key not in names:
+            raise ValueError(f"plan {where}: unknown key {key!r}; expected {', '.join(names)}{_closest(key, names)}")
+
+
+def _check_count(what, value):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{what} is {value!r}; expected a whole number of at least 1")
+
+
+def _check_time(what, value):
+    if value == SPLIT:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{what} is {value!r}; expected a time in [0, 1] or {SPLIT!r}")
+
+
+def _check_start(plan):
+    if plan.start == "prior":
+        return
+    expected = 'expected "prior" or {"resume": t, "split": "train" | "held_out"}'
+    if not isinstance(plan.start, dict) or set(plan.start) != {"resume", "split"}:
+        raise ValueError(f"plan {plan.name}: start is {plan.start!r}; {expected}")
+    if plan.start["split"] not in ("train", "held_out"):
+        raise ValueError(f"plan {plan.name}: start's split is {plan.start['split']!r}; {expected}")
+    _check_time(f"plan {plan.name}: start's resume", plan.start["resume"])
+    if plan.start["resume"] == 1:
+        raise ValueError(f"plan {plan.name}: start's resume is 1, the image itself; expected a time below 1")
+
+
+def _check_part(where, part, models):
+    known = None if models is None else [*models, ORACLE]
+    if not isinstance(part.field, str) or (known is not None and part.field not in known):
+        raise ValueError(
+            f"{where}: field is {part.field!r}; expected one of {', '.join(known or ['a model', ORACLE])}"
+            f"{_closest(part.field, known or [])}"
+        )
+    _check_time(f"{where}: stop", part.stop)
+    if part.start is not None:
+        _check_time(f"{where}: start", part.start)
+    if part.steps is not None:
+        _check_count(f"{where}: steps", part.steps)
+    if not part.shift > 0:
+        raise ValueError(f"{where}: shift is {part.shift!r}; expected a number above 0")
+    if len(part.interval) != 2:
+        raise ValueError(f"{where}: interval is {list(part.interval)}; expected two times [lo, hi]")
+    for end in part.interval:
+        _check_time(f"{where}: interval {list(part.interval)} has an end that", end)
+    low, high = part.interval
+    if SPLIT not in part.interval and not low < high:
+        raise ValueError(f"{where}: interval is {list(part.interval)}; expected lo < hi, inside [0, 1]")
+    if part.channels != "all":
+        _check_count(f"{where}: channels", part.channels)
+    if part.field == ORACLE and part.guidance != 1:
+        raise ValueError(f"{where}: guidance is {part.guidance}; expected 1, the oracle takes no guidance")
+
+
+def _check_position(where, part, position):
+    """Compare a part's ends with where the part before it stopped; returns where this one stops."""
+    start = position if part.start is None else part.start
+    if SPLIT not in (start, position):
+        if start < position - TIME_TOLERANCE:
+            raise ValueError(
+                f"{where}: starts at {start:g} while the part before it stops at {position:g}; "
+                "expected the same time (the parts overlap)"
+            )
+        if start > position + TIME_TOLERANCE:
+            raise ValueError(
+                f"{where}: starts at {start:g} while the part before it stops at {position:g}; "
+                "expected the same time (the parts leave a gap)"
+            )
+    if SPLIT not in (start, part.stop) and not part.stop > start:
+        raise ValueError(
+            f"{where}: stops at {part.stop:g} but starts at {start:g}; expected a later stop (the parts overlap)"
+        )
+    return part.stop
+
+
+def _mentions_split(plan):
+    times = [time for part in plan.parts for time in (part.stop, part.start, *part.interval)]
+    return SPLIT in [plan.begins, *times]
+
+
+def _share_steps(plan):
+    """Steps of each part on the plan's uniform grid over [0, 1]: to the nearest, and at least one."""
+    count = len(plan.parts)
+    nearest = lambda time: math.floor(plan.steps * time + 0.5)  # noqa: E731
+    edges = [nearest(plan.parts[0].start)]
+    for left, part in zip(range(count - 1, -1, -1), plan.parts):
+        edges.append(max(min(nearest(part.stop), plan.steps - left), edges[-1] + 1))
+    if any(part.steps is None for part in plan.parts) and plan.steps < count:
+        raise ValueError(f"plan {plan.name}: steps is {plan.steps} for {count} parts; expected at least one each")
+    return [stop - start for start, stop in zip(edges, edges[1:])]
