@@ -158,7 +158,8 @@ class Model(Block):
     def _heads_and_checkpoint(self):
         if self.hidden_size % (4 * self.num_heads):
             raise ValueError(
-                f"hidden_size {self.hidden_size} with num_heads {self.num_heads}; expected a multiple of 4 x num_heads (2-D rotary positions)"
+                f"hidden_size {self.hidden_size} with num_heads {self.num_heads}; "
+                "expected a multiple of 4 x num_heads (2-D rotary positions)"
             )
         if self.checkpoint is not None and not Path(self.checkpoint).is_file():
             raise ValueError(f"checkpoint is {self.checkpoint!r}; expected a file that exists")
@@ -516,18 +517,32 @@ def reference():
     lines = [
         "# Configuration",
         "",
-        "Generated from `src/twostage/config.py` by `python -m twostage.config > config/README.md`; a test keeps the two in step.",
+        "Generated from `src/twostage/config.py` by `python -m twostage.config > config/README.md`;",
+        "a test keeps the two in step.",
         "",
-        "`config.yaml` is the embedded default. Another file is given with `snakemake --configfile config/cifar10.yaml`",
-        "(it replaces the default, it is not merged into it); single keys with `--config seed=1`.",
+        "`config.yaml` is the embedded default. Another file, given with `snakemake --configfile config/cifar10.yaml`,",
+        "replaces the default, it is not merged into it; single keys with `--config seed=1`.",
     ]
     blocks = [
-        ("Top level", Config), ("data", Data), ("spaces.{name}", Space), ("spaces.{name}.encoder: identity", IdentityEncoder),
-        ("spaces.{name}.encoder: kl", KLEncoder), ("spaces.{name}.encoder: sd-vae, va-vae, tiny", PretrainedEncoder), ("models.{name}", Model),
-        ("training", Training), ("oracle", Oracle), ("synthetic", Synthetic), ("oracle_loss", OracleLoss), ("sampling", Sampling),
-        ("experiments", Experiments), ("experiments.tab1", StageSwap), ("classifier", Classifier), ("evaluation", Evaluation),
-        ("jobs", Jobs), ("jobs.{stage}", Resources),
-    ]  # fmt: skip
+        ("Top level", Config),
+        ("data", Data),
+        ("spaces.{name}", Space),
+        ("spaces.{name}.encoder: identity", IdentityEncoder),
+        ("spaces.{name}.encoder: kl", KLEncoder),
+        ("spaces.{name}.encoder: sd-vae, va-vae, tiny", PretrainedEncoder),
+        ("models.{name}", Model),
+        ("training", Training),
+        ("oracle", Oracle),
+        ("synthetic", Synthetic),
+        ("oracle_loss", OracleLoss),
+        ("sampling", Sampling),
+        ("experiments", Experiments),
+        ("experiments.tab1", StageSwap),
+        ("classifier", Classifier),
+        ("evaluation", Evaluation),
+        ("jobs", Jobs),
+        ("jobs.{stage}", Resources),
+    ]
     for title, block in blocks:
         lines += [
             "",

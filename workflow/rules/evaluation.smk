@@ -1,0 +1,52 @@
+# Features, and the distance of samples to the training images in them.
+
+
+rule classifier:
+    output:
+        weights="<results>/evaluation/classifier/classifier.safetensors",
+        accuracy="<results>/evaluation/classifier/accuracy.json",
+    log:
+        "<logs>/classifier.log",
+    benchmark:
+        "<benchmarks>/classifier.tsv"
+    params:
+        dataset=DATASET,
+        classifier=slice_of(CONFIG.classifier),
+        seed=CONFIG.seed,
+        code=code_of("twostage.evaluation.classifier"),
+    threads: CONFIG.jobs.evaluation.threads
+    resources:
+        **resources_of("evaluation"),
+    conda:
+        ENVIRONMENT
+    message:
+        "Training the classifier whose features the distances are taken in"
+    script:
+        "../scripts/classifier.py"
+
+
+rule evaluate:
+    input:
+        classifier=branch("classifier" in CONFIG.evaluation.features, then=rules.classifier.output.weights, otherwise=[]),
+        samples=lambda w: list(flatten(sample_paths(w.space, w.experiment).values())),
+    output:
+        table="<results>/evaluation/{space}/{experiment}.csv",
+        settings="<results>/evaluation/{space}/{experiment}.json",
+    log:
+        "<logs>/evaluate/{experiment}/{space}.log",
+    benchmark:
+        "<benchmarks>/evaluate/{experiment}/{space}.tsv"
+    params:
+        dataset=DATASET,
+        samples=lambda w: sample_paths(w.space, w.experiment),
+        evaluation=slice_of(CONFIG.evaluation),
+        code=code_of("twostage.evaluation.evaluate"),
+    threads: CONFIG.jobs.evaluation.threads
+    resources:
+        **resources_of("evaluation"),
+    conda:
+        ENVIRONMENT
+    message:
+        "Evaluating {wildcards.experiment} in latent space {wildcards.space}"
+    script:
+        "../scripts/evaluate.py"

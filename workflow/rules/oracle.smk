@@ -1,0 +1,29 @@
+# The exact posterior over the training latents, the transition measured from it and the one the law predicts.
+
+
+rule posterior:
+    input:
+        latents="<results>/data/{space}/latents.h5",
+    output:
+        posterior="<results>/oracle/{space}/posterior.csv",
+        transition="<results>/oracle/{space}/transition.json",
+        law="<results>/oracle/{space}/law.csv",
+    log:
+        "<logs>/posterior/{space}.log",
+    benchmark:
+        "<benchmarks>/posterior/{space}.tsv"
+    params:
+        oracle=slice_of(CONFIG.oracle),
+        split=CONFIG.split,
+        seed=CONFIG.seed,
+        device=device_of("oracle"),
+        code=code_of("twostage.oracle.study"),
+    threads: CONFIG.jobs.oracle.threads
+    resources:
+        **resources_of("oracle"),
+    conda:
+        ENVIRONMENT
+    message:
+        "Measuring the oracle posterior in latent space {wildcards.space}"
+    script:
+        "../scripts/posterior.py"

@@ -1,0 +1,25 @@
+# Posteriors over unit Gaussians: D and N varied (Fig. 3).
+
+
+rule synthetic:
+    output:
+        top1="<results>/synthetic/top1.csv",
+        law="<results>/synthetic/law.csv",
+        transition="<results>/synthetic/transition.csv",
+    log:
+        "<logs>/synthetic.log",
+    benchmark:
+        "<benchmarks>/synthetic.tsv"
+    params:
+        synthetic=slice_of(CONFIG.synthetic),
+        seed=CONFIG.seed,
+        code=code_of("twostage.oracle.study"),
+    threads: CONFIG.jobs.synthetic.threads
+    resources:
+        **resources_of("synthetic"),
+    conda:
+        ENVIRONMENT
+    message:
+        "Sampling posteriors over unit Gaussians"
+    script:
+        "../scripts/synthetic.py"

@@ -1,0 +1,63 @@
+# LightningDiT, and its error against the oracle velocity.
+# Training is called through the shell and carries a version bumped by hand: nothing but a change of recipe or data
+# retrains a model that may have taken days. One rule a model, because each has its own snapshots.
+from twostage.training import TRAINING_VERSION
+
+for model in MODELS:
+
+    rule:
+        name:
+            f"train_{model}"
+        input:
+            latents="<results>/data/{space}/latents.h5",
+        output:
+            stats=f"<results>/training/{{space}}/{model}/stats.jsonl",
+            snapshots=[f"<results>/training/{{space}}/{model}/{name}" for name in snapshot_names(model)],
+        log:
+            f"<logs>/train/{{space}}/{model}.log",
+        benchmark:
+            f"<benchmarks>/train/{{space}}/{model}.tsv"
+        params:
+            architecture=lambda w, model=model: as_json(architecture_of(w.space, model)),
+            recipe=as_json(recipe_of(model)),
+            seed=CONFIG.seed,
+            device=device_of("training"),
+            version=TRAINING_VERSION,
+        threads: CONFIG.jobs.training.threads
+        resources:
+            **resources_of("training"),
+        conda:
+            ENVIRONMENT
+        message:
+            f"Training {model} in latent space {{wildcards.space}}"
+        shell:
+            "python -m twostage.training --latents {input.latents} --architecture {params.architecture:q}"
+            " --recipe {params.recipe:q} --seed {params.seed} --threads {threads} --device {params.device}"
+            " --output $(dirname {output.stats}) > {log} 2>&1"
+
+
+rule oracle_loss:
+    input:
+        latents="<results>/data/{space}/latents.h5",
+        snapshots=lambda w: [path for model in MODELS for path in snapshot_paths(w.space, model).values()],
+    output:
+        "<results>/training/{space}/oracle_loss.csv",
+    log:
+        "<logs>/oracle_loss/{space}.log",
+    benchmark:
+        "<benchmarks>/oracle_loss/{space}.tsv"
+    params:
+        oracle_loss=slice_of(CONFIG.oracle_loss),
+        checkpoints=lambda w: {model: snapshot_paths(w.space, model) for model in MODELS},
+        seed=CONFIG.seed,
+        device=device_of("sampling"),
+        code=code_of("twostage.training.oracle_loss"),
+    threads: CONFIG.jobs.sampling.threads
+    resources:
+        **resources_of("sampling"),
+    conda:
+        ENVIRONMENT
+    message:
+        "Measuring every model's error against the oracle velocity in latent space {wildcards.space}"
+    script:
+        "../scripts/oracle_loss.py"
