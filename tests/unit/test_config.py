@@ -1,0 +1,107 @@
+"""Every shipped configuration loads; every mistake ends in one line that tells what to do."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from twostage.config import ConfigError, load, reference
+
+ROOT = Path(__file__).parents[2]
+DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+
+
+def with_value(path, value):
+    raw = copy.deepcopy(DEFAULT)
+    *parents, key = path.split(".")
+    block = raw
+    for parent in parents:
+        block = block.setdefault(parent, {})
+    block[key] = value
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("trainin", {}, "unknown key trainin: {}; expected one of run, .*; did you mean 'training'"),
+        ("training.lrr", 1, "unknown key training.lrr: 1; .*; did you mean 'lr'"),
+        ("split", 1.2, "split is 1.2; expected 'measured' or a number between 0 and 1, both excluded"),
+        ("split", "mesured", "split is \"mesured\"; .*; did you mean 'measured'"),
+        (
+            "experiments.tab1.splits",
+            [0.1, 0],
+            r"experiments.tab1.splits.1 is 0; expected 'measured' or a number between",
+        ),
+        (
+            "experiments.tab1.spaces",
+            ["pixl"],
+            "experiments.tab1.spaces is 'pixl'; .*: pixel, vae; did you mean 'pixel'",
+        ),
+        ("experiments.tab1.models", ["XXL"], "experiments.tab1.models is 'XXL'; .*: S, B, XL; did you mean 'XL'"),
+        ("spaces.vae.encoder.kind", "k", "spaces.vae.encoder.kind is \"k\"; expected one of 'identity', 'kl'"),
+        ("spaces.vae.encoder.chanels", [8], "unknown key spaces.vae.encoder.chanels: .* did you mean 'channels'"),
+        ("models.S.checkpoint", "no/such.pt", "models.S: checkpoint is 'no/such.pt'; expected a file that exists"),
+        ("models.S.hidden_size", 33, "models.S: hidden_size 33 with num_heads 2; expected a multiple"),
+        ("data.name", "digit", "data.name is \"digit\"; expected 'digits', .*; did you mean 'digits'"),
+        (
+            "data",
+            {"name": "image_folder", "image_size": 8, "path": "no/such"},
+            "data: path is 'no/such'; expected a folder",
+        ),
+        ("sampling.seeds", [], r"sampling.seeds is \[\]; expected at least one item"),
+        ("sampling.steps", "many", 'sampling.steps is "many"; expected a whole number'),
+        ("jobs.training.gpus", 1, "unknown key jobs.training.gpus: 1; .* did you mean 'gpu'"),
+        ("training.ema", 1.5, "training.ema is 1.5; expected a number less than 1"),
+    ],
+)
+def test_a_mistake_is_one_line_with_key_value_and_expectation(path, value, message):
+    with pytest.raises(ConfigError) as caught:
+        load(with_value(path, value))
+    text = str(caught.value)
+    assert "\n" not in text
+    assert re.match("config: " + message, text), text
+
+
+def test_a_missing_key_says_what_it_is_for():
+    raw = copy.deepcopy(DEFAULT)
+    del raw["training"]["steps"]
+    with pytest.raises(ConfigError, match=r"^config: training.steps is missing; expected optimiser steps$"):
+        load(raw)
+
+
+def test_two_mistakes_are_two_lines():
+    raw = with_value("split", 2)
+    raw["rum"] = "x"
+    with pytest.raises(ConfigError) as caught:
+        load(raw)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
+def test_shipped_configurations_load(path):
+    assert load(yaml.safe_load(path.read_text())).run
+
+
+def test_a_name_of_the_paper_alone_has_its_size():
+    config = load(with_value("models", {"S": None, "B": {}, "XL": {"steps": 5}}))
+    assert (config.models["S"].hidden_size, config.models["S"].depth, config.models["S"].num_heads) == (384, 12, 6)
+    assert (config.models["XL"].hidden_size, config.models["XL"].depth, config.models["XL"].num_heads) == (1152, 28, 16)
+
+
+def test_snapshots_end_with_the_last_step_of_each_model():
+    config = load(DEFAULT)
+    assert config.snapshots("S")[-1] == config.training.steps
+    assert config.snapshots("XL")[-1] == config.models["XL"].steps
+    assert config.training.steps in config.snapshots("XL")
+
+
+def test_every_key_is_described():
+    assert "| None |" not in reference()
+    assert "PydanticUndefined" not in reference()
+
+
+def test_the_readme_is_generated_from_the_schema():
+    assert (ROOT / "config/README.md").read_text() == reference(), "run: python -m twostage.config > config/README.md"

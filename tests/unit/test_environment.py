@@ -1,0 +1,48 @@
+"""The environment files agree with each other and name no registry."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+def locked_versions(python="3.12"):
+    versions = {}
+    for line in (ROOT / "envs/requirements.txt").read_text().splitlines():
+        if match := re.match(r"([\w.-]+)==(\S+?)(?: ; (.*?))? \\$", line):
+            name, version, marker = match.groups()
+            if not marker or f"< '{python}'" not in marker:
+                versions[name.lower()] = version
+    return versions
+
+
+def conda_pins(name):
+    environment = yaml.safe_load((ROOT / "envs" / name).read_text())
+    return dict(pin.split("==") for pin in environment["dependencies"][-1]["pip"])
+
+
+@pytest.mark.parametrize("name", ["twostage.yaml", "report.yaml"])
+def test_conda_environments_pin_what_the_lock_pins(name):
+    lock = locked_versions()
+    assert conda_pins(name) == {package: lock[package] for package in conda_pins(name)}
+
+
+def test_the_conda_environment_has_every_dependency_of_the_package():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert {re.match(r"[\w.-]+", text)[0] for text in declared} == set(conda_pins("twostage.yaml"))
+
+
+def test_the_report_environment_has_no_torch():
+    assert "torch" not in conda_pins("report.yaml")
+
+
+def test_every_requirement_is_hashed_and_no_registry_is_named():
+    text = (ROOT / "envs/requirements.txt").read_text()
+    blocks = re.split(r"\n(?=[\w.-]+==)", text.strip())
+    assert len(blocks) > 50
+    assert all("--hash=sha256:" in block for block in blocks)
+    assert not re.search(r"index-url|find-links|https?://", text)

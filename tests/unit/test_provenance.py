@@ -1,0 +1,87 @@
+"""Atomic writes, the JSON beside artefacts, and hashes of code that ignore its looks."""
+
+import json
+import shutil
+
+import pytest
+
+from twostage import provenance
+from twostage.provenance import atomic_write, code_of, sha256, write_json, write_provenance
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    target = tmp_path / "table.csv"
+    target.write_text("old")
+
+    def write_half():
+        with atomic_write(target) as temporary:
+            temporary.write_text("ne")
+            raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        write_half()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_provenance_names_what_made_the_file(tmp_path):
+    source, artefact = tmp_path / "in.txt", tmp_path / "out.json"
+    source.write_text("input")
+    write_json(artefact, {"value": 1})
+    write_provenance(artefact, config={"steps": 50}, seed=7, inputs=[source], nfe=50)
+    record = json.loads((tmp_path / "out.json.provenance.json").read_text())
+    assert record["sha256"] == sha256(artefact)
+    assert record["inputs"] == {str(source): sha256(source)}
+    assert (record["config"], record["seed"], record["nfe"]) == ({"steps": 50}, 7, 50)
+    assert record["versions"]["torch"]
+    assert {"commit", "created", "machine"} <= record.keys()
+
+
+def test_nan_is_no_json(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "x.json", {"value": float("nan")})
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A small package of the same name, whose hash can be watched while it is edited."""
+    root = tmp_path / "twostage"
+    root.mkdir()
+    (root / "__init__.py").write_text("")
+    (root / "figure.py").write_text(
+        '"""Draws."""\nfrom twostage import style\n\n\ndef draw():\n    return style.COLOUR\n'
+    )
+    (root / "style.py").write_text("COLOUR = 1\n")
+    monkeypatch.setattr(provenance, "PACKAGE_ROOT", root)
+
+    def hash_after(**edits):
+        for name, text in edits.items():
+            (root / f"{name}.py").write_text(text)
+        for cached in (provenance._tree, provenance._normalised_source, provenance._package_imports):
+            cached.cache_clear()
+        return code_of("twostage.figure")
+
+    yield hash_after
+    for cached in (provenance._tree, provenance._normalised_source, provenance._package_imports):
+        cached.cache_clear()
+    shutil.rmtree(root)
+
+
+def test_looks_do_not_change_the_hash_but_meaning_does(package):
+    before = package()
+    looks = (
+        '"""Draws well."""\nfrom twostage import style\n\n'
+        'def draw():\n    """Now said."""\n    # and why\n    return (style.COLOUR)\n'
+    )
+    assert package(figure=looks) == before
+    assert package(figure=looks.replace("style.COLOUR", "style.COLOUR + 1")) != before
+
+
+def test_a_change_in_an_imported_module_changes_the_hash(package):
+    before = package()
+    assert package(style="COLOUR = 2\n") != before
+
+
+def test_a_module_that_is_not_there_is_refused(package):
+    with pytest.raises(ValueError, match=r"no module 'twostage\.figur'"):
+        code_of("twostage.figur")
