@@ -6,6 +6,7 @@ plans while it is parsed.
 """
 
 import difflib
+import itertools
 import math
 from dataclasses import asdict, dataclass, fields, replace
 
@@ -291,4 +292,4 @@ def _share_steps(plan):
         edges.append(max(min(nearest(part.stop), plan.steps - left), edges[-1] + 1))
     if any(part.steps is None for part in plan.parts) and plan.steps < count:
         raise ValueError(f"plan {plan.name}: steps is {plan.steps} for {count} parts; expected at least one each")
-    return [stop - start for start, stop in zip(edges, edges[1:])]
+    return [stop - start for start, stop in itertools.pairwise(edges)]

@@ -1,0 +1,113 @@
+"""Velocity fields: callables ``(x, t, y) -> v`` that compose.
+
+x: (B, ...) tensor, the state; t: a float or a (B,) tensor in [0, 1]; y: (B,) int64 labels. v has x's shape and dtype.
+A model, the oracle, guidance on an interval, and one field a stage all look the same to the solver.
+"""
+
+import torch
+
+from twostage.flow import expand_time
+from twostage.oracle import Oracle
+
+TIME_TOLERANCE = 1e-6  # float32 times are this far from the interval ends they stand for
+PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
+
+
+class ModelVelocity:
+    """The velocity that a trained network predicts.
+
+    model: called as ``model(x, t, y)`` with t of shape (B,); precision: "float32", or "bf16" for autocast.
+    ``dropped_label`` is the label of a dropped class, ``model.num_classes`` (what guidance calls unconditional).
+    """
+
+    def __init__(self, model, precision="float32"):
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision is {precision!r}; expected one of {', '.join(PRECISIONS)}")
+        self.model = model
+        self.autocast = PRECISIONS[precision]
+        self.dropped_label = getattr(model, "num_classes", None)
+
+    def __call__(self, x, t, y):
+        t = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(x.shape[0])
+        with torch.autocast(x.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            return self.model(x, t, y).to(x.dtype)
+
+
+class OracleVelocity:
+    """The velocity of an oracle (Theorem 2.1).
+
+    oracle: an ``Oracle`` over all the data, which takes no label, or anything class-conditional with
+    ``velocity(x, t, y)``: a ``ClassOracle``, or a ``StoreOracle``.
+    """
+
+    def __init__(self, oracle):
+        self.oracle = oracle
+
+    def __call__(self, x, t, y):
+        if isinstance(self.oracle, Oracle):
+            return self.oracle.velocity(x, t)
+        return self.oracle.velocity(x, t, y)
+
+
+class Guided:
+    """Classifier-free guidance of scale g at times lo <= t < hi: ``v = v_dropped + g (v_class - v_dropped)``.
+
+    channels: "all", or k to guide the first k channels only (LightningDiT's own sampler guides 3). The last interval
+    end is included when it is 1. Outside the interval, and with scale 1, the field is called once.
+    dropped_label: the label that stands for no class; by default what ``field`` says.
+    """
+
+    def __init__(self, field, scale, interval=(0.0, 1.0), channels="all", dropped_label=None):
+        low, high = interval
+        if not 0 <= low < high <= 1:
+            raise ValueError(f"guidance interval is {list(interval)}; expected [lo, hi] with 0 <= lo < hi <= 1")
+        self.field = field
+        self.scale = scale
+        self.interval = (low, high)
+        self.channels = channels
+        self.dropped_label = getattr(field, "dropped_label", None) if dropped_label is None else dropped_label
+        if self.dropped_label is None and scale != 1:
+            raise ValueError("guidance needs the label of a dropped class; the field has none: give dropped_label")
+
+    def __call__(self, x, t, y):
+        inside = self._inside(torch.as_tensor(t, dtype=torch.float64, device=x.device))
+        if self.scale == 1 or not inside.any():
+            return self.field(x, t, y)
+        twice = torch.cat([t, t]) if torch.is_tensor(t) and t.ndim else t
+        dropped = torch.full_like(y, self.dropped_label)
+        with_class, without = self.field(torch.cat([x, x]), twice, torch.cat([y, dropped])).chunk(2)
+        guided = without + self.scale * (with_class - without)
+        if self.channels != "all":
+            guided = torch.cat([guided[:, : self.channels], with_class[:, self.channels :]], dim=1)
+        return guided if inside.all() else torch.where(expand_time(inside, x) > 0, guided, with_class)
+
+    def _inside(self, t):
+        low, high = self.interval
+        return (t >= low - TIME_TOLERANCE) & ((t < high - TIME_TOLERANCE) | (high == 1))
+
+
+class Staged:
+    """One field a stage: ``Staged([(stop, field), ...])`` uses each field at times before its stop.
+
+    Stops increase; the last is 1, and its field acts at t = 1 too.
+    """
+
+    def __init__(self, stages):
+        stops = [stop for stop, _ in stages]
+        if not stops or sorted(set(stops)) != stops or stops[0] <= 0 or stops[-1] != 1:
+            raise ValueError(f"stages stop at {stops}; expected increasing times above 0, the last 1")
+        self.stops = torch.tensor(stops, dtype=torch.float64)
+        self.fields = [field for _, field in stages]
+        labels = {getattr(field, "dropped_label", None) for field in self.fields}
+        self.dropped_label = labels.pop() if len(labels) == 1 else None
+
+    def __call__(self, x, t, y):
+        t_64 = torch.as_tensor(t, dtype=torch.float64).cpu()
+        stage = torch.bucketize(t_64 + TIME_TOLERANCE, self.stops, right=True).clamp(max=len(self.fields) - 1)
+        if stage.ndim == 0 or (stage == stage[0]).all():
+            return self.fields[int(stage.flatten()[0])](x, t, y)
+        velocity = torch.empty_like(x)
+        for number in stage.unique():
+            rows = torch.nonzero(stage == number)[:, 0].to(x.device)
+            velocity[rows] = self.fields[int(number)](x[rows], t[rows], y[rows])
+        return velocity
