@@ -1,1 +1,1 @@
-"""model"""
+"""LightningDiT, the velocity model (``lightningdit``), and its files (``checkpoints``)."""

@@ -1,0 +1,290 @@
+"""LightningDiT (Yao et al., 2025): the transformer whose velocity fields the paper takes apart.
+
+Numerically the published model: same state-dict keys, same outputs to float32 rounding, so its checkpoints load
+strictly. The original's options are fixed here at what its checkpoints use: SwiGLU, RMSNorm, rotary positions,
+six-way adaLN, no qk-norm. Times are fed raw, t in [0, 1], t = 1 the data.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+TIME_FREQUENCIES = 256  # sinusoids of the time embedding, half of them cosines
+MAX_PERIOD = 10_000.0  # of the time embedding, of the fixed positions and of the rotary ones
+NORM_EPS = 1e-6
+
+SIZES = {
+    "S": {"hidden_size": 384, "depth": 12, "num_heads": 6},
+    "B": {"hidden_size": 768, "depth": 12, "num_heads": 12},
+    "L": {"hidden_size": 1024, "depth": 24, "num_heads": 16},
+    "XL": {"hidden_size": 1152, "depth": 28, "num_heads": 16},
+}
+
+
+class LightningDiT(nn.Module):
+    """Class-conditional velocity model v(x_t, t, y).
+
+    input_size: side of the square latent; patch_size: side of a patch, must divide it; in_channels: latent channels;
+    hidden_size: token width, a multiple of 4 * num_heads (rotary positions turn pairs along two axes);
+    num_classes: labels run from 0 to num_classes - 1, and num_classes itself means "no class".
+    class_drop: in train mode, the probability that ``forward`` replaces a label by "no class" (as the original;
+    drawn from torch's global generator). 0 leaves labels alone.
+    ``checkpoint_activations`` (attribute, False): recompute each block in the backward pass to save memory.
+    Raises ValueError for sizes that do not divide.
+    """
+
+    def __init__(
+        self,
+        input_size,
+        patch_size,
+        in_channels,
+        hidden_size,
+        depth,
+        num_heads,
+        num_classes,
+        class_drop=0.1,
+    ):
+        super().__init__()
+        if input_size % patch_size:
+            raise ValueError(f"patch_size is {patch_size}; expected a divisor of input_size {input_size}")
+        if hidden_size % (4 * num_heads):
+            raise ValueError(
+                f"hidden_size is {hidden_size}; expected a multiple of 4 * num_heads = {4 * num_heads}, "
+                "so that rotary positions turn whole pairs along two axes"
+            )
+        self.architecture = {
+            "input_size": input_size,
+            "patch_size": patch_size,
+            "in_channels": in_channels,
+            "hidden_size": hidden_size,
+            "depth": depth,
+            "num_heads": num_heads,
+            "num_classes": num_classes,
+        }
+        self.class_drop = class_drop
+        self.checkpoint_activations = False
+        grid = input_size // patch_size
+        self.x_embedder = PatchEmbedding(patch_size, in_channels, hidden_size)
+        self.t_embedder = TimeEmbedding(hidden_size)
+        self.y_embedder = LabelEmbedding(num_classes, hidden_size)
+        self.pos_embed = nn.Parameter(sincos_positions(grid, hidden_size)[None], requires_grad=False)
+        self.feat_rope = RotaryPositions(grid, hidden_size // num_heads)
+        self.blocks = nn.ModuleList(Block(hidden_size, num_heads) for _ in range(depth))
+        self.final_layer = FinalLayer(hidden_size, patch_size, in_channels)
+        self._initialize()
+
+    def forward(self, x, t, y):
+        """Velocity at x (B, C, H, W), time t (B,) in [0, 1] and label y (B,) int64: a tensor like x."""
+        if self.training and self.class_drop > 0:
+            dropped = torch.rand(y.shape[0], device=y.device) < self.class_drop
+            y = torch.where(dropped, self.architecture["num_classes"], y)
+        # Each adaLN begins with a SiLU of the same conditioning, so it is taken once for all of them.
+        condition = F.silu(self.t_embedder(t) + self.y_embedder(y))
+        tokens = self.x_embedder(x) + self.pos_embed
+        rotation = self.feat_rope.rotation()
+        for block in self.blocks:
+            if self.checkpoint_activations and torch.is_grad_enabled():
+                tokens = checkpoint(block, tokens, condition, rotation, use_reentrant=False)
+            else:
+                tokens = block(tokens, condition, rotation)
+        return self.x_embedder.fold(self.final_layer(tokens, condition), x.shape)
+
+    def _initialize(self):
+        """The original's initialisation: a fresh model's velocity is zero, each block the identity."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        projection = self.x_embedder.proj
+        nn.init.xavier_uniform_(projection.weight.flatten(1))
+        nn.init.zeros_(projection.bias)
+        nn.init.normal_(self.y_embedder.embedding_table.weight, std=0.02)
+        nn.init.normal_(self.t_embedder.mlp[0].weight, std=0.02)
+        nn.init.normal_(self.t_embedder.mlp[2].weight, std=0.02)
+        for layer in (*(block.adaLN_modulation[1] for block in self.blocks), self.final_layer.adaLN_modulation[1]):
+            nn.init.zeros_(layer.weight)
+        nn.init.zeros_(self.final_layer.linear.weight)
+
+
+class PatchEmbedding(nn.Module):
+    """Patches to tokens, and back. Weights as of a strided convolution; computed as one matrix product."""
+
+    def __init__(self, patch_size, in_channels, hidden_size):
+        super().__init__()
+        self.patch_size = patch_size
+        self.proj = nn.Conv2d(in_channels, hidden_size, kernel_size=patch_size, stride=patch_size)
+
+    def forward(self, x):
+        p = self.patch_size
+        patches = x.unflatten(2, (-1, p)).unflatten(4, (-1, p))  # (B, C, h, p, w, p)
+        patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # (B, h w, C p p)
+        return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
+
+    def fold(self, tokens, shape):
+        """Tokens (B, h w, p p C), channels last within a patch, to an image of ``shape`` (B, C, H, W)."""
+        batch, channels, height, width = shape
+        p = self.patch_size
+        patches = tokens.reshape(batch, height // p, width // p, p, p, channels)
+        return patches.permute(0, 5, 1, 3, 2, 4).reshape(shape)
+
+
+class TimeEmbedding(nn.Module):
+    """Raw time (B,) to (B, hidden): cosines and sines of 128 frequencies, then two layers."""
+
+    def __init__(self, hidden_size):
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(TIME_FREQUENCIES, hidden_size), nn.SiLU(), nn.Linear(hidden_size, hidden_size)
+        )
+        half = TIME_FREQUENCIES // 2
+        steps = torch.arange(half, dtype=torch.float32)
+        self.register_buffer("frequencies", torch.exp(-math.log(MAX_PERIOD) * steps / half), persistent=False)
+
+    def forward(self, t):
+        angles = t.float()[:, None] * self.frequencies
+        features = torch.cat([angles.cos(), angles.sin()], dim=-1)
+        return self.mlp(features.to(self.mlp[0].weight.dtype))
+
+
+class LabelEmbedding(nn.Module):
+    """Labels (B,) to (B, hidden); the last row of the table is "no class"."""
+
+    def __init__(self, num_classes, hidden_size):
+        super().__init__()
+        self.embedding_table = nn.Embedding(num_classes + 1, hidden_size)
+
+    def forward(self, labels):
+        return self.embedding_table(labels)
+
+
+class RotaryPositions(nn.Module):
+    """Rotary positions over a square grid: the first half of a head turns with the row, the second with the column.
+
+    Buffers ``freqs_cos`` and ``freqs_sin`` (T, head_dim) hold each angle twice, for the two members of a pair.
+    """
+
+    def __init__(self, grid, head_dim):
+        super().__init__()
+        axis_dim = head_dim // 2
+        frequencies = 1.0 / MAX_PERIOD ** (torch.arange(0, axis_dim, 2).float() / axis_dim)
+        angles = torch.outer(torch.arange(grid).float(), frequencies).repeat_interleave(2, dim=1)
+        rows = angles[:, None, :].expand(grid, grid, axis_dim)
+        columns = angles[None, :, :].expand(grid, grid, axis_dim)
+        angles = torch.cat([rows, columns], dim=-1).flatten(0, 1)
+        self.register_buffer("freqs_cos", angles.cos())
+        self.register_buffer("freqs_sin", angles.sin())
+
+    def rotation(self):
+        """What ``rotate`` takes: (cos, sin) of each pair, or the same as complex numbers, (T, 1, 1, head_dim / 2).
+
+        Complex products are ten times faster eagerly on a CPU; the compiler fuses the real form instead.
+        """
+        cos, sin = self.freqs_cos[:, None, None, ::2], self.freqs_sin[:, None, None, ::2]
+        if torch.compiler.is_compiling() or cos.dtype != torch.float32:
+            return cos, sin
+        return torch.complex(cos, sin)
+
+
+def rotate(x, rotation):
+    """Turn adjacent pairs of the last axis of x (B, T, 2, heads, head_dim) by ``rotation``."""
+    pairs = x.unflatten(-1, (-1, 2))
+    if isinstance(rotation, torch.Tensor):
+        return torch.view_as_real(torch.view_as_complex(pairs.float()) * rotation).flatten(-2)
+    cos, sin = rotation
+    first, second = pairs.unbind(-1)
+    return torch.stack((first * cos - second * sin, first * sin + second * cos), dim=-1).flatten(-2)
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm whose gain is folded into the modulation that follows it (``modulate``)."""
+
+    def __init__(self, dim):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x, shift, scale):
+        """``norm(x) * weight * (1 + scale) + shift``: x (B, T, D), normalised in float32; shift and scale (B, D)."""
+        normed = F.rms_norm(x.float(), x.shape[-1:], eps=NORM_EPS).type_as(x)
+        gain = self.weight * (1 + scale)
+        return torch.addcmul(shift[:, None].type_as(normed), normed, gain[:, None].type_as(normed))
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with rotary positions."""
+
+    def __init__(self, dim, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x, rotation):
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (B, T, 3, heads, head_dim)
+        q, k = rotate(qkv[:, :, :2], rotation).type_as(qkv).transpose(1, 3).unbind(2)
+        v = qkv[:, :, 2].transpose(1, 2)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class SwiGLU(nn.Module):
+    """``w3(silu(a) * b)`` with ``a, b`` the halves of ``w12(x)``."""
+
+    def __init__(self, dim, width):
+        super().__init__()
+        self.w12 = nn.Linear(dim, 2 * width)
+        self.w3 = nn.Linear(width, dim)
+
+    def forward(self, x):
+        gate, value = self.w12(x).chunk(2, dim=-1)
+        return self.w3(F.silu(gate) * value)
+
+
+class Block(nn.Module):
+    """Attention and SwiGLU, each shifted, scaled and gated by the conditioning (adaLN)."""
+
+    def __init__(self, dim, num_heads):
+        super().__init__()
+        self.norm1 = RMSNorm(dim)
+        self.norm2 = RMSNorm(dim)
+        self.attn = Attention(dim, num_heads)
+        self.mlp = SwiGLU(dim, int(2 / 3 * int(4.0 * dim)))
+        self.adaLN_modulation = nn.Sequential(nn.Identity(), nn.Linear(dim, 6 * dim))
+
+    def forward(self, x, condition, rotation):
+        """x (B, T, D), condition (B, D) already through SiLU: a tensor like x."""
+        shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = self.adaLN_modulation(condition).chunk(6, dim=1)
+        attended = self.attn(self.norm1(x, shift_1, scale_1), rotation)
+        x = torch.addcmul(x, gate_1[:, None].type_as(x), attended.type_as(x))
+        expanded = self.mlp(self.norm2(x, shift_2, scale_2))
+        return torch.addcmul(x, gate_2[:, None].type_as(x), expanded.type_as(x))
+
+
+class FinalLayer(nn.Module):
+    """Modulated norm, then tokens to patches of velocity."""
+
+    def __init__(self, dim, patch_size, out_channels):
+        super().__init__()
+        self.norm_final = RMSNorm(dim)
+        self.linear = nn.Linear(dim, patch_size * patch_size * out_channels)
+        self.adaLN_modulation = nn.Sequential(nn.Identity(), nn.Linear(dim, 2 * dim))
+
+    def forward(self, x, condition):
+        shift, scale = self.adaLN_modulation(condition).chunk(2, dim=1)
+        return self.linear(self.norm_final(x, shift, scale))
+
+
+def sincos_positions(grid, dim):
+    """Fixed 2-D positions, float32 (grid * grid, dim): the column's sines and cosines, then the row's."""
+    frequencies = 1.0 / MAX_PERIOD ** (torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
+    angles = torch.outer(torch.arange(grid, dtype=torch.float64), frequencies)
+    axis = torch.cat([angles.sin(), angles.cos()], dim=1)  # (grid, dim / 2)
+    columns = axis[None, :, :].expand(grid, grid, -1)
+    rows = axis[:, None, :].expand(grid, grid, -1)
+    return torch.cat([columns, rows], dim=-1).flatten(0, 1).float()
+
+
+def count_parameters(model):
+    """Number of parameters as published counts have it: the fixed positions included."""
+    return sum(parameter.numel() for parameter in model.parameters())
