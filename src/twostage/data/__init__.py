@@ -1,1 +1,1 @@
-"""data"""
+"""Images to latents: data sets, encoders (autoencoders), and the store that every later stage reads."""

@@ -1,0 +1,210 @@
+"""Image data sets with a train and a held-out split: digits, class folders of images, CIFAR-10."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from twostage.data.images import SUFFIXES, BadImage, read_image
+
+SPLITS = ("train", "held_out")
+
+
+class ImageDataset:
+    """Images of one size with class labels, one split of a data set.
+
+    ``labels``: int64 (N,); ``classes``: names, by label; ``image_shape``: (H, W, C); ``fingerprint``: hex digest
+    that changes with the data, the split and the preprocessing.
+    """
+
+    def __init__(self, name, split, labels, classes, image_shape, fingerprint):
+        self.name, self.split = name, split
+        self.labels = np.asarray(labels, dtype=np.int64)
+        self.classes, self.image_shape, self.fingerprint = list(classes), tuple(image_shape), fingerprint
+
+    def __len__(self):
+        return len(self.labels)
+
+    def image(self, index):
+        """Image ``index``: uint8 (H, W, C). Raises BadImage for a file that cannot be used."""
+        raise NotImplementedError
+
+    def images(self, indices):
+        """Images at ``indices`` (integers, any order): uint8 (n, H, W, C). Raises BadImage (a ValueError)."""
+        indices = np.atleast_1d(np.asarray(indices, dtype=np.int64))
+        images = np.empty((len(indices), *self.image_shape), dtype=np.uint8)
+        for row, index in enumerate(indices):
+            images[row] = self.image(index)
+        return images
+
+    def readable_images(self, indices):
+        """As ``images``, without the ones that cannot be used.
+
+        Returns (images uint8 (m, H, W, C), indices kept int64 (m,), the BadImage errors of the others).
+        """
+        images, kept, problems = np.empty((len(indices), *self.image_shape), dtype=np.uint8), [], []
+        for index in indices:
+            try:
+                images[len(kept)] = self.image(index)
+            except BadImage as problem:
+                problems.append(problem)
+            else:
+                kept.append(index)
+        return images[: len(kept)], np.array(kept, dtype=np.int64), problems
+
+
+class ArrayDataset(ImageDataset):
+    """A data set whose pixels fit in memory: uint8 (N, H, W, C)."""
+
+    def __init__(self, name, split, pixels, labels, classes):
+        digest = hashlib.sha256(f"{name} {split} {pixels.shape} {json.dumps(list(classes))}".encode())
+        digest.update(np.ascontiguousarray(pixels))
+        digest.update(np.asarray(labels, dtype=np.int64).tobytes())
+        super().__init__(name, split, labels, classes, pixels.shape[1:], digest.hexdigest())
+        self.pixels = pixels
+
+    def image(self, index):
+        return self.pixels[index]
+
+    def images(self, indices):
+        return self.pixels[np.atleast_1d(np.asarray(indices, dtype=np.int64))]
+
+    def readable_images(self, indices):
+        return self.images(indices), np.asarray(indices, dtype=np.int64), []
+
+
+class ImageFolder(ImageDataset):
+    """One folder a class, named after it; images read from disk when asked for."""
+
+    def __init__(self, split, paths, labels, classes, image_size, min_side, fingerprint):
+        super().__init__("image_folder", split, labels, classes, (image_size, image_size, 3), fingerprint)
+        self.paths, self.min_side = paths, min_side
+
+    def image(self, index):
+        return read_image(self.paths[index], self.image_shape[0], self.min_side)
+
+
+def load_dataset(name, split, **options):
+    """A split of a named data set.
+
+    name: "digits" (scikit-learn's, 8 x 8 x 1, values 0..16 scaled to 0..255), "image_folder" (class folders of images,
+    ADM's centre crop) or "cifar10" (torchvision's files; its test images are the held-out split).
+    split: "train" or "held_out".
+    options: ``path`` (folder), ``held_out_path`` (image_folder: the held-out images' own folder, as ImageNet's val),
+    ``held_out`` (share of each class held out, where the data set has no held-out part of its own), ``seed`` (of that
+    choice), ``image_size`` (side, pixels), ``min_side`` (image_folder: smallest shorter side that is accepted, pixels;
+    image_size unless given; 1 enlarges every image as ADM does). Options of None count as not given.
+    Raises ValueError for names, options, files or splits that cannot be used.
+    """
+    loaders = {"digits": _digits, "image_folder": _image_folder, "cifar10": _cifar10}
+    if name not in loaders:
+        raise ValueError(f"data set is {name!r}; expected one of {', '.join(loaders)}")
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}; expected one of {', '.join(SPLITS)}")
+    known = {"path", "held_out_path", "held_out", "seed", "image_size", "min_side"}
+    if unknown := set(options) - known:
+        raise ValueError(f"unknown data set option {min(unknown)!r}; expected {', '.join(sorted(known))}")
+    dataset = loaders[name](split, **{key: value for key, value in options.items() if value is not None})
+    if not len(dataset):
+        raise ValueError(f"the {split} split of {name} is empty; expected at least one image (see held_out)")
+    return dataset
+
+
+def split_rows(labels, split, held_out, seed):
+    """Row numbers of a split, ascending int64: of each class the share ``held_out`` is held out, chosen by ``seed``.
+
+    Of a class of n images round(n * held_out) are held out, at least 1 where n > 1 and the share is positive, and at
+    least one stays in training.
+    """
+    if not 0 <= held_out < 1:
+        raise ValueError(f"held_out is {held_out}; expected a share of each class, 0 <= held_out < 1")
+    labels = np.asarray(labels)
+    held = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        count = min(max(round(len(rows) * held_out), int(held_out > 0)), len(rows) - 1)
+        # A stream per class: adding a class or an image elsewhere does not move this class's split.
+        held[np.random.default_rng([seed, int(label)]).permutation(rows)[:count]] = True
+    return np.flatnonzero(held if split == "held_out" else ~held)
+
+
+def _digits(split, held_out=0.2, seed=0, image_size=8, path=None, held_out_path=None, min_side=None):
+    _fixed_size("digits", image_size, 8)
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
+    rows = split_rows(digits.target, split, held_out, seed)
+    return ArrayDataset("digits", split, pixels[rows], digits.target[rows], [str(name) for name in digits.target_names])
+
+
+def _cifar10(split, path=None, image_size=32, held_out=None, seed=None, held_out_path=None, min_side=None):
+    _fixed_size("cifar10", image_size, 32)
+    from torchvision.datasets import CIFAR10
+
+    if path is None:
+        raise ValueError("cifar10 needs `path`, the folder that holds cifar-10-batches-py")
+    try:
+        data = CIFAR10(path, train=split == "train", download=False)
+    except RuntimeError:
+        raise ValueError(
+            f"{Path(path) / CIFAR10.base_folder}: CIFAR-10's files are absent or have another checksum; download them "
+            f'with `python -m twostage.data download --dataset \'{{"name": "cifar10", "path": "{path}"}}\'`'
+        ) from None
+    return ArrayDataset("cifar10", split, data.data, data.targets, data.classes)
+
+
+def download_cifar10(path):
+    """Fetch CIFAR-10's archive into ``path`` and unpack it, its checksum checked by torchvision."""
+    from torchvision.datasets import CIFAR10
+
+    CIFAR10(path, download=True)
+
+
+def _image_folder(split, path=None, held_out_path=None, held_out=0.1, seed=0, image_size=256, min_side=None):
+    if path is None:
+        raise ValueError("image_folder needs `path`, the folder that holds one folder a class")
+    classes = _class_folders(path)
+    own = held_out_path if split == "held_out" else None
+    root = Path(own or path)
+    if own and (odd := set(_class_folders(own)) ^ set(classes)):
+        raise ValueError(f"{own}: class folder {min(odd)!r} is not in both {path} and {own}; expected the same classes")
+    files = [_image_files(root / name) for name in classes]
+    paths = [path for members in files for path, _ in members]
+    labels = np.repeat(np.arange(len(classes)), [len(members) for members in files])
+    if held_out_path is None:
+        rows = split_rows(labels, split, held_out, seed)
+        paths, labels = [paths[row] for row in rows], labels[rows]
+    min_side = image_size if min_side is None else min_side
+    sizes = {path: size for members in files for path, size in members}
+    digest = hashlib.sha256(json.dumps(["image_folder", split, classes, image_size, min_side]).encode())
+    for path in paths:
+        digest.update(f"{os.path.relpath(path, root)}\0{sizes[path]}\n".encode())
+    return ImageFolder(split, paths, labels, classes, image_size, min_side, digest.hexdigest())
+
+
+def _class_folders(path):
+    try:
+        names = sorted(entry.name for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith("."))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot list the class folders ({error.strerror}); expected a folder") from None
+    if not names:
+        raise ValueError(f"{path}: no class folders; expected one folder of images a class")
+    return names
+
+
+def _image_files(folder):
+    """(path, size in bytes) of the image files right in ``folder``, by name."""
+    entries = [entry for entry in os.scandir(folder) if entry.name.lower().endswith(SUFFIXES)]
+    if not entries:
+        raise ValueError(
+            f"{folder}: an empty class folder; expected images ({', '.join(SUFFIXES)}): add some or remove the folder"
+        )
+    return [(entry.path, entry.stat().st_size) for entry in sorted(entries, key=lambda entry: entry.name)]
+
+
+def _fixed_size(name, image_size, size):
+    if image_size != size:
+        raise ValueError(f"image_size is {image_size}; {name} has images of {size} x {size} pixels: expected {size}")

@@ -1,0 +1,161 @@
+"""Encoding a data set into a latent store: in one go, or in shards that are joined without copying."""
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from twostage.data import latents as store_format
+from twostage.data.latents import LatentStore, Moments, read_header, write_store
+from twostage.flow import sample_noise
+from twostage.provenance import atomic_write
+
+
+def encode(
+    dataset, encoder, output, *, shard=0, shards=1, flips=False, statistics=None, batch_size=64, workers=1, seed=0,
+    max_corrupt=0.0,
+):  # fmt: skip
+    """Encode one shard of a data set (all of it, with one shard) into the store ``output``.
+
+    The class-sorted list of images is cut into ``shards`` runs of near equal length, so the shards in order are
+    sorted by class. flips: encode the mirrored images too. statistics: path of the training split's store, whose
+    mean and std then normalise this one. workers: threads that read images while the encoder works. seed: of the
+    one fixed sample a latent that an encoder with posterior "sample" stores. max_corrupt: largest share of the
+    split's images that may be left out as unusable; they are listed in the store (``/left_out``).
+    Raises ValueError for an unusable image beyond that share; nothing is left under ``output`` then.
+    """
+    if not (0 <= shard < shards <= len(dataset)):
+        raise ValueError(f"shard {shard + 1} of {shards}; expected 1 to {shards}, and at most {len(dataset)} shards")
+    rows = np.array_split(np.argsort(dataset.labels, kind="stable"), shards)[shard]
+    shape = encoder.latent_shape(dataset.image_shape)
+    attributes = {
+        "encoder": encoder.kind,
+        "encoder_sha256": encoder.sha256,
+        "posterior": encoder.posterior if encoder.posterior == "mean" else f"sample, seed {seed}",
+        "split": dataset.split,
+        "image_size": dataset.image_shape[0],
+        "dataset": dataset.name,
+        "dataset_fingerprint": dataset.fingerprint,
+        "shard": f"{shard + 1}/{shards}",
+    }
+    if statistics is not None:
+        attributes["statistics"] = _train_statistics(statistics, attributes)
+    allowed, problems, source = int(max_corrupt * len(dataset)), [], []
+    progress = tqdm(total=len(rows), desc=f"encode {shard + 1}/{shards}", unit="image", disable=None)
+    with write_store(output, len(rows), shape, flips=flips) as writer, progress:
+        for images, kept, unusable in _read_ahead(dataset, rows, batch_size, workers):
+            problems += unusable
+            _refuse_too_many(problems, allowed, max_corrupt)
+            images = torch.from_numpy(images)
+            plain = _latents(encoder, images, kept, shape, seed, 0)
+            mirrored = _latents(encoder, images.flip(2), kept, shape, seed, 1) if flips else None
+            writer.write(sum(map(len, source)), plain, mirrored)
+            source.append(kept)
+            progress.update(len(kept) + len(unusable))
+        source = np.concatenate(source)
+        writer.finish(dataset.labels[source], source, len(dataset.classes), attributes)
+        if problems:
+            writer.file["left_out"] = np.array([str(problem) for problem in problems], dtype=h5py.string_dtype())
+
+
+def _train_statistics(path, attributes):
+    train = LatentStore.open(path)
+    if train.attributes["encoder_sha256"] != attributes["encoder_sha256"]:
+        raise ValueError(f"{path}: made by another encoder; expected the training store of the same encoder")
+    return train.mean.numpy(), train.std.numpy()
+
+
+def _refuse_too_many(problems, allowed, max_corrupt):
+    if len(problems) > allowed:
+        known = (
+            f"; {allowed} may be left out (max_corrupt {max_corrupt:g}), this is number {len(problems)}"
+            if allowed
+            else ""
+        )
+        raise ValueError(f"{problems[-1]}{known}. Repair or remove the file, or raise max_corrupt")
+
+
+def _latents(encoder, images, source, shape, seed, mirrored):
+    if not len(images):
+        return torch.empty(0, *shape)
+    noise = None
+    if encoder.posterior == "sample":
+        noise = sample_noise(seed, [2 * int(index) + mirrored for index in source], shape)
+    return encoder.encode(images, noise).float().cpu()
+
+
+def _read_ahead(dataset, rows, batch_size, workers):
+    """``dataset.readable_images`` over the batches of ``rows``, in order, read by threads a few batches ahead."""
+    batches = iter(np.array_split(rows, range(batch_size, len(rows), batch_size)))
+    with ThreadPoolExecutor(workers) as pool:
+        pending = deque()
+        try:
+            for batch in batches:
+                pending.append(pool.submit(dataset.readable_images, batch))
+                if len(pending) > workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def join(shards, output, statistics=None):
+    """Join shard files, in any order, into the store ``output``, which refers to them (HDF5 virtual data sets).
+
+    The joined file finds its shards relative to its own place. statistics: as for ``encode``. Raises ValueError for
+    a shard that is missing, damaged, doubled, or of another encoder, data set or split than the first.
+    """
+    output = Path(output)
+    if not shards:
+        raise ValueError("no shards to join; expected at least one file")
+    headers = sorted(((_position(header), header) for header in map(read_header, shards)), key=lambda pair: pair[0])
+    positions, headers = zip(*headers)
+    first, moments = headers[0], Moments(headers[0].shape[1])
+    if [number for number, _ in positions] != list(range(1, positions[0][1] + 1)) or len(
+        {of for _, of in positions}
+    ) > 1:
+        found = ", ".join(header.attributes["shard"] for header in headers)
+        raise ValueError(f"shards {found}; expected each of 1 to {positions[0][1]} once: encode the missing ones")
+    for header in headers:
+        _same_origin(first, header)
+        moments.merge(header.moments.count, header.moments.mean, header.moments.squares)
+    attributes = {key: first.attributes[key] for key in (*store_format.IDENTITY_ATTRIBUTES, "image_size", "dataset")}
+    if statistics is not None:
+        attributes["statistics"] = _train_statistics(statistics, attributes)
+    with atomic_write(output) as temporary, h5py.File(temporary, "w") as file:
+        for name in first.parts:
+            total = sum(header.shape[0] for header in headers)
+            layout = h5py.VirtualLayout((total, *first.shape[1:]), "<f4")
+            start = 0
+            for header in headers:
+                relative = os.path.relpath(header.path.resolve(), output.parent.resolve())
+                layout[start : start + header.shape[0]] = h5py.VirtualSource(relative, name, header.shape, "<f4")
+                start += header.shape[0]
+            file.create_virtual_dataset(name, layout)
+        labels, source = (
+            np.concatenate([getattr(header, name) for header in headers]) for name in ("labels", "source")
+        )
+        store_format.write_index(file, labels, source, len(first.class_offsets) - 1)
+        store_format.write_attributes(file, moments, attributes)
+
+
+def _position(header):
+    number, _, of = header.attributes.get("shard", "1/1").partition("/")
+    return int(number), int(of)
+
+
+def _same_origin(first, header):
+    for key in store_format.IDENTITY_ATTRIBUTES:
+        if header.attributes[key] != first.attributes[key]:
+            raise ValueError(
+                f"{header.path}: {key} is {header.attributes[key]}; expected {first.attributes[key]}, as "
+                f"{first.path} has: encode that shard again"
+            )
+    if header.shape[1:] != first.shape[1:] or set(header.parts) != set(first.parts):
+        raise ValueError(f"{header.path}: other latent shape or flips than {first.path}; encode that shard again")

@@ -1,0 +1,57 @@
+"""Reading one image file: decoding with an error that names the file, and ADM's centre crop."""
+
+import numpy as np
+from PIL import Image
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+
+
+class BadImage(ValueError):
+    """An image that cannot be used: unreadable, or smaller than allowed. ``path`` says which, the message why."""
+
+    def __init__(self, path, why):
+        super().__init__(f"{path}: {why}")
+        self.path = str(path)
+
+
+def read_image(path, image_size, min_side=1):
+    """One image file as RGB, cropped by ``centre_crop``: uint8 array (image_size, image_size, 3).
+
+    Grey, palette and CMYK images are converted to RGB; transparency is dropped; an EXIF orientation is not applied,
+    as in ADM, whose reference statistics are computed that way. Raises BadImage (a ValueError) when the file cannot
+    be decoded or its shorter side is below ``min_side`` pixels.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            image = image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise BadImage(path, f"not a readable image ({_reason(error)})") from None
+    if min(image.size) < min_side:
+        width, height = image.size
+        raise BadImage(
+            path,
+            f"{width} x {height} pixels, smaller than the crop of {image_size}; expected a shorter side of at least "
+            f"{min_side} (set min_side to {min(image.size)} to enlarge small images as ADM does)",
+        )
+    return centre_crop(image, image_size)
+
+
+def centre_crop(image, size):
+    """ADM's centre crop (guided-diffusion, ``center_crop_arr``): halve by box filter, then bicubic, then cut.
+
+    image: PIL RGB image of any size; size: side of the result, pixels. Returns uint8 (size, size, 3). The last
+    resize computes only the part that is kept: a long thin image needs no memory for its enlarged whole.
+    """
+    while min(image.size) >= 2 * size:
+        image = image.resize(tuple(side // 2 for side in image.size), resample=Image.Resampling.BOX)
+    scale = size / min(image.size)
+    whole = [round(side * scale) for side in image.size]
+    left, top = ((side - size) // 2 for side in whole)
+    horizontal, vertical = (side / scaled for side, scaled in zip(image.size, whole))
+    box = (left * horizontal, top * vertical, (left + size) * horizontal, (top + size) * vertical)
+    return np.asarray(image.resize((size, size), resample=Image.Resampling.BICUBIC, box=box))
+
+
+def _reason(error):
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

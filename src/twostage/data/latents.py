@@ -1,0 +1,414 @@
+"""The latent store: HDF5, raw latents sorted by class, with the exact statistics that normalise them.
+
+Layout: ``/latents`` float32 (N, C, H, W) sorted by class, ``/labels`` int64 (N,), ``/class_offsets`` int64 (K + 1,),
+``/source`` int64 (N,) (index into the split of the data set), optional ``/latents_flip`` like ``/latents``.
+Attributes: ``mean``, ``std`` float64 (C,), population moments over all samples and positions of this file, flips
+included; ``normalise_mean``, ``normalise_std``: the ones that normalise (the training split's, for a held-out store);
+``encoder``, ``encoder_sha256``, ``posterior``, ``split``, ``image_size``, ``dataset``, ``dataset_fingerprint``.
+
+The metadata is read by h5py once, in ``LatentStore.open``. Latents lie uncompressed and in one piece in their file, and
+are read from there with positioned reads: no HDF5 handle to share between workers, no lock, no memory that grows.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+from twostage.provenance import atomic_write
+
+SCHEMA, SCHEMA_VERSION = "twostage.latents", 1
+COPY_ROWS_BYTES = 64 << 20
+
+
+# ---------------------------------------------------------------------------------------------------------- statistics
+
+
+class Moments:
+    """Mean and variance a channel, streamed in float64 and merged exactly (Chan, Golub & LeVeque 1983)."""
+
+    def __init__(self, channels):
+        self.count, self.mean, self.squares = 0, np.zeros(channels), np.zeros(channels)
+
+    def add(self, latents):
+        """Take in latents (n, C, ...): an array or tensor on the CPU."""
+        values = np.asarray(latents, dtype=np.float64)
+        if len(values):
+            axes = (0, *range(2, values.ndim))
+            mean = values.mean(axes, keepdims=True)
+            self.merge(values[:, 0].size, mean.reshape(-1), ((values - mean) ** 2).sum(axes))
+
+    def merge(self, count, mean, squares):
+        """Take in ``count`` values a channel of this mean and this sum of squared deviations from it."""
+        total, shift = self.count + count, mean - self.mean
+        self.mean = self.mean + shift * (count / total)
+        self.squares = self.squares + squares + shift**2 * (self.count * count / total)
+        self.count = total
+
+    @property
+    def std(self):
+        """Population standard deviation a channel (division by the count)."""
+        return np.sqrt(self.squares / self.count)
+
+
+# ------------------------------------------------------------------------------------------------------------- writing
+
+
+class StoreWriter:
+    """Writes a store of at most ``capacity`` samples, in one file, by ``write_store``."""
+
+    def __init__(self, path, capacity, sample_shape, flips):
+        self.sample_shape, self.moments = tuple(sample_shape), Moments(sample_shape[0])
+        self.file = h5py.File(path, "w")
+        names = ("latents", "latents_flip") if flips else ("latents",)
+        for name in names:
+            self.file.create_dataset(name, (capacity, *self.sample_shape), "<f4")
+        self.flips, self.rows = flips, 0
+
+    def write(self, start, latents, flipped=None):
+        """Latents (n, C, H, W), and those of the mirrored images where the store has them, as rows from ``start``."""
+        if tuple(latents.shape[1:]) != self.sample_shape or (flipped is None) == self.flips:
+            raise ValueError(
+                f"latents are {tuple(latents.shape)}; expected (n, {self.sample_shape}), flips: {self.flips}"
+            )
+        for name, values in (("latents", latents), ("latents_flip", flipped)):
+            if values is not None:
+                values = np.asarray(values, dtype=np.float32)
+                if not np.isfinite(values).all():
+                    raise ValueError(
+                        f"rows {start} to {start + len(values)}: the encoder gave latents that are not finite"
+                    )
+                self.file[name][start : start + len(values)] = values
+                self.moments.add(values)
+        self.rows = max(self.rows, start + len(latents))
+
+    def finish(self, labels, source, num_classes, attributes):
+        write_index(self.file, labels, source, num_classes)
+        write_attributes(self.file, self.moments, attributes)
+
+
+@contextlib.contextmanager
+def write_store(path, capacity, sample_shape, *, flips=False):
+    """Context that yields a StoreWriter; the store appears under ``path`` when the block ends without an error.
+
+    The block writes rows 0..n-1, n <= capacity, then calls ``finish(labels, source, num_classes, attributes)`` with
+    sorted labels (n,). ``attributes`` are those of the module's docstring but for the moments.
+    """
+    with atomic_write(path) as temporary:
+        writer = StoreWriter(temporary, capacity, sample_shape, flips)
+        try:
+            yield writer
+        finally:
+            writer.file.close()
+        if writer.rows < capacity:  # fewer rows than reserved (unreadable images): contiguous HDF5 data cannot shrink
+            shrunk = temporary.with_name(f"{temporary.name}.shrunk")
+            try:
+                _copy_rows(temporary, shrunk, writer.rows)
+                os.replace(shrunk, temporary)
+            finally:
+                shrunk.unlink(missing_ok=True)
+
+
+def _copy_rows(source, target, rows):
+    with h5py.File(source) as old, h5py.File(target, "w") as new:
+        for name, dataset in old.items():
+            if not name.startswith("latents"):
+                old.copy(name, new)
+                continue
+            copied = new.create_dataset(name, (rows, *dataset.shape[1:]), dataset.dtype)
+            step = max(1, COPY_ROWS_BYTES // max(1, dataset[:1].nbytes))
+            for start in range(0, rows, step):
+                copied[start : min(start + step, rows)] = dataset[start : min(start + step, rows)]
+        new.attrs.update(old.attrs)
+
+
+def write_index(file, labels, source, num_classes):
+    labels, source = np.asarray(labels, dtype=np.int64), np.asarray(source, dtype=np.int64)
+    if len(labels) == 0 or len(labels) != len(source):
+        raise ValueError(f"{len(labels)} labels for {len(source)} samples; expected as many, and at least one")
+    if (np.diff(labels) < 0).any() or labels[0] < 0 or labels[-1] >= num_classes:
+        raise ValueError(f"labels must be sorted and lie in 0 to {num_classes - 1}")
+    file["labels"], file["source"] = labels, source
+    file["class_offsets"] = np.searchsorted(labels, np.arange(num_classes + 1)).astype(np.int64)
+
+
+def write_attributes(file, moments, attributes):
+    """``attributes["statistics"]``: (mean, std) that normalise, when not the moments of the file itself."""
+    attributes = dict(attributes)
+    statistics = attributes.pop("statistics", None) or (moments.mean, moments.std)
+    file.attrs.update(attributes)
+    file.attrs["count"] = moments.count
+    file.attrs["mean"], file.attrs["std"] = moments.mean, moments.std
+    file.attrs["normalise_mean"], file.attrs["normalise_std"] = (np.asarray(values, float) for values in statistics)
+    file.attrs["schema"], file.attrs["schema_version"] = SCHEMA, SCHEMA_VERSION
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows ``start`` to ``stop`` of a data set, lying in one piece in ``path`` from byte ``offset`` on."""
+
+    path: str
+    offset: int
+    start: int
+    stop: int
+
+
+class LatentStore:
+    """A latent store, opened by ``LatentStore.open(path)``; safe to use after a fork and to pickle.
+
+    ``shape`` (N, C, H, W); ``labels`` int64 (N,); ``class_offsets`` int64 (K + 1,); ``source`` int64 (N,); ``mean``,
+    ``std`` float64 tensors (C,), the statistics that normalise; ``has_flips``; ``attributes`` (dict); ``fingerprint``.
+    """
+
+    @classmethod
+    def open(cls, path):
+        """Open and check a store. Raises ValueError, naming the file and the reason, for one that cannot be used."""
+        store = cls(read_header(path))
+        if (store.std <= 0).any():
+            channel = int(torch.argmin(store.std))
+            raise ValueError(
+                f"{path}: latent channel {channel} is constant; expected channels that vary, to normalise by"
+            )
+        return store
+
+    def __init__(self, header):
+        self._header, self._files = header, {}
+        self.path, self.shape, self.attributes = header.path, header.shape, header.attributes
+        self.labels, self.class_offsets, self.source = header.labels, header.class_offsets, header.source
+        self.has_flips = "latents_flip" in header.parts
+        self.mean = torch.from_numpy(np.array(self.attributes["normalise_mean"]))
+        self.std = torch.from_numpy(np.array(self.attributes["normalise_std"]))
+        self.num_classes = len(self.class_offsets) - 1
+        self.fingerprint = header.fingerprint()
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __repr__(self):
+        return (
+            f"LatentStore({str(self.path)!r}, shape={self.shape}, classes={self.num_classes}, flips={self.has_flips})"
+        )
+
+    def __getstate__(self):
+        return {**self.__dict__, "_files": {}}
+
+    def class_slice(self, label):
+        """Rows of a class, a slice. Raises ValueError for a label that is not there and for a class without samples."""
+        if not 0 <= label < self.num_classes:
+            raise ValueError(f"label is {label}; expected 0 to {self.num_classes - 1}, the classes of {self.path}")
+        start, stop = (int(offset) for offset in self.class_offsets[label : label + 2])
+        if start == stop:
+            raise ValueError(f"class {label} has no samples in {self.path}")
+        return slice(start, stop)
+
+    def read(self, index, normalised=True, flipped=False):
+        """Latents at ``index``: float32 tensor (n, C, H, W), in the order asked for.
+
+        index: a slice or integers 0..N-1; flipped: False, True, or a boolean for each, to read the mirrored images'
+        latents. Raises IndexError outside the store, ValueError for flips that it lacks.
+        """
+        if isinstance(index, slice):
+            rows = np.arange(*index.indices(len(self)))
+        else:
+            rows = np.atleast_1d(np.asarray(index, dtype=np.int64))
+        if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
+            raise IndexError(
+                f"index {rows.min()} to {rows.max()}; expected 0 to {len(self) - 1}, the rows of {self.path}"
+            )
+        flipped = np.broadcast_to(np.asarray(flipped, dtype=bool), rows.shape)
+        latents = np.empty((len(rows), *self.shape[1:]), dtype="<f4")
+        for name, chosen in (("latents", ~flipped), ("latents_flip", flipped)):
+            if chosen.all():
+                self._gather(name, rows, latents)
+            elif chosen.any():
+                part = np.empty((chosen.sum(), *self.shape[1:]), dtype="<f4")
+                self._gather(name, rows[chosen], part)
+                latents[chosen] = part
+        latents = torch.from_numpy(latents)
+        return self._normalise_(latents) if normalised else latents
+
+    def class_data(self, label=None):
+        """Normalised latents of a class (None: of all), float32 (n, C, H, W); flips follow the plain ones."""
+        rows = slice(0, len(self)) if label is None else self.class_slice(label)
+        parts = [self.read(rows, flipped=flipped) for flipped in self._passes()]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def batches(self, batch_size, label=None, normalised=True):
+        """The samples of ``class_data`` in its order, as float32 tensors of at most ``batch_size`` samples."""
+        rows = slice(0, len(self)) if label is None else self.class_slice(label)
+        for flipped in self._passes():
+            for start in range(rows.start, rows.stop, batch_size):
+                yield self.read(slice(start, min(start + batch_size, rows.stop)), normalised, flipped)
+
+    def normalise(self, latents):
+        """(z - mean) / std a channel: latents (n, C, H, W), any float dtype and device."""
+        return self._normalise_(latents.clone())
+
+    def denormalise(self, x):
+        """x std + mean a channel, the inverse of ``normalise``."""
+        mean, std = self._statistics(x)
+        return x * std + mean
+
+    def _normalise_(self, latents):
+        mean, std = self._statistics(latents)
+        return latents.sub_(mean).div_(std)
+
+    def _statistics(self, x):
+        return (values.to(x.device, x.dtype).reshape(-1, 1, 1) for values in (self.mean, self.std))
+
+    def _passes(self):
+        return (False, True) if self.has_flips else (False,)
+
+    def _gather(self, name, rows, out):
+        if name not in self._header.parts:
+            raise ValueError(f"{self.path} holds no latents of mirrored images; encode with flips")
+        parts = self._header.parts[name]
+        starts = np.array([part.start for part in parts])
+        order = np.argsort(rows, kind="stable")
+        in_order = bool((order == np.arange(len(rows))).all())
+        sorted_rows, target = rows[order], out if in_order else np.empty_like(out)
+        breaks = np.flatnonzero(np.diff(sorted_rows) != 1) + 1
+        for first, last in zip(np.r_[0, breaks].tolist(), np.r_[breaks, len(rows)].tolist()):
+            while first < last:  # a run of consecutive rows, cut where one part ends and the next begins
+                row = int(sorted_rows[first])
+                part = parts[np.searchsorted(starts, row, side="right") - 1]
+                count = min(last - first, part.stop - row)
+                self._read_rows(part, row, target[first : first + count])
+                first += count
+        if not in_order:
+            out[order] = target
+
+    def _read_rows(self, part, row, out):
+        if part.path not in self._files:
+            self._files[part.path] = open(part.path, "rb", buffering=0)  # noqa: SIM115 (kept open, closed with the store)
+        view, offset = memoryview(out).cast("B"), part.offset + (row - part.start) * out[0].nbytes
+        while len(view):
+            count = os.preadv(self._files[part.path].fileno(), [view], offset)
+            if count == 0:
+                raise ValueError(
+                    f"{part.path}: ends before its latents do; expected an untouched file: encode it again"
+                )
+            view, offset = view[count:], offset + count
+
+
+@dataclass
+class Header:
+    """What a store's file says of itself, and where its latents lie."""
+
+    path: Path
+    shape: tuple
+    labels: np.ndarray
+    class_offsets: np.ndarray
+    source: np.ndarray
+    attributes: dict
+    parts: dict  # data set name -> [Part]
+
+    def fingerprint(self):
+        """Hex digest of what the latents are (data, split, encoder, posterior, flips, rows), however sharded."""
+        facts = {key: self.attributes.get(key) for key in IDENTITY_ATTRIBUTES}
+        digest = hashlib.sha256(json.dumps([facts, self.shape, sorted(self.parts)], default=str).encode())
+        digest.update(self.source.tobytes())
+        digest.update(self.labels.tobytes())
+        return digest.hexdigest()
+
+    @property
+    def moments(self):
+        moments = Moments(self.shape[1])
+        moments.count, moments.mean = int(self.attributes["count"]), self.attributes["mean"]
+        moments.squares = self.attributes["std"] ** 2 * moments.count
+        return moments
+
+
+IDENTITY_ATTRIBUTES = ("encoder", "encoder_sha256", "posterior", "split", "dataset_fingerprint")
+
+
+def read_header(path):
+    """Read and check everything but the latents. Raises ValueError with the path and the reason."""
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(
+            f"{path}: no such file; expected a latent store, which `python -m twostage.data encode` writes"
+        )
+    try:
+        with h5py.File(path, "r") as file:
+            return _checked_header(path, file)
+    except OSError as error:
+        raise ValueError(f"{path}: not a whole HDF5 file ({_first_line(error)}); encode it again") from None
+    except KeyError as error:
+        raise ValueError(f"{path}: not a latent store ({_first_line(error)}); encode it again") from None
+
+
+def _checked_header(path, file):
+    if file.attrs.get("schema") != SCHEMA:
+        raise ValueError(
+            f"{path}: an HDF5 file, but no latent store; expected one that `python -m twostage.data` wrote"
+        )
+    if file.attrs["schema_version"] != SCHEMA_VERSION:
+        raise ValueError(
+            f"{path}: store version {file.attrs['schema_version']}; expected {SCHEMA_VERSION}: encode it again"
+        )
+    names = [name for name in ("latents", "latents_flip") if name in file]
+    shape = file["latents"].shape
+    labels, offsets, source = (file[name][:] for name in ("labels", "class_offsets", "source"))
+    consistent = (
+        len(shape) == 4
+        and all(file[name].shape == shape and file[name].dtype == np.dtype("<f4") for name in names)
+        and len(labels) == len(source) == shape[0] == offsets[-1]
+        and (np.searchsorted(labels, np.arange(len(offsets))) == offsets).all()
+    )
+    if not consistent:
+        raise ValueError(
+            f"{path}: latents, labels and class offsets disagree; expected the same samples: encode it again"
+        )
+    attributes = {key: _plain(value) for key, value in file.attrs.items()}
+    parts = {name: _parts(path, file[name]) for name in names}
+    return Header(path, shape, labels, offsets, source, attributes, parts)
+
+
+def _parts(path, dataset):
+    if not dataset.is_virtual:
+        offset = dataset.id.get_offset()
+        if offset is None:
+            raise ValueError(f"{path}: {dataset.name} is not stored in one piece; expected a store that twostage wrote")
+        return [Part(str(path), offset, 0, len(dataset))]
+    parts = []
+    for mapping in dataset.virtual_sources():
+        (start, *_), (last, *_) = mapping.vspace.get_select_bounds()
+        parts.append(
+            _shard_part(path, Path(path).parent / mapping.file_name, mapping.dset_name, start, last + 1, dataset)
+        )
+    parts.sort(key=lambda part: part.start)
+    if [part.start for part in parts] != [0, *[part.stop for part in parts[:-1]]] or parts[-1].stop != len(dataset):
+        raise ValueError(f"{path}: its shards leave gaps; expected every sample in one shard: join it again")
+    return parts
+
+
+def _shard_part(joined, shard, name, start, stop, dataset):
+    if not shard.is_file():
+        raise ValueError(f"{shard}: no such file; it is a shard of {joined}: encode that shard again")
+    try:
+        with h5py.File(shard, "r") as file:
+            source = file[name]
+            same = file.attrs["encoder_sha256"] == dataset.file.attrs["encoder_sha256"]
+            if source.shape != (stop - start, *dataset.shape[1:]) or not same or source.id.get_offset() is None:
+                raise ValueError(f"{shard}: not the shard that {joined} was joined from; join again")
+            return Part(str(shard), source.id.get_offset(), start, stop)
+    except (OSError, KeyError) as error:
+        raise ValueError(f"{shard}: a damaged shard of {joined} ({_first_line(error)}); encode it again") from None
+
+
+def _plain(value):
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _first_line(error):
+    return (str(error).strip("'\"").splitlines() or [type(error).__name__])[0]
