@@ -59,6 +59,9 @@ class Data(Block):
         description="Folder with the held-out images, where the data set has its own; else `held_out` is split off",
     )
     image_size: Count = Field(description="Side of the square images after ADM's centre crop, pixels")
+    min_side: Count | None = Field(
+        None, description="Smallest shorter side of an image that is accepted, pixels; unless given, `image_size`"
+    )
     held_out: Share = Field(0.1, description="Share of each class held out of training, seeded by `seed`")
     flips: bool = Field(
         False, description="Store the latents of mirrored images too, for training and for the oracle alike"

@@ -1,6 +1,7 @@
 # The validated configuration, paths and names that every stage uses.
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -21,8 +22,18 @@ try:
 except ConfigError as error:
     raise WorkflowError(error)
 
+
+def slice_of(block):
+    """A block of the configuration as plain values, for params."""
+    return block.model_dump(mode="json")
+
+
+DATASET = {"seed": CONFIG.seed} | {
+    key: value for key, value in slice_of(CONFIG.data).items() if key not in ("flips", "shards", "max_corrupt")
+}
 SPACES = list(CONFIG.spaces)
 MODELS = list(CONFIG.models)
+EXPERIMENTS = {name: slice_of(value) for name, value in CONFIG.experiments if value is not None}
 ENVIRONMENT = "../../envs/twostage.yaml"
 REPORT_ENVIRONMENT = "../../envs/report.yaml"
 
@@ -38,11 +49,6 @@ wildcard_constraints:
     model="|".join(MODELS),
     step=r"\d{7}",
     shard=r"\d+",
-
-
-def slice_of(block):
-    """A block of the configuration as plain values, for params."""
-    return block.model_dump(mode="json")
 
 
 def as_json(value):
@@ -78,7 +84,11 @@ def architecture_of(space, model):
 
 def recipe_of(model):
     """The training recipe of a model: the configuration's, with the model's own steps and snapshots."""
-    return {**slice_of(CONFIG.training), "steps": CONFIG.model_steps(model), "snapshots": CONFIG.snapshots(model)}
+    return {
+        **slice_of(CONFIG.training),
+        "steps": CONFIG.model_steps(model),
+        "snapshots": CONFIG.snapshots(model),
+    }
 
 
 def resources_of(stage):
@@ -93,3 +103,43 @@ def encoder_weights(wildcards):
     if encoder.kind == "kl":
         return f"results/{CONFIG.run}/data/{wildcards.space}/encoder.safetensors"
     return getattr(encoder, "weights", None) or []
+
+
+def encoding_arguments(space, weights):
+    """Command line arguments that say which images go through which encoder."""
+    encoder = slice_of(CONFIG.spaces[space].encoder)
+    words = ["--dataset", as_json({**DATASET, "max_corrupt": CONFIG.data.max_corrupt}), "--encoder", as_json(encoder)]
+    words += ["--weights", str(weights)] if weights else []
+    words += ["--flips"] if CONFIG.data.flips else []
+    return shlex.join(words)
+
+
+def spaces_of(name):
+    """The latent spaces an experiment runs in; every one for what is no experiment."""
+    return EXPERIMENTS.get(name, {}).get("spaces") or SPACES
+
+
+def last_snapshots(space, plans):
+    """{model: path} of the final weights of every model that the plans name."""
+    fields = {part["field"] for plan in plans.values() for part in plan["parts"]}
+    return {model: list(snapshot_paths(space, model).values())[-1] for model in MODELS if model in fields}
+
+
+def sample_paths(space, experiment):
+    """{plan: paths of its shards} of an experiment."""
+    return {
+        plan: [
+            f"results/{CONFIG.run}/samples/{space}/{plan}/shard-{shard}.h5" for shard in range(CONFIG.sampling.shards)
+        ]
+        for plan in PLANS[experiment]
+    }
+
+
+def result_paths(sources, spaces):
+    """Inputs of a figure: sources with a {space} become one path a latent space, in their order."""
+    return {
+        name: (
+            [f"<results>/{path.format(space=space)}" for space in spaces] if "{space}" in path else f"<results>/{path}"
+        )
+        for name, path in sources.items()
+    }

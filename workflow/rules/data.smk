@@ -2,28 +2,27 @@
 # Called through the shell, so that a comment in the package re-encodes (and so retrains) nothing.
 
 TRAINED_ENCODERS = [name for name, space in CONFIG.spaces.items() if space.encoder.kind == "kl"]
-DATASET = {**slice_of(CONFIG.data), "seed": CONFIG.seed}
 
 
 rule autoencoder:
     output:
         weights="<results>/data/{space}/encoder.safetensors",
         quality="<results>/data/{space}/reconstruction.json",
-    wildcard_constraints:
-        space="|".join(TRAINED_ENCODERS) or "none",
     log:
         "<logs>/autoencoder/{space}.log",
     benchmark:
         "<benchmarks>/autoencoder/{space}.tsv"
+    wildcard_constraints:
+        space="|".join(TRAINED_ENCODERS) or "none",
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.data.threads
+    resources:
+        **resources_of("data"),
     params:
         dataset=as_json(DATASET),
         encoder=lambda w: as_json(slice_of(CONFIG.spaces[w.space].encoder)),
         seed=CONFIG.seed,
-    threads: CONFIG.jobs.data.threads
-    resources:
-        **resources_of("data"),
-    conda:
-        ENVIRONMENT
     message:
         "Training the autoencoder of latent space {wildcards.space}"
     shell:
@@ -31,28 +30,79 @@ rule autoencoder:
         " --seed {params.seed} --threads {threads} --output {output.weights} > {log} 2>&1"
 
 
-rule encode:
-    input:
-        weights=encoder_weights,
-    output:
-        latents="<results>/data/{space}/latents.h5",
-        held_out="<results>/data/{space}/held_out.h5",
-    log:
-        "<logs>/encode/{space}.log",
-    benchmark:
-        "<benchmarks>/encode/{space}.tsv"
-    params:
-        dataset=as_json(DATASET),
-        encoder=lambda w: as_json(slice_of(CONFIG.spaces[w.space].encoder)),
-        weights=lambda w, input: f"--weights {input.weights}" if input.weights else "",
-        flips="--flips" if CONFIG.data.flips else "",
-    threads: CONFIG.jobs.data.threads
-    resources:
-        **resources_of("data"),
-    conda:
-        ENVIRONMENT
-    message:
-        "Encoding the images into latent space {wildcards.space}"
-    shell:
-        "python -m twostage.data encode --dataset {params.dataset:q} --encoder {params.encoder:q} {params.weights}"
-        " {params.flips} --threads {threads} --train {output.latents} --held-out {output.held_out} > {log} 2>&1"
+if CONFIG.data.shards == 1:
+
+    rule encode:
+        input:
+            weights=encoder_weights,
+        output:
+            latents="<results>/data/{space}/latents.h5",
+            held_out="<results>/data/{space}/held_out.h5",
+        log:
+            "<logs>/encode/{space}.log",
+        benchmark:
+            "<benchmarks>/encode/{space}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: CONFIG.jobs.data.threads
+        resources:
+            **resources_of("data"),
+        params:
+            images=lambda w, input: encoding_arguments(w.space, input.weights),
+        message:
+            "Encoding the images into latent space {wildcards.space}"
+        shell:
+            "python -m twostage.data encode {params.images} --threads {threads} --split train"
+            " --output {output.latents} > {log} 2>&1 &&"
+            " python -m twostage.data encode {params.images} --threads {threads} --split held_out"
+            " --statistics {output.latents} --output {output.held_out} >> {log} 2>&1"
+
+else:
+
+    rule encode_shard:
+        input:
+            weights=encoder_weights,
+        output:
+            "<results>/data/{space}/shards/{split}-{shard}.h5",
+        log:
+            "<logs>/encode/{space}-{split}-{shard}.log",
+        benchmark:
+            "<benchmarks>/encode/{space}-{split}-{shard}.tsv"
+        wildcard_constraints:
+            split="train|held_out",
+        conda:
+            ENVIRONMENT
+        threads: CONFIG.jobs.data.threads
+        resources:
+            **resources_of("data"),
+        params:
+            images=lambda w, input: encoding_arguments(w.space, input.weights),
+            shard=lambda w: f"{int(w.shard) + 1}/{CONFIG.data.shards}",
+        message:
+            "Encoding shard {wildcards.shard} of the {wildcards.split} images into latent space {wildcards.space}"
+        shell:
+            "python -m twostage.data encode {params.images} --threads {threads} --split {wildcards.split}"
+            " --shard {params.shard} --output {output} > {log} 2>&1"
+
+    rule join:
+        input:
+            train=expand("<results>/data/{{space}}/shards/train-{shard}.h5", shard=range(CONFIG.data.shards)),
+            held_out=expand("<results>/data/{{space}}/shards/held_out-{shard}.h5", shard=range(CONFIG.data.shards)),
+        output:
+            latents="<results>/data/{space}/latents.h5",
+            held_out="<results>/data/{space}/held_out.h5",
+        log:
+            "<logs>/join/{space}.log",
+        benchmark:
+            "<benchmarks>/join/{space}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            **resources_of("data"),
+        message:
+            "Joining the shards of latent space {wildcards.space}"
+        shell:
+            "python -m twostage.data join --shards {input.train} --output {output.latents} > {log} 2>&1 &&"
+            " python -m twostage.data join --shards {input.held_out} --statistics {output.latents}"
+            " --output {output.held_out} >> {log} 2>&1"

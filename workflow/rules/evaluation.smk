@@ -9,16 +9,16 @@ rule classifier:
         "<logs>/classifier.log",
     benchmark:
         "<benchmarks>/classifier.tsv"
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.evaluation.threads
+    resources:
+        **resources_of("evaluation"),
     params:
         dataset=DATASET,
         classifier=slice_of(CONFIG.classifier),
         seed=CONFIG.seed,
         code=code_of("twostage.evaluation.classifier"),
-    threads: CONFIG.jobs.evaluation.threads
-    resources:
-        **resources_of("evaluation"),
-    conda:
-        ENVIRONMENT
     message:
         "Training the classifier whose features the distances are taken in"
     script:
@@ -27,8 +27,12 @@ rule classifier:
 
 rule evaluate:
     input:
-        classifier=branch("classifier" in CONFIG.evaluation.features, then=rules.classifier.output.weights, otherwise=[]),
-        samples=lambda w: list(flatten(sample_paths(w.space, w.experiment).values())),
+        classifier=branch(
+            "classifier" in CONFIG.evaluation.features,
+            then=rules.classifier.output.weights,
+            otherwise=[],
+        ),
+        samples=lambda w: [path for shards in sample_paths(w.space, w.experiment).values() for path in shards],
     output:
         table="<results>/evaluation/{space}/{experiment}.csv",
         settings="<results>/evaluation/{space}/{experiment}.json",
@@ -36,16 +40,16 @@ rule evaluate:
         "<logs>/evaluate/{experiment}/{space}.log",
     benchmark:
         "<benchmarks>/evaluate/{experiment}/{space}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.evaluation.threads
+    resources:
+        **resources_of("evaluation"),
     params:
         dataset=DATASET,
         samples=lambda w: sample_paths(w.space, w.experiment),
         evaluation=slice_of(CONFIG.evaluation),
         code=code_of("twostage.evaluation.evaluate"),
-    threads: CONFIG.jobs.evaluation.threads
-    resources:
-        **resources_of("evaluation"),
-    conda:
-        ENVIRONMENT
     message:
         "Evaluating {wildcards.experiment} in latent space {wildcards.space}"
     script:

@@ -12,17 +12,16 @@ rule posterior:
         "<logs>/posterior/{space}.log",
     benchmark:
         "<benchmarks>/posterior/{space}.tsv"
-    params:
-        oracle=slice_of(CONFIG.oracle),
-        split=CONFIG.split,
-        seed=CONFIG.seed,
-        device=device_of("oracle"),
-        code=code_of("twostage.oracle.study"),
+    conda:
+        ENVIRONMENT
     threads: CONFIG.jobs.oracle.threads
     resources:
         **resources_of("oracle"),
-    conda:
-        ENVIRONMENT
+    params:
+        oracle=slice_of(CONFIG.oracle),
+        seed=CONFIG.seed,
+        device=device_of("oracle"),
+        code=code_of("twostage.oracle.study"),
     message:
         "Measuring the oracle posterior in latent space {wildcards.space}"
     script:

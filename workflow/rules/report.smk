@@ -1,18 +1,15 @@
 # Figures, tables, claims and the report. A figure is a module of twostage.report, a caption and a line in FIGURES.
 
+POSTERIOR = {"posterior": "oracle/{space}/posterior.csv", "transition": "oracle/{space}/transition.json"}
+LOSSES = {"oracle_loss": "training/{space}/oracle_loss.csv", "transition": "oracle/{space}/transition.json"}
 FIGURES = {
-    "fig2": {"posterior": "oracle/{space}/posterior.csv", "transition": "oracle/{space}/transition.json"},
+    "fig2": POSTERIOR,
     "fig3": {"top1": "synthetic/top1.csv"},
-    "fig7": {"oracle_loss": "training/{space}/oracle_loss.csv", "transition": "oracle/{space}/transition.json"},
-    "fig9": {"oracle_loss": "training/{space}/oracle_loss.csv", "transition": "oracle/{space}/transition.json"},
-    "law": {
-        "curves": "oracle/{space}/law.csv",
-        "transition": "oracle/{space}/transition.json",
-        "synthetic_curves": "synthetic/law.csv",
-        "synthetic_transition": "synthetic/transition.csv",
-    },
+    "fig7": LOSSES,
+    "fig9": LOSSES,
 }
 TABLES = {name: {"evaluation": f"evaluation/{{space}}/{name}.csv"} for name in EXPERIMENTS if name.startswith("tab")}
+SETTINGS = {"fig7": {"models": MODELS, "split": SPLIT}, "fig9": {"models": MODELS, "split": SPLIT}}
 
 for figure, sources in (FIGURES | TABLES).items():
 
@@ -20,7 +17,7 @@ for figure, sources in (FIGURES | TABLES).items():
         name:
             figure
         input:
-            **result_paths(figure, sources),
+            **result_paths(sources, spaces_of(figure)),
         output:
             pdf=f"<results>/report/{figure}.pdf",
             png=report(
@@ -39,15 +36,80 @@ for figure, sources in (FIGURES | TABLES).items():
             f"<logs>/report/{figure}.log",
         benchmark:
             f"<benchmarks>/report/{figure}.tsv"
-        params:
-            spaces=spaces_of(figure),
-            code=code_of(f"twostage.report.{figure}"),
+        conda:
+            REPORT_ENVIRONMENT
         threads: CONFIG.jobs.report.threads
         resources:
             **resources_of("report"),
-        conda:
-            REPORT_ENVIRONMENT
+        params:
+            spaces=spaces_of(figure),
+            settings=SETTINGS.get(figure, {}),
+            code=code_of(f"twostage.report.{figure}"),
         message:
             f"Drawing {figure}"
         script:
             "../scripts/figure.py"
+
+
+rule claims:
+    input:
+        **claims_sources(),
+    output:
+        json="<results>/report/claims.json",
+        csv="<results>/report/claims.csv",
+        html=report("<results>/report/claims.html", caption="../report/claims.rst", category="Claims"),
+    log:
+        "<logs>/report/claims.log",
+    benchmark:
+        "<benchmarks>/report/claims.tsv"
+    conda:
+        REPORT_ENVIRONMENT
+    threads: CONFIG.jobs.report.threads
+    resources:
+        **resources_of("report"),
+    params:
+        spaces=SPACES,
+        models=MODELS,
+        code=code_of("twostage.report.claims"),
+    message:
+        "Checking the paper's claims against this run"
+    script:
+        "../scripts/claims.py"
+
+
+rule report:
+    input:
+        rules.claims.output,
+        [f"<results>/report/{name}.{suffix}" for name in FIGURES | TABLES for suffix in ("pdf", "png", "csv")],
+    output:
+        report="<results>/report.html",
+        config="<results>/config.yaml",
+    log:
+        "<logs>/report/report.log",
+    benchmark:
+        "<benchmarks>/report/report.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **resources_of("report"),
+    params:
+        # The one rule that sees the whole configuration: it writes it beside the results.
+        config=slice_of(CONFIG),
+        snakefile=workflow.main_snakefile,
+        targets=["claims", *FIGURES, *TABLES],
+    message:
+        "Building the report"
+    script:
+        "../scripts/report.py"
+
+
+rule figures:
+    input:
+        [f"<results>/report/{name}.png" for name in FIGURES],
+
+
+rule tables:
+    input:
+        [f"<results>/report/{name}.png" for name in TABLES],

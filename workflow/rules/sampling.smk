@@ -1,7 +1,12 @@
 # Sampling: one rule an experiment, which runs all its plans in one job a latent space and shard.
 from twostage.sampling.experiments import plans_for
 
-PLANS = {name: plans_for(name, {**settings, "steps": CONFIG.sampling.steps}) for name, settings in EXPERIMENTS.items()}
+SPLIT = None if CONFIG.split == "measured" else CONFIG.split
+PLANS = {
+    name: plans_for(name, settings, steps=CONFIG.sampling.steps, solver=CONFIG.sampling.solver)
+    for name, settings in EXPERIMENTS.items()
+}
+
 
 for experiment, plans in PLANS.items():
 
@@ -20,18 +25,19 @@ for experiment, plans in PLANS.items():
             f"<logs>/sample/{experiment}/{{space}}-{{shard}}.log",
         benchmark:
             f"<benchmarks>/sample/{experiment}/{{space}}-{{shard}}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: CONFIG.jobs.sampling.threads
+        resources:
+            **resources_of("sampling"),
         params:
             plans=plans,
+            split=SPLIT,
             sampling=slice_of(CONFIG.sampling),
             encoder=lambda w: slice_of(CONFIG.spaces[w.space].encoder),
             checkpoints=lambda w, plans=plans: last_snapshots(w.space, plans),
             device=device_of("sampling"),
             code=code_of("twostage.sampling.run"),
-        threads: CONFIG.jobs.sampling.threads
-        resources:
-            **resources_of("sampling"),
-        conda:
-            ENVIRONMENT
         message:
             f"Sampling the {len(plans)} plans of {experiment} in latent space {{wildcards.space}}"
         script:

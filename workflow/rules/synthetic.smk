@@ -10,15 +10,15 @@ rule synthetic:
         "<logs>/synthetic.log",
     benchmark:
         "<benchmarks>/synthetic.tsv"
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.synthetic.threads
+    resources:
+        **resources_of("synthetic"),
     params:
         synthetic=slice_of(CONFIG.synthetic),
         seed=CONFIG.seed,
         code=code_of("twostage.oracle.study"),
-    threads: CONFIG.jobs.synthetic.threads
-    resources:
-        **resources_of("synthetic"),
-    conda:
-        ENVIRONMENT
     message:
         "Sampling posteriors over unit Gaussians"
     script:

@@ -17,17 +17,17 @@ for model in MODELS:
             f"<logs>/train/{{space}}/{model}.log",
         benchmark:
             f"<benchmarks>/train/{{space}}/{model}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: CONFIG.jobs.training.threads
+        resources:
+            **resources_of("training"),
         params:
             architecture=lambda w, model=model: as_json(architecture_of(w.space, model)),
             recipe=as_json(recipe_of(model)),
             seed=CONFIG.seed,
             device=device_of("training"),
             version=TRAINING_VERSION,
-        threads: CONFIG.jobs.training.threads
-        resources:
-            **resources_of("training"),
-        conda:
-            ENVIRONMENT
         message:
             f"Training {model} in latent space {{wildcards.space}}"
         shell:
@@ -46,17 +46,17 @@ rule oracle_loss:
         "<logs>/oracle_loss/{space}.log",
     benchmark:
         "<benchmarks>/oracle_loss/{space}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.sampling.threads
+    resources:
+        **resources_of("sampling"),
     params:
         oracle_loss=slice_of(CONFIG.oracle_loss),
         checkpoints=lambda w: {model: snapshot_paths(w.space, model) for model in MODELS},
         seed=CONFIG.seed,
         device=device_of("sampling"),
         code=code_of("twostage.training.oracle_loss"),
-    threads: CONFIG.jobs.sampling.threads
-    resources:
-        **resources_of("sampling"),
-    conda:
-        ENVIRONMENT
     message:
         "Measuring every model's error against the oracle velocity in latent space {wildcards.space}"
     script:

@@ -7,9 +7,12 @@ from twostage.job import job
 with job(snakemake):
     spaces = snakemake.params.spaces
     # An input that was given once a latent space arrives as a list in the order of the spaces.
-    inputs = {name: paths if isinstance(paths, str) else dict(zip(spaces, paths)) for name, paths in snakemake.input.items()}
+    inputs = {
+        name: paths if isinstance(paths, str) else dict(zip(spaces, paths)) for name, paths in snakemake.input.items()
+    }
     import_module(f"twostage.report.{snakemake.rule}").draw(
         **inputs,
+        **snakemake.params.settings,
         output_pdf=snakemake.output.pdf,
         output_png=snakemake.output.png,
         output_csv=snakemake.output.csv,

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from twostage.job import job
 from twostage.oracle.study import measure_posterior
+
+from twostage.job import job
 
 with job(snakemake):
     settings = snakemake.params.oracle
@@ -15,7 +16,6 @@ with job(snakemake):
         pairs_unconditional=settings["pairs_unconditional"],
         bootstrap=settings["bootstrap"],
         budget_mb=settings["memory_mb"],
-        split=snakemake.params.split,
         seed=snakemake.params.seed,
         device=snakemake.params.device,
     )

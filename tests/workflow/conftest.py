@@ -1,0 +1,69 @@
+"""A copy of the checkout in which the whole workflow has run once, at its smallest size."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "workflow", "config", "envs", "src", "tests/workflow/smoke.yaml")
+
+
+class Checkout:
+    """A working copy that a test may edit, with Snakemake at hand."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for part in PARTS:
+            source, target = ROOT / part, folder / part
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            else:
+                shutil.copy2(source, target)
+
+    def snakemake(self, *arguments, configfile="tests/workflow/smoke.yaml", check=True):
+        """Run Snakemake here; the finished process, its output as text."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "2"]
+        command += ["--configfile", configfile] if configfile else []
+        done = subprocess.run([*command, *arguments], cwd=self.folder, capture_output=True, text=True)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def reruns(self, *arguments):
+        """Names of the rules that a dry run would execute, without `all`."""
+        output = self.snakemake("--dry-run", *arguments).stdout
+        return {
+            line.split()[1].rstrip(":") for line in output.splitlines() if line.startswith(("rule ", "localrule "))
+        } - {"all"}
+
+    def edit(self, path, old, new):
+        file = self.folder / path
+        text = file.read_text()
+        assert old in text, f"{old!r} is not in {path}"
+        file.write_text(text.replace(old, new, 1))
+
+
+@pytest.fixture(scope="session")
+def _smoke_run(tmp_path_factory):
+    checkout = Checkout(tmp_path_factory.mktemp("smoke"))
+    checkout.snakemake()
+    return checkout
+
+
+@pytest.fixture
+def finished(_smoke_run, tmp_path):
+    """The finished smoke run in a copy of its own (times kept, so that nothing looks newer than it is)."""
+    folder = tmp_path / "checkout"
+    shutil.copytree(_smoke_run.folder, folder, symlinks=True)
+    copy = object.__new__(Checkout)
+    copy.folder = folder
+    return copy
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout in which nothing has run."""
+    return Checkout(tmp_path)

@@ -1,0 +1,30 @@
+"""A mistake ends the run before it starts, with one line that says what and how to mend it."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--config", "sead=1"], "config: unknown key sead: 1; expected one of run, seed"),
+        (
+            ["--config", "split=1.5"],
+            "config: split is 1.5; expected 'measured' or a number between 0 and 1, both excluded",
+        ),
+        (
+            ["--config", "experiments={tab1: {spaces: [pixels]}}"],
+            "config: experiments.tab1.spaces is 'pixels'; expected a latent space of `spaces`: pixel, vae",
+        ),
+        (
+            ["--config", "data={name: image_folder, image_size: 8, path: no/such}"],
+            "config: data: path is 'no/such'; expected a folder that exists",
+        ),
+    ],
+)
+def test_one_clear_line_and_a_non_zero_exit(checkout, arguments, line):
+    done = checkout.snakemake("--dry-run", *arguments, check=False)
+    assert done.returncode != 0
+    output = done.stdout + done.stderr
+    assert sum(text.startswith(line) for text in output.splitlines()) == 1
+    assert "Traceback" not in output
+    assert not (checkout.folder / "results").exists()

@@ -1,0 +1,66 @@
+"""The whole workflow for real, at its smallest size."""
+
+import json
+
+import pandas as pd
+
+from twostage.provenance import provenance_path, sha256
+
+ARTEFACTS = {".csv", ".json", ".jsonl", ".h5", ".safetensors", ".png", ".pdf", ".html"}
+
+
+def test_a_finished_run_has_nothing_to_do(finished):
+    assert "Nothing to be done" in finished.snakemake().stdout + finished.snakemake().stderr
+
+
+def test_the_report_is_one_page_that_asks_the_network_for_nothing(finished):
+    page = (finished.folder / "results/smoke/report.html").read_text()
+    assert "fig2" in page
+    assert 'src="http' not in page
+    assert '<link href="http' not in page
+
+
+def test_every_artefact_has_provenance_that_matches_it(finished):
+    results = finished.folder / "results/smoke"
+    artefacts = [
+        path
+        for stage in ("data", "oracle", "synthetic", "training", "samples", "evaluation", "report")
+        for path in (results / stage).rglob("*")
+        if path.suffix in ARTEFACTS and not path.name.endswith(".provenance.json")
+    ]
+    assert len(artefacts) > 50
+    for path in artefacts:
+        record = json.loads(provenance_path(path).read_text())
+        assert record["sha256"] == sha256(path), path
+        assert record["versions"]["twostage"], path
+
+
+def test_every_rule_leaves_a_log_and_a_benchmark(finished):
+    results = finished.folder / "results/smoke"
+    benchmarks = {
+        path.relative_to(results / "benchmarks").with_suffix("") for path in (results / "benchmarks").rglob("*.tsv")
+    }
+    logs = {path.relative_to(results / "logs").with_suffix("") for path in (results / "logs").rglob("*.log")}
+    assert len(benchmarks) > 20
+    assert logs == benchmarks
+
+
+def test_the_measured_split_flows_into_the_plans(finished):
+    results = finished.folder / "results/smoke"
+    split = json.loads((results / "oracle/pixel/transition.json").read_text())["split"]
+    settings = json.loads((results / "evaluation/pixel/tab1.json").read_text())
+    assert 0 < split < 1
+    assert str(split) in json.dumps(settings) or f"{split:.6f}"[:6] in json.dumps(settings)
+
+
+def test_a_split_fixed_in_the_configuration_is_used(finished):
+    finished.snakemake("--config", "split=0.25", "sample_tab1_only", check=False)
+    reruns = finished.reruns("--config", "split=0.25")
+    assert "posterior" in reruns
+    assert not any(rule.startswith("train_") for rule in reruns)
+
+
+def test_the_table_has_four_rows_and_three_seeds(finished):
+    table = pd.read_csv(finished.folder / "results/smoke/evaluation/pixel/tab1.csv")
+    assert table["plan"].nunique() == 4
+    assert sorted(table["seed"].unique()) == [0, 1, 2]

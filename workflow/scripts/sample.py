@@ -1,0 +1,24 @@
+"""Adapter: every plan of one experiment, in one latent space and shard."""
+
+from twostage.job import job
+from twostage.sampling.run import sample_plans
+
+with job(snakemake):
+    params = snakemake.params
+    sample_plans(
+        snakemake.input.latents,
+        params.encoder,
+        snakemake.input.get("weights"),
+        params.checkpoints,
+        params.plans,
+        snakemake.input.transition,
+        dict(zip(params.plans, snakemake.output)),
+        samples=params.sampling["samples"],
+        seeds=params.sampling["seeds"],
+        shard=(int(snakemake.wildcards.shard), params.sampling["shards"]),
+        batch_size=params.sampling["batch_size"],
+        device=params.device,
+        held_out_path=snakemake.input.held_out,
+        space=snakemake.wildcards.space,
+        split=params.split,
+    )
