@@ -1,0 +1,162 @@
+"""The transition law: where, and how sharply, the posterior of a data set settles on one sample.
+
+x_t carries I(t) = 1/2 sum_k log(1 + s_k) nats about x_1, s_k = lambda_k t^2 / (1 - t)^2, as a Gaussian channel with the
+data's covariance spectrum lambda. N samples can be told apart once I(t) exceeds log N: that is the transition. The
+information density spreads about I(t) with variance V(t) = sum_k s_k / (1 + s_k), which gives the whole curve. No
+constant is fitted. Derivation, relation to random energies and limits of validity: docs/theory.md.
+"""
+
+import math
+
+import numpy as np
+import torch
+from scipy.optimize import brentq
+from scipy.special import expit
+
+from twostage.oracle.samples import WIDE, Samples
+
+NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
+NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
+
+
+def spectrum(data, label=None, *, device=None, budget_mb=1024):
+    """Eigenvalues of the data's covariance (divided by N), descending, float64 numpy (min(N, D),) or (D,).
+
+    data: (N, D) or (N, C, H, W) tensor, LatentStore (with ``label``, one class of it) or ``Samples``. The D x D
+    covariance is summed over chunks; when N < D and the data fit in memory, the N x N Gram matrix has the same
+    eigenvalues but for zeros, which do not matter here.
+    """
+    samples = data if isinstance(data, Samples) else Samples(data, label, device, budget_mb)
+    if samples.count < samples.dim and samples.in_memory:
+        centred = samples.take(torch.arange(samples.count)).to(WIDE) - samples.mean
+        matrix = centred @ centred.T
+    else:
+        matrix = torch.zeros(samples.dim, samples.dim, dtype=WIDE, device=samples.device)
+        for _, rows in samples.chunks(samples.block()):
+            centred = rows.to(WIDE) - samples.mean
+            matrix.addmm_(centred.T, centred)
+    return torch.linalg.eigvalsh(matrix / samples.count).clamp(min=0).flip(0).cpu().numpy()
+
+
+def channel_information(eigenvalues, times):
+    """Mean I(t) and variance V(t), in nats, of the information density between x_1 and x_t: two arrays (T,)."""
+    eigenvalues, times = _check_eigenvalues(eigenvalues), _check_times(times)
+    mean, variance = np.empty(len(times)), np.empty(len(times))
+    for k, t in enumerate(times):
+        s = eigenvalues * (t / (1 - t)) ** 2 if t < 1 else np.where(eigenvalues > 0, np.inf, 0.0)
+        mean[k] = np.log1p(s).sum() / 2
+        variance[k] = (1 - 1 / (1 + s)).sum()
+    return mean, variance
+
+
+def transition_time(eigenvalues, n):
+    """The time in [0, 1] at which I(t) = log n, for n samples of a covariance with these eigenvalues.
+
+    0 for n = 1; 1 when all eigenvalues are 0 (nothing tells the samples apart). Raises ValueError for n < 1 and for
+    negative or non-finite eigenvalues.
+    """
+    eigenvalues = _check_eigenvalues(eigenvalues)
+    if not n >= 1:
+        raise ValueError(f"n is {n}; expected a number of samples, at least 1")
+    if n == 1:
+        return 0.0
+    if not eigenvalues.any():
+        return 1.0
+    excess = lambda u: np.log1p(eigenvalues * math.exp(2 * u)).sum() / 2 - math.log(n)  # noqa: E731
+    low = high = -math.log(eigenvalues.max()) / 2
+    while excess(low) > 0:
+        low -= 2.0
+    while excess(high) < 0:
+        high += 2.0
+    return float(expit(brentq(excess, low, high, xtol=1e-13)))
+
+
+def predicted_self_weight(eigenvalues, n, times):
+    """Expected posterior weight of the true sample, (T,) in [0, 1]: E[sigmoid(I - log(n - 1) + sqrt(V) Z)], Z normal.
+
+    n - 1, the number of the other samples, makes t = 0 exact: 1 / n. t = 1 gives 1.
+    """
+    mean, variance = channel_information(eigenvalues, times)
+    if not n >= 1:
+        raise ValueError(f"n is {n}; expected a number of samples, at least 1")
+    if n == 1:
+        return np.ones(len(mean))
+    margin = (mean - math.log(n - 1))[:, None] + np.sqrt(variance)[:, None] * NODES
+    return expit(margin) @ NODE_WEIGHTS
+
+
+def crossing_time(curve, times, level=0.5):
+    """First time at which ``curve`` (T,) rises through ``level``, by linear interpolation; times (T,) ascending.
+
+    The first time where the curve starts above; None where it never gets there.
+    """
+    curve, times = np.asarray(curve, dtype=float), np.asarray(times, dtype=float)
+    above = np.flatnonzero(curve >= level)
+    if len(above) == 0:
+        return None
+    k = above[0]
+    if k == 0:
+        return float(times[0])
+    share = (level - curve[k - 1]) / (curve[k] - curve[k - 1])
+    return float(times[k - 1] + share * (times[k] - times[k - 1]))
+
+
+def measured_transition(sweep, times=None):
+    """The time at which the mean self weight of a ``Sweep`` (or of a (P, T) array, with ``times``) crosses one half.
+
+    Raises ValueError when it never does: a grid that ends too early, or data in which every sample has a duplicate.
+    """
+    weights, times = _weights(sweep, times)
+    mean = weights.mean(0)
+    found = crossing_time(mean, times)
+    if found is None:
+        raise ValueError(
+            f"the mean self weight reaches {mean.max():.3f} on times up to {times.max():g}; expected it to cross 0.5: "
+            "extend the grid towards 1, or remove duplicate samples"
+        )
+    return found
+
+
+def transition_interval(sweep, times=None, *, resamples=1000, seed=0, level=0.95):
+    """Bootstrap interval over pairs of the measured transition: (low, high), or None where a tenth never cross."""
+    weights, times = _weights(sweep, times)
+    generator = np.random.default_rng(seed)
+    found = []
+    for _ in range(resamples):
+        draws = np.bincount(generator.integers(len(weights), size=len(weights)), minlength=len(weights))
+        found.append(crossing_time(draws @ weights / len(weights), times))
+    found = [value for value in found if value is not None]
+    if len(found) < 0.9 * resamples:
+        return None
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def transition_grid(eigenvalues, n, points=61, reach=3.0):
+    """Times (points,) from 0 to well past the predicted transition, even in t / (1 - t): ``reach`` times its value there."""
+    center = min(transition_time(eigenvalues, n), 1 - 1e-6)
+    s = np.linspace(0, reach, points) * (center / (1 - center) if center > 0 else 1.0)
+    return s / (1 + s)
+
+
+def _weights(sweep, times):
+    weights = np.asarray(getattr(sweep, "self_weight", sweep), dtype=float)
+    times = np.asarray(sweep.times if times is None else times, dtype=float)
+    if weights.ndim != 2 or times.shape != weights.shape[1:]:
+        raise ValueError(f"self weights have shape {weights.shape} and times {times.shape}; expected (P, T) and (T,)")
+    order = np.argsort(times)
+    return weights[:, order], times[order]
+
+
+def _check_eigenvalues(eigenvalues):
+    eigenvalues = np.asarray(eigenvalues, dtype=float)
+    if eigenvalues.ndim != 1 or len(eigenvalues) == 0 or not (np.isfinite(eigenvalues) & (eigenvalues >= 0)).all():
+        raise ValueError(f"eigenvalues are {eigenvalues}; expected (K,) finite numbers, 0 or above")
+    return eigenvalues
+
+
+def _check_times(times):
+    times = np.atleast_1d(np.asarray(times, dtype=float))
+    if times.ndim != 1 or not ((times >= 0) & (times <= 1)).all():
+        raise ValueError(f"times are {times}; expected (T,) in [0, 1]")
+    return times

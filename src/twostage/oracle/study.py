@@ -1,0 +1,235 @@
+"""What the oracle says of a latent store: posterior statistics, transitions against the law, N varied.
+
+Stage functions: each writes its CSV or JSON with provenance, and returns the main table.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from twostage.flow import sample_noise
+from twostage.oracle.law import (
+    crossing_time,
+    measured_transition,
+    predicted_self_weight,
+    spectrum,
+    transition_grid,
+    transition_interval,
+    transition_time,
+)
+from twostage.oracle.samples import Samples
+from twostage.oracle.sweep import Sweep, sweep
+from twostage.provenance import atomic_write, write_json, write_provenance
+
+STATISTICS = ("top1", "self_weight", "effective_samples", "mse", "mse_offset")
+DEFINITION = (
+    "time at which the mean posterior weight of the true sample crosses one half; class-conditional pairs pooled over "
+    "the classes; interval: 95% percentile bootstrap over pairs; predicted: crossing of the predicted curve, no fitted "
+    "constant; curve_error: largest absolute difference of predicted and measured mean weight over the times"
+)
+
+
+def measure_posterior(
+    store_path,
+    output_dir,
+    *,
+    times,
+    pairs_per_class,
+    pairs_unconditional,
+    seed,
+    offset=1e-3,
+    bootstrap=1000,
+    device="cpu",
+    budget_mb=1024,
+):
+    """Write posterior.csv, transition.json and law.csv into ``output_dir``; returns the posterior table.
+
+    store_path: latents.h5; times: (T,) in [0, 1]; pairs_per_class, pairs_unconditional: pairs (x_0, x_1) a class and
+    over all samples (0: leave the unconditional part out); offset: see ``Sweep.mse_offset``; bootstrap: resamples.
+    Pair j of a class depends on (seed, class, j) alone. Sec. 3, Figs. 2a and 2b of the paper.
+    """
+    store = _open(store_path)
+    times = np.unique(np.asarray(times, dtype=float))
+    found, predicted = [], []
+    labels = np.unique(store.labels).tolist()
+    for label in tqdm(labels, desc="oracle, by class", disable=None):
+        samples = Samples(store, label, device, budget_mb)
+        found.append(_sweep_class(samples, label, times, pairs_per_class, seed, offset))
+        predicted.append(spectrum(samples))
+    pooled = Sweep.merge(found)
+    count = int(np.median([each.count[0] for each in found]))
+    tables = [_table("class", int(each.label[0]), each.count[0], each) for each in found]
+    tables.append(_table("class", "pooled", count, pooled))
+    curves = [predicted_self_weight(values, each.count[0], times) for each, values in zip(found, predicted)]
+    laws = [_law_table("class", int(each.label[0]), each.count[0], each, curve) for each, curve in zip(found, curves)]
+    pooled_curve = np.average(curves, axis=0, weights=[len(each) for each in found])
+    laws.append(_law_table("class", "pooled", count, pooled, pooled_curve))
+    transition = {
+        "space": Path(store_path).parent.name,
+        "split": measured_transition(pooled),
+        "split_interval": _interval(pooled, bootstrap, seed),
+        "split_predicted": crossing_time(pooled_curve, times),
+        "definition": DEFINITION,
+        "dim": pooled.dim,
+        "classes": [
+            {"label": int(each.label[0]), **_compare(each, values, curve, bootstrap, seed)}
+            for each, values, curve in zip(found, predicted, curves)
+        ],
+    }
+    if pairs_unconditional:
+        samples = Samples(store, None, device, budget_mb)
+        whole = _sweep_class(samples, None, times, pairs_unconditional, seed, offset)
+        values = spectrum(samples)
+        curve = predicted_self_weight(values, samples.count, times)
+        tables.append(_table("all", -1, samples.count, whole))
+        laws.append(_law_table("all", -1, samples.count, whole, curve))
+        transition["unconditional"] = {"label": -1, **_compare(whole, values, curve, bootstrap, seed)}
+    output_dir = Path(output_dir)
+    settings = {
+        "times": times.tolist(),
+        "pairs_per_class": pairs_per_class,
+        "pairs_unconditional": pairs_unconditional,
+        "offset": offset,
+        "bootstrap": bootstrap,
+    }
+    table = pd.concat(tables, ignore_index=True)
+    made = {"config": settings, "seed": seed, "inputs": [store_path]}
+    _write_csv(output_dir / "posterior.csv", table, **made)
+    _write_csv(output_dir / "law.csv", pd.concat(laws, ignore_index=True), **made)
+    write_json(output_dir / "transition.json", transition)
+    write_provenance(output_dir / "transition.json", **made)
+    return table
+
+
+def measure_nsweep(
+    store_path, output, *, sizes, pairs, repeats, seed, labels=None, bootstrap=1000, device="cpu", budget_mb=1024
+):
+    """Vary N on the data at fixed D and write the transitions, measured against predicted; returns the table.
+
+    output: nsweep.csv; sizes: numbers of samples to try, those beyond a pool are left out; pairs: a repeat; repeats:
+    random subsets of each size; labels: classes whose subsets are tried (None: all). The pooled rows draw subsets from
+    all classes together, sizes up to the whole store. Predictions take the spectrum of the whole pool, so that N alone
+    varies. lo, hi: 95% bootstrap over the pairs of all repeats.
+    """
+    store = _open(store_path)
+    sizes = sorted({int(size) for size in sizes})
+    if not sizes or sizes[0] < 2:
+        raise ValueError(f"sizes are {sizes}; expected integers of at least 2")
+    present = np.unique(store.labels).tolist()
+    labels = present if labels is None else list(labels)
+    rows = []
+    for pool, label in [*(("class", label) for label in labels), ("pooled", None)]:
+        samples = Samples(store, label, device, budget_mb)
+        values = spectrum(samples)
+        for size in [size for size in sizes if size <= samples.count]:
+            predicted = transition_time(values, size)
+            times = transition_grid(values, size)
+            found = []
+            for repeat in range(repeats):
+                draw = np.random.default_rng([seed, size, repeat, len(present) if label is None else label])
+                subset = samples.take(torch.from_numpy(np.sort(draw.choice(samples.count, size, replace=False))))
+                index = _choose(draw, size, pairs)
+                noise = sample_noise(seed, draw.integers(2**63, size=pairs), (samples.dim,))
+                found.append(sweep(subset, index, noise, times, device=device, budget_mb=budget_mb))
+            merged = Sweep.merge(found)
+            low, high = _interval(merged, bootstrap, seed)
+            rows.append(
+                {
+                    "pool": pool,
+                    "label": -1 if label is None else label,
+                    "n": size,
+                    "dim": samples.dim,
+                    "measured": _crossing(merged),
+                    "lo": low,
+                    "hi": high,
+                    "predicted": predicted,
+                }
+            )
+    table = pd.DataFrame(rows)
+    settings = {"sizes": sizes, "pairs": pairs, "repeats": repeats, "labels": labels, "bootstrap": bootstrap}
+    _write_csv(Path(output), table, config=settings, seed=seed, inputs=[store_path])
+    return table
+
+
+def _open(store_path):
+    from twostage.data.latents import LatentStore
+
+    return LatentStore.open(store_path)
+
+
+def _sweep_class(samples, label, times, pairs, seed, offset):
+    """Pairs of one class (None: of all samples): x_1 without repetition as long as there are samples."""
+    key = 2**32 - 1 if label is None else int(label)
+    index = _choose(np.random.default_rng([seed, key]), samples.count, pairs)
+    noise = sample_noise(seed, key * 2**24 + np.arange(pairs), (samples.dim,))
+    return sweep(samples, index, noise, times, label=label, offset=offset)
+
+
+def _choose(draw, count, pairs):
+    """``pairs`` rows out of ``count``: random order, each used equally often up to one."""
+    rounds = [draw.permutation(count) for _ in range(-(-pairs // count))]
+    return torch.from_numpy(np.concatenate(rounds)[:pairs])
+
+
+def _table(conditioning, label, count, found):
+    columns = {
+        "conditioning": conditioning,
+        "label": label,
+        "n": int(count),
+        "dim": found.dim,
+        "t": found.times,
+        "pairs": len(found),
+    }
+    for name in STATISTICS:
+        columns[name], columns[f"{name}_sem"] = _mean_and_error(getattr(found, name))
+    return pd.DataFrame(columns)
+
+
+def _law_table(conditioning, label, count, found, curve):
+    measured, error = _mean_and_error(found.self_weight)
+    return pd.DataFrame(
+        {
+            "conditioning": conditioning,
+            "label": label,
+            "n": int(count),
+            "dim": found.dim,
+            "t": found.times,
+            "measured": measured,
+            "measured_sem": error,
+            "predicted": curve,
+        }
+    )
+
+
+def _compare(found, values, curve, bootstrap, seed):
+    count = int(found.count[0])
+    return {
+        "n": count,
+        "measured": _crossing(found),
+        "interval": _interval(found, bootstrap, seed),
+        "predicted": transition_time(values, count),
+        "curve_error": float(np.abs(found.self_weight.mean(0) - curve).max()),
+    }
+
+
+def _crossing(found):
+    return crossing_time(found.self_weight.mean(0), found.times)
+
+
+def _interval(found, bootstrap, seed):
+    return list(transition_interval(found, resamples=bootstrap, seed=seed) or (None, None))
+
+
+def _mean_and_error(values):
+    """Mean over pairs and its standard error (0 for one pair)."""
+    error = values.std(0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.zeros(values.shape[1])
+    return values.mean(0), error
+
+
+def _write_csv(path, table, **made):
+    with atomic_write(path) as temporary:
+        table.to_csv(temporary, index=False)
+    write_provenance(path, **made)
