@@ -1,0 +1,63 @@
+"""Command line: ``python -m twostage.training``. The same command again resumes; a complete training ends at once.
+
+Exit codes: 0 the training is complete; 85 it left early with a checkpoint (SIGTERM, SIGUSR1 or the wall-clock budget)
+and wants to be run again; 1 bad input, a full disk, a folder in use, or a loss that diverged.
+"""
+
+import argparse
+import json
+import sys
+
+REQUEUE = 85
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m twostage.training", description=__doc__.splitlines()[0])
+    parser.add_argument("--latents", required=True, help="latent store of the training split")
+    parser.add_argument(
+        "--architecture", required=True, type=_json, metavar="JSON", help="patch_size, hidden_size, depth, num_heads"
+    )
+    parser.add_argument(
+        "--recipe", required=True, type=_json, metavar="JSON", help='settings besides the paper\'s, e.g. {"steps": 600}'
+    )
+    parser.add_argument("--output", required=True, help="folder for step-*.safetensors and stats.jsonl")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of a process")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--tensorboard", metavar="FOLDER", help="also write TensorBoard event files there")
+    options = parser.parse_args(arguments)
+
+    import torch
+
+    from twostage.training.loop import train
+    from twostage.training.statistics import Diverged
+
+    torch.set_num_threads(options.threads)
+    try:
+        complete = train(
+            options.latents,
+            options.architecture,
+            options.recipe,
+            options.output,
+            seed=options.seed,
+            device=options.device,
+            tensorboard=options.tensorboard,
+        )
+    except (ValueError, OSError, Diverged) as error:
+        print(f"training: {error}", file=sys.stderr)
+        return 1
+    return 0 if complete else REQUEUE
+
+
+def _json(text):
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"is {text}; expected a JSON object")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

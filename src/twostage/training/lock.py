@@ -1,0 +1,151 @@
+"""One process at a time in a training's state folder; a dead one's lock is taken over.
+
+The kernel's file lock decides among the processes it sees, and ends with its holder. Its reach is one host on some file
+systems, so the file also says who holds it: host, process, Slurm job. A holder on another host counts as living while
+it keeps touching the file.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import subprocess
+import time
+
+HEARTBEAT_S = 60  # how often a holder touches its lock
+SILENT_S = 600  # without a touch for so long, a holder on another host counts as dead
+
+
+class Locked(OSError):
+    """The state folder is held by a living process."""
+
+
+class Lock:
+    """Exclusive use of a folder by ``acquire`` ... ``release``; the file is ``lock`` in it."""
+
+    def __init__(self, folder):
+        self.path = folder / "lock"
+        self._file, self._touched = None, 0.0
+
+    def acquire(self):
+        """Take the lock. Raises Locked, naming the holder, when a living process has it."""
+        while True:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = open(self.path, "a+")  # noqa: SIM115 (open as long as the lock is held)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise self._held(_owner(file)) from None
+            except OSError:
+                pass  # a file system without locks: the file's content decides alone
+            if _same_file(file, self.path):
+                break
+            file.close()  # its holder finished and removed the folder meanwhile
+        owner = _owner(file)
+        if owner and _alive(owner, os.fstat(file.fileno()).st_mtime):
+            file.close()
+            raise self._held(owner)
+        self._file = file
+        self._write(json.dumps(_self()))
+
+    def touch(self):
+        """Say that the holder lives; called every step, cheap."""
+        now = time.monotonic()
+        if now - self._touched > HEARTBEAT_S:
+            self._touched = now
+            with contextlib.suppress(OSError):
+                os.utime(self.path)
+
+    def release(self):
+        """Give the lock up; the file stays, empty, unless its folder was removed."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._write("")
+            self._file.close()
+            self._file = None
+
+    def _write(self, text):
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.write(text)
+        self._file.flush()
+        self._touched = time.monotonic()
+
+    def _held(self, owner):
+        who = (
+            ", ".join(f"{key} {value}" for key, value in owner.items() if value not in (None, "")) or "another process"
+        )
+        return Locked(
+            f"{self.path.parent} is in use ({who}); expected one training at a time: wait for it, or end it, or choose "
+            "another output"
+        )
+
+
+def _self():
+    return {
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "started": _start_time(os.getpid()),
+        "slurm_job": os.environ.get("SLURM_JOB_ID", ""),
+        "slurm_restart": int(os.environ.get("SLURM_RESTART_COUNT") or 0),
+    }
+
+
+def _owner(file):
+    file.seek(0)
+    try:
+        return dict(json.loads(file.read() or "{}"))
+    except ValueError:  # torn by a crash: nobody wrote it to the end
+        return {}
+
+
+def _same_file(file, path):
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _alive(owner, touched):
+    me = _self()
+    if owner.get("host") == me["host"]:
+        return owner.get("pid") != me["pid"] and _start_time(owner.get("pid")) == owner.get("started", -1)
+    if me["slurm_job"] and owner.get("slurm_job") == me["slurm_job"] and me["slurm_restart"] > owner["slurm_restart"]:
+        return False  # this very job before it was requeued
+    if owner.get("slurm_job") and _slurm_ended(owner["slurm_job"]):
+        return False
+    return time.time() - touched < SILENT_S
+
+
+def _start_time(pid):
+    """When a process began, in clock ticks since boot, so that a reused number is told apart; None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            fields = stream.read().rpartition(")")[2].split()
+    except OSError:
+        return None if os.path.isdir("/proc/self") or not _signalable(pid) else 0
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def _signalable(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _slurm_ended(job):
+    """Whether Slurm says that the job runs no more; False when Slurm cannot be asked."""
+    try:
+        answer = subprocess.run(
+            ["squeue", "--noheader", "--format=%T", "--jobs", str(job)], capture_output=True, text=True, timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    if answer.returncode:
+        return "Invalid job id" in answer.stderr
+    return answer.stdout.strip() in ("", "COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY")

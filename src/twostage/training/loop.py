@@ -1,0 +1,299 @@
+"""The training loop: one page, any number of processes, resumed by the same command."""
+
+import contextlib
+import dataclasses
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from twostage.data.latents import LatentStore
+from twostage.model.checkpoints import read_header, save_model
+from twostage.model.lightningdit import LightningDiT
+from twostage.provenance import write_provenance
+from twostage.training import TRAINING_VERSION
+from twostage.training.batches import Batches
+from twostage.training.objective import Draws, Objective
+from twostage.training.processes import Processes
+from twostage.training.recipe import Recipe
+from twostage.training.state import StateFolder, refuse_other
+from twostage.training.statistics import Statistics
+
+STATISTICS = "stats.jsonl"
+
+
+def train(latents, architecture, recipe, output, *, seed=0, device="cpu", tensorboard=None):
+    """Train a LightningDiT and write its snapshots; the same call again resumes, or returns at once when complete.
+
+    latents: path of a store; architecture: ``patch_size, hidden_size, depth, num_heads`` (the rest is the store's);
+    recipe: a Recipe, or a dict for ``Recipe.parse``; output: folder for ``step-*.safetensors`` (EMA weights) and
+    ``stats.jsonl``; device: ``cpu``, ``cuda`` or ``auto``; tensorboard: folder for event files, or None.
+    Under torchrun every process calls this; the batch is shared out among them.
+
+    Returns True when the training is complete, False when a signal (SIGTERM, SIGUSR1) or the recipe's wall-clock
+    budget ended this call early, with a checkpoint of the last step in ``<output>/state``.
+    Raises ValueError for bad arguments and for another training's output, OSError for a locked folder or a full disk,
+    Diverged for a loss that is not finite or has exploded.
+    """
+    began = time.monotonic()
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.parse(recipe)
+    store = LatentStore.open(latents)
+    sizes = _architecture(architecture, store)
+    processes = Processes(device)
+    try:
+        recipe = recipe.resolved(processes.device.type)
+        outputs = Outputs(Path(output), sizes, recipe, seed, store)
+        if processes.from_first(processes.first and outputs.complete() and not outputs.state.folder.exists()):
+            return True
+        try:
+            with StopRequest(recipe.minutes, began) as stop:
+                return _run(outputs, processes, stop, tensorboard)
+        finally:
+            outputs.state.lock.release()
+    finally:
+        processes.close()
+
+
+class Run:
+    """Model, EMA, optimiser and batches of one training, and what one step does to them."""
+
+    def __init__(self, store, sizes, recipe, seed, processes):
+        self.recipe, self.processes, self.device = recipe, processes, processes.device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = LightningDiT(**sizes, class_drop=0.0)  # the draws drop classes, reproducibly
+        self.model = model.to(self.device).train()
+        self.model.checkpoint_activations = recipe.activation_checkpointing
+        self.weights = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
+        self.ema = {name: weight.detach().clone() for name, weight in self.weights.items()}
+        self.optimizer = torch.optim.AdamW(
+            self.weights.values(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True
+        )
+        share = processes.share(recipe.batch_size, recipe.accumulate)
+        self.share = share
+        size = (share.stop - share.start) // recipe.accumulate
+        self.parts = [slice(start, start + size) for start in range(0, share.stop - share.start, size)]
+        self.batches = Batches(store, recipe.batch_size, seed, recipe.memory_mb, share)
+        shape = (recipe.batch_size, *store.shape[1:])
+        self.draws = Draws(seed, shape, recipe.time, recipe.class_drop, self.device)
+        self.objective = Objective(store, recipe.target, recipe.cosine_loss, self.device)
+
+    def prepare(self):
+        """Compile the model and join the processes, once the weights are in place."""
+        if self.recipe.compile:
+            self.model.compile()
+        self.network = self.processes.parallel(self.model)
+
+    def step(self, step, x_1, labels):
+        """One optimiser step on this process's share of the batch: (mean squared error, gradient norm)."""
+        recipe, draw = self.recipe, self.draws.at(step).part(self.share)
+        total = 0.0
+        for part in self.parts:
+            last = part is self.parts[-1]
+            with contextlib.nullcontext() if last else self.processes.unsynchronised(self.network):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+                    loss, squared = self.objective.loss(self.network, x_1[part], labels[part], draw.part(part))
+                (loss / len(self.parts)).backward()
+            total = total + squared / len(self.parts)
+        gradients = [weight.grad for weight in self.weights.values()]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if recipe.max_grad_norm is not None:
+            torch.nn.utils.clip_grads_with_norm_(self.weights.values(), recipe.max_grad_norm, norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        torch._foreach_lerp_(list(self.ema.values()), list(self.weights.values()), 1 - recipe.ema)
+        return total, norm
+
+    def state(self):
+        """Everything a resumed training needs beyond recipe and data, as tensors on the CPU."""
+        moments = {name: self.optimizer.state[weight] for name, weight in self.weights.items()}
+        groups = {
+            "model": self.weights,
+            "ema": self.ema,
+            "exp_avg": {name: moment["exp_avg"] for name, moment in moments.items()},
+            "exp_avg_sq": {name: moment["exp_avg_sq"] for name, moment in moments.items()},
+        }
+        return {f"{group}.{name}": t.detach().cpu() for group, named in groups.items() for name, t in named.items()}
+
+    @torch.no_grad()
+    def restore(self, step, tensors):
+        """Go back to where ``state`` was taken, after ``step`` steps."""
+        moments = {}
+        for index, (name, weight) in enumerate(self.weights.items()):
+            weight.copy_(tensors[f"model.{name}"])
+            self.ema[name].copy_(tensors[f"ema.{name}"])
+            moments[index] = {
+                "step": torch.tensor(float(step)),
+                "exp_avg": tensors[f"exp_avg.{name}"].clone(),
+                "exp_avg_sq": tensors[f"exp_avg_sq.{name}"].clone(),
+            }
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+
+    def snapshot(self):
+        """State dict of the EMA model."""
+        return {**self.model.state_dict(), **self.ema}
+
+    def describe(self, step):
+        """A step's learning rate and batch, for the message of a training that diverged."""
+        rows = self.batches.indices(step).tolist()
+        return (
+            f"learning rate {self.recipe.lr:g}; rows of the batch: {rows}. The newest checkpoint is from before; "
+            "a smaller learning rate or stronger clipping (max_grad_norm) is a new training, in another output"
+        )
+
+
+def _run(outputs, processes, stop, tensorboard):
+    recipe = outputs.recipe
+    if processes.from_first(processes.first and outputs.take()):
+        if processes.first:
+            outputs.finish()
+        return True
+    run = Run(outputs.store, outputs.sizes, recipe, outputs.seed, processes)
+    start = outputs.resume(run, processes)
+    run.prepare()
+
+    log = Statistics(outputs.state.path(STATISTICS) if processes.first else None, start, tensorboard)
+    # Looking at a loss waits for the GPU, so there it is done as often as lines are written; CPUs lose nothing.
+    check_every = recipe.log_every if run.device.type == "cuda" else 1
+    try:
+        progress = tqdm(total=recipe.steps, initial=start, unit="step", disable=None if processes.first else True)
+        for step, (x_1, labels) in enumerate(run.batches.stream(start, recipe.steps, run.device), start=start):
+            log.add(*run.step(step, x_1, labels))
+            done = step + 1
+            progress.update()
+            leave = done < recipe.steps and processes.any(stop.requested())
+            snapshot = done in recipe.snapshots
+            checkpoint = done < recipe.steps and (leave or done % recipe.checkpoint_every == 0)
+            if snapshot or checkpoint or done % check_every == 0:
+                log.check(run.describe)
+            if snapshot or checkpoint or done % recipe.log_every == 0:
+                log.write(processes, recipe.lr, recipe.batch_size)
+            if processes.first:
+                outputs.state.lock.touch()
+                if snapshot:
+                    outputs.write_snapshot(done, run.snapshot())
+                if checkpoint:
+                    with stop.timed_save():
+                        outputs.state.save(done, run.state())
+            if leave:
+                if processes.first:
+                    print(f"{stop.reason}: checkpoint of step {done} written; run again to resume", file=sys.stderr)
+                return False
+        progress.close()
+    finally:
+        log.close()
+    if processes.first:
+        outputs.finish()
+    return True
+
+
+class Outputs:
+    """The files of a training: snapshots and statistics, by way of the state folder."""
+
+    def __init__(self, folder, sizes, recipe, seed, store):
+        self.folder, self.sizes, self.recipe, self.seed, self.store = folder, sizes, recipe, seed, store
+        self.state = StateFolder(folder)
+        self.names = {step: f"step-{step:07d}.safetensors" for step in recipe.snapshots}
+        self.fingerprint = {
+            "architecture": sizes,
+            "recipe": recipe.numbers(),
+            "seed": seed,
+            "data": {"fingerprint": store.fingerprint, "shape": list(store.shape), "flips": store.has_flips},
+            "version": TRAINING_VERSION,
+        }
+
+    def complete(self):
+        """Whether every output of this very training is in its place. ValueError for outputs of another one."""
+        for path in sorted(self.folder.glob("step-*.safetensors")):
+            with contextlib.suppress(OSError):
+                _, metadata = read_header(path)
+                refuse_other(metadata.get("training", {}), self.fingerprint, path)
+        return all((self.folder / name).is_file() for name in (*self.names.values(), STATISTICS))
+
+    def take(self):
+        """Lock the state folder and bind it to this training; True when nothing is left to train."""
+        self.state.acquire()
+        if self.complete():
+            return True
+        self.state.claim(self.fingerprint)
+        self._publish()
+        return False
+
+    def resume(self, run, processes):
+        """Put the newest intact checkpoint into ``run``, in every process: the number of steps done."""
+        found = self.state.newest() if processes.first else None
+        step = processes.from_first(found[0] if found else 0)
+        if step and not processes.first:
+            found = self.state.load(step)
+        if found:
+            run.restore(*found)
+        return step
+
+    def _publish(self):
+        for name in (*self.names.values(), STATISTICS):
+            if self.state.path(name).exists():
+                self.state.publish(name)
+
+    def write_snapshot(self, step, weights):
+        name = self.names[step]
+        save_model(self.state.path(name), weights, self.sizes, step=step, training=self.fingerprint)
+        self.state.publish(name)
+        self.state.publish(STATISTICS)
+
+    def finish(self):
+        """Put the last outputs in place, their provenance beside them, and remove the state folder."""
+        self._publish()
+        for name in (*self.names.values(), STATISTICS):
+            write_provenance(
+                self.folder / name,
+                config={"architecture": self.sizes, "recipe": dataclasses.asdict(self.recipe)},
+                seed=self.seed,
+                latents={"path": str(self.store.path), "fingerprint": self.store.fingerprint},
+                training_version=TRAINING_VERSION,
+            )
+        self.state.finish()
+
+
+class StopRequest:
+    """Watches for SIGTERM, SIGUSR1 and the end of the wall-clock budget (minutes since ``began``, or None)."""
+
+    def __init__(self, minutes, began):
+        self.deadline = began + 60 * minutes if minutes else None
+        self.save_seconds, self.reason = 0.0, None
+
+    def __enter__(self):
+        self.before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGUSR1)}
+        return self
+
+    def __exit__(self, *error):
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, frame):
+        self.reason = signal.Signals(number).name
+
+    def requested(self):
+        """Whether to checkpoint and leave now; the budget leaves time for two checkpoints."""
+        if self.reason is None and self.deadline and time.monotonic() + 2 * self.save_seconds > self.deadline:
+            self.reason = "the wall-clock budget is spent"
+        return self.reason is not None
+
+    @contextlib.contextmanager
+    def timed_save(self):
+        start = time.monotonic()
+        yield
+        self.save_seconds = max(self.save_seconds, time.monotonic() - start)
+
+
+def _architecture(sizes, store):
+    """The constructor's arguments; latent size, channels and classes are the store's. ValueError for wrong keys."""
+    wanted = ("patch_size", "hidden_size", "depth", "num_heads")
+    if sorted(sizes) != sorted(wanted):
+        raise ValueError(f"architecture has {sorted(sizes)}; expected exactly {', '.join(wanted)}")
+    _, channels, height, width = store.shape
+    if height != width:
+        raise ValueError(f"{store.path}: latents are {height} x {width}; expected square ones")
+    return {"input_size": height, "in_channels": channels, "num_classes": store.num_classes, **sizes}

@@ -1,0 +1,89 @@
+"""The processes of one training: alone, or started by torchrun."""
+
+import os
+from contextlib import nullcontext
+
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+
+class Processes:
+    """This process's rank among ``count``, its device, and what they have to agree on.
+
+    Started by torchrun (``WORLD_SIZE`` in the environment), the processes are joined by gloo on CPUs, nccl on GPUs.
+    device: ``cpu``, ``cuda`` or ``auto`` (a GPU where there is one).
+    """
+
+    def __init__(self, device="auto"):
+        kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        if kind not in ("cpu", "cuda"):
+            raise ValueError(f"device is {device!r}; expected cpu, cuda or auto")
+        if kind == "cuda" and not torch.cuda.is_available():
+            raise ValueError("device is 'cuda', but torch sees no GPU; expected one, or device cpu")
+        self.count = int(os.environ.get("WORLD_SIZE", 1))
+        self.rank = int(os.environ.get("RANK", 0)) if self.count > 1 else 0
+        local = (
+            int(os.environ.get("LOCAL_RANK", 0))
+            if self.count > 1
+            else torch.cuda.current_device()
+            if kind == "cuda"
+            else 0
+        )
+        self.device = torch.device(kind, local) if kind == "cuda" else torch.device("cpu")
+        if kind == "cuda":
+            torch.cuda.set_device(self.device)
+        if self.count > 1:
+            dist.init_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo")
+
+    @property
+    def first(self):
+        """Whether this process writes."""
+        return self.rank == 0
+
+    def share(self, batch_size, parts):
+        """Rows of a batch that this process takes: a slice. ValueError when they do not come out even."""
+        if batch_size % (self.count * parts):
+            raise ValueError(
+                f"batch_size is {batch_size}; expected a multiple of {self.count} processes x {parts} parts"
+            )
+        size = batch_size // self.count
+        return slice(self.rank * size, (self.rank + 1) * size)
+
+    def parallel(self, model):
+        """The model, wrapped so that gradients are averaged over the processes."""
+        if self.count == 1:
+            return model
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True)
+
+    def unsynchronised(self, model):
+        """Context in which a backward pass leaves the averaging to a later one."""
+        return model.no_sync() if self.count > 1 else nullcontext()
+
+    def mean_(self, values):
+        """Average a tensor over the processes, in place."""
+        if self.count > 1:
+            dist.all_reduce(values)
+            values /= self.count
+        return values
+
+    def any(self, flag):
+        """Whether any process says so; asked over the CPU, so that GPUs run on meanwhile."""
+        if self.count == 1:
+            return flag
+        vote = torch.tensor([int(flag)])
+        dist.all_reduce(vote, op=dist.ReduceOp.MAX)
+        return bool(vote.item())
+
+    def from_first(self, value):
+        """The first process's value, everywhere."""
+        if self.count == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, device=torch.device("cpu"))
+        return box[0]
+
+    def close(self):
+        if self.count > 1 and dist.is_initialized():
+            dist.destroy_process_group()

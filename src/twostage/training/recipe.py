@@ -1,0 +1,122 @@
+"""The training recipe: the paper's by default, LightningDiT's own by name."""
+
+import dataclasses
+import difflib
+from dataclasses import dataclass
+
+# What LightningDiT's published configuration sets otherwise than the paper (its code clips no gradients).
+PRESETS = {
+    "paper": {},
+    "lightningdit": {
+        "batch_size": 1024,
+        "lr": 2e-4,
+        "betas": (0.9, 0.95),
+        "max_grad_norm": None,
+        "time": "lognormal",
+        "cosine_loss": True,
+    },
+}
+
+# How a job is run, not what it computes: these may differ between a killed job and the one that takes it up.
+OPERATIONAL = ("accumulate", "compile", "activation_checkpointing", "checkpoint_every", "log_every", "minutes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a model is trained (Sec. 4 and App. C of the paper).
+
+    steps: optimiser steps; snapshots: the steps at which EMA weights are kept, the last one always among them.
+    batch_size: samples a step over all processes; accumulate: parts a process cuts its share into.
+    max_grad_norm: None clips nothing. time: ``uniform`` on [0, 1], or ``lognormal`` (sigmoid of a standard normal).
+    target: ``cfm`` is x_1 - x_0, ``oracle`` the class's oracle velocity (App. B). cosine_loss: add LightningDiT's.
+    precision: ``float32``, ``bf16`` (autocast), or ``auto``: bf16 on a GPU. compile: True, False or ``auto``: on a GPU.
+    checkpoint_every, log_every: steps. minutes: wall-clock budget of one job, None for none.
+    memory_mb: latents held in memory; a store that does not fit is shuffled within a window of half of it.
+    """
+
+    steps: int
+    snapshots: tuple = ()
+    batch_size: int = 512
+    lr: float = 1e-4
+    betas: tuple = (0.9, 0.999)
+    weight_decay: float = 0.0
+    max_grad_norm: float | None = 1.0
+    ema: float = 0.9999
+    time: str = "uniform"
+    class_drop: float = 0.1
+    target: str = "cfm"
+    cosine_loss: bool = False
+    precision: str = "auto"
+    compile: bool | str = "auto"
+    accumulate: int = 1
+    activation_checkpointing: bool = False
+    checkpoint_every: int = 1000
+    log_every: int = 10
+    minutes: float | None = None
+    memory_mb: int = 8192
+
+    def __post_init__(self):
+        object.__setattr__(self, "betas", tuple(self.betas))
+        object.__setattr__(self, "snapshots", tuple(sorted({*self.snapshots, self.steps})))
+        for name in ("steps", "batch_size", "accumulate", "checkpoint_every", "log_every", "memory_mb"):
+            _expect(self, name, getattr(self, name) >= 1, "at least 1")
+        _expect(
+            self, "snapshots", self.snapshots[0] >= 1 and self.snapshots[-1] == self.steps, "steps of this training"
+        )
+        _expect(self, "lr", self.lr > 0, "a number above 0")
+        _expect(self, "betas", len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas), "two in [0, 1)")
+        _expect(self, "weight_decay", self.weight_decay >= 0, "0 or more")
+        _expect(self, "max_grad_norm", self.max_grad_norm is None or self.max_grad_norm > 0, "above 0, or null")
+        _expect(self, "ema", 0 <= self.ema < 1, "a decay in [0, 1)")
+        _expect(self, "class_drop", 0 <= self.class_drop < 1, "a probability in [0, 1)")
+        _expect(self, "minutes", self.minutes is None or self.minutes > 0, "above 0, or null")
+        for name, allowed in (
+            ("time", ("uniform", "lognormal")),
+            ("target", ("cfm", "oracle")),
+            ("precision", ("auto", "float32", "bf16")),
+            ("compile", ("auto", True, False)),
+        ):
+            _expect(self, name, getattr(self, name) in allowed, " or ".join(map(str, allowed)))
+        _expect(
+            self, "batch_size", self.batch_size % self.accumulate == 0, f"a multiple of accumulate {self.accumulate}"
+        )
+
+    @classmethod
+    def parse(cls, settings):
+        """A Recipe from a plain dict, which may name a ``preset`` (``paper``, ``lightningdit``) to start from.
+
+        Raises ValueError for an unknown key or preset, with the closest name, and for a value out of range.
+        """
+        settings = dict(settings)
+        preset = settings.pop("preset", "paper")
+        if preset not in PRESETS:
+            raise ValueError(f"recipe: preset is {preset!r}; expected {' or '.join(PRESETS)}")
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in settings:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else f"; expected one of {', '.join(known)}"
+                raise ValueError(f"recipe: there is no {name!r}{hint}")
+        if "steps" not in settings:
+            raise ValueError("recipe: steps is missing; expected the number of optimiser steps")
+        return cls(**{**PRESETS[preset], **settings})
+
+    def resolved(self, device):
+        """The recipe with ``auto`` settled for a device type: bf16 and compilation on ``cuda``, neither on ``cpu``."""
+        gpu = device == "cuda"
+        precision = ("bf16" if gpu else "float32") if self.precision == "auto" else self.precision
+        return dataclasses.replace(self, precision=precision, compile=gpu if self.compile == "auto" else self.compile)
+
+    def numbers(self):
+        """What decides the weights, JSON-able: every setting but the operational ones."""
+        settings = dataclasses.asdict(self)
+        return {name: _plain(value) for name, value in settings.items() if name not in OPERATIONAL}
+
+
+def _expect(recipe, name, holds, expected):
+    if not holds:
+        raise ValueError(f"recipe: {name} is {getattr(recipe, name)!r}; expected {expected}")
+
+
+def _plain(value):
+    return list(value) if isinstance(value, tuple) else value
