@@ -233,6 +233,21 @@ class Synthetic(Block):
     time_steps: Annotated[int, Field(ge=10)] = Field(50, description="Intervals of the time grid on [0, 1]")
     trials: Count = Field(1000, description="Trials a curve")
     bfloat16_trials: Count = Field(64, description="Brute-force trials a curve with distances rounded to bfloat16")
+    law_dims: list[Annotated[int, Field(ge=2)]] = Field(
+        [16, 64, 512, 4096], description="D of the grid on which the transition law is checked"
+    )
+    law_sizes: list[Annotated[int, Field(ge=2)]] = Field([10, 100, 1000, 10000], description="N of that grid")
+    law_trials: Count = Field(1000, description="Trials a point of that grid")
+
+
+class SizeSweep(Block):
+    """N varied on the real data at fixed D: subsets of each class, then of all classes together."""
+
+    sizes: list[Annotated[int, Field(ge=2)]] = Field(
+        [10, 20, 50, 100, 200, 500, 1000, 2000, 5000], min_length=1, description="N; those beyond a pool are left out"
+    )
+    pairs: Count = Field(64, description="Pairs (x_0, x_1) a subset")
+    repeats: Count = Field(3, description="Random subsets of each size")
 
 
 class OracleLoss(Block):
@@ -342,6 +357,7 @@ class Config(Block):
     training: Training = Field(description="Training recipe")
     oracle: Oracle = Field(Oracle(), description="Oracle posterior on the latents")
     synthetic: Synthetic = Field(Synthetic(), description="Synthetic Gaussians")
+    nsweep: SizeSweep = Field(SizeSweep(), description="N varied on the latents")
     oracle_loss: OracleLoss = Field(OracleLoss(), description="Models' error by t")
     sampling: Sampling = Field(Sampling(), description="Sampling")
     experiments: Experiments = Field(Experiments(), description="Experiments")
@@ -537,6 +553,7 @@ def reference():
         ("training", Training),
         ("oracle", Oracle),
         ("synthetic", Synthetic),
+        ("nsweep", SizeSweep),
         ("oracle_loss", OracleLoss),
         ("sampling", Sampling),
         ("experiments", Experiments),

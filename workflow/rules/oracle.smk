@@ -26,3 +26,29 @@ rule posterior:
         "Measuring the oracle posterior in latent space {wildcards.space}"
     script:
         "../scripts/posterior.py"
+
+
+rule nsweep_space:
+    input:
+        latents="<results>/data/{space}/latents.h5",
+    output:
+        "<results>/oracle/{space}/nsweep.csv",
+    log:
+        "<logs>/nsweep/{space}.log",
+    benchmark:
+        "<benchmarks>/nsweep/{space}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.oracle.threads
+    resources:
+        **resources_of("oracle"),
+    params:
+        nsweep=slice_of(CONFIG.nsweep),
+        memory_mb=CONFIG.oracle.memory_mb,
+        seed=CONFIG.seed,
+        device=device_of("oracle"),
+        code=code_of("twostage.oracle.study"),
+    message:
+        "Varying N in latent space {wildcards.space}"
+    script:
+        "../scripts/nsweep.py"

@@ -18,7 +18,8 @@ rule synthetic:
     params:
         synthetic=slice_of(CONFIG.synthetic),
         seed=CONFIG.seed,
-        code=code_of("twostage.oracle.study"),
+        code=code_of("twostage.oracle.panels"),
+        state=lambda w, output: f"{Path(output.top1).parent}/state",
     message:
         "Sampling posteriors over unit Gaussians"
     script:

@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-from twostage.oracle.study import measure_posterior
+import numpy as np
 
 from twostage.job import job
+from twostage.oracle.study import measure_posterior
 
 with job(snakemake):
     settings = snakemake.params.oracle
     measure_posterior(
         snakemake.input.latents,
         Path(snakemake.output.posterior).parent,
-        time_steps=settings["time_steps"],
+        times=np.linspace(0, 1, settings["time_steps"] + 1),
         pairs_per_class=settings["pairs_per_class"],
         pairs_unconditional=settings["pairs_unconditional"],
         bootstrap=settings["bootstrap"],
