@@ -58,7 +58,8 @@ def sample_plans(
     precision: "float32", or "bf16" for the models' autocast. space: the latent space's name, for the record.
 
     Each file holds /images uint8 (n, H, W, C), /labels, /seed, /index int64 (n,), ordered by seed, then index; plans
-    that resume or follow also /followed int64, the image in its split of the data set, and /followed_mirrored bool.
+    that resume or follow also /followed int64, the row of the image in its split's latent store, and
+    /followed_mirrored bool.
     Its attributes say how: the resolved plan (JSON), NFE, guidance, split, weights, encoder, store.
     Plans that begin with the same parts share them. Raises ValueError for a plan that cannot be run.
     """
@@ -191,7 +192,7 @@ def _begin(plan, items, context):
         return noise_of(items, context.train.shape[1:]).to(context.device), None
     store = context.stores[plan.start["split"]]
     x, rows = resumed_states(items, store, plan.start["resume"], len(context.classes))
-    return x.to(context.device), (store.source[rows], np.zeros(len(rows), dtype=bool))
+    return x.to(context.device), (rows, np.zeros(len(rows), dtype=bool))
 
 
 def _solve(plan, x, y, context, known, shared):
@@ -217,7 +218,7 @@ def _prefixes(plan):
 
 
 def _follow(plan, x, y, context):
-    """The training image in which the oracle ends when it is kept on to t = 1: (source index, mirrored), (n,) each."""
+    """The image in which the oracle, kept on to t = 1, ends: (row of the store, mirrored or not), (n,) each."""
     leading = [part for part in plan.parts if part.field == ORACLE and part.stop <= plan.oracle_stop]
     grids = [time_grid(part.steps, part.start, part.stop, part.shift) for part in leading]
     if plan.oracle_stop < 1:
@@ -229,7 +230,7 @@ def _follow(plan, x, y, context):
             context.fields[ORACLE], x, edges, y, observe=lambda t, _, state, __: last.update(t=t, x=state)
         )
     rows, mirrored = context.oracle.heaviest(last["x"], last["t"], y)
-    return context.train.source[rows.numpy()], mirrored.numpy()
+    return rows.numpy(), mirrored.numpy()
 
 
 def _split(split, transition_path, plans):
@@ -283,6 +284,8 @@ def _describe(file, plan, samples, facts, weights):
             "step_starts": starts,
             "share_before_0.2": share_before(starts, 0.2),
             "share_before_split": share_before(starts, facts["split"]) if facts["split"] > 0 else np.nan,
+            "t_switch": plan.oracle_stop if plan.follow else np.nan,
+            "t_resume": np.nan if plan.start == "prior" else plan.begins,
             "followed_split": "train" if plan.start == "prior" else plan.start["split"],
             "weights": json.dumps(weights),
         }

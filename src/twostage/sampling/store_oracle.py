@@ -41,7 +41,7 @@ class StoreOracle:
         return [(label, torch.nonzero(y == label)[:, 0]) for label in labels]
 
     def _load(self, label):
-        return Oracle(self.store.class_data(label).to(self.device))
+        return Oracle(self.store, label, device=self.device)
 
 
 def _rows_of(t, rows):

@@ -17,7 +17,7 @@ class ModelVelocity:
     """The velocity that a trained network predicts.
 
     model: called as ``model(x, t, y)`` with t of shape (B,); precision: "float32", or "bf16" for autocast.
-    ``dropped_label`` is the label of a dropped class, ``model.num_classes`` (what guidance calls unconditional).
+    ``dropped_label`` is the label that stands for no class, a LightningDiT's num_classes.
     """
 
     def __init__(self, model, precision="float32"):
@@ -25,7 +25,7 @@ class ModelVelocity:
             raise ValueError(f"precision is {precision!r}; expected one of {', '.join(PRECISIONS)}")
         self.model = model
         self.autocast = PRECISIONS[precision]
-        self.dropped_label = getattr(model, "num_classes", None)
+        self.dropped_label = getattr(model, "architecture", {}).get("num_classes")
 
     def __call__(self, x, t, y):
         t = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(x.shape[0])

@@ -1,0 +1,168 @@
+"""Distances of samples to the training images, one row a plan, seed and kind of features."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from twostage.evaluation.features import batch_size_for, load_extractors
+from twostage.evaluation.frechet import distance_of_roots, mean_and_root
+from twostage.evaluation.images import Samples, load_split
+from twostage.evaluation.kid import kernel_distance
+from twostage.evaluation.prdc import precision_recall_density_coverage
+from twostage.evaluation.reference import read_reference, reference_from_data
+from twostage.provenance import atomic_write, write_json, write_provenance
+
+RECORDED = ("solver", "steps", "nfe", "split", "share_before_0.2", "share_before_split", "t_switch", "t_resume")
+
+
+def evaluate_samples(
+    dataset,
+    samples,
+    output_csv,
+    *,
+    features=("classifier",),
+    classifier=None,
+    inception=None,
+    dinov2=None,
+    references=None,
+    splits=5,
+    pairs=10_000,
+    neighbours=5,
+    batch_size=None,
+    device="cpu",
+):
+    """Evaluate samples against the training images; write a CSV and, beside it, a JSON with all settings.
+
+    dataset: dict, name and options of ``twostage.data.datasets.load_dataset``; its train split is the reference.
+    samples: {plan name: paths of its shards}. features: extractors to use; classifier, inception, dinov2: weights.
+    references: {features: npz path} to use in place of the training images (ADM's or clean-fid's statistics).
+    splits: disjoint splits of the samples whose spread gives the standard errors of distance and KID (of the splits'
+        values over the square root of their number). pairs: most images a side for KID and PRDC, chosen by a seed.
+    neighbours: k of PRDC. batch_size: images at a time; None goes by their size.
+
+    Columns: plan, seed, features, metric (the distance's name: gFID for Inception alone), distance, distance_sem, kid,
+    kid_sem, precision, recall, density, coverage, samples, reference_samples, what the samples' files say (solver,
+    steps, nfe, ...), fields, guidance, interval and shift of the plan. Returns the table.
+    """
+    opened = {plan: Samples.open(plan, paths) for plan, paths in samples.items()}
+    extractors = load_extractors(
+        features, classifier_path=classifier, inception_path=inception, dinov2_path=dinov2, device=device
+    )
+    train = load_split(dataset, "train")
+    rows, used = [], {}
+    total = sum(len(item.attributes["seeds"]) for item in opened.values()) * len(extractors)
+    with tqdm(total=total, desc="evaluation", unit="set", disable=None) as progress:
+        for extractor in extractors:
+            size = batch_size or batch_size_for(train.image_shape)
+            path = (references or {}).get(extractor.name)
+            reference = read_reference(path) if path else reference_from_data(train, extractor, size)
+            used[extractor.name] = _settings_of(extractor, reference)
+            for plan, item in opened.items():
+                for seed in np.unique(item.seed):
+                    positions = np.flatnonzero(item.seed == seed)
+                    found = extractor.of_batches(item.batches(size, positions))
+                    rows.append(
+                        {"plan": plan, "seed": int(seed), "features": extractor.name, "metric": extractor.distance_name}
+                        | measure(found, reference, splits=splits, pairs=pairs, neighbours=neighbours)
+                        | _facts_of(item)
+                    )
+                    progress.update()
+    table = pd.DataFrame(rows)
+    with atomic_write(output_csv) as temporary:
+        table.to_csv(temporary, index=False)
+    inputs = [path for paths in samples.values() for path in paths]
+    config = {"dataset": dataset, "splits": splits, "pairs": pairs, "neighbours": neighbours}
+    write_provenance(output_csv, config=config, inputs=inputs)
+    output_json = Path(output_csv).with_suffix(".json")
+    plans = {plan: _record_of(item) for plan, item in opened.items()}
+    write_json(output_json, {**config, "features": used, "plans": plans, "samples": _counts(table)})
+    write_provenance(output_json, config=config, inputs=[output_csv])
+    return table
+
+
+def measure(features, reference, *, splits=5, pairs=10_000, neighbours=5):
+    """Distance, KID and PRDC of features (N, D) against a ``Reference``, with standard errors by disjoint splits.
+
+    KID and PRDC need the reference's features and are NaN without them. Warns when there are no more samples than
+    dimensions (the distance is then exact for the singular covariance, but biased upwards).
+    """
+    if len(features) <= features.shape[1]:
+        warnings.warn(
+            f"{len(features)} samples for {features.shape[1]} dimensions: the Frechet distance is biased upwards",
+            stacklevel=2,
+        )
+    distance = lambda part: distance_of_roots(*mean_and_root(part), reference.mean, reference.root)  # noqa: E731
+    result = {
+        "distance": distance(features),
+        "distance_sem": standard_error(distance, features, splits),
+        "kid": np.nan,
+        "kid_sem": np.nan,
+    }
+    shape = dict.fromkeys(("precision", "recall", "density", "coverage"), np.nan)
+    if reference.features is not None:
+        real, fake = _at_most(reference.features, pairs), _at_most(features, pairs)
+        result["kid"] = kernel_distance(fake, real)
+        result["kid_sem"] = standard_error(lambda part: kernel_distance(part, real), fake, splits)
+        if min(len(real), len(fake)) > neighbours:
+            shape = precision_recall_density_coverage(real, fake, neighbours)
+    return result | shape | {"samples": len(features), "reference_samples": reference.samples}
+
+
+def standard_error(statistic, features, splits):
+    """Standard deviation of ``statistic`` over disjoint interleaved splits, over the square root of their number.
+
+    NaN with fewer than two splits, or fewer than two samples in one.
+    """
+    if splits < 2 or len(features) < 2 * splits:
+        return np.nan
+    values = [statistic(features[start::splits]) for start in range(splits)]
+    return float(np.std(values, ddof=1) / np.sqrt(splits))
+
+
+def _at_most(features, count, seed=0):
+    if len(features) <= count:
+        return features
+    return features[np.sort(np.random.default_rng(seed).permutation(len(features))[:count])]
+
+
+def _facts_of(item):
+    """Columns that a reader of the table needs to know how the samples were made."""
+    parts = item.attributes["plan"]["parts"]
+    guided = [part for part in parts if part.get("guidance", 1) != 1]
+    facts = {key: item.attributes[key] for key in RECORDED if key in item.attributes}
+    return facts | {
+        "fields": " > ".join(part["field"] for part in parts),
+        "guidance": max((part["guidance"] for part in guided), default=1.0),
+        "interval": "; ".join("{:g}-{:g}".format(*part.get("interval", (0, 1))) for part in guided),
+        "shift": "; ".join(f"{part.get('shift', 1):g}" for part in parts),
+    }
+
+
+def _record_of(item):
+    plain = {
+        key: value.item()
+        if isinstance(value, np.generic)
+        else value.tolist()
+        if isinstance(value, np.ndarray)
+        else value
+        for key, value in item.attributes.items()
+    }
+    # NaN (a split that a plan does not use) is not JSON.
+    return {key: None if isinstance(value, float) and np.isnan(value) else value for key, value in plain.items()}
+
+
+def _settings_of(extractor, reference):
+    return {
+        "metric": extractor.distance_name,
+        "weights_sha256": extractor.sha256,
+        "reference": reference.source,
+        "reference_sha256": reference.sha256,
+        "reference_samples": reference.samples,
+    }
+
+
+def _counts(table):
+    return int(table["samples"].iloc[0]) if table["samples"].nunique() == 1 else table["samples"].tolist()

@@ -1,0 +1,138 @@
+"""Feature extractors: uint8 images (n, H, W, C) in, float32 features (n, D) out.
+
+``classifier`` is trained by the workflow and downloads nothing; ``inception`` is clean-fid's network behind clean-fid's
+resizing; ``dinov2`` comes from timm. A distance is named after its features: only Inception's is called gFID.
+"""
+
+import math
+
+import numpy as np
+import torch
+from cleanfid.resize import make_resizer
+
+from twostage.evaluation.classifier import load_classifier
+from twostage.provenance import sha256
+
+DISTANCE_NAMES = {
+    "inception": "gFID",
+    "dinov2": "Frechet distance (DINOv2)",
+    "classifier": "Frechet distance (classifier)",
+}
+INCEPTION_SIDE = 299
+# NVIDIA's inception-2015-12-05.pt, the TorchScript conversion of the original network that clean-fid downloads.
+INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+DINOV2 = "vit_base_patch14_dinov2.lvd142m"
+DINOV2_SIDE = 224
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class FeatureExtractor:
+    """``extractor(images)``: uint8 (n, H, W, C) to float32 (n, D).
+
+    name: "classifier", "inception" or "dinov2"; sha256: of the weights ("" for a hub id); network: uint8 tensor
+    (n, H, W, C) on ``device`` to a tensor (n, D).
+    """
+
+    def __init__(self, name, network, digest, device="cpu"):
+        self.name, self.network, self.sha256, self.device = name, network, digest, torch.device(device)
+
+    @property
+    def distance_name(self):
+        return DISTANCE_NAMES[self.name]
+
+    def __call__(self, images):
+        with torch.inference_mode():
+            return self.network(torch.from_numpy(images).to(self.device)).float().cpu().numpy()
+
+    def of_batches(self, batches):
+        """Features (N, D) of an iterable of image batches."""
+        return np.concatenate([self(images) for images in batches])
+
+
+def classifier(path, device="cpu"):
+    """The penultimate layer of the classifier in ``path`` (``twostage.evaluation.classifier``)."""
+    model = load_classifier(path, device)
+    return FeatureExtractor("classifier", model.features, sha256(path), device)
+
+
+def inception(path, device="cpu", expected_sha256=INCEPTION_SHA256):
+    """Inception-v3 pool features (2048-d) exactly as clean-fid computes them, from its TorchScript file.
+
+    Raises ValueError when the file's digest is not the expected one (None: any), or when it is no such network.
+    """
+    digest = _checked_digest(path, expected_sha256)
+    try:
+        layers = torch.jit.load(str(path), map_location=device).eval().layers
+    except (RuntimeError, AttributeError) as error:
+        raise ValueError(f"{path} is not clean-fid's TorchScript Inception ({_first_line(error)})") from None
+    resize = make_resizer("PIL", False, "bicubic", (INCEPTION_SIDE, INCEPTION_SIDE))
+
+    def network(images):
+        # clean-fid resizes each channel as a float image and does not round: pixels stay in [0, 255].
+        resized = np.stack([resize(image) for image in _rgb(images).cpu().numpy()])
+        x = torch.from_numpy(resized).to(images.device).permute(0, 3, 1, 2)
+        return layers((x - 128) / 128).flatten(1)
+
+    return FeatureExtractor("inception", network, digest, device)
+
+
+def dinov2(path=None, device="cpu", expected_sha256=None, architecture=DINOV2, side=DINOV2_SIDE):
+    """Class-token features of a DINOv2 vision transformer of timm.
+
+    path: local weights (safetensors or a checkpoint that timm reads); None loads timm's own by its hub id. Images are
+    resized to side x side (bicubic, antialiased) and normalised with ImageNet's mean and std.
+    """
+    import timm
+
+    digest = _checked_digest(path, expected_sha256) if path is not None else ""
+    source = {"pretrained": True} if path is None else {"checkpoint_path": str(path)}
+    try:
+        model = timm.create_model(architecture, num_classes=0, img_size=side, **source).to(device).eval()
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not hold weights of {architecture} ({_first_line(error)})") from None
+    mean, std = (torch.tensor(values, device=device).reshape(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+
+    def network(images):
+        x = _rgb(images).permute(0, 3, 1, 2).float() / 255
+        x = torch.nn.functional.interpolate(x, (side, side), mode="bicubic", antialias=True, align_corners=False)
+        return model((x.clamp(0, 1) - mean) / std)
+
+    return FeatureExtractor("dinov2", network, digest, device)
+
+
+def load_extractors(names, *, classifier_path=None, inception_path=None, dinov2_path=None, device="cpu"):
+    """The named extractors, in order. Raises ValueError for an unknown name, or weights that are not given."""
+    makers = {
+        "classifier": (classifier, classifier_path),
+        "inception": (inception, inception_path),
+        "dinov2": (dinov2, dinov2_path),
+    }
+    extractors = []
+    for name in names:
+        if name not in makers:
+            raise ValueError(f"features are {name!r}; expected one of {', '.join(makers)}")
+        make, path = makers[name]
+        if path is None and name != "dinov2":
+            raise ValueError(f"features {name!r} need a weights file; none was given")
+        extractors.append(make(path, device))
+    return extractors
+
+
+def _rgb(images):
+    return images.expand(*images.shape[:3], 3) if images.shape[3] == 1 else images
+
+
+def _checked_digest(path, expected):
+    digest = sha256(path)
+    if expected is not None and digest != expected:
+        raise ValueError(f"{path}: sha256 is {digest}; expected {expected} (another file, or a broken download)")
+    return digest
+
+
+def _first_line(error):
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+
+
+def batch_size_for(image_shape, pixels=1 << 24):
+    """Images a batch, so that a batch holds about ``pixels`` pixels: many small images, few large ones."""
+    return max(1, min(1024, math.floor(pixels / math.prod(image_shape[:2]) / 8)))

@@ -1,0 +1,86 @@
+"""The Frechet distance between Gaussians fitted to two sets of features.
+
+``d^2 = |mu_a - mu_b|^2 + tr S_a + tr S_b - 2 tr (S_a S_b)^(1/2)`` (Dowson and Landau 1982; Heusel et al. 2017). With
+roots ``S = R^T R`` the last trace is the nuclear norm of ``R_a R_b^T``: singular values, no matrix square root. A root
+is the Cholesky factor of the covariance, or, with fewer samples than dimensions, the centred features themselves.
+"""
+
+import warnings
+
+import numpy as np
+import scipy.linalg
+
+
+def frechet_distance(features_a, features_b):
+    """Squared Frechet distance between the Gaussians of two sets of features (the number called FID).
+
+    features_a, features_b: (N, D) and (M, D) arrays, any float dtype; computed in float64, covariances with N - 1.
+    Warns when a set has no more samples than dimensions: its covariance is singular and the distance biased upwards,
+    though exact for the covariance as it is. Raises ValueError for shapes that do not fit, fewer than two samples, or
+    values that are not finite.
+    """
+    a, b = _checked(features_a, "a"), _checked(features_b, "b")
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"features have {a.shape[1]} and {b.shape[1]} dimensions; expected the same")
+    for name, features in (("a", a), ("b", b)):
+        if len(features) <= features.shape[1]:
+            warnings.warn(
+                f"features_{name}: {len(features)} samples for {features.shape[1]} dimensions; their covariance is "
+                "singular and the distance biased upwards (use more samples to compare with published numbers)",
+                stacklevel=2,
+            )
+    return distance_of_roots(*mean_and_root(a), *mean_and_root(b))
+
+
+def frechet_from_statistics(mu_a, sigma_a, mu_b, sigma_b):
+    """Squared Frechet distance between two Gaussians: means (D,) and covariances (D, D), positive semidefinite.
+
+    Raises ValueError for shapes that do not fit or values that are not finite.
+    """
+    mu_a, mu_b = np.asarray(mu_a, dtype=np.float64), np.asarray(mu_b, dtype=np.float64)
+    return distance_of_roots(mu_a, covariance_root(sigma_a, mu_a), mu_b, covariance_root(sigma_b, mu_b))
+
+
+def distance_of_roots(mu_a, root_a, mu_b, root_b):
+    """Squared Frechet distance from means (D,) and roots (R, D), ``S = root^T root``."""
+    if mu_a.shape != mu_b.shape:
+        raise ValueError(f"means have shapes {mu_a.shape} and {mu_b.shape}; expected the same")
+    cross = scipy.linalg.svdvals(root_a @ root_b.T, overwrite_a=True, check_finite=False).sum()
+    mean_part = np.square(mu_a - mu_b).sum()
+    return float(mean_part + np.square(root_a).sum() + np.square(root_b).sum() - 2 * cross)
+
+
+def mean_and_root(features):
+    """Mean (D,) and root (R, D) of the sample covariance of (N, D) features, float64; R = min(N, D)."""
+    features = np.asarray(features, dtype=np.float64)
+    mean = features.mean(0)
+    centred = (features - mean) / np.sqrt(len(features) - 1)
+    if len(features) <= features.shape[1]:
+        return mean, centred
+    return mean, covariance_root(centred.T @ centred, mean)
+
+
+def covariance_root(sigma, mean):
+    """Upper triangular R with ``sigma = R^T R``; by eigenvalues, rounding errors cut off, where sigma is singular."""
+    sigma = np.asarray(sigma, dtype=np.float64)
+    if mean.ndim != 1 or sigma.shape != (len(mean), len(mean)):
+        raise ValueError(f"mean and covariance have shapes {mean.shape} and {sigma.shape}; expected (D,) and (D, D)")
+    if not (np.isfinite(sigma).all() and np.isfinite(mean).all()):
+        raise ValueError("mean or covariance holds values that are not finite")
+    try:
+        return scipy.linalg.cholesky(sigma, check_finite=False)
+    except scipy.linalg.LinAlgError:
+        values, vectors = scipy.linalg.eigh(sigma, check_finite=False)
+        kept = values > len(values) * np.finfo(np.float64).eps * values[-1]
+        return np.sqrt(values[kept])[:, None] * vectors[:, kept].T
+
+
+def _checked(features, name):
+    features = np.asarray(features, dtype=np.float64)
+    if features.ndim != 2 or len(features) < 2:
+        raise ValueError(
+            f"features_{name} has shape {features.shape}; expected (samples, dimensions), two samples or more"
+        )
+    if not np.isfinite(features).all():
+        raise ValueError(f"features_{name} holds values that are not finite")
+    return features

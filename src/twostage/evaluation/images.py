@@ -1,0 +1,112 @@
+"""Images to evaluate: splits of the data set, and samples by plan and seed."""
+
+import json
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+
+from twostage.data.datasets import load_dataset
+
+
+def load_split(dataset, split):
+    """A split of the data set that ``dataset``, a dict of its name and options, describes."""
+    options = dict(dataset)
+    return load_dataset(options.pop("name"), split, **options)
+
+
+def dataset_batches(dataset, batch_size):
+    """The readable images of a data set in order, as uint8 (n, H, W, C) arrays of at most ``batch_size``."""
+    for start in range(0, len(dataset), batch_size):
+        images, _, _ = dataset.readable_images(np.arange(start, min(start + batch_size, len(dataset))))
+        if len(images):
+            yield images
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples of one plan, over all its shards: images stay in the files until ``batches`` reads them.
+
+    seed, index, labels: int64 (n,); followed: row of the latent store of the image whose trajectory a sample follows,
+    int64 (n,), or None; mirrored: bool (n,) or None; attributes: those of the first shard, ``plan`` and ``weights``
+    read from JSON; places: (path, row in the file) of each sample, sorted by seed, then index.
+    """
+
+    name: str
+    seed: np.ndarray
+    index: np.ndarray
+    labels: np.ndarray
+    followed: np.ndarray | None
+    mirrored: np.ndarray | None
+    attributes: dict
+    image_shape: tuple
+    places: tuple
+
+    @classmethod
+    def open(cls, name, paths):
+        """Open a plan's shards. Raises ValueError, by name, for a file that cannot be read or a shard that lacks."""
+        columns = {key: [] for key in ("seed", "index", "labels", "followed", "followed_mirrored", "file", "row")}
+        headers = []
+        for number, path in enumerate(paths):
+            try:
+                with h5py.File(path) as file:
+                    headers.append((dict(file.attrs), file["images"].shape[1:]))
+                    rows = len(file["images"])
+                    for key in columns.keys() - {"file", "row"}:
+                        if key in file:
+                            columns[key].append(file[key][:])
+            except (OSError, KeyError) as error:
+                if not _exists(path):
+                    raise
+                raise ValueError(f"{path} is not a whole file of samples ({error}); sample it again") from None
+            columns["file"].append(np.full(rows, number))
+            columns["row"].append(np.arange(rows))
+        columns = {key: np.concatenate(parts) if parts else None for key, parts in columns.items()}
+        order = np.lexsort((columns["index"], columns["seed"]))
+        columns = {key: None if values is None else values[order] for key, values in columns.items()}
+        attributes, image_shape = headers[0]
+        expected = int(attributes["samples"]) * len(attributes["seeds"])
+        if len(order) != expected:
+            raise ValueError(
+                f"plan {name}: {len(order)} samples in {len(paths)} files; expected {expected} (are all shards listed?)"
+            )
+        attributes = {**attributes, **{key: json.loads(attributes[key]) for key in ("plan", "weights")}}
+        return cls(
+            name,
+            *(columns[key] for key in ("seed", "index", "labels", "followed", "followed_mirrored")),
+            attributes,
+            tuple(image_shape),
+            (tuple(map(str, paths)), columns["file"], columns["row"]),
+        )
+
+    def __len__(self):
+        return len(self.seed)
+
+    def images(self, positions):
+        """Images at ``positions`` (int array, any order) of the sorted samples: uint8 (n, H, W, C)."""
+        paths, files, rows = self.places
+        images = np.empty((len(positions), *self.image_shape), dtype=np.uint8)
+        for number in np.unique(files[positions]):
+            mine = np.flatnonzero(files[positions] == number)
+            wanted = rows[positions[mine]]
+            order = np.argsort(wanted)
+            with h5py.File(paths[number]) as file:
+                # Runs are read as slices: HDF5 is slow at long lists of rows.
+                low, high = wanted[order[0]], wanted[order[-1]] + 1
+                block = file["images"][low:high] if high - low <= 4 * len(wanted) else None
+                images[mine[order]] = file["images"][wanted[order]] if block is None else block[wanted[order] - low]
+        return images
+
+    def batches(self, batch_size, positions=None):
+        """The images at ``positions`` (all, in order) as uint8 arrays of at most ``batch_size``."""
+        positions = np.arange(len(self)) if positions is None else positions
+        for start in range(0, len(positions), batch_size):
+            yield self.images(positions[start : start + batch_size])
+
+
+def _exists(path):
+    try:
+        with open(path, "rb"):
+            return True
+    except OSError:
+        return False
