@@ -1,0 +1,111 @@
+"""Fig. 7: a model's error against the CFM target and against the oracle target, by t, sizes and training lengths.
+
+A row per latent space. (a) the largest model against both targets; (b) the oracle loss of every model at the training
+length that all share, and of those trained longer; (c) the same models as the share of the oracle velocity's variance
+that they leave unexplained.
+"""
+
+from twostage.report import paper, results, style
+
+
+def drawn(oracle_loss, transition, *, models=None, split=None):
+    """What Fig. 7 draws: of ``results.loss_curves`` the snapshots of shared length and the longer ones."""
+    table = results.loss_curves(oracle_loss, transition, models=models, split=split)
+    return table[table["length"] != "shorter"].reset_index(drop=True)
+
+
+def curve_names(rows):
+    """{(model, step): label} of the curves in a space's rows; a star marks a model trained longer than the rest."""
+    names = {}
+    for model, step, length in rows[["model", "step", "length"]].drop_duplicates().itertuples(index=False):
+        names[model, step] = f"{model}{'*' if length == 'longer' else ''} ({step:,} steps)"
+    return names
+
+
+def figure(table):
+    """Fig. 7 from its table (``drawn``)."""
+    spaces = list(dict.fromkeys(table["space"]))
+    with style.look():
+        picture, panels = style.new_figure(len(spaces), 3, width=4.4, height=3.9)
+        for row, (space, axes) in enumerate(zip(spaces, panels)):
+            rows = table[table["space"] == space]
+            _both_targets(axes[0], rows, space)
+            _sizes(axes[1], rows, space)
+            _unexplained(axes[2], rows, space)
+            for panel in axes:
+                style.mark_split(
+                    panel, rows["split"].iloc[0], label="stage split",
+                    low=rows["split_low"].iloc[0], high=rows["split_high"].iloc[0],
+                )  # fmt: skip
+                style.time_axis(panel, label=row == len(spaces) - 1)
+            for panel in axes[:2]:
+                panel.set_ylim(0, 1.45 * panel.get_ylim()[1])  # room for the legend above the curves
+                style.legend(panel, loc="upper center", ncols=2)
+            style.legend(axes[2], loc="lower right")
+        return picture
+
+
+def _both_targets(axes, rows, space):
+    largest = rows[rows["largest"]]
+    last = largest[largest["step"] == largest["step"].max()].sort_values("t")
+    model, step = last["model"].iloc[0], last["step"].iloc[0]
+    colour = style.model_colours([model])[model]
+    style.curve(axes, last["t"], last["cfm"], last["cfm_sem"], colour=style.QUIET, label="against the CFM target")
+    style.curve(axes, last["t"], last["oracle"], last["oracle_sem"], colour=colour, label="against the oracle target")
+    for points, marker, name in ((paper.FIG7A_CFM, "^", "CFM"), (paper.FIG7A_ORACLE, "o", "oracle")):
+        t, loss = zip(*points)
+        axes.plot(
+            t,
+            loss,
+            marker,
+            color=style.QUIET,
+            markerfacecolor="white",
+            markersize=4,
+            label=f"paper, {name}",
+            zorder=1.5,
+        )
+    split = last["split"].iloc[0]
+    before, after = (results.relative_gap(last, *ends).value for ends in ((0.0, split), (split, 1.0)))
+    style.title(
+        axes,
+        f"{space} (a) {model}, {step:,} steps: errors against the two targets are {before:.0%} apart before the split, "
+        f"{after:.0%} after it",
+    )
+    axes.set_ylabel("MSE(model, target)")
+
+
+def _sizes(axes, rows, space):
+    _models(axes, rows, "oracle", "oracle_sem")
+    style.title(axes, f"{space} (b) Oracle loss by model size and training length (*: trained longer than the others)")
+    axes.set_ylabel("MSE(model, oracle target)")
+
+
+def _unexplained(axes, rows, space):
+    rows = rows.assign(unexplained=1 - rows["explained"], unexplained_sem=rows["oracle_sem"] / rows["oracle_variance"])
+    _models(axes, rows, "unexplained", "unexplained_sem")
+    axes.set_yscale("log")
+    positive = rows.loc[rows["unexplained"] > 0, "unexplained"]
+    axes.set_ylim(positive.min() / 2, 2 * positive.max())
+    style.title(axes, f"{space} (c) Normalised view: share of the oracle velocity's variance left unexplained")
+    axes.set_ylabel("oracle loss / variance of oracle target, log")
+
+
+def _models(axes, rows, quantity, error):
+    colours = style.model_colours(list(dict.fromkeys(rows["model"])))
+    for (model, step), label in curve_names(rows).items():
+        part = rows[(rows["model"] == model) & (rows["step"] == step)].sort_values("t")
+        longer = part["length"].iloc[0] == "longer"
+        style.curve(
+            axes, part["t"], part[quantity], part[error], colour=colours[model],
+            linestyle="--" if longer else "-", linewidth=1.6, label=label,
+        )  # fmt: skip
+
+
+def draw(oracle_loss, transition, output_pdf, output_png, output_csv, *, models=None, split=None, config=None):
+    """Read {space: oracle_loss.csv} and {space: transition.json}; write Fig. 7 as PDF, PNG and CSV.
+
+    models: names, smallest first; split: a fixed stage split in place of the measured one.
+    """
+    table = drawn(oracle_loss, transition, models=models, split=split)
+    inputs = [*oracle_loss.values(), *transition.values()]
+    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

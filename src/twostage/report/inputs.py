@@ -1,0 +1,66 @@
+"""Reads the results that earlier stages wrote, and says by name what is missing."""
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+
+
+def read_table(path, columns):
+    """A CSV as a DataFrame with at least ``columns``, in the file's order.
+
+    Raises ValueError for a missing file, an empty one, or one without a needed column, with the file's name.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"{path} is not there; expected the CSV of an earlier stage: run that stage first")
+    try:
+        table = pd.read_csv(path)
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as CSV ({error}); delete it and run its stage again") from None
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise ValueError(f"{path} lacks the column(s) {', '.join(missing)}; it has {', '.join(table.columns)}")
+    if table.empty:
+        raise ValueError(f"{path} has no rows; delete it and run its stage again")
+    return table
+
+
+def read_spaces(paths, columns):
+    """CSVs of several latent spaces, {space: path}, as one DataFrame with ``space`` as its first column."""
+    if not paths:
+        raise ValueError("no latent space was given; expected a mapping from its name to its CSV")
+    tables = []
+    for space, path in paths.items():
+        table = read_table(path, columns)
+        if "space" in table.columns:
+            table = table.drop(columns="space")
+        table.insert(0, "space", space)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def read_transition(path):
+    """A ``transition.json`` as a dict. Raises ValueError when it is not there, not JSON, or has no ``split``."""
+    try:
+        content = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as JSON ({error}); run the oracle stage again") from None
+    if "split" not in content:
+        raise ValueError(f"{path} has no key 'split'; it has {', '.join(content)}")
+    return content
+
+
+def number(value):
+    """``value`` as a float, NaN for None: what JSON can't say."""
+    return math.nan if value is None else float(value)
+
+
+def splits(paths):
+    """The measured stage splits with their 95% intervals: DataFrame space, split, split_low, split_high."""
+    rows = []
+    for space, path in paths.items():
+        content = read_transition(path)
+        low, high = content.get("split_interval") or (None, None)
+        rows.append((space, number(content["split"]), number(low), number(high)))
+    return pd.DataFrame(rows, columns=["space", "split", "split_low", "split_high"])

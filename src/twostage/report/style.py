@@ -1,0 +1,146 @@
+"""One look for every figure: colours, type, sizes, the time axis, the stage split, and saving.
+
+Colours keep a contrast of at least 3:1 against white (WCAG AA, graphics), text at least 4.5:1, and stay apart for the
+three kinds of colour blindness (tests measure both). A model or a latent space has one colour everywhere.
+"""
+
+import textwrap
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from twostage.provenance import atomic_write, write_provenance
+
+TEXT = "#222222"
+QUIET = "#595959"  # the paper's values, notes, grid labels
+GRID = "#E3E3E3"
+
+MODEL_COLOURS = {"S": "#009E73", "B": "#B8860B", "L": "#B2182B", "XL": "#1A237E"}
+OTHER_MODELS = ("#7570B3", "#8C510A", "#0077BB", "#AA3377")
+SPACE_COLOURS = ("#0072B2", "#CC3311", "#222222", "#CC6677", "#8C510A", "#7570B3")
+MODEL_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+CONFIDENCE = 1.96  # half width of a 95% interval, in standard errors of the mean
+
+_LOOK = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.size": 10,
+    "text.color": TEXT,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": TEXT,
+    "axes.labelsize": 10,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.titlepad": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": TEXT,
+    "ytick.color": TEXT,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "lines.linewidth": 2.0,
+    "legend.fontsize": 8.5,
+    "legend.frameon": True,
+    "legend.framealpha": 0.92,
+    "legend.edgecolor": GRID,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "pdf.fonttype": 42,  # text stays text
+}
+
+
+def look():
+    """Context in which figures are made; every ``figure`` function draws inside it."""
+    return matplotlib.rc_context(_LOOK)
+
+
+def new_figure(rows, columns, *, width=4.2, height=3.5):
+    """A figure with ``rows x columns`` axes (numpy array, always 2-D); width and height in inches, of one panel."""
+    picture = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    return picture, picture.subplots(rows, columns, squeeze=False)
+
+
+def title(axes, text):
+    """A panel's title: says what one sees, in this run's numbers; wrapped to the panel's width."""
+    grid = axes.get_subplotspec().get_gridspec()
+    width = axes.figure.get_figwidth() / grid.ncols
+    axes.set_title(textwrap.fill(text, width=int(10.6 * width), break_long_words=False))
+
+
+def model_colours(names):
+    """{model: colour}; S, B, L and XL have their own, other names take the spare ones in order."""
+    spare = iter(OTHER_MODELS * (1 + len(names) // len(OTHER_MODELS)))
+    return {name: MODEL_COLOURS[name] if name in MODEL_COLOURS else next(spare) for name in names}
+
+
+def space_colours(names):
+    """{latent space: colour}, by the order in which the run names its spaces."""
+    return {name: SPACE_COLOURS[i % len(SPACE_COLOURS)] for i, name in enumerate(names)}
+
+
+def sequence(count):
+    """``count`` colours from light to dark, for an ordered quantity: D, N or training steps."""
+    shades = matplotlib.colormaps["inferno"](np.linspace(0.66, 0.1, count) if count > 1 else [0.35])
+    return [matplotlib.colors.to_hex(shade) for shade in shades]
+
+
+def time_axis(axes, *, label=True, limits=(0.0, 1.0)):
+    """The axis that runs from the prior (t = 0) to the data (t = 1)."""
+    low, high = limits
+    axes.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
+    if label:
+        axes.set_xlabel("t (prior → data)")
+
+
+def curve(axes, t, mean, sem, *, colour, label=None, **line):
+    """A curve with its 95% band (mean ± 1.96 standard errors)."""
+    mean, sem = np.asarray(mean, dtype=float), np.asarray(sem, dtype=float)
+    axes.fill_between(t, mean - CONFIDENCE * sem, mean + CONFIDENCE * sem, color=colour, alpha=0.2, linewidth=0)
+    return axes.plot(t, mean, color=colour, label=label, **line)[0]
+
+
+def mark_split(axes, split, *, colour=QUIET, label=None, low=None, high=None):
+    """Vertical dotted line at the stage split, with its interval as a pale band; nothing where it is not known."""
+    if split is None or not np.isfinite(split):
+        return
+    if low is not None and high is not None and np.isfinite(low) and np.isfinite(high):
+        axes.axvspan(low, high, color=colour, alpha=0.12, linewidth=0)
+    axes.axvline(split, color=colour, linewidth=1.2, linestyle=":", label=label)
+
+
+def legend(axes, **options):
+    """A legend without duplicates, or none when nothing is labelled."""
+    handles, labels = axes.get_legend_handles_labels()
+    unique = dict(zip(labels, handles))
+    if unique:
+        axes.legend(unique.values(), unique.keys(), **options)
+
+
+def write_csv(table, path):
+    """A table as CSV, atomically; floats to nine significant digits."""
+    with atomic_write(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.9g")
+
+
+def save(picture, table, output_pdf, output_png, output_csv, *, inputs, config=None):
+    """Write a figure as PDF and PNG (150 dpi), the table that it draws as CSV, and the provenance of each.
+
+    Files appear whole or not at all, and the same table gives the same bytes (no date inside).
+    inputs: paths of the results it was made from; config: the slice of the configuration behind it.
+    """
+    with look():
+        for path, options in (
+            (output_pdf, {"format": "pdf", "metadata": {"CreationDate": None}}),
+            (output_png, {"format": "png", "dpi": 150, "metadata": {"Software": None}}),
+        ):
+            with atomic_write(path) as temporary:
+                picture.savefig(temporary, **options)
+    write_csv(table, output_csv)
+    for path in (output_pdf, output_png, output_csv):
+        write_provenance(path, config=config, inputs=inputs)

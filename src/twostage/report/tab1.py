@@ -1,0 +1,104 @@
+"""Tab. 1: stage swap. One model up to the split, another after it: Frechet distance, mean and spread over seeds.
+
+The paper's gFID stands beside: another data set, other features, 50,000 samples. What compares is the order of the
+rows, not the numbers.
+"""
+
+import math
+
+from twostage.provenance import atomic_write, write_provenance
+from twostage.report import results, style
+from twostage.report.table import Cell, html_page, html_table, picture
+
+DISTANCES = {"inception": "gFID", "dinov2": "Fréchet distance (DINOv2)", "classifier": "Fréchet distance (classifier)"}
+
+drawn = results.stage_swaps
+
+
+def cells(table):
+    """Headings, rows of Cell and the indices of the paper's columns, from the table of ``drawn``."""
+    groups = list(table[["space", "features"]].drop_duplicates().itertuples(index=False))
+    headings = ["split", "stage 1", "stage 2"]
+    for space, features in groups:
+        headings += [f"{space}, {DISTANCES.get(features, features)}", f"{space}, change"]
+    paper_columns = (len(headings), len(headings) + 1)
+    headings += ["paper, split 0.1", "paper, split 0.2"]
+    rows = []
+    for _, part in table.groupby("plan", sort=False):
+        first = part.iloc[0]
+        row = [Cell(first["split"]), Cell(first["stage_1"]), Cell(first["stage_2"])]
+        for space, features in groups:
+            row += _distance(table[(table["space"] == space) & (table["features"] == features)], first)
+        row += [_number(first[f"paper_{split}"], 2) for split in (0.1, 0.2)]
+        rows.append(row)
+    return headings, rows, paper_columns
+
+
+def _distance(group, row):
+    """Mean with spread, and the change against the split's first row, whose stages are both the largest model."""
+    own, same_split = group[group["plan"] == row["plan"]], group[group["split"] == row["split"]]
+    if own.empty:
+        return [_number(math.nan, 0), _number(math.nan, 0)]
+    mean, sd, places = own["mean"].iloc[0], own["sd"].iloc[0], _places(group)
+    spread = f" ± {sd:.{places}f}" if math.isfinite(sd) else ""
+    change = mean - same_split["mean"].iloc[0]
+    return [
+        Cell(f"{mean:.{places}f}{spread}", value=mean, number=True),
+        _number(change, places, sign="+") if row["plan"] != same_split["plan"].iloc[0] else Cell("–", number=True),
+    ]
+
+
+def _places(group):
+    """Decimals that show two digits of the usual spread, or three of the distance where there is no spread."""
+    spread = group["sd"].median()
+    scale = spread if spread > 0 else group["mean"].abs().median() / 10
+    return int(min(max(1 - math.floor(math.log10(scale)), 0), 6)) if scale > 0 else 2
+
+
+def _number(value, places, sign=""):
+    return Cell(f"{value:{sign}.{places}f}" if math.isfinite(value) else "–", value=value, number=True)
+
+
+def notes(table):
+    """What a reader needs to judge the numbers, one sentence or two a line."""
+    seeds = table.groupby(["space", "plan", "features"])["seed"].nunique().min()
+    size = ""
+    if {"samples", "nfe"} <= set(table.columns):
+        size = f" {table['samples'].iloc[0]:,} samples a row and seed, {table['nfe'].iloc[0]} function evaluations."
+    spread = f"Mean ± standard deviation over {seeds} sampling seeds." if seeds > 1 else "One sampling seed."
+    lines = [f"{spread}{size} Change: against the first row of the split."]
+    measured = table[table["split"] == "measured"].drop_duplicates("space").dropna(subset="split_time")
+    if len(measured):
+        times = ", ".join(f"t = {time:.3f} ({space})" for space, time in zip(measured["space"], measured["split_time"]))
+        lines.append(f"Measured split: {times}.")
+    lines.append("Paper: gFID of 50,000 samples of its own XL and B on ImageNet 256. Scale and features differ:")
+    lines[-1] += " compare the order of the rows."
+    return lines
+
+
+def figure(table):
+    """The table as a picture."""
+    headings, rows, paper_columns = cells(table)
+    short = [text.replace(" (classifier)", "\n(classifier)").replace(", ", "\n", 1) for text in headings]
+    title = "Tab. 1  Stage swap: one model up to the split, another after it"
+    return picture(title, short, rows, notes(table), quiet=paper_columns)
+
+
+def page(table):
+    """The table as a self-contained HTML page (str)."""
+    headings, rows, _ = cells(table)
+    lead = (
+        f"<h1>Tab. 1 Stage swap</h1><p>One model acts up to the split, another after it. {' '.join(notes(table))}</p>"
+    )
+    return html_page("Tab. 1 Stage swap", lead + html_table(headings, rows))
+
+
+def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, transition=None, config=None):
+    """Read {space: tab1.csv} (and {space: transition.json} for the measured splits); write PDF, PNG, CSV and HTML."""
+    table = drawn(evaluation, transition)
+    inputs = [*evaluation.values(), *(transition or {}).values()]
+    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
+    if output_html is not None:
+        with atomic_write(output_html) as temporary:
+            temporary.write_text(page(table))
+        write_provenance(output_html, config=config, inputs=inputs)

@@ -1,0 +1,200 @@
+"""Results of a small imaginary run, in the columns that the stages write, from closed forms.
+
+Curves follow the transition law of iid Gaussians; losses have the paper's shape. What a test needs otherwise is
+changed in the returned tables before they are written.
+"""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+MODELS = {"S": 1.3, "B": 1.1, "XL": 1.0}
+
+
+def transition_time(dim, size, scale=1.0):
+    r = np.sqrt(size ** (2 / dim) - 1) / scale
+    return r / (1 + r)
+
+
+def weight(t, split, width):
+    return 1 / (1 + np.exp(-(np.asarray(t) - split) / width))
+
+
+def posterior(split, *, dim=64, size=144, width=0.03, points=101, noise=0.002):
+    """Posterior curves that collapse at ``split``: class-conditional (pooled, one class) and unconditional."""
+    t = np.linspace(0, 1, points)
+    tables = []
+    for conditioning, label, n, shift in (
+        ("class", "pooled", size, 0.0),
+        ("class", "0", size, 0.0),
+        ("all", "-1", 10 * size, 0.1),
+    ):
+        top1 = weight(t, split + shift, width)
+        mse = 0.9 * (1 - top1) * (1 - t)
+        offset = mse + 2 * (1e-3 / (1 - t + 1e-3)) ** 2
+        tables.append(
+            pd.DataFrame(
+                {
+                    "conditioning": conditioning, "label": label, "n": n, "dim": dim, "t": t, "pairs": 512,
+                    "top1": top1, "top1_sem": noise, "self_weight": top1, "self_weight_sem": noise,
+                    "effective_samples": 1 + (n - 1) * (1 - top1), "effective_samples_sem": noise,
+                    "mse": mse, "mse_sem": noise * (1 - top1), "mse_offset": offset, "mse_offset_sem": noise * offset,
+                }
+            )
+        )  # fmt: skip
+    return pd.concat(tables, ignore_index=True)
+
+
+def transition(space, split, *, dim=64, size=144, error=0.03):
+    classes = [
+        {
+            "label": label, "n": size, "measured": split + 0.01 * (label - 2), "curve_error": 0.05,
+            "interval": [split + 0.01 * (label - 2) - 0.01, split + 0.01 * (label - 2) + 0.01],
+            "predicted": (split + 0.01 * (label - 2)) * (1 + error * (-1) ** label),
+        }
+        for label in range(5)
+    ]  # fmt: skip
+    everything = {
+        "n": 10 * size, "measured": split + 0.1, "interval": [split + 0.09, split + 0.11],
+        "predicted": (split + 0.1) * (1 + error), "curve_error": 0.06,
+    }  # fmt: skip
+    return {
+        "space": space, "split": split, "split_interval": [split - 0.01, split + 0.01], "split_predicted": split * 1.02,
+        "definition": "mean weight of the true sample crosses one half", "dim": dim, "classes": classes,
+        "unconditional": everything,
+    }  # fmt: skip
+
+
+def law(split, *, dim=64, size=144, shift=0.01):
+    t = np.linspace(0, 1, 101)
+    tables = [
+        pd.DataFrame(
+            {
+                "conditioning": conditioning, "label": label, "n": size, "dim": dim, "t": t,
+                "measured": weight(t, split + 0.01 * (label - 2), 0.03), "measured_sem": 0.01,
+                "predicted": weight(t, split + 0.01 * (label - 2) + shift, 0.03),
+            }
+        )
+        for conditioning, label in (("class", 0), ("class", 1), ("class", 2), ("class", 3), ("class", 4), ("all", -1))
+    ]  # fmt: skip
+    return pd.concat(tables, ignore_index=True)
+
+
+def top1(late=0.15):
+    """Unit Gaussians: exact curves at the law's transition, bfloat16 ones later by the share ``late``."""
+    t = np.linspace(0, 1, 51)
+    tables = []
+    for panel, pairs in (
+        ("dimension", [(512, 1400), (2048, 1400), (8192, 1400)]),
+        ("size", [(1024, 100), (1024, 1000), (1024, 10000)]),
+    ):
+        for dim, size in pairs:
+            split = transition_time(dim, size)
+            for precision, factor in (("exact", 1.0), ("bfloat16", 1 + late)):
+                tables.append(
+                    pd.DataFrame(
+                        {
+                            "panel": panel, "dim": dim, "size": size, "t": t, "trials": 1000,
+                            "top1": weight(t, split * factor, 0.15 * split), "top1_sem": 0.004, "precision": precision,
+                        }
+                    )
+                )  # fmt: skip
+    return pd.concat(tables, ignore_index=True)
+
+
+def synthetic_transition():
+    rows = []
+    for dim in (8, 64, 512, 4096):
+        for size in (100, 10000):
+            split = transition_time(dim, size)
+            rows.append((dim, size, split, 0.99 * split, 1.01 * split, 1.03 * split, 0.08))
+    return pd.DataFrame(rows, columns=["dim", "size", "measured", "lo", "hi", "predicted", "curve_error"])
+
+
+def synthetic_law():
+    t = np.linspace(0, 1, 101)
+    tables = []
+    for dim, size, split, *_ in synthetic_transition().itertuples(index=False):
+        measured = weight(t, split, 0.15 * split)
+        predicted = weight(t, 1.03 * split, 0.15 * split)
+        columns = {"dim": dim, "size": size, "t": t, "measured": measured, "measured_sem": 0.01, "predicted": predicted}
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+def nsweep(*, dim=64, error=0.03):
+    rows = []
+    for pool, label, sizes in (("class", 3, (9, 18, 36, 72, 144)), ("pooled", -1, (144, 288, 720, 1440))):
+        for size in sizes:
+            split = transition_time(dim, size)
+            rows.append((pool, label, size, dim, split, split - 0.01, split + 0.01, split * (1 + error)))
+    return pd.DataFrame(rows, columns=["pool", "label", "n", "dim", "measured", "lo", "hi", "predicted"])
+
+
+def oracle_loss(split, *, sizes=MODELS, steps=(75, 150, 300, 600), longer=1200, noise=0.004):
+    """Losses of the paper's shape: near zero at t = 0, a rise, a bump after ``split``, a dip, a rise to t = 1."""
+    t = np.linspace(0, 1, 51)
+    gap = 0.9 * (1 - weight(t, split, 0.03)) * (1 - t)
+    tables = []
+    for model, size in sizes.items():
+        for step in [*steps, *([longer] if model == list(sizes)[-1] and longer else [])]:
+            trained = size * (1 + 60 / step)
+            refinement = trained * (0.25 + 0.5 * (t - 0.75) ** 2 + 0.6 * np.maximum(t - 0.8, 0))
+            oracle = refinement * weight(t, split - 0.1, 0.03) + 0.002
+            variance = 1.2 + t
+            tables.append(
+                pd.DataFrame(
+                    {
+                        "model": model, "step": step, "t": t, "pairs": 256, "cfm": oracle + gap, "cfm_sem": noise,
+                        "oracle": oracle, "oracle_sem": noise, "oracle_variance": variance,
+                        "explained": 1 - oracle / variance,
+                    }
+                )
+            )  # fmt: skip
+    return pd.concat(tables, ignore_index=True)
+
+
+def tab1(*, distances=None, seeds=(0, 1, 2), noise=0.1, split="measured"):
+    distances = distances or {("XL", "XL"): 3.0, ("B", "XL"): 3.6, ("XL", "B"): 8.0, ("B", "B"): 9.0}
+    rows = []
+    for (one, two), distance in distances.items():
+        for seed in seeds:
+            jitter = noise * np.cos(7 * seed + len(one) + 2 * len(two))
+            rows.append((f"tab1-{split}-{one}-{two}", seed, "classifier", distance + jitter, 0.1, 1000, 50))
+    return pd.DataFrame(rows, columns=["plan", "seed", "features", "distance", "kid", "samples", "nfe"])
+
+
+def write(folder, name, content):
+    """Write a table as CSV or a dict as JSON into ``folder``; returns the path."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, dict):
+        path.write_text(json.dumps(content))
+    else:
+        content.to_csv(path, index=False)
+    return path
+
+
+def write_run(folder, splits=None):
+    """A whole imaginary run on disk: {source: path or {space: path}} under the names that ``draw`` functions take."""
+    splits = splits or {"pixel": 0.45, "vae": 0.4}
+    per_space = {
+        "posterior": lambda space: posterior(splits[space]),
+        "transition": lambda space: transition(space, splits[space]),
+        "curves": lambda space: law(splits[space]),
+        "nsweep": lambda space: nsweep(),
+        "oracle_loss": lambda space: oracle_loss(splits[space]),
+        "evaluation": lambda space: tab1(),
+    }
+    run = {
+        name: {
+            space: write(folder, f"{space}/{name}.{'json' if name == 'transition' else 'csv'}", make(space))
+            for space in splits
+        }
+        for name, make in per_space.items()
+    }
+    run["top1"] = write(folder, "synthetic/top1.csv", top1())
+    run["synthetic_curves"] = write(folder, "synthetic/law.csv", synthetic_law())
+    run["synthetic_transition"] = write(folder, "synthetic/transition.csv", synthetic_transition())
+    return run
