@@ -11,8 +11,7 @@ from snakemake.exceptions import WorkflowError
 SOURCE = str(Path(workflow.basedir) / "src")
 if SOURCE not in sys.path:
     sys.path.insert(0, SOURCE)
-if SOURCE not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")]))
+os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")])))
 
 from twostage.config import ConfigError, load
 from twostage.provenance import code_of
@@ -143,3 +142,16 @@ def result_paths(sources, spaces):
         )
         for name, path in sources.items()
     }
+
+
+def report_outputs(name, category):
+    """The files of a figure or table: PDF; PNG and CSV, which the report shows; of a table a page as well."""
+    caption = f"../report/{name}.rst"
+
+    def shown(suffix, kind):
+        return report(
+            f"<results>/report/{name}.{suffix}", caption=caption, category=category, labels={"item": name, "as": kind}
+        )
+
+    outputs = {"pdf": f"<results>/report/{name}.pdf", "png": shown("png", "picture"), "csv": shown("csv", "numbers")}
+    return outputs | ({"html": shown("html", "table")} if category == "Tables" else {})

@@ -18,6 +18,7 @@ rule classifier:
         dataset=DATASET,
         classifier=slice_of(CONFIG.classifier),
         seed=CONFIG.seed,
+        device=device_of("evaluation"),
         code=code_of("twostage.evaluation.classifier"),
     message:
         "Training the classifier whose features the distances are taken in"
@@ -49,6 +50,7 @@ rule evaluate:
         dataset=DATASET,
         samples=lambda w: sample_paths(w.space, w.experiment),
         evaluation=slice_of(CONFIG.evaluation),
+        device=device_of("evaluation"),
         code=code_of("twostage.evaluation.evaluate"),
     message:
         "Evaluating {wildcards.experiment} in latent space {wildcards.space}"

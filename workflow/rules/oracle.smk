@@ -28,15 +28,15 @@ rule posterior:
         "../scripts/posterior.py"
 
 
-rule nsweep_space:
+rule vary_size:
     input:
         latents="<results>/data/{space}/latents.h5",
     output:
         "<results>/oracle/{space}/nsweep.csv",
     log:
-        "<logs>/nsweep/{space}.log",
+        "<logs>/vary_size/{space}.log",
     benchmark:
-        "<benchmarks>/nsweep/{space}.tsv"
+        "<benchmarks>/vary_size/{space}.tsv"
     conda:
         ENVIRONMENT
     threads: CONFIG.jobs.oracle.threads
@@ -51,4 +51,4 @@ rule nsweep_space:
     message:
         "Varying N in latent space {wildcards.space}"
     script:
-        "../scripts/nsweep.py"
+        "../scripts/vary_size.py"

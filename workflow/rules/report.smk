@@ -1,14 +1,25 @@
 # Figures, tables, claims and the report. A figure is a module of twostage.report, a caption and a line in FIGURES.
 
-POSTERIOR = {"posterior": "oracle/{space}/posterior.csv", "transition": "oracle/{space}/transition.json"}
-LOSSES = {"oracle_loss": "training/{space}/oracle_loss.csv", "transition": "oracle/{space}/transition.json"}
+TRANSITION = {"transition": "oracle/{space}/transition.json"}
+LOSSES = {"oracle_loss": "training/{space}/oracle_loss.csv"}
 FIGURES = {
-    "fig2": POSTERIOR,
+    "fig2": {"posterior": "oracle/{space}/posterior.csv"} | TRANSITION,
     "fig3": {"top1": "synthetic/top1.csv"},
-    "fig7": LOSSES,
-    "fig9": LOSSES,
+    "fig7": LOSSES | TRANSITION,
+    "fig9": LOSSES | TRANSITION,
+    "law": {
+        "curves": "oracle/{space}/law.csv",
+        "synthetic_curves": "synthetic/law.csv",
+        "synthetic_transition": "synthetic/transition.csv",
+    }
+    | TRANSITION,
+    "nsweep": {"nsweep": "oracle/{space}/nsweep.csv"},
 }
-TABLES = {name: {"evaluation": f"evaluation/{{space}}/{name}.csv"} for name in EXPERIMENTS if name.startswith("tab")}
+TABLES = {
+    name: {"evaluation": f"evaluation/{{space}}/{name}.csv"} | TRANSITION
+    for name in EXPERIMENTS
+    if name.startswith("tab")
+}
 SETTINGS = {"fig7": {"models": MODELS, "split": SPLIT}, "fig9": {"models": MODELS, "split": SPLIT}}
 
 for figure, sources in (FIGURES | TABLES).items():
@@ -19,19 +30,7 @@ for figure, sources in (FIGURES | TABLES).items():
         input:
             **result_paths(sources, spaces_of(figure)),
         output:
-            pdf=f"<results>/report/{figure}.pdf",
-            png=report(
-                f"<results>/report/{figure}.png",
-                caption=f"../report/{figure}.rst",
-                category="Tables" if figure in TABLES else "Figures",
-                labels={"item": figure, "file": "picture"},
-            ),
-            csv=report(
-                f"<results>/report/{figure}.csv",
-                caption=f"../report/{figure}.rst",
-                category="Tables" if figure in TABLES else "Figures",
-                labels={"item": figure, "file": "numbers drawn"},
-            ),
+            **report_outputs(figure, "Tables" if figure in TABLES else "Figures"),
         log:
             f"<logs>/report/{figure}.log",
         benchmark:
@@ -80,7 +79,7 @@ rule claims:
 rule report:
     input:
         rules.claims.output,
-        [f"<results>/report/{name}.{suffix}" for name in FIGURES | TABLES for suffix in ("pdf", "png", "csv")],
+        [f"<results>/report/{name}.png" for name in FIGURES | TABLES],
     output:
         report="<results>/report.html",
         config="<results>/config.yaml",

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from twostage.evaluation.classifier import train_classifier
-
 from twostage.job import job
 
 with job(snakemake):
@@ -12,4 +11,5 @@ with job(snakemake):
         Path(snakemake.output.weights).parent,
         **snakemake.params.classifier,
         seed=snakemake.params.seed,
+        device=snakemake.params.device,
     )

@@ -10,10 +10,6 @@ with job(snakemake):
     inputs = {
         name: paths if isinstance(paths, str) else dict(zip(spaces, paths)) for name, paths in snakemake.input.items()
     }
-    import_module(f"twostage.report.{snakemake.rule}").draw(
-        **inputs,
-        **snakemake.params.settings,
-        output_pdf=snakemake.output.pdf,
-        output_png=snakemake.output.png,
-        output_csv=snakemake.output.csv,
-    )
+    outputs = {f"output_{kind}": path for kind, path in snakemake.output.items()}
+    draw = import_module(f"twostage.report.{snakemake.rule}").draw
+    draw(**inputs, **outputs, **snakemake.params.settings)
