@@ -1,0 +1,218 @@
+"""Memorisation (App. F): how far samples are from the training image they followed, and from the nearest one.
+
+Training images are taken as the autoencoder reconstructs them: what a perfect copy of a training latent looks like.
+For pixels as they are (the identity encoder) these are the images themselves.
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from twostage.data.encoders import load_encoder
+from twostage.data.latents import LatentStore
+from twostage.evaluation.features import batch_size_for, load_extractors
+from twostage.evaluation.images import Samples
+from twostage.evaluation.neighbours import NearestNeighbours
+from twostage.provenance import atomic_write, write_provenance
+
+PIXEL = "pixel"
+COPY_RATIO = 1 / 3  # a sample is a copy when d1 / d2 is below (Gu et al. 2023, "On memorization in diffusion models")
+CONTROL = "held-out images"
+SUMMARY = ("followed_distance", "nearest_distance", "ratio", "copied", "retrieved", "within_one_grey_level")
+
+
+def measure_memorization(
+    samples,
+    output_csv,
+    samples_csv,
+    *,
+    store_path,
+    encoder_spec,
+    encoder_weights=None,
+    held_out_path=None,
+    features=("classifier",),
+    classifier=None,
+    inception=None,
+    dinov2=None,
+    within_class=False,
+    batch_size=None,
+    device="cpu",
+):
+    """Measure memorisation of each plan's samples; write a summary CSV and a CSV of every sample.
+
+    samples: {plan name: paths of its shards}; store_path, encoder_spec, encoder_weights: latents of the training
+    images (mirrored ones included where the store has them) and what decodes them. held_out_path: latents of held-out
+    images: needed for plans that resume from them, and, when given, measured themselves as a control.
+    features: spaces besides the pixels; classifier, inception, dinov2: their weights. within_class: look for the
+    nearest among the training images of the sample's class only.
+
+    samples_csv, one row a sample and space: plan, seed, index, label, t_switch, t_resume, space ("pixel" or the
+    features), followed (row of its store), followed_mirrored, followed_distance, followed_grey (largest difference to
+    it, grey levels), nearest (row of the training store), nearest_mirrored, nearest_distance, second_distance, ratio
+    (d1 / d2). Pixel distances are root mean squares in grey levels (0-255), feature distances Euclidean.
+    output_csv, one row a plan, seed and space: means and standard errors (``_sem``) of the distances, the ratio and
+    the shares copied (ratio below 1/3), retrieved (the nearest is the one followed) and within_one_grey_level of it.
+    Returns the summary table.
+    """
+    store = LatentStore.open(store_path)
+    held_out = LatentStore.open(held_out_path) if held_out_path else None
+    encoder = load_encoder(encoder_spec, encoder_weights, torch.device(device))
+    extractors = load_extractors(
+        features, classifier_path=classifier, inception_path=inception, dinov2_path=dinov2, device=device
+    )
+    sets = [_sample_set(Samples.open(plan, paths), store, held_out, encoder) for plan, paths in samples.items()]
+    if held_out is not None:
+        sets.append(_control_set(held_out, encoder))
+    size = batch_size or batch_size_for(sets[0]["images"].shape[1:])
+    searches = _search(sets, store, encoder, extractors, size, device, within_class)
+    table = pd.concat(_table(sets, store, searches, extractors, size), ignore_index=True)
+    with atomic_write(samples_csv) as temporary:
+        table.to_csv(temporary, index=False)
+    summary = _summary(table)
+    with atomic_write(output_csv) as temporary:
+        summary.to_csv(temporary, index=False)
+    config = {"features": list(features), "within_class": within_class, "encoder": encoder_spec}
+    inputs = [path for paths in samples.values() for path in paths]
+    write_provenance(samples_csv, config=config, inputs=inputs, store_fingerprint=store.fingerprint)
+    write_provenance(output_csv, config=config, inputs=[samples_csv], store_fingerprint=store.fingerprint)
+    return summary
+
+
+def decoded(store, encoder, rows, mirrored=None):
+    """Images uint8 (n, H, W, C) that the encoder makes of a store's latents."""
+    latents = store.read(rows, normalised=False, flipped=False if mirrored is None else mirrored)
+    return encoder.decode(latents).cpu().numpy()
+
+
+def _sample_set(item, store, held_out, encoder):
+    """A plan's samples in memory, with the images they followed."""
+    followed_images = None
+    if item.followed is not None:
+        source = store if item.attributes["followed_split"] == "train" else held_out
+        if source is None:
+            raise ValueError(f"plan {item.name} resumes from held-out images; expected held_out_path, their latents")
+        followed_images = decoded(source, encoder, item.followed, item.mirrored if source is store else None)
+    return {
+        "plan": item.name,
+        "images": item.images(np.arange(len(item))),
+        "followed_images": followed_images,
+        "in_training": item.attributes["followed_split"] == "train",
+        "columns": {
+            "seed": item.seed,
+            "index": item.index,
+            "label": item.labels,
+            "t_switch": item.attributes["t_switch"],
+            "t_resume": item.attributes["t_resume"],
+            "followed": item.followed if item.followed is not None else -1,
+            "followed_mirrored": item.mirrored if item.mirrored is not None else False,
+        },
+    }
+
+
+def _control_set(held_out, encoder):
+    """The held-out images as if they were samples: how near real images come to the training images."""
+    rows = np.arange(len(held_out))
+    columns = {"seed": -1, "index": rows, "label": held_out.labels, "t_switch": np.nan, "t_resume": np.nan}
+    return {
+        "plan": CONTROL,
+        "images": decoded(held_out, encoder, rows),
+        "followed_images": None,
+        "in_training": False,
+        "columns": columns | {"followed": -1, "followed_mirrored": False},
+    }
+
+
+def _search(sets, store, encoder, extractors, size, device, within_class):
+    """{space: NearestNeighbours} of all sets' samples among the training images, read once."""
+    images = np.concatenate([group["images"] for group in sets])
+    labels = torch.from_numpy(np.concatenate([group["columns"]["label"] for group in sets])).to(device)
+    groups = labels if within_class else None
+    searches = {PIXEL: NearestNeighbours(torch.from_numpy(images).flatten(1).to(device), groups=groups)}
+    for extractor in extractors:
+        queries = torch.from_numpy(extractor.of_batches(_split(images, size))).to(device)
+        searches[extractor.name] = NearestNeighbours(queries, groups=groups)
+    sizes = [len(store)] * (2 if store.has_flips else 1)
+    stored_labels = torch.from_numpy(store.labels).repeat(len(sizes))
+    seen = 0
+    for latents in tqdm(store.batches(size, normalised=False), desc="memorisation", unit="batch", disable=None):
+        batch = encoder.decode(latents).cpu().numpy()
+        own = stored_labels[seen : seen + len(batch)]
+        searches[PIXEL].add(torch.from_numpy(batch).flatten(1), own)
+        for extractor in extractors:
+            searches[extractor.name].add(torch.from_numpy(extractor(batch)), own)
+        seen += len(batch)
+    return searches
+
+
+def _table(sets, store, searches, extractors, size):
+    """One table a set and space, a row a sample."""
+    start = 0
+    for group in sets:
+        rows = slice(start, start + len(group["images"]))
+        start = rows.stop
+        images, followed = group["images"], group["followed_images"]
+        grey = np.nan if followed is None else _largest_difference(images, followed)
+        pairs = {PIXEL: None if followed is None else (_flat(images), _flat(followed))}
+        for extractor in extractors:
+            pairs[extractor.name] = followed is not None and tuple(
+                extractor.of_batches(_split(part, size)).astype(np.float64) for part in (images, followed)
+            )
+        for space, search in searches.items():
+            scale = np.sqrt(search.queries.shape[1]) if space == PIXEL else 1.0
+            distances = search.distances[rows].cpu().numpy() / scale
+            positions = search.positions[rows, 0].cpu().numpy()
+            first, second = distances.T
+            yield pd.DataFrame(
+                {
+                    "plan": group["plan"],
+                    "space": space,
+                    **group["columns"],
+                    "followed_in_training": group["in_training"],
+                    "followed_distance": _distance(pairs[space], grey) / scale,
+                    "followed_grey": grey,
+                    "nearest": positions % len(store),
+                    "nearest_mirrored": positions >= len(store),
+                    "nearest_distance": first,
+                    "second_distance": second,
+                    # Two copies of one image in the training set leave 0 / 0: a copy all the same.
+                    "ratio": np.divide(first, second, out=np.zeros_like(first), where=first > 0),
+                }
+            )
+
+
+def _summary(table):
+    """Means and standard errors a plan, seed and space."""
+    follows = table["followed"] >= 0
+    same = (table["nearest"] == table["followed"]) & (table["nearest_mirrored"] == table["followed_mirrored"])
+    # A distance of 0 to both: the nearest and the followed are copies of one another.
+    same |= table["followed_distance"] <= table["nearest_distance"]
+    table = table.assign(
+        copied=(table["ratio"] < COPY_RATIO).astype(float),
+        retrieved=same.astype(float).where(follows & table["followed_in_training"]),
+        within_one_grey_level=(table["followed_grey"] < 1).astype(float).where(follows),
+    )
+    keys = ["plan", "seed", "space"]
+    groups = table.groupby(keys, sort=False)
+    summary = groups[["t_switch", "t_resume"]].first()
+    summary["samples"] = groups.size()
+    for column in SUMMARY:
+        summary[column], summary[f"{column}_sem"] = groups[column].mean(), groups[column].sem()
+    return summary.reset_index()
+
+
+def _split(images, size):
+    return (images[start : start + size] for start in range(0, len(images), size))
+
+
+def _flat(images):
+    return images.reshape(len(images), -1).astype(np.float64)
+
+
+def _distance(pair, grey):
+    """Euclidean distance of rows; 0 for the same image, whose features differ by the rounding of batches alone."""
+    return np.where(grey == 0, 0.0, np.linalg.norm(np.subtract(*pair), axis=1)) if pair else np.nan
+
+
+def _largest_difference(a, b):
+    return np.abs(a.astype(np.int16) - b.astype(np.int16)).reshape(len(a), -1).max(1)

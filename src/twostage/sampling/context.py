@@ -1,0 +1,135 @@
+"""What running a plan takes: stores, models, oracle, encoder, and the steps every kind of run is made of."""
+
+import json
+
+import numpy as np
+import torch
+
+from twostage.data.encoders import load_encoder
+from twostage.data.latents import LatentStore
+from twostage.flow import time_grid
+from twostage.model.checkpoints import load_model
+from twostage.provenance import sha256
+from twostage.sampling.plan import ORACLE, Plan
+from twostage.sampling.solver import SOLVERS
+from twostage.sampling.starts import noise_of, present_classes, resumed_states
+from twostage.sampling.store_oracle import StoreOracle
+from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity
+
+
+class Context:
+    """Resolved plans, and what they draw on.
+
+    plans: {name: resolved Plan}; split: the number that stood for "split", or None; train: the training LatentStore;
+    classes: labels that occur in it; fields: {model name or "oracle": velocity field}; oracle: the ``StoreOracle``;
+    facts: attributes that every file of samples records; weights: {model name: {"sha256", "metadata"}}.
+    """
+
+    def __init__(
+        self,
+        store_path,
+        encoder_spec,
+        encoder_weights,
+        checkpoints,
+        plans,
+        transition_path,
+        *,
+        device="cpu",
+        precision="float32",
+        held_out_path=None,
+        space=None,
+        split=None,
+    ):
+        self.device = torch.device(device)
+        self.split = _read_split(transition_path) if split is None and transition_path is not None else split
+        self.plans = {
+            name: Plan.from_dict(name, content).validate(checkpoints).resolve(self.split)
+            for name, content in plans.items()
+        }
+        self.train = LatentStore.open(store_path)
+        self.stores = {"train": self.train}
+        if held_out_path is not None:
+            self.stores["held_out"] = LatentStore.open(held_out_path)
+        for plan in self.plans.values():
+            if plan.start != "prior" and plan.start["split"] not in self.stores:
+                raise ValueError(
+                    f"plan {plan.name} resumes from held-out images; expected held_out_path, their latents"
+                )
+        self.encoder = load_encoder(encoder_spec, encoder_weights, self.device)
+        names = dict.fromkeys(part.field for plan in self.plans.values() for part in plan.parts if part.field != ORACLE)
+        models = {name: load_model(checkpoints[name], self.device) for name in names}
+        self.oracle = StoreOracle(self.train, self.device)
+        self.fields = {name: ModelVelocity(model, precision) for name, model in models.items()}
+        self.fields[ORACLE] = OracleVelocity(self.oracle)
+        self.classes = present_classes(self.train)
+        self.weights = {
+            name: {"sha256": sha256(checkpoints[name]), "metadata": model.metadata} for name, model in models.items()
+        }
+        self.facts = {
+            "space": space or "",
+            "split": np.nan if self.split is None else self.split,
+            "precision": precision,
+            "encoder_sha256": self.encoder.sha256 or "",
+            "store_fingerprint": self.train.fingerprint,
+        }
+        self._files = {"encoder": encoder_weights, "transition": transition_path, **checkpoints}
+
+    def inputs(self, plan):
+        """Paths that a plan's samples come from, the latents aside (their fingerprint stands for them)."""
+        names = ["encoder", "transition", *(part.field for part in plan.parts if part.field != ORACLE)]
+        return list(dict.fromkeys(self._files[name] for name in names if self._files[name]))
+
+    def labels(self, items):
+        """Labels of items (``starts.shard_items``) on the device, (n,) int64."""
+        return torch.from_numpy(items[:, 2]).to(self.device)
+
+    def field_of(self, part):
+        """The velocity field of a part, guided where the part asks for it."""
+        field = self.fields[part.field]
+        return field if part.guidance == 1 else Guided(field, part.guidance, part.interval, part.channels)
+
+    def begin(self, plan, items):
+        """The state at which the plan starts, on the device, and the images it resumes from.
+
+        The images are (rows of their split's store, mirrored or not), (n,) each; None from the prior.
+        """
+        if plan.start == "prior":
+            return noise_of(items, self.train.shape[1:]).to(self.device), None
+        store = self.stores[plan.start["split"]]
+        x, rows = resumed_states(items, store, plan.start["resume"], len(self.classes))
+        return x.to(self.device), (rows, np.zeros(len(rows), dtype=bool))
+
+    def advance(self, plan, part, x, y, observe=None):
+        """The state at the end of a part of the plan, from the state at its start."""
+        return SOLVERS[plan.solver](self.field_of(part), x, _grid(part), y, observe)
+
+    def follow(self, plan, x, y):
+        """The training image in which the oracle, kept on to t = 1 from the end of its part, ends; as in ``begin``."""
+        leading = [part for part in plan.parts if part.field == ORACLE and part.stop <= plan.oracle_stop]
+        grids = [_grid(part) for part in leading]
+        if plan.oracle_stop < 1:
+            steps = max(2, round(plan.steps * (1 - plan.oracle_stop)))
+            grids.append(time_grid(steps, plan.oracle_stop, 1.0))
+        last = {}
+        for edges in grids:
+            x = SOLVERS[plan.solver](
+                self.fields[ORACLE], x, edges, y, observe=lambda t, _, state, __: last.update(t=t, x=state)
+            )
+        rows, mirrored = self.oracle.heaviest(last["x"], last["t"], y)
+        return rows.numpy(), mirrored.numpy()
+
+    def decode(self, x):
+        """Images uint8 (n, H, W, C) of normalised latents."""
+        return self.encoder.decode(self.train.denormalise(x.float())).cpu().numpy()
+
+
+def _grid(part):
+    return time_grid(part.steps, part.start, part.stop, part.shift)
+
+
+def _read_split(path):
+    try:
+        with open(path) as stream:
+            return float(json.load(stream)["split"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: no number 'split' in it ({error!r}); expected a transition.json") from None

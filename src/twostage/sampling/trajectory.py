@@ -1,0 +1,147 @@
+"""One-step predictions and velocity norms along trajectories (Figs. 4 and 8)."""
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+from torch.nn.functional import adaptive_avg_pool2d
+from tqdm import tqdm
+
+from twostage.flow import predict_data
+from twostage.provenance import atomic_write, write_provenance
+from twostage.sampling.context import Context
+from twostage.sampling.experiments import SHOWN_TIMES
+from twostage.sampling.run import attributes_of
+from twostage.sampling.starts import shard_items
+
+LAYOUT_SHARE = 4  # layout: the latent averaged to a quarter of its side
+MEASURES = ("norm", "to_end", "layout_to_end", "to_class_mean")
+
+
+def record_trajectories(
+    store_path,
+    encoder_spec,
+    encoder_weights,
+    checkpoints,
+    plans,
+    transition_path,
+    outputs,
+    output_csv,
+    *,
+    samples=256,
+    shown=16,
+    times=SHOWN_TIMES,
+    seed=0,
+    batch_size=256,
+    device="cpu",
+    precision="float32",
+    held_out_path=None,
+    space=None,
+    split=None,
+):
+    """Follow the trajectories of each plan; arguments as in ``twostage.sampling.run.sample_plans``, and:
+
+    outputs: {plan name: HDF5 path}: /predictions uint8 (shown, T, H, W, C), the decoded one-step predictions
+        x_t + (1 - t) v of the first ``shown`` samples at ``times`` (t = 1: the sample itself), /times (T,), /labels.
+    output_csv: one row a plan and step start t over all ``samples``, means and standard errors (``_sem``) of
+        norm: root mean square of the velocity over the latent's dimensions;
+        to_end: the same of (prediction - end of the trajectory), layout_to_end: after averaging both to a quarter of
+        their side; to_class_mean: of (prediction - mean training latent of the sample's class).
+    """
+    missing = [name for name in plans if name not in outputs]
+    if missing:
+        raise ValueError(f"no output is named for plan {', '.join(missing)}; expected a path for every plan")
+    context = Context(
+        store_path,
+        encoder_spec,
+        encoder_weights,
+        checkpoints,
+        plans,
+        transition_path,
+        device=device,
+        precision=precision,
+        held_out_path=held_out_path,
+        space=space,
+        split=split,
+    )
+    items = shard_items(samples, [seed], (0, 1), context.classes)
+    tables = []
+    with torch.inference_mode():
+        for name, plan in tqdm(context.plans.items(), desc="trajectories", unit="plan", disable=None):
+            table, drawn_times, predictions = _follow_plan(plan, items, context, shown, list(times), batch_size)
+            tables.append(table)
+            with atomic_write(outputs[name]) as temporary, h5py.File(temporary, "w") as file:
+                file["predictions"] = predictions
+                file["times"] = np.asarray(drawn_times, dtype=np.float64)
+                file["labels"] = items[: len(predictions), 2]
+                file.attrs.update({"seed": seed, "samples": len(predictions), **attributes_of(plan, context)})
+    with atomic_write(output_csv) as temporary:
+        pd.concat(tables).to_csv(temporary, index=False)
+    for name, plan in context.plans.items():
+        facts = {"samples": samples, "store_fingerprint": context.train.fingerprint}
+        write_provenance(outputs[name], config=plan.to_dict(), seed=seed, inputs=context.inputs(plan), **facts)
+    write_provenance(output_csv, config={"plans": plans}, seed=seed, inputs=list(outputs.values()))
+
+
+def _follow_plan(plan, items, context, shown, times, batch_size):
+    """The table of a plan, the shown times at or after its start, and its decoded predictions (shown, T, H, W, C)."""
+    measured, pictures, means = {}, [], {}
+    times = [time for time in times if time >= plan.begins]
+    for start in range(0, len(items), batch_size):
+        batch = items[start : start + batch_size]
+        y = context.labels(batch)
+        show = max(0, min(shown - start, len(batch)))
+        steps, drawn = [], {}
+        x, _ = context.begin(plan, batch)
+        for part in plan.parts:
+            x = context.advance(plan, part, x, y, _observer(context.field_of(part), y, show, times, steps, drawn))
+        drawn[1] = x[:show]
+        class_mean = torch.stack([_class_mean(context, int(label), means) for label in y])
+        for t, prediction, norm in steps:
+            values = (
+                norm,
+                _rms(prediction - x),
+                _rms(_layout(prediction) - _layout(x)),
+                _rms(prediction - class_mean),
+            )
+            measured.setdefault(t, []).append(torch.stack(values, dim=1).cpu())
+        if show:
+            pictures.append(np.stack([context.decode(drawn[time]) for time in times], axis=1))
+    rows = []
+    for t, parts in measured.items():
+        values = torch.cat(parts).double().numpy()
+        error = values.std(0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.full(len(MEASURES), np.nan)
+        row = {"plan": plan.name, "t": t, "samples": len(values)}
+        for measure, mean, sem in zip(MEASURES, values.mean(0), error):
+            row |= {measure: mean, f"{measure}_sem": sem}
+        rows.append(row)
+    return pd.DataFrame(rows), times, np.concatenate(pictures) if pictures else np.empty(0, np.uint8)
+
+
+def _observer(field, y, show, times, steps, drawn):
+    """What a solver calls before each step: keeps prediction and norm, and predictions at the shown times inside it."""
+
+    def observe(t, t_next, x, velocity):
+        steps.append((t, predict_data(x, velocity, t), _rms(velocity)))
+        for time in times:
+            if t - 1e-9 <= time < t_next - 1e-9 and show:
+                # Within an Euler step the trajectory is a straight line.
+                state = (x + (time - t) * velocity)[:show]
+                at_time = velocity[:show] if abs(time - t) < 1e-9 else field(state, time, y[:show])
+                drawn[time] = predict_data(state, at_time, time)
+
+    return observe
+
+
+def _rms(x):
+    return x.flatten(1).square().mean(1).sqrt()
+
+
+def _layout(x):
+    return adaptive_avg_pool2d(x, [max(1, side // LAYOUT_SHARE) for side in x.shape[2:]])
+
+
+def _class_mean(context, label, known):
+    if label not in known:
+        known[label] = context.train.class_data(label).mean(0).to(context.device)
+    return known[label]
