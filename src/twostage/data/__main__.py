@@ -1,4 +1,4 @@
-"""Command line of the data stage: ``python -m twostage.data {autoencoder,encode,join,download,...}``."""
+"""Command line of the data stage: ``python -m twostage.data --help`` lists its commands."""
 
 import argparse
 import json
@@ -15,23 +15,149 @@ def main(arguments=None):
         torch.set_num_threads(options.threads)
         options.run(options)
     except (ValueError, OSError) as error:
-        print(f"error: {_one_line(error)}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0
 
 
-def _one_line(error):
-    return " ".join(str(error).split())
+# ------------------------------------------------------------------------------------------------------------ commands
+
+
+def _autoencoder(options):
+    import numpy as np
+
+    from twostage.data.autoencoder import train_autoencoder
+    from twostage.data.reconstruction import reconstruction_quality
+    from twostage.provenance import write_json, write_provenance
+
+    train, held_out = _dataset(options, "train"), _dataset(options, "held_out")
+    features = None if options.features is None else np.load(options.features, mmap_mode="r")
+    encoder = train_autoencoder(train, options.encoder, options.seed, options.output, options.device, features)
+    config = {"dataset": options.dataset, "encoder": options.encoder}
+    inputs = [options.features] if options.features else []
+    write_provenance(options.output, config=config, seed=options.seed, inputs=inputs)
+    report = Path(options.output).with_name("reconstruction.json")
+    write_json(
+        report, {"train": reconstruction_quality(encoder, train), "held_out": reconstruction_quality(encoder, held_out)}
+    )
+    write_provenance(report, config=config, seed=options.seed, inputs=[options.output])
+
+
+def _encode(options):
+    from twostage.data.encode import encode
+    from twostage.data.encoders import load_encoder
+
+    encoder = load_encoder(options.encoder, options.weights, options.device)
+    runs = [(options.split, options.output, options.statistics)]
+    if options.held_out:
+        runs.append(("held_out", options.held_out, options.output))
+    for split, output, statistics in runs:
+        dataset = _dataset(options, split)
+        written = encode(
+            dataset,
+            encoder,
+            output,
+            shard=options.shard[0],
+            shards=options.shard[1],
+            flips=options.flips,
+            statistics=statistics,
+            batch_size=options.batch_size,
+            workers=options.threads,
+            seed=options.seed,
+        )
+        _after_encoding(options, output, split, statistics, written)
+
+
+def _after_encoding(options, output, split, statistics, written):
+    from twostage.data.latents import read_header
+    from twostage.provenance import provenance_path, write_provenance
+
+    if not written and provenance_path(output).exists():
+        print(f"{output} is already there, made of the same data by the same encoder")
+        return
+    if left_out := read_header(output).left_out:
+        print(f"{output}: {len(left_out)} images left out, listed in its /left_out; the first: {left_out[0]}")
+    inputs = [path for path in (options.weights, statistics) if path]
+    config = {"dataset": options.dataset, "encoder": options.encoder, "split": split, "flips": options.flips}
+    write_provenance(output, config=config, seed=options.seed, inputs=inputs)
+
+
+def _join(options):
+    from twostage.data.encode import join
+    from twostage.provenance import provenance_path, write_provenance
+
+    join(options.shards, options.output, options.statistics)
+    # A shard's digest is in its own provenance; hashing all of them again would cost more than the join.
+    digests = {}
+    for shard in options.shards:
+        beside = provenance_path(shard)
+        digests[str(shard)] = json.loads(beside.read_text())["sha256"] if beside.exists() else None
+    inputs = [options.statistics] if options.statistics else []
+    write_provenance(options.output, inputs=inputs, shards=digests)
+
+
+def _reconstruction(options):
+    from twostage.data.encoders import load_encoder
+    from twostage.data.reconstruction import reconstruction_quality
+    from twostage.provenance import write_json, write_provenance
+
+    encoder = load_encoder(options.encoder, options.weights, options.device)
+    write_json(
+        options.output,
+        {
+            split: reconstruction_quality(encoder, _dataset(options, split), options.batch_size, options.images)
+            for split in ("train", "held_out")
+        },
+    )
+    config = {"dataset": options.dataset, "encoder": options.encoder, "images": options.images}
+    write_provenance(options.output, config=config, inputs=[options.weights] if options.weights else [])
+
+
+def _fetch(options):
+    from twostage.data.published import EXPECTED, fetch_weights
+    from twostage.provenance import write_provenance
+
+    if options.encoder.get("kind") not in EXPECTED:
+        raise ValueError(f"encoder kind is {options.encoder.get('kind')!r}; expected one of {', '.join(EXPECTED)}")
+    fetch_weights(options.encoder, options.output)
+    write_provenance(options.output, config={"encoder": options.encoder})
+
+
+def _download(options):
+    from twostage.data.datasets import download_cifar10
+
+    if options.dataset.get("name") != "cifar10" or not options.dataset.get("path"):
+        raise ValueError("only cifar10 can be downloaded; expected a data set with name cifar10 and a path")
+    download_cifar10(options.dataset["path"])
+
+
+def _import(options):
+    from twostage.data.interchange import import_lightningdit, import_repa
+    from twostage.provenance import write_provenance
+
+    run = {"lightningdit": import_lightningdit, "repa": import_repa}[options.format]
+    run(options.input, options.output, num_classes=options.classes, split=options.split)
+    write_provenance(options.output, config={"format": options.format, "folder": options.input, "split": options.split})
+
+
+def _export(options):
+    from twostage.data.interchange import export_lightningdit, export_repa
+
+    {"lightningdit": export_lightningdit, "repa": export_repa}[options.format](options.store, options.output)
+
+
+# ----------------------------------------------------------------------------------------------------------- arguments
 
 
 def _parser():
     parser = argparse.ArgumentParser(prog="python -m twostage.data", description="Images to latents.")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    def command(name, run, summary):
+    def command(name, run, summary, output="file to write"):
         added = commands.add_parser(name, help=summary, description=summary)
         added.set_defaults(run=run)
-        added.add_argument("--threads", type=int, default=1, help="CPU threads")
+        added.add_argument("--output", required=True, help=output)
+        added.add_argument("--threads", type=_count, default=1, help="CPU threads")
         return added
 
     def images(added):
@@ -40,29 +166,53 @@ def _parser():
         )
         added.add_argument("--encoder", type=_json, required=True, help='JSON, e.g. {"kind": "identity"}')
         added.add_argument("--device", default="cpu", help="cpu or cuda")
-        added.add_argument("--output", required=True)
 
-    added = command("autoencoder", _autoencoder, "Train the small KL autoencoder.")
+    def weights(added):
+        added.add_argument("--weights", help="weights file of the encoder")
+        added.add_argument("--batch-size", type=_count, default=64, help="images a forward pass")
+
+    added = command(
+        "autoencoder", _autoencoder, "Train the small KL autoencoder; writes reconstruction.json beside it."
+    )
     images(added)
     added.add_argument("--seed", type=int, default=0)
+    added.add_argument("--features", help=".npy of the training images' features, for align_weight above 0")
 
     added = command("encode", _encode, "Encode a split, or one shard of it, into a latent store.")
     images(added)
-    added.add_argument("--weights", help="weights file of the encoder")
+    weights(added)
     added.add_argument("--split", choices=("train", "held_out"), required=True)
     added.add_argument("--statistics", help="training store whose mean and std normalise this one")
+    added.add_argument("--held-out", help="with --split train: encode the held-out split too, into this file")
     added.add_argument("--shard", type=_shard, default=(0, 1), help="K/N: shard K of N, from 1")
     added.add_argument("--flips", action="store_true", help="encode the mirrored images too")
-    added.add_argument("--batch-size", type=int, default=64)
     added.add_argument("--seed", type=int, default=0, help="of the stored sample, for posterior `sample`")
 
     added = command("join", _join, "Join shards into one store, without copying.")
     added.add_argument("--shards", nargs="+", required=True)
     added.add_argument("--statistics", help="training store whose mean and std normalise this one")
-    added.add_argument("--output", required=True)
 
-    added = command("download", _download, "Download CIFAR-10, its checksum checked.")
-    added.add_argument("--dataset", type=_json, required=True)
+    added = command("reconstruction", _reconstruction, "Reconstruction quality of an encoder on both splits (PSNR).")
+    images(added)
+    weights(added)
+    added.add_argument("--images", type=_count, help="images a split, evenly spaced; all of them unless given")
+
+    added = command("fetch", _fetch, "Fetch a published autoencoder's weights, their sha256 checked.")
+    added.add_argument("--encoder", type=_json, required=True, help='JSON with "kind", "repo", "revision", "sha256"')
+
+    added = commands.add_parser("download", help="Download CIFAR-10, its checksum checked.")
+    added.set_defaults(run=_download, threads=1)
+    added.add_argument("--dataset", type=_json, required=True, help='JSON, {"name": "cifar10", "path": folder}')
+
+    added = command("import", _import, "Other projects' latents into a latent store.")
+    added.add_argument("--format", choices=("lightningdit", "repa"), required=True)
+    added.add_argument("--input", required=True, help="folder of latents")
+    added.add_argument("--classes", type=_count, help="number of classes; largest label + 1 unless given")
+    added.add_argument("--split", choices=("train", "held_out"), default="train")
+
+    added = command("export", _export, "A latent store as other projects' latents.", output="folder to write")
+    added.add_argument("--format", choices=("lightningdit", "repa"), required=True)
+    added.add_argument("--store", required=True)
     return parser
 
 
@@ -76,6 +226,12 @@ def _json(text):
     return content
 
 
+def _count(text):
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a whole number above 0")
+    return int(text)
+
+
 def _shard(text):
     number, _, of = text.partition("/")
     if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
@@ -83,71 +239,13 @@ def _shard(text):
     return int(number) - 1, int(of)
 
 
-def _load(options, split):
+def _dataset(options, split):
     from twostage.data.datasets import load_dataset
 
-    dataset = dict(options.dataset)
-    if "name" not in dataset:
+    description = dict(options.dataset)
+    if "name" not in description:
         raise ValueError("--dataset has no `name`; expected digits, image_folder or cifar10")
-    dataset.pop("max_corrupt", None)
-    return load_dataset(dataset.pop("name"), split, **dataset)
-
-
-def _autoencoder(options):
-    from twostage.data.autoencoder import train_autoencoder
-    from twostage.data.reconstruction import reconstruction_quality
-    from twostage.provenance import write_json, write_provenance
-
-    train = _load(options, "train")
-    encoder = train_autoencoder(train, options.encoder, options.seed, options.output, options.device)
-    config = {"dataset": options.dataset, "encoder": options.encoder}
-    write_provenance(options.output, config=config, seed=options.seed)
-    quality = {
-        split: reconstruction_quality(encoder, dataset)
-        for split, dataset in (("train", train), ("held_out", _load(options, "held_out")))
-    }
-    report = Path(options.output).with_name("reconstruction.json")
-    write_json(report, quality)
-    write_provenance(report, config=config, seed=options.seed, inputs=[options.output])
-
-
-def _encode(options):
-    from twostage.data.encode import encode
-    from twostage.data.encoders import load_encoder
-    from twostage.provenance import write_provenance
-
-    encode(
-        _load(options, options.split),
-        load_encoder(options.encoder, options.weights, options.device),
-        options.output,
-        shard=options.shard[0],
-        shards=options.shard[1],
-        flips=options.flips,
-        statistics=options.statistics,
-        batch_size=options.batch_size,
-        workers=options.threads,
-        seed=options.seed,
-        max_corrupt=options.dataset.get("max_corrupt") or 0.0,
-    )
-    inputs = [path for path in (options.weights, options.statistics) if path]
-    config = {"dataset": options.dataset, "encoder": options.encoder, "split": options.split, "flips": options.flips}
-    write_provenance(options.output, config=config, seed=options.seed, inputs=inputs)
-
-
-def _join(options):
-    from twostage.data.encode import join
-    from twostage.provenance import write_provenance
-
-    join(options.shards, options.output, options.statistics)
-    write_provenance(options.output, shards=[str(path) for path in options.shards])
-
-
-def _download(options):
-    from twostage.data.datasets import download_cifar10
-
-    if options.dataset.get("name") != "cifar10" or not options.dataset.get("path"):
-        raise ValueError("only cifar10 can be downloaded; expected a data set with name cifar10 and a path")
-    download_cifar10(options.dataset["path"])
+    return load_dataset(description.pop("name"), split, **description)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ class ImageDataset:
         self.name, self.split = name, split
         self.labels = np.asarray(labels, dtype=np.int64)
         self.classes, self.image_shape, self.fingerprint = list(classes), tuple(image_shape), fingerprint
+        self.max_corrupt = 0.0
 
     def __len__(self):
         return len(self.labels)
@@ -95,7 +96,8 @@ def load_dataset(name, split, **options):
     options: ``path`` (folder), ``held_out_path`` (image_folder: the held-out images' own folder, as ImageNet's val),
     ``held_out`` (share of each class held out, where the data set has no held-out part of its own), ``seed`` (of that
     choice), ``image_size`` (side, pixels), ``min_side`` (image_folder: smallest shorter side that is accepted, pixels;
-    image_size unless given; 1 enlarges every image as ADM does). Options of None count as not given.
+    image_size unless given; 1 enlarges every image as ADM does), ``max_corrupt`` (kept as an attribute: the share of
+    unusable images that encoding may leave out). Options of None count as not given.
     Raises ValueError for names, options, files or splits that cannot be used.
     """
     loaders = {"digits": _digits, "image_folder": _image_folder, "cifar10": _cifar10}
@@ -103,12 +105,14 @@ def load_dataset(name, split, **options):
         raise ValueError(f"data set is {name!r}; expected one of {', '.join(loaders)}")
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}; expected one of {', '.join(SPLITS)}")
+    max_corrupt = options.pop("max_corrupt", None) or 0.0
     known = {"path", "held_out_path", "held_out", "seed", "image_size", "min_side"}
     if unknown := set(options) - known:
         raise ValueError(f"unknown data set option {min(unknown)!r}; expected {', '.join(sorted(known))}")
     dataset = loaders[name](split, **{key: value for key, value in options.items() if value is not None})
     if not len(dataset):
         raise ValueError(f"the {split} split of {name} is empty; expected at least one image (see held_out)")
+    dataset.max_corrupt = max_corrupt
     return dataset
 
 

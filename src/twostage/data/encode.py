@@ -10,23 +10,32 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from twostage.data import latents as store_format
-from twostage.data.latents import LatentStore, Moments, read_header, write_store
+from twostage.data.latents import (
+    IDENTITY_ATTRIBUTES,
+    LatentStore,
+    Moments,
+    read_header,
+    write_attributes,
+    write_index,
+    write_left_out,
+    write_store,
+)
 from twostage.flow import sample_noise
 from twostage.provenance import atomic_write
 
 
 def encode(
     dataset, encoder, output, *, shard=0, shards=1, flips=False, statistics=None, batch_size=64, workers=1, seed=0,
-    max_corrupt=0.0,
 ):  # fmt: skip
     """Encode one shard of a data set (all of it, with one shard) into the store ``output``.
 
     The class-sorted list of images is cut into ``shards`` runs of near equal length, so the shards in order are
     sorted by class. flips: encode the mirrored images too. statistics: path of the training split's store, whose
     mean and std then normalise this one. workers: threads that read images while the encoder works. seed: of the
-    one fixed sample a latent that an encoder with posterior "sample" stores. max_corrupt: largest share of the
-    split's images that may be left out as unusable; they are listed in the store (``/left_out``).
+    one fixed sample a latent that an encoder with posterior "sample" stores.
+    Unusable images are left out up to the share ``dataset.max_corrupt`` of the split and listed in the store
+    (``/left_out``). Returns True; False when ``output`` is already there, whole and made of the same: a restart
+    encodes what is missing.
     Raises ValueError for an unusable image beyond that share; nothing is left under ``output`` then.
     """
     if not (0 <= shard < shards <= len(dataset)):
@@ -42,25 +51,43 @@ def encode(
         "dataset": dataset.name,
         "dataset_fingerprint": dataset.fingerprint,
         "shard": f"{shard + 1}/{shards}",
+        "may_be_left_out": int(dataset.max_corrupt * len(dataset)),
     }
-    if statistics is not None:
-        attributes["statistics"] = _train_statistics(statistics, attributes)
-    allowed, problems, source = int(max_corrupt * len(dataset)), [], []
+    normalisation = None if statistics is None else _train_statistics(statistics, attributes)
+    if _is_there(output, attributes, normalisation, flips):
+        return False
+    problems, source = [], []
     progress = tqdm(total=len(rows), desc=f"encode {shard + 1}/{shards}", unit="image", disable=None)
     with write_store(output, len(rows), shape, flips=flips) as writer, progress:
         for images, kept, unusable in _read_ahead(dataset, rows, batch_size, workers):
             problems += unusable
-            _refuse_too_many(problems, allowed, max_corrupt)
-            images = torch.from_numpy(images)
-            plain = _latents(encoder, images, kept, shape, seed, 0)
-            mirrored = _latents(encoder, images.flip(2), kept, shape, seed, 1) if flips else None
-            writer.write(sum(map(len, source)), plain, mirrored)
-            source.append(kept)
+            _refuse_too_many(problems, attributes["may_be_left_out"])
             progress.update(len(kept) + len(unusable))
+            if len(kept):
+                images = torch.from_numpy(images)
+                plain = _latents(encoder, images, kept, shape, seed, 0)
+                mirrored = _latents(encoder, images.flip(2), kept, shape, seed, 1) if flips else None
+                writer.write(sum(map(len, source)), plain, mirrored)
+                source.append(kept)
+        if not source:
+            raise ValueError(f"{problems[-1]}. No image of shard {shard + 1} of {shards} can be used")
         source = np.concatenate(source)
-        writer.finish(dataset.labels[source], source, len(dataset.classes), attributes)
-        if problems:
-            writer.file["left_out"] = np.array([str(problem) for problem in problems], dtype=h5py.string_dtype())
+        writer.finish(dataset.labels[source], source, len(dataset.classes), attributes, normalisation, problems)
+    return True
+
+
+def _is_there(output, attributes, normalisation, flips):
+    """Whether ``output`` is a whole store of these attributes, normalisation and flips."""
+    try:
+        header = read_header(output)
+    except ValueError:
+        return False
+    found = header.attributes
+    same = all(found.get(key) == value for key, value in attributes.items()) and flips == (
+        "latents_flip" in header.parts
+    )
+    mean, std = normalisation or (found["mean"], found["std"])
+    return same and np.array_equal(found["normalise_mean"], mean) and np.array_equal(found["normalise_std"], std)
 
 
 def _train_statistics(path, attributes):
@@ -70,19 +97,13 @@ def _train_statistics(path, attributes):
     return train.mean.numpy(), train.std.numpy()
 
 
-def _refuse_too_many(problems, allowed, max_corrupt):
+def _refuse_too_many(problems, allowed):
     if len(problems) > allowed:
-        known = (
-            f"; {allowed} may be left out (max_corrupt {max_corrupt:g}), this is number {len(problems)}"
-            if allowed
-            else ""
-        )
+        known = f"; max_corrupt lets {allowed} be left out, this is number {len(problems)}" if allowed else ""
         raise ValueError(f"{problems[-1]}{known}. Repair or remove the file, or raise max_corrupt")
 
 
 def _latents(encoder, images, source, shape, seed, mirrored):
-    if not len(images):
-        return torch.empty(0, *shape)
     noise = None
     if encoder.posterior == "sample":
         noise = sample_noise(seed, [2 * int(index) + mirrored for index in source], shape)
@@ -125,9 +146,10 @@ def join(shards, output, statistics=None):
     for header in headers:
         _same_origin(first, header)
         moments.merge(header.moments.count, header.moments.mean, header.moments.squares)
-    attributes = {key: first.attributes[key] for key in (*store_format.IDENTITY_ATTRIBUTES, "image_size", "dataset")}
-    if statistics is not None:
-        attributes["statistics"] = _train_statistics(statistics, attributes)
+    left_out = [line for header in headers for line in header.left_out]
+    _refuse_too_many(left_out, first.attributes["may_be_left_out"])
+    attributes = {key: first.attributes[key] for key in (*IDENTITY_ATTRIBUTES, "image_size", "dataset")}
+    normalisation = None if statistics is None else _train_statistics(statistics, attributes)
     with atomic_write(output) as temporary, h5py.File(temporary, "w") as file:
         for name in first.parts:
             total = sum(header.shape[0] for header in headers)
@@ -141,8 +163,9 @@ def join(shards, output, statistics=None):
         labels, source = (
             np.concatenate([getattr(header, name) for header in headers]) for name in ("labels", "source")
         )
-        store_format.write_index(file, labels, source, len(first.class_offsets) - 1)
-        store_format.write_attributes(file, moments, attributes)
+        write_index(file, labels, source, len(first.class_offsets) - 1)
+        write_attributes(file, moments, attributes, normalisation)
+        write_left_out(file, left_out)
 
 
 def _position(header):
@@ -151,7 +174,7 @@ def _position(header):
 
 
 def _same_origin(first, header):
-    for key in store_format.IDENTITY_ATTRIBUTES:
+    for key in IDENTITY_ATTRIBUTES:
         if header.attributes[key] != first.attributes[key]:
             raise ValueError(
                 f"{header.path}: {key} is {header.attributes[key]}; expected {first.attributes[key]}, as "

@@ -4,10 +4,10 @@ Images are uint8 (n, H, W, C); they enter the autoencoder as x / 127.5 - 1 and l
 truncated (as in LightningDiT). Latents are raw: not scaled, not normalised; the store normalises.
 """
 
-import json
-
 import torch
 
+from twostage.data.published import find_weights, load_published
+from twostage.data.weights import file_metadata, load_network
 from twostage.provenance import sha256
 
 KINDS = ("identity", "kl", "sd-vae", "va-vae", "tiny")
@@ -35,6 +35,10 @@ class Encoder:
         """
         return _to_network(images.to(self.device))
 
+    def encode_mean(self, images):
+        """As ``encode``, the posterior's mean whatever ``posterior`` says."""
+        return self.encode(images)
+
     def decode(self, latents):
         """Images uint8 (n, H, W, C) of raw latents float32 (n, C, h, w)."""
         return _to_images(latents.to(self.device))
@@ -46,44 +50,45 @@ class Autoencoder(Encoder):
     def __init__(self, kind, network, digest, posterior="mean", device="cpu"):
         if posterior not in POSTERIORS:
             raise ValueError(f"posterior is {posterior!r}; expected one of {', '.join(POSTERIORS)}")
+        if posterior == "sample" and kind == "tiny":
+            raise ValueError("posterior is 'sample'; a tiny autoencoder has no distribution: expected 'mean'")
         self.kind, self.sha256, self.posterior, self.device = kind, digest, posterior, device
         self.network = network.to(device).eval().requires_grad_(False)
 
-    @property
-    def downsample(self):
-        """Pixels a latent position covers, along a side."""
-        channels = self.network.config.get("block_out_channels") or self.network.config.encoder_block_out_channels
-        return 2 ** (len(channels) - 1)
-
     def latent_shape(self, image_shape):
-        height, width, channels = image_shape
-        factor = self.downsample
-        if channels != self.network.config.in_channels:
-            raise ValueError(
-                f"images have {channels} channels; the {self.kind} encoder expects {self.network.config.in_channels}"
-            )
-        if height % factor or width % factor:
-            raise ValueError(
-                f"images of {height} x {width} pixels; the {self.kind} encoder expects sides that {factor} divides: "
-                "change image_size"
-            )
-        return self.network.config.latent_channels, height // factor, width // factor
+        return latent_shape_of(self.kind, self.network, image_shape)
 
     @torch.no_grad()
     def encode(self, images, noise=None):
-        encoded = self.network.encode(_to_network(images.to(self.device)))
-        if not hasattr(encoded, "latent_dist"):
-            return encoded.latents
-        posterior = encoded.latent_dist
         if self.posterior == "mean":
-            return posterior.mean
+            return self.encode_mean(images)
         if noise is None:
             raise ValueError("posterior 'sample' needs noise, one draw a latent")
+        posterior = self.network.encode(_to_network(images.to(self.device))).latent_dist
         return posterior.mean + posterior.std * noise.to(self.device)
+
+    @torch.no_grad()
+    def encode_mean(self, images):
+        encoded = self.network.encode(_to_network(images.to(self.device)))
+        return encoded.latent_dist.mean if hasattr(encoded, "latent_dist") else encoded.latents
 
     @torch.no_grad()
     def decode(self, latents):
         return _to_images(self.network.decode(latents.to(self.device)).sample)
+
+
+def latent_shape_of(kind, network, image_shape):
+    """Shape (C, h, w) of the latent of an image (H, W, C). Raises ValueError for images that do not fit the network."""
+    height, width, channels = image_shape
+    factor = 2 ** (len(network.config.block_out_channels) - 1)
+    if channels != network.config.in_channels:
+        raise ValueError(f"images have {channels} channels; the {kind} encoder expects {network.config.in_channels}")
+    if height % factor or width % factor:
+        raise ValueError(
+            f"images of {height} x {width} pixels; the {kind} encoder expects sides that {factor} divides: "
+            "change image_size"
+        )
+    return network.config.latent_channels, height // factor, width // factor
 
 
 def load_encoder(spec, weights=None, device="cpu"):
@@ -97,39 +102,9 @@ def load_encoder(spec, weights=None, device="cpu"):
         raise ValueError(f"encoder kind is {kind!r}; expected one of {', '.join(KINDS)}")
     if kind == "identity":
         return Encoder()
-    weights = weights or spec.get("weights")
-    if weights is None:
-        raise ValueError(f"the {kind} encoder needs a weights file; expected `weights`, a path")
-    network = load_network(weights)
-    return Autoencoder(kind, network, sha256(weights), spec.get("posterior", "mean"), device)
-
-
-def load_network(path):
-    """A diffusers autoencoder from a safetensors file that ``save_network`` wrote."""
-    import diffusers
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{path}: cannot read the weights ({error}); expected a safetensors file") from None
-    if "architecture" not in metadata:
-        raise ValueError(f"{path}: bears no architecture; expected an encoder that `python -m twostage.data` wrote")
-    architecture = json.loads(metadata["architecture"])
-    network = getattr(diffusers, metadata["class"])(**architecture)
-    network.load_state_dict(state)
-    return network
-
-
-def save_network(path, network, architecture, **metadata):
-    """Weights as safetensors; class and architecture (the arguments of the class) as JSON in the file's metadata."""
-    from safetensors.torch import save_file
-
-    facts = {"class": type(network).__name__, "architecture": json.dumps(architecture)}
-    facts |= {key: json.dumps(value) for key, value in metadata.items()}
-    save_file({key: value.contiguous().cpu() for key, value in network.state_dict().items()}, path, facts)
+    path = find_weights(spec, weights)
+    network = load_network(path) if kind == "kl" or file_metadata(path) else load_published(kind, path)[0]
+    return Autoencoder(kind, network, sha256(path), spec.get("posterior") or "mean", device)
 
 
 def _to_network(images):

@@ -1,7 +1,8 @@
 """The latent store: HDF5, raw latents sorted by class, with the exact statistics that normalise them.
 
 Layout: ``/latents`` float32 (N, C, H, W) sorted by class, ``/labels`` int64 (N,), ``/class_offsets`` int64 (K + 1,),
-``/source`` int64 (N,) (index into the split of the data set), optional ``/latents_flip`` like ``/latents``.
+``/source`` int64 (N,) (index into the split of the data set), optional ``/latents_flip`` like ``/latents`` and
+``/left_out``, the images that could not be used.
 Attributes: ``mean``, ``std`` float64 (C,), population moments over all samples and positions of this file, flips
 included; ``normalise_mean``, ``normalise_std``: the ones that normalise (the training split's, for a held-out store);
 ``encoder``, ``encoder_sha256``, ``posterior``, ``split``, ``image_size``, ``dataset``, ``dataset_fingerprint``.
@@ -88,9 +89,11 @@ class StoreWriter:
                 self.moments.add(values)
         self.rows = max(self.rows, start + len(latents))
 
-    def finish(self, labels, source, num_classes, attributes):
+    def finish(self, labels, source, num_classes, attributes, normalisation=None, left_out=()):
+        """Index, attributes, and the list of unusable images, as the functions of these names below describe them."""
         write_index(self.file, labels, source, num_classes)
-        write_attributes(self.file, self.moments, attributes)
+        write_attributes(self.file, self.moments, attributes, normalisation)
+        write_left_out(self.file, left_out)
 
 
 @contextlib.contextmanager
@@ -138,15 +141,21 @@ def write_index(file, labels, source, num_classes):
     file["class_offsets"] = np.searchsorted(labels, np.arange(num_classes + 1)).astype(np.int64)
 
 
-def write_attributes(file, moments, attributes):
-    """``attributes["statistics"]``: (mean, std) that normalise, when not the moments of the file itself."""
-    attributes = dict(attributes)
-    statistics = attributes.pop("statistics", None) or (moments.mean, moments.std)
+def write_attributes(file, moments, attributes, normalisation=None):
+    """Attributes of a store, moments and schema; ``normalisation``: (mean, std) when not the moments themselves."""
     file.attrs.update(attributes)
     file.attrs["count"] = moments.count
     file.attrs["mean"], file.attrs["std"] = moments.mean, moments.std
-    file.attrs["normalise_mean"], file.attrs["normalise_std"] = (np.asarray(values, float) for values in statistics)
+    file.attrs["normalise_mean"], file.attrs["normalise_std"] = (
+        np.asarray(values, float) for values in normalisation or (moments.mean, moments.std)
+    )
     file.attrs["schema"], file.attrs["schema_version"] = SCHEMA, SCHEMA_VERSION
+
+
+def write_left_out(file, problems):
+    """``/left_out``: one line an image that could not be used, path and reason; nothing when there is none."""
+    if problems:
+        file["left_out"] = np.array([str(problem) for problem in problems], dtype=h5py.string_dtype())
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
@@ -166,7 +175,8 @@ class LatentStore:
     """A latent store, opened by ``LatentStore.open(path)``; safe to use after a fork and to pickle.
 
     ``shape`` (N, C, H, W); ``labels`` int64 (N,); ``class_offsets`` int64 (K + 1,); ``source`` int64 (N,); ``mean``,
-    ``std`` float64 tensors (C,), the statistics that normalise; ``has_flips``; ``attributes`` (dict); ``fingerprint``.
+    ``std`` float64 tensors (C,), the statistics that normalise; ``has_flips``; ``left_out`` (list of lines);
+    ``attributes`` (dict); ``fingerprint``.
     """
 
     @classmethod
@@ -184,7 +194,7 @@ class LatentStore:
         self._header, self._files = header, {}
         self.path, self.shape, self.attributes = header.path, header.shape, header.attributes
         self.labels, self.class_offsets, self.source = header.labels, header.class_offsets, header.source
-        self.has_flips = "latents_flip" in header.parts
+        self.has_flips, self.left_out = "latents_flip" in header.parts, header.left_out
         self.mean = torch.from_numpy(np.array(self.attributes["normalise_mean"]))
         self.std = torch.from_numpy(np.array(self.attributes["normalise_std"]))
         self.num_classes = len(self.class_offsets) - 1
@@ -311,6 +321,7 @@ class Header:
     source: np.ndarray
     attributes: dict
     parts: dict  # data set name -> [Part]
+    left_out: list  # one line an image that could not be used
 
     def fingerprint(self):
         """Hex digest of what the latents are (data, split, encoder, posterior, flips, rows), however sharded."""
@@ -371,7 +382,8 @@ def _checked_header(path, file):
         )
     attributes = {key: _plain(value) for key, value in file.attrs.items()}
     parts = {name: _parts(path, file[name]) for name in names}
-    return Header(path, shape, labels, offsets, source, attributes, parts)
+    left_out = [line.decode() for line in file["left_out"][:]] if "left_out" in file else []
+    return Header(path, shape, labels, offsets, source, attributes, parts, left_out)
 
 
 def _parts(path, dataset):

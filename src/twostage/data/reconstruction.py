@@ -5,12 +5,8 @@ import torch
 
 
 def reconstruct(encoder, images):
-    """Images uint8 (n, H, W, C) encoded (posterior mean) and decoded: uint8, the same shape."""
-    posterior, encoder.posterior = encoder.posterior, "mean"
-    try:
-        return encoder.decode(encoder.encode(torch.as_tensor(images))).cpu().numpy()
-    finally:
-        encoder.posterior = posterior
+    """Images uint8 (n, H, W, C) encoded (posterior mean) and decoded: uint8 array of the same shape."""
+    return encoder.decode(encoder.encode_mean(torch.as_tensor(images))).cpu().numpy()
 
 
 def squared_error(images, others):
@@ -25,15 +21,22 @@ def psnr(error):
         return 10 * np.log10(255**2 / np.asarray(error, dtype=np.float64))
 
 
-def reconstruction_quality(encoder, dataset, batch_size=128):
-    """Quality over all images of a data set: dict of ``images``, ``mse`` (squared grey levels), ``psnr`` (dB).
+def reconstruction_quality(encoder, dataset, batch_size=64, limit=None):
+    """Quality over a data set: dict of ``images`` (how many), ``mse`` (squared grey levels) and ``psnr`` (dB).
 
-    psnr is the mean over the images of each one's ratio, as usual for autoencoders; None where every image is exact.
+    psnr is the mean over the images of each one's ratio, as usual for autoencoders; None where an image is exact.
+    Unreadable images are left out. limit: use that many evenly spaced images instead of all.
     """
+    rows = np.arange(len(dataset))
+    if limit is not None and limit < len(rows):
+        rows = np.linspace(0, len(rows) - 1, limit).round().astype(np.int64)
     errors = []
-    for start in range(0, len(dataset), batch_size):
-        images = dataset.readable_images(np.arange(start, min(start + batch_size, len(dataset))))[0]
-        errors.append(squared_error(images, reconstruct(encoder, images)))
+    for start in range(0, len(rows), batch_size):
+        images = dataset.readable_images(rows[start : start + batch_size])[0]
+        if len(images):
+            errors.append(squared_error(images, reconstruct(encoder, images)))
+    if not errors:
+        raise ValueError(f"no readable image in the {dataset.split} split of {dataset.name}")
     errors = np.concatenate(errors)
     ratio = psnr(errors).mean()
     return {"images": len(errors), "mse": float(errors.mean()), "psnr": float(ratio) if np.isfinite(ratio) else None}

@@ -1,0 +1,199 @@
+"""Latents of other projects: LightningDiT's safetensors and REPA's npy files, into the store and back.
+
+Formats: LightningDiT's ``extract_features.py`` and ``ImgLatentDataset``, REPA's ``dataset_tools.py encode`` and
+``CustomDataset``.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from twostage.data.latents import LatentStore, write_store
+from twostage.flow import sample_noise
+from twostage.provenance import atomic_write, write_json
+
+BLOCK = 256  # rows held in memory at a time
+
+
+def import_lightningdit(
+    folder, output, *, num_classes=None, multiplier=1.0, encoder="va-vae", encoder_sha256="unknown", split="train",
+    image_size=256, posterior="sample",
+):  # fmt: skip
+    """Latents of LightningDiT (``latents_rank*_shard*.safetensors`` in ``folder``) into the store ``output``.
+
+    ``latents_stats.pt``, where the folder has it, normalises the store as it does there: (z - mean) / std * multiplier;
+    without it the exact statistics do. num_classes: largest label + 1 unless given. The rest describes the latents
+    (LightningDiT stores one unseeded sample of the posterior). ``source`` counts the samples in the order of the files.
+    Raises ValueError for files that are damaged or disagree.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    folder = Path(folder)
+    files = sorted(folder.glob("latents_rank*_shard*.safetensors"))
+    if not files:
+        raise ValueError(f"{folder}: no latents_rank*_shard*.safetensors; expected the folder that LightningDiT wrote")
+    labels, shapes = [], set()
+    for path in files:
+        try:
+            with safe_open(path, "pt") as file:
+                labels.append(file.get_tensor("labels").long().numpy())
+                names = [name for name in ("latents", "latents_flip") if name in file.keys()]  # noqa: SIM118 (not a dict)
+                sizes = [tuple(file.get_slice(name).get_shape()) for name in names]
+        except (OSError, SafetensorError) as error:
+            raise ValueError(f"{path}: not LightningDiT's latents ({error}); extract them again") from None
+        if any(size[0] != len(labels[-1]) for size in sizes):
+            raise ValueError(f"{path}: {sizes[0][0]} latents for {len(labels[-1])} labels; expected as many")
+        shapes.add((tuple(names), sizes[0][1:]))
+        if len(shapes) > 1 or "latents" not in names:
+            raise ValueError(
+                f"{path}: other latents than {files[0]}; expected the same shape, and flips in all or none"
+            )
+    (names, shape), counts = shapes.pop(), [len(part) for part in labels]
+
+    def blocks():
+        first = 0
+        for path, count in zip(files, counts):
+            with safe_open(path, "pt") as file:
+                for start in range(0, count, BLOCK):
+                    rows = slice(start, min(start + BLOCK, count))
+                    yield first + start, [file.get_slice(name)[rows].float() for name in names]
+            first += count
+
+    attributes = {
+        "encoder": encoder, "encoder_sha256": encoder_sha256, "posterior": posterior, "split": split,
+        "image_size": image_size, "dataset": "lightningdit latents",
+    }  # fmt: skip
+    stats, normalisation = folder / "latents_stats.pt", None
+    if stats.is_file():
+        loaded = torch.load(stats, map_location="cpu", weights_only=True)
+        mean, std = (loaded[key].double().reshape(-1).numpy() for key in ("mean", "std"))
+        if mean.shape != (shape[0],) or std.shape != (shape[0],):
+            raise ValueError(f"{stats}: statistics of {mean.size} channels; expected {shape[0]}, as the latents have")
+        normalisation = mean, std / multiplier
+    elif multiplier != 1.0:
+        raise ValueError(f"{stats}: no such file; a multiplier of {multiplier} needs the statistics that it goes with")
+    flips = len(names) == 2
+    _write_sorted(output, np.concatenate(labels), shape, blocks(), flips, num_classes, attributes, files, normalisation)
+
+
+def export_lightningdit(store, folder, shard_size=10_000):
+    """A store (path or LatentStore) as LightningDiT's latents and statistics in ``folder``, class by class.
+
+    Raises ValueError for a store without flips: LightningDiT's loader reads mirrored latents half of the time.
+    """
+    from safetensors.torch import save
+
+    store = store if isinstance(store, LatentStore) else LatentStore.open(store)
+    if not store.has_flips:
+        raise ValueError(f"{store.path}: no latents of mirrored images, which LightningDiT reads; encode with flips")
+    folder = Path(folder)
+    for number, start in enumerate(range(0, len(store), shard_size)):
+        rows = slice(start, min(start + shard_size, len(store)))
+        tensors = {
+            "latents": store.read(rows, normalised=False),
+            "latents_flip": store.read(rows, normalised=False, flipped=True),
+            "labels": torch.from_numpy(store.labels[rows].copy()),
+        }
+        with atomic_write(folder / f"latents_rank00_shard{number:03d}.safetensors") as temporary:
+            temporary.write_bytes(save(tensors, {"total_size": str(rows.stop - rows.start), "dtype": "torch.float32"}))
+    statistics = {key: getattr(store, key).float().reshape(1, -1, 1, 1) for key in ("mean", "std")}
+    with atomic_write(folder / "latents_stats.pt") as temporary:
+        torch.save(statistics, temporary)
+
+
+def import_repa(
+    folder, output, *, posterior="mean", seed=0, num_classes=None, encoder="sd-vae", encoder_sha256="unknown",
+    split="train", image_size=256,
+):  # fmt: skip
+    """Latents of REPA (``*/img-mean-std-*.npy`` and ``dataset.json`` in ``folder``) into the store ``output``.
+
+    Each file holds mean, then standard deviation, of a posterior: (2 C, H, W), unscaled. posterior: "mean", or
+    "sample" for mean + std * noise, the noise given by ``seed`` and the file's place in the sorted list. Raises
+    ValueError for files that are damaged, disagree, or have no label.
+    """
+    folder = Path(folder)
+    if posterior not in ("mean", "sample"):
+        raise ValueError(f"posterior is {posterior!r}; expected mean or sample")
+    files = sorted(folder.rglob("img-mean-std-*.npy"))
+    if not files:
+        raise ValueError(f"{folder}: no img-mean-std-*.npy; expected the folder of latents (vae-sd) that REPA wrote")
+    names = [path.relative_to(folder).as_posix() for path in files]
+    try:
+        table = dict(json.loads((folder / "dataset.json").read_text())["labels"])
+        labels = np.array([table[name] for name in names], dtype=np.int64)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{folder / 'dataset.json'}: no label for each latent file ({error!r})") from None
+    shape = _repa_file(files[0]).shape
+    if len(shape) != 3 or shape[0] % 2:
+        raise ValueError(f"{files[0]}: shape {shape}; expected (2 C, H, W), mean and standard deviation")
+    channels = shape[0] // 2
+
+    def blocks():
+        for start in range(0, len(files), BLOCK):
+            chosen = range(start, min(start + BLOCK, len(files)))
+            values = torch.stack([torch.from_numpy(_repa_file(files[index], shape)) for index in chosen])
+            mean, std = values.split(channels, dim=1)
+            if posterior == "sample":
+                mean = mean + std * sample_noise(seed, list(chosen), mean.shape[1:])
+            yield start, [mean]
+
+    attributes = {
+        "encoder": encoder, "encoder_sha256": encoder_sha256, "split": split, "image_size": image_size,
+        "posterior": posterior if posterior == "mean" else f"sample, seed {seed}", "dataset": "repa latents",
+    }  # fmt: skip
+    _write_sorted(output, labels, (channels, *shape[1:]), blocks(), False, num_classes, attributes, files)
+
+
+def export_repa(store, folder):
+    """A store (path or LatentStore) as REPA's npy files and ``dataset.json`` in ``folder``, class by class.
+
+    The standard deviations are written as zeros: the store keeps one latent an image, not its distribution; REPA's
+    mean + std * noise then gives exactly that latent.
+    """
+    store = store if isinstance(store, LatentStore) else LatentStore.open(store)
+    folder, labels, row = Path(folder), [], 0
+    for start in range(0, len(store), BLOCK):
+        for latent in store.read(slice(start, min(start + BLOCK, len(store))), normalised=False).numpy():
+            name = f"{row:08d}"[:5] + f"/img-mean-std-{row:08d}.npy"
+            with atomic_write(folder / name) as temporary, open(temporary, "wb") as file:
+                np.save(file, np.concatenate([latent, np.zeros_like(latent)]))
+            labels.append([name, int(store.labels[row])])
+            row += 1
+    write_json(folder / "dataset.json", {"labels": labels})
+
+
+def _repa_file(path, shape=None):
+    try:
+        values = np.load(path).astype(np.float32)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"{path}: not a readable npy file ({error})") from None
+    if shape is not None and values.shape != shape:
+        raise ValueError(f"{path}: shape {values.shape}; expected {shape}, as the first file has")
+    return values
+
+
+def _write_sorted(output, labels, shape, blocks, flips, num_classes, attributes, files, normalisation=None):
+    """Write blocks (first row, [latents] or [latents, flips]) of samples in any order as a store sorted by class."""
+    order = np.argsort(labels, kind="stable")
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    num_classes = num_classes or int(labels.max()) + 1
+    digest = hashlib.sha256(json.dumps([(path.name, path.stat().st_size) for path in files]).encode())
+    digest.update(labels.tobytes())
+    progress = tqdm(total=len(labels), desc="import", unit="latent", disable=None)
+    with write_store(output, len(labels), shape, flips=flips) as writer, progress:
+        for first, tensors in blocks:
+            count = len(tensors[0])
+            place = places[first : first + count]
+            inside = np.argsort(place)
+            ends = np.flatnonzero(np.diff(place[inside]) != 1) + 1
+            for run in np.split(inside, ends):  # neighbours in the store, written in one piece
+                rows = torch.from_numpy(run)
+                writer.write(int(place[run[0]]), *(tensor[rows] for tensor in tensors))
+            progress.update(count)
+        attributes = {**attributes, "dataset_fingerprint": digest.hexdigest()}
+        writer.finish(labels[order], order, num_classes, attributes, normalisation)
