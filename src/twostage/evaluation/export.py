@@ -25,11 +25,14 @@ def export_adm(paths, output, *, seed=None, count=None, name="samples", batch_si
     shape = (len(chosen), *samples.image_shape[:2], 3)
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     # What np.savez writes, member by member, without holding the array.
-    with atomic_write(output) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-        with archive.open("arr_0.npy", "w", force_zip64=True) as stream:
-            np.lib.format.write_array_header_1_0(stream, header)
-            for images in samples.batches(batch_size, chosen):
-                stream.write(np.ascontiguousarray(np.broadcast_to(images, (len(images), *shape[1:]))).tobytes())
+    with (
+        atomic_write(output) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
+        archive.open("arr_0.npy", "w", force_zip64=True) as stream,
+    ):
+        np.lib.format.write_array_header_1_0(stream, header)
+        for images in samples.batches(batch_size, chosen):
+            stream.write(np.ascontiguousarray(np.broadcast_to(images, (len(images), *shape[1:]))).tobytes())
     write_provenance(output, seed=seed, inputs=list(paths), samples=len(chosen), plan=samples.attributes["plan"])
 
 

@@ -8,7 +8,6 @@ import math
 
 import numpy as np
 import torch
-from cleanfid.resize import make_resizer
 
 from twostage.evaluation.classifier import load_classifier
 from twostage.provenance import sha256
@@ -60,6 +59,8 @@ def inception(path, device="cpu", expected_sha256=INCEPTION_SHA256):
 
     Raises ValueError when the file's digest is not the expected one (None: any), or when it is no such network.
     """
+    from cleanfid.resize import make_resizer
+
     digest = _checked_digest(path, expected_sha256)
     try:
         layers = torch.jit.load(str(path), map_location=device).eval().layers

@@ -88,13 +88,15 @@ class Samples:
         images = np.empty((len(positions), *self.image_shape), dtype=np.uint8)
         for number in np.unique(files[positions]):
             mine = np.flatnonzero(files[positions] == number)
-            wanted = rows[positions[mine]]
-            order = np.argsort(wanted)
+            wanted, back = np.unique(rows[positions[mine]], return_inverse=True)
+            low, high = wanted[0], wanted[-1] + 1
             with h5py.File(paths[number]) as file:
-                # Runs are read as slices: HDF5 is slow at long lists of rows.
-                low, high = wanted[order[0]], wanted[order[-1]] + 1
-                block = file["images"][low:high] if high - low <= 4 * len(wanted) else None
-                images[mine[order]] = file["images"][wanted[order]] if block is None else block[wanted[order] - low]
+                # Dense rows are read as one slice: HDF5 is slow at long lists of rows.
+                if high - low <= 4 * len(wanted):
+                    found = file["images"][low:high][wanted - low]
+                else:
+                    found = file["images"][wanted]
+            images[mine] = found[back]
         return images
 
     def batches(self, batch_size, positions=None):

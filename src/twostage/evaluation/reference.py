@@ -49,7 +49,7 @@ def read_reference(path):
                 raise ValueError(f"it lacks {', '.join(missing)} and holds {', '.join(content)}")
             mean = np.asarray(content["mu"], dtype=np.float64)
             root = covariance_root(content["sigma"], mean)
-            features = content.get("features")
+            features = content["features"] if len(content.get("features", ())) else None
             samples = int(content["samples"]) if "samples" in content else None  # ADM and clean-fid leave it out
     except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise ValueError(

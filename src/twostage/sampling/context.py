@@ -50,6 +50,10 @@ class Context:
         self.stores = {"train": self.train}
         if held_out_path is not None:
             self.stores["held_out"] = LatentStore.open(held_out_path)
+            if not torch.equal(self.stores["held_out"].mean, self.train.mean):
+                raise ValueError(
+                    f"{held_out_path} is not normalised by the statistics of {store_path}; encode it again with them"
+                )
         for plan in self.plans.values():
             if plan.start != "prior" and plan.start["split"] not in self.stores:
                 raise ValueError(

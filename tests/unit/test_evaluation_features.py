@@ -1,0 +1,192 @@
+"""Feature extractors, the classifier, references, and files that are refused by name."""
+
+import json
+
+import numpy as np
+import pytest
+import timm
+import torch
+from cleanfid.inception_torchscript import InceptionV3W
+from cleanfid.resize import build_resizer
+from safetensors.torch import save_file
+
+from twostage.evaluation.classifier import Classifier, train_classifier
+from twostage.evaluation.features import batch_size_for, classifier, dinov2, inception, load_extractors
+from twostage.evaluation.frechet import distance_of_roots, mean_and_root
+from twostage.evaluation.reference import read_reference, write_reference
+
+RGB = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), dtype=np.uint8)
+
+
+class FakeInception(torch.nn.Module):
+    """The interface of clean-fid's TorchScript network, with one random convolution as its layers."""
+
+    def __init__(self):
+        super().__init__()
+        convolution = torch.nn.Conv2d(3, 2048, 40, stride=40)
+        self.layers = torch.nn.Sequential(convolution, torch.nn.AdaptiveAvgPool2d(1))
+
+    def forward(self, x, return_features: bool = True):
+        return self.layers(x)
+
+
+@pytest.fixture
+def inception_path(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "inception-2015-12-05.pt"
+    torch.jit.script(FakeInception()).save(path)
+    return path
+
+
+def test_inception_features_are_clean_fids(inception_path):
+    extractor = inception(inception_path, expected_sha256=None)
+    theirs = InceptionV3W(str(inception_path.parent), download=False)
+    resize = build_resizer("clean")
+    resized = np.stack([resize(image) for image in RGB]).transpose(0, 3, 1, 2)
+    with torch.no_grad():
+        expected = theirs(torch.from_numpy(resized)).numpy()
+    found = extractor(RGB)
+    assert found.shape == (3, 2048)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert extractor.distance_name == "gFID"
+
+
+def test_grey_images_are_taken_as_three_equal_channels(inception_path):
+    extractor = inception(inception_path, expected_sha256=None)
+    grey = RGB[..., :1]
+    np.testing.assert_array_equal(extractor(grey), extractor(np.repeat(grey, 3, axis=3)))
+
+
+def test_inception_weights_are_checked(inception_path, tmp_path):
+    with pytest.raises(ValueError, match=r"inception-2015-12-05.pt: sha256 is .*; expected f58cb9b6"):
+        inception(inception_path)
+    other = tmp_path / "other.pt"
+    other.write_bytes(b"not a network")
+    with pytest.raises(ValueError, match=r"other.pt is not clean-fid's TorchScript Inception"):
+        inception(other, expected_sha256=None)
+    with pytest.raises(FileNotFoundError):
+        inception(tmp_path / "absent.pt")
+
+
+def test_dinov2_features_come_from_a_local_file(tmp_path):
+    torch.manual_seed(0)
+    architecture = "vit_tiny_patch16_224"
+    path = tmp_path / "dinov2.safetensors"
+    model = timm.create_model(architecture, num_classes=0, img_size=32).eval()
+    save_file(model.state_dict(), path)
+    extractor = dinov2(path, architecture=architecture, side=32)
+    found = extractor(RGB)
+    assert found.shape == (3, 192)
+    # An image of the network's own size is not resized: normalised pixels go in as they are.
+    own = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    normalised = (own / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    with torch.no_grad():
+        expected = model(torch.from_numpy(normalised).permute(0, 3, 1, 2).float()).numpy()
+    np.testing.assert_allclose(extractor(own), expected, atol=1e-4)
+    with pytest.raises(ValueError, match=r"dinov2.safetensors: sha256 is"):
+        dinov2(path, expected_sha256="0" * 64)
+
+
+def test_extractors_are_loaded_by_name():
+    with pytest.raises(ValueError, match="features are 'clip'; expected one of classifier, inception, dinov2"):
+        load_extractors(["clip"])
+    with pytest.raises(ValueError, match="features 'inception' need a weights file"):
+        load_extractors(["inception"])
+
+
+def test_batches_hold_many_small_images_and_few_large_ones():
+    assert batch_size_for((8, 8, 1)) == 1024
+    assert 1 <= batch_size_for((256, 256, 3)) < 64
+    assert batch_size_for((8192, 8192, 3)) == 1
+
+
+# ----------------------------------------------------------------------------------------------------------- classifier
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("classifier")
+    return folder, train_classifier({"name": "digits"}, folder, steps=150, width=12, seed=1)
+
+
+def test_a_short_training_already_reads_digits(trained):
+    folder, accuracy = trained
+    assert accuracy["test_accuracy"] > 0.9
+    assert accuracy["train_images"] + accuracy["test_images"] == 1797
+    assert json.loads((folder / "accuracy.json").read_text())["test_accuracy"] == accuracy["test_accuracy"]
+    assert (folder / "classifier.safetensors.provenance.json").is_file()
+
+
+def test_the_same_seed_trains_the_same_classifier(trained, tmp_path):
+    train_classifier({"name": "digits"}, tmp_path, steps=150, width=12, seed=1)
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), dtype=np.uint8)
+    first, second = (classifier(folder / "classifier.safetensors")(images) for folder in (trained[0], tmp_path))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_features_are_the_penultimate_layer(trained):
+    extractor = classifier(trained[0] / "classifier.safetensors")
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), dtype=np.uint8)
+    features = extractor(images)
+    assert features.shape == (5, 48)
+    model = extractor.network.__self__
+    with torch.no_grad():
+        expected = model(torch.from_numpy(images))
+        torch.testing.assert_close(model.output(torch.from_numpy(features)), expected)
+    np.testing.assert_allclose(extractor.of_batches([images[:2], images[2:]]), features, atol=1e-5)
+
+
+def test_colour_images_of_other_sizes_fit_too():
+    for shape in ((32, 32, 3), (12, 20, 1)):
+        features = Classifier(shape, 4, 3).features(torch.zeros(2, *shape, dtype=torch.uint8))
+        assert features.shape == (2, 16)
+
+
+def test_files_that_are_no_classifier_are_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file({"a": torch.zeros(2)}, path)
+    with pytest.raises(ValueError, match=r"weights.safetensors is not a classifier of this workflow"):
+        classifier(path)
+    path.write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"weights.safetensors is not a classifier of this workflow"):
+        classifier(path)
+
+
+# ---------------------------------------------------------------------------------------------------------- references
+
+
+def test_written_references_are_read_back(tmp_path):
+    features = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
+    write_reference(tmp_path / "reference.npz", features, keep=20)
+    reference = read_reference(tmp_path / "reference.npz")
+    assert reference.samples == 50
+    assert reference.features.shape == (20, 6)
+    assert distance_of_roots(reference.mean, reference.root, *mean_and_root(features)) == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["adm", "clean-fid"])
+def test_references_of_adm_and_clean_fid_are_read(tmp_path, kind):
+    features = np.random.default_rng(1).standard_normal((50, 6))
+    content = {"mu": features.mean(0), "sigma": np.cov(features, rowvar=False)}
+    if kind == "adm":
+        content |= {"arr_0": RGB, "mu_s": np.zeros(3), "sigma_s": np.eye(3)}
+    np.savez(tmp_path / "reference.npz", **content)
+    reference = read_reference(tmp_path / "reference.npz")
+    assert reference.features is None
+    assert distance_of_roots(reference.mean, reference.root, *mean_and_root(features)) == pytest.approx(0, abs=1e-9)
+
+
+def test_references_that_cannot_be_used_are_refused_by_name(tmp_path):
+    path = tmp_path / "reference.npz"
+    np.savez(path, arr_0=RGB)
+    with pytest.raises(ValueError, match=r"reference.npz is not a reference \(it lacks mu, sigma and holds arr_0\)"):
+        read_reference(path)
+    np.savez(path, mu=np.zeros(3), sigma=np.eye(2))
+    with pytest.raises(ValueError, match=r"reference.npz .*shapes \(3,\) and \(2, 2\)"):
+        read_reference(path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"reference.npz is not a reference"):
+        read_reference(path)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"reference.npz is not a reference"):
+        read_reference(path)

@@ -1,0 +1,342 @@
+"""Samples in, tables out: evaluation, memorisation, pictures and export on made-up samples of known origin."""
+
+import json
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from twostage.data.datasets import ArrayDataset
+from twostage.data.encode import encode
+from twostage.data.encoders import load_encoder
+from twostage.evaluation.classifier import train_classifier
+from twostage.evaluation.evaluate import evaluate_samples, measure, standard_error
+from twostage.evaluation.export import export_adm
+from twostage.evaluation.frechet import frechet_distance, mean_and_root
+from twostage.evaluation.images import Samples, load_split
+from twostage.evaluation.memorization import CONTROL, measure_memorization
+from twostage.evaluation.pictures import collect_pictures
+from twostage.evaluation.reference import Reference, write_reference
+
+DIGITS = {"name": "digits"}
+IDENTITY = {"kind": "identity"}
+SEEDS = [0, 7]
+PER_SEED = 150
+
+
+def write_samples(path, images, labels, seeds, index, *, total, followed=None, split="train", **facts):
+    """A file of samples as the sampler writes it."""
+    plan = {"parts": [{"field": "XL", "guidance": 1.5, "interval": [0.1, 0.4]}, {"field": "B", "shift": 0.5}]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        file["images"], file["labels"], file["seed"], file["index"] = images, labels, seeds, index
+        if followed is not None:
+            file["followed"], file["followed_mirrored"] = followed, np.zeros(len(images), dtype=bool)
+        file.attrs.update(
+            {
+                "plan": json.dumps(plan),
+                "weights": json.dumps({"XL": {"sha256": "0", "metadata": {"step": 3, "ema": 0.9}}}),
+                "samples": total,
+                "seeds": SEEDS,
+                "nfe": 50,
+                "steps": 50,
+                "solver": "euler",
+                "split": np.nan,
+                "t_switch": np.nan,
+                "t_resume": np.nan,
+                "followed_split": split,
+                **facts,
+            }
+        )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Plans of known origin: copies of training images, copies with noise, and noise."""
+    folder = tmp_path_factory.mktemp("samples")
+    train, held_out = load_split(DIGITS, "train"), load_split(DIGITS, "held_out")
+    encoder = load_encoder(IDENTITY, None, "cpu")
+    encode(train, encoder, folder / "latents.h5")
+    encode(held_out, encoder, folder / "held_out.h5", statistics=folder / "latents.h5")
+    order = np.argsort(train.labels, kind="stable")  # the store's order
+    generator = np.random.default_rng(0)
+    rows = np.concatenate([generator.choice(len(order), PER_SEED, replace=False) for _ in SEEDS])
+    copies = train.images(order[rows])
+    noise = generator.integers(-40, 41, copies.shape)
+    plans = {
+        "copies": copies,
+        "noisy": np.clip(copies + noise, 0, 255).astype(np.uint8),
+        "noise": generator.integers(0, 256, copies.shape, dtype=np.uint8),
+    }
+    seeds, index = np.repeat(SEEDS, PER_SEED), np.tile(np.arange(PER_SEED), len(SEEDS))
+    samples = {}
+    for number, (plan, images) in enumerate(plans.items()):
+        samples[plan] = [folder / plan / "shard-0.h5", folder / plan / "shard-1.h5"]
+        for shard, path in enumerate(samples[plan]):
+            mine = index % 2 == shard  # shards hold every other sample: reading them puts them in order again
+            write_samples(
+                path,
+                images[mine],
+                train.labels[order[rows]][mine],
+                seeds[mine],
+                index[mine],
+                total=PER_SEED,
+                followed=rows[mine],
+                t_switch=1 - number / 4,
+            )
+    train_classifier(DIGITS, folder, steps=60, width=8)
+    return {"folder": folder, "samples": samples, "images": plans, "rows": rows, "train": train, "order": order}
+
+
+def test_shards_are_joined_by_seed_and_index(world):
+    samples = Samples.open("copies", world["samples"]["copies"])
+    assert np.array_equal(samples.seed, np.repeat(SEEDS, PER_SEED))
+    assert np.array_equal(samples.index, np.tile(np.arange(PER_SEED), 2))
+    assert np.array_equal(samples.images(np.arange(len(samples))), world["images"]["copies"])
+    chosen = np.array([250, 3, 4, 3, 199])
+    assert np.array_equal(samples.images(chosen), world["images"]["copies"][chosen])
+    assert np.array_equal(np.concatenate(list(samples.batches(64))), world["images"]["copies"])
+
+
+def test_missing_shards_and_broken_files_are_refused_by_name(world, tmp_path):
+    whole, half = world["samples"]["copies"]
+    with pytest.raises(ValueError, match="plan copies: 150 samples in 1 files; expected 300"):
+        Samples.open("copies", [whole])
+    broken = tmp_path / "broken.h5"
+    broken.write_bytes(half.read_bytes()[:5000])
+    with pytest.raises(ValueError, match=r"broken.h5 is not a whole file of samples"):
+        Samples.open("copies", [whole, broken])
+    with h5py.File(broken, "w") as file:
+        file["other"] = np.zeros(3)
+    with pytest.raises(ValueError, match=r"broken.h5 is not a whole file of samples"):
+        Samples.open("copies", [whole, broken])
+    with pytest.raises(FileNotFoundError):
+        Samples.open("copies", [whole, tmp_path / "absent.h5"])
+
+
+# ----------------------------------------------------------------------------------------------------------- evaluation
+
+
+@pytest.fixture(scope="module")
+def table(world):
+    return evaluate_samples(
+        DIGITS,
+        world["samples"],
+        world["folder"] / "evaluation.csv",
+        classifier=world["folder"] / "classifier.safetensors",
+    )
+
+
+def test_one_row_a_plan_seed_and_features(world, table):
+    written = pd.read_csv(world["folder"] / "evaluation.csv")
+    assert written[["plan", "seed", "features"]].to_numpy().tolist() == [
+        [plan, seed, "classifier"] for plan in world["samples"] for seed in SEEDS
+    ]
+    assert (written["metric"] == "Frechet distance (classifier)").all()
+    assert (written["samples"] == PER_SEED).all()
+    assert (written["nfe"] == 50).all()
+    assert (written["fields"] == "XL > B").all()
+    assert written.loc[0, ["guidance", "interval", "shift"]].tolist() == [1.5, "0.1-0.4", "1; 0.5"]
+    np.testing.assert_allclose(written["distance"], table["distance"])
+
+
+def test_better_samples_have_smaller_distances(table):
+    means = table.groupby("plan")[["distance", "kid", "precision", "recall", "coverage"]].mean()
+    assert means.loc["copies", "distance"] < means.loc["noisy", "distance"] < means.loc["noise", "distance"]
+    assert means.loc["copies", "kid"] < means.loc["noise", "kid"]
+    assert means.loc["copies", "precision"] == 1
+    assert means.loc["noise", "recall"] < means.loc["copies", "recall"]
+    assert means.loc["noise", "coverage"] < means.loc["copies", "coverage"]
+
+
+def test_the_settings_say_everything_that_the_numbers_depend_on(world, table):
+    settings = json.loads((world["folder"] / "evaluation.json").read_text())
+    assert settings["samples"] == PER_SEED
+    features = settings["features"]["classifier"]
+    assert features["reference_sha256"] == world["train"].fingerprint
+    assert features["reference"] == f"digits, train split, {len(world['train'])} images"
+    assert len(features["weights_sha256"]) == 64
+    plan = settings["plans"]["noisy"]
+    assert (plan["solver"], plan["steps"], plan["nfe"]) == ("euler", 50, 50)
+    assert plan["plan"]["parts"][0]["guidance"] == 1.5
+    assert plan["weights"]["XL"]["metadata"] == {"step": 3, "ema": 0.9}
+    assert plan["split"] is None
+
+
+def test_statistics_in_a_file_replace_the_training_images(world, table):
+    extractor_features = np.random.default_rng(0).standard_normal((100, 32))
+    path = world["folder"] / "reference.npz"
+    write_reference(path, extractor_features, keep=0)
+    found = evaluate_samples(
+        DIGITS,
+        {"noise": world["samples"]["noise"]},
+        world["folder"] / "other.csv",
+        classifier=world["folder"] / "classifier.safetensors",
+        references={"classifier": path},
+    )
+    assert (found["reference_samples"] == 100).all()
+    assert not np.allclose(found["distance"], table[table["plan"] == "noise"]["distance"])
+    settings = json.loads((world["folder"] / "other.json").read_text())
+    assert settings["features"]["classifier"]["reference"] == str(path)
+
+
+def test_measure_agrees_with_its_parts_and_does_without_reference_features():
+    generator = np.random.default_rng(1)
+    real, fake = generator.standard_normal((200, 5)), generator.standard_normal((100, 5)) + 0.5
+    found = measure(fake, Reference(*mean_and_root(real), real, 200, "", ""))
+    assert found["distance"] == pytest.approx(frechet_distance(fake, real))
+    bare = measure(fake, Reference(*mean_and_root(real), None, 200, "", ""))
+    assert bare["distance"] == found["distance"]
+    assert np.isnan([bare["kid"], bare["precision"]]).all()
+    with pytest.warns(UserWarning, match="4 samples for 5 dimensions"):
+        measure(fake[:4], Reference(*mean_and_root(real), None, 200, "", ""))
+
+
+def test_standard_error_by_splits_is_that_of_the_mean_for_a_mean():
+    x = np.random.default_rng(2).standard_normal((20_000, 1))
+    found = standard_error(lambda part: part.mean(), x, 200)
+    assert found == pytest.approx(1 / np.sqrt(len(x)), rel=0.15)
+    assert np.isnan(standard_error(np.mean, x[:3], 2))
+    assert np.isnan(standard_error(np.mean, x, 1))
+
+
+# -------------------------------------------------------------------------------------------------------- memorisation
+
+
+@pytest.fixture(scope="module")
+def memorization(world):
+    folder = world["folder"]
+    summary = measure_memorization(
+        world["samples"],
+        folder / "memorization.csv",
+        folder / "memorization_samples.csv",
+        store_path=folder / "latents.h5",
+        encoder_spec=IDENTITY,
+        held_out_path=folder / "held_out.h5",
+        classifier=folder / "classifier.safetensors",
+        batch_size=100,
+    )
+    return summary, pd.read_csv(folder / "memorization_samples.csv")
+
+
+def test_copies_are_found_and_noise_is_not(memorization):
+    summary = memorization[0].groupby(["plan", "space"]).mean()
+    for space in ("pixel", "classifier"):
+        copies, noise = summary.loc[("copies", space)], summary.loc[("noise", space)]
+        assert copies["followed_distance"] == 0
+        assert copies[["copied", "retrieved", "within_one_grey_level"]].tolist() == [1, 1, 1]
+        assert noise[["copied", "within_one_grey_level"]].tolist() == [0, 0]
+        assert copies["followed_distance"] < summary.loc[("noisy", space)]["followed_distance"]
+        assert summary.loc[("noisy", space)]["followed_distance"] < noise["followed_distance"]
+    assert summary.loc[("noisy", "pixel")]["retrieved"] > 0.9
+    control = summary.loc[(CONTROL, "pixel")]
+    assert control["samples"] == 359
+    assert control["copied"] == 0
+    assert np.isnan(control["followed_distance"])
+
+
+def test_pixel_distances_are_root_mean_squares_in_grey_levels(world, memorization):
+    samples = memorization[1]
+    noisy = samples[(samples["plan"] == "noisy") & (samples["space"] == "pixel")]
+    assert np.array_equal(noisy["followed"], world["rows"])
+    pixels = world["train"].images(world["order"]).astype(float)
+    images = world["images"]["noisy"].astype(float)
+    for row in (0, 17, 200):
+        distances = np.sqrt(((pixels - images[row]) ** 2).mean((1, 2, 3)))
+        found = noisy.iloc[row]
+        assert found["nearest_distance"] == pytest.approx(distances.min())
+        assert found["nearest"] == distances.argmin()
+        assert found["second_distance"] == pytest.approx(np.sort(distances)[1])
+        assert found["ratio"] == pytest.approx(distances.min() / np.sort(distances)[1])
+        assert found["followed_distance"] == pytest.approx(distances[world["rows"][row]])
+
+
+def test_the_nearest_of_the_own_class_bears_the_samples_label(world):
+    folder = world["folder"]
+    measure_memorization(
+        {"noise": world["samples"]["noise"]},
+        folder / "class.csv",
+        folder / "class_samples.csv",
+        store_path=folder / "latents.h5",
+        encoder_spec=IDENTITY,
+        features=(),
+        within_class=True,
+    )
+    found = pd.read_csv(folder / "class_samples.csv")
+    stored = world["train"].labels[world["order"]]
+    assert np.array_equal(stored[found["nearest"]], found["label"])
+
+
+def test_followed_held_out_images_need_their_store(world, tmp_path):
+    images = world["images"]["noise"][:20]
+    path = tmp_path / "shard-0.h5"
+    index, followed = [*range(10)] * 2, np.arange(20)
+    write_samples(
+        path, images, np.zeros(20), np.repeat(SEEDS, 10), index, total=10, followed=followed, split="held_out"
+    )
+    arguments = {"store_path": world["folder"] / "latents.h5", "encoder_spec": IDENTITY, "features": ()}
+    with pytest.raises(ValueError, match="plan p resumes from held-out images"):
+        measure_memorization({"p": [path]}, tmp_path / "a.csv", tmp_path / "b.csv", **arguments)
+
+
+# -------------------------------------------------------------------------------------------------- pictures and export
+
+
+def test_pictures_hold_samples_nearest_and_followed_images(world, memorization):
+    folder = world["folder"]
+    collect_pictures(
+        world["samples"],
+        folder / "pictures.h5",
+        rows=4,
+        seed=7,
+        neighbours_csv=folder / "memorization_samples.csv",
+        store_path=folder / "latents.h5",
+        encoder_spec=IDENTITY,
+    )
+    with h5py.File(folder / "pictures.h5") as file:
+        content = {name: file[name][:] for name in file}
+    assert content["images"].shape == (4, 3, 8, 8, 1)
+    assert [name.decode() for name in content["columns"]] == ["copies", "noisy", "noise"]
+    assert content["t"].tolist() == [1.0, 0.75, 0.5]
+    first = PER_SEED  # of seed 7
+    for column, plan in enumerate(world["images"]):
+        assert np.array_equal(content["images"][:, column], world["images"][plan][first : first + 4])
+    assert np.array_equal(content["nearest"][:, 0], content["images"][:, 0])
+    assert np.array_equal(content["followed"], content["images"][:, 0])
+    with pytest.raises(ValueError, match=r"no samples of seed 5; expected one of \[0, 7\]"):
+        collect_pictures(world["samples"], folder / "other.h5", seed=5)
+
+
+def test_export_is_adms_npz(world, tmp_path):
+    path = tmp_path / "samples.npz"
+    export_adm(world["samples"]["noise"], path, seed=7, batch_size=40)
+    with np.load(path) as content:
+        assert list(content) == ["arr_0"]
+        exported = content["arr_0"]
+    assert exported.dtype == np.uint8
+    assert np.array_equal(exported, np.repeat(world["images"]["noise"][PER_SEED:], 3, axis=3))
+    export_adm(world["samples"]["noise"], path, count=20)
+    assert np.load(path)["arr_0"].shape == (20, 8, 8, 3)
+    with pytest.raises(ValueError, match="no samples of seed 3"):
+        export_adm(world["samples"]["noise"], path, seed=3)
+
+
+def test_mirrored_training_images_count_as_training_images(tmp_path):
+    images = np.random.default_rng(3).integers(0, 256, (12, 4, 4, 1), dtype=np.uint8)
+    dataset = ArrayDataset("t", "train", images, np.zeros(12, dtype=int), ["a"])
+    encode(dataset, load_encoder(IDENTITY, None, "cpu"), tmp_path / "l.h5", flips=True)
+    path = tmp_path / "shard-0.h5"
+    write_samples(path, images[:4, :, ::-1], np.zeros(4), np.repeat(SEEDS, 2), [0, 1, 0, 1], total=2)
+    measure_memorization(
+        {"p": [path]},
+        tmp_path / "a.csv",
+        tmp_path / "b.csv",
+        store_path=tmp_path / "l.h5",
+        encoder_spec=IDENTITY,
+        features=(),
+    )
+    found = pd.read_csv(tmp_path / "b.csv")
+    assert found["nearest"].tolist() == [0, 1, 2, 3]
+    assert found["nearest_mirrored"].all()
+    assert (found["nearest_distance"] == 0).all()

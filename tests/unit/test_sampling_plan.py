@@ -1,0 +1,160 @@
+"""Plans: what is refused and how, how steps are shared, and the plans of each experiment."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from twostage.sampling.experiments import EXPERIMENTS, plans_for
+from twostage.sampling.plan import Plan, share_before, step_starts
+
+SETTINGS = {
+    "tab1": {"models": ["XL", "B"], "splits": ["measured", 0.1, 0.2]},
+    "tab2": {"model": "B"},
+    "tab3": {"model": "B", "guidance": 1.5},
+    "fig4": {"models": ["B", "XL"]},
+    "fig8": {"models": ["B"]},
+    "fig5": {"model": "XL"},
+    "fig6": {"model": "XL"},
+    "fig_samples": {"models": ["XL"]},
+}
+
+
+def plan(parts, **rest):
+    return Plan.from_dict("p", {"parts": parts, **rest})
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"parts": [{"field": "B", "stop": 0.5}, {"field": "B", "start": 0.4}]}, ["part 2", "0.4", "0.5", "overlap"]),
+        ({"parts": [{"field": "B", "stop": 0.5}, {"field": "B", "stop": 0.3}]}, ["part 2", "0.3", "0.5", "overlap"]),
+        ({"parts": [{"field": "B", "stop": 0.5}, {"field": "B", "start": 0.6}]}, ["part 2", "0.6", "0.5", "gap"]),
+        ({"parts": [{"field": "B", "start": 0.1}]}, ["part 1", "0.1", "gap"]),
+        ({"parts": [{"field": "B", "stop": 0.9}]}, ["0.9", "expected 1", "gap"]),
+        ({"parts": [{"field": "Bee"}]}, ["part 1", "'Bee'", "XL, B, oracle"]),
+        ({"parts": [{"field": "orakle"}]}, ["did you mean 'oracle'"]),
+        ({"parts": [{"field": "B", "interval": [0.2, 1.1]}]}, ["part 1", "1.1", "[0, 1]"]),
+        ({"parts": [{"field": "B", "interval": [-0.1, 0.5]}]}, ["part 1", "-0.1", "[0, 1]"]),
+        ({"parts": [{"field": "B", "interval": [0.5, 0.2]}]}, ["[0.5, 0.2]", "lo < hi"]),
+        ({"parts": [{"field": "B", "stop": "middle"}]}, ["'middle'", "'split'"]),
+        ({"parts": [{"field": "B", "steps": 0}]}, ["steps", "0", "at least 1"]),
+        ({"parts": [{"field": "B", "shift": 0}]}, ["shift", "above 0"]),
+        ({"parts": [{"field": "B", "channels": "some"}]}, ["channels", "'some'"]),
+        ({"parts": [{"field": "oracle", "guidance": 2}]}, ["guidance", "oracle"]),
+        ({"parts": [{"field": "B"}], "solver": "eulr"}, ["'eulr'", "did you mean 'euler'"]),
+        ({"parts": [{"field": "B"}], "start": {"resume": 0.2}}, ["start", "held_out"]),
+        ({"parts": [{"field": "B"}], "start": {"resume": 0.2, "split": "test"}}, ["'test'", "held_out"]),
+        ({"parts": [{"field": "B"}], "start": {"resume": 1, "split": "train"}}, ["below 1"]),
+        ({"parts": [{"field": "B", "stop": 0.2}], "start": {"resume": 0.4, "split": "train"}}, ["0.2", "0.4"]),
+        ({"parts": [{"field": "B", "stpo": 1}]}, ["part 1", "'stpo'", "did you mean 'stop'"]),
+        ({"parts": [{"field": "B"}], "solvr": "euler"}, ["'solvr'", "did you mean 'solver'"]),
+        ({"parts": []}, ["no parts"]),
+        ({"parts": [{"stop": 1.0}]}, ["part 1", "field is missing"]),
+    ],
+)
+def test_bad_plans_are_refused_with_name_value_and_expectation(content, words):
+    with pytest.raises(ValueError, match="plan p") as caught:
+        Plan.from_dict("p", content).validate(["XL", "B"])
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_split_that_is_missing_or_out_of_range_is_refused():
+    symbolic = plan([{"field": "B", "stop": "split"}, {"field": "B"}])
+    for split in (None, 0, 1, -0.2, 1.5):
+        with pytest.raises(ValueError, match="the split is"):
+            symbolic.resolve(split)
+    with pytest.raises(ValueError, match="overlap"):
+        plan([{"field": "B", "stop": 0.5}, {"field": "B", "stop": "split"}, {"field": "B"}]).resolve(0.3)
+
+
+def test_resolve_replaces_every_split_and_shares_steps_as_the_uniform_grid_does():
+    parts = [{"field": "B", "stop": "split"}, {"field": "XL", "interval": ["split", 1.0], "guidance": 2.0}]
+    resolved = plan(parts, steps=50).resolve(0.3)
+    assert [(part.start, part.stop, part.steps) for part in resolved.parts] == [(0.0, 0.3, 15), (0.3, 1.0, 35)]
+    assert resolved.parts[1].interval == (0.3, 1.0)
+    assert resolved.nfe == 50
+    assert step_starts(resolved) == pytest.approx([k / 50 for k in range(50)])
+
+
+@pytest.mark.parametrize("split", [1e-4, 0.005, 0.093, 0.5, 0.9999])
+def test_each_stage_gets_at_least_one_step_and_the_total_is_fixed(split):
+    resolved = plan([{"field": "B", "stop": "split"}, {"field": "XL"}], steps=50).resolve(split)
+    assert min(part.steps for part in resolved.parts) >= 1
+    assert sum(part.steps for part in resolved.parts) == 50
+
+
+def test_steps_of_a_part_take_precedence_and_too_few_are_refused():
+    resolved = plan([{"field": "B", "stop": 0.1, "steps": 25}, {"field": "XL", "steps": 25}]).resolve()
+    assert [part.steps for part in resolved.parts] == [25, 25]
+    with pytest.raises(ValueError, match="steps is 1 for 2 parts"):
+        plan([{"field": "B", "stop": 0.1}, {"field": "XL"}], steps=1).resolve()
+
+
+def test_heun_costs_two_evaluations_a_step_but_the_last():
+    assert plan([{"field": "B"}], steps=10, solver="heun").resolve().nfe == 19
+
+
+def test_dict_form_returns_the_same_plan():
+    content = {
+        "start": {"resume": "split", "split": "held_out"},
+        "solver": "heun",
+        "steps": 20,
+        "follow": True,
+        "parts": [{"field": "B", "stop": 0.8, "guidance": 2.0, "interval": [0.2, 0.6], "channels": 3}, {"field": "XL"}],
+    }
+    made = Plan.from_dict("p", content)
+    assert Plan.from_dict("p", made.to_dict()) == made
+
+
+def test_shifts_give_the_shares_of_table_2():
+    shares = {"4": 0.06, "2": 0.12, "1": 0.22, "0.7": 0.28, "0.5": 0.34, "0.3": 0.46, "0.1": 0.72}
+    plans = plans_for("tab2", SETTINGS["tab2"])
+    assert len(plans) == 7
+    for shift, share in shares.items():
+        name = f"tab2-shift_{shift}"
+        assert share_before(step_starts(Plan.from_dict(name, plans[name]).resolve()), 0.2) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiments_plans_can_be_resolved_at_any_split(experiment):
+    plans = plans_for(experiment, SETTINGS[experiment], steps=20, solver="heun")
+    assert plans
+    for name, content in plans.items():
+        assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
+        assert name.startswith(experiment)
+        for split in (0.01, 0.5, 0.97):
+            resolved = Plan.from_dict(name, content).validate(["B", "XL"]).resolve(split)
+            assert resolved.solver == "heun"
+            assert resolved.parts[-1].stop == 1
+
+
+def test_the_experiments_are_the_papers():
+    tab1 = plans_for("tab1", SETTINGS["tab1"])
+    assert list(tab1)[:4] == ["tab1-measured-XL-XL", "tab1-measured-XL-B", "tab1-measured-B-XL", "tab1-measured-B-B"]
+    assert len(tab1) == 12
+    equal = plans_for("tab1", {**SETTINGS["tab1"], "stage_steps": "equal"})
+    assert [part["steps"] for part in equal["tab1-0.1-B-XL"]["parts"]] == [25, 25]
+    assert len(plans_for("tab3", SETTINGS["tab3"])) == 1 + 10 + 12
+    fig5 = plans_for("fig5", SETTINGS["fig5"])
+    assert [part["field"] for part in fig5["fig5-0"]["parts"]] == ["XL"]
+    assert [part["field"] for part in fig5["fig5-1"]["parts"]] == ["oracle"]
+    assert [part["field"] for part in fig5["fig5-0.15"]["parts"]] == ["oracle", "XL"]
+    fig6 = plans_for("fig6", SETTINGS["fig6"])
+    assert [content["start"]["resume"] for content in fig6.values()] == [0.1, 0.2, 0.4, 0.8]
+
+
+def test_unknown_experiments_and_settings_are_refused():
+    with pytest.raises(ValueError, match="no experiment 'tab9'"):
+        plans_for("tab9", {})
+    with pytest.raises(ValueError, match="unknown setting 'shift'; expected one of model, shifts"):
+        plans_for("tab2", {"model": "B", "shift": [1]})
+    with pytest.raises(ValueError, match="setting 'models' is missing"):
+        plans_for("tab1", {})
+
+
+def test_plans_are_read_without_torch():
+    code = "import sys, twostage.sampling.experiments; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

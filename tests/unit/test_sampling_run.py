@@ -1,0 +1,268 @@
+"""Sampling by plans: what depends on (seed, index) alone, what is retrieved, what the files say."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from twostage.data.datasets import ArrayDataset
+from twostage.data.encode import encode
+from twostage.data.encoders import load_encoder
+from twostage.data.latents import LatentStore
+from twostage.flow import sample_noise
+from twostage.model.checkpoints import save_model
+from twostage.model.lightningdit import LightningDiT
+from twostage.sampling.run import sample_plans
+from twostage.sampling.trajectory import record_trajectories
+
+IDENTITY = {"kind": "identity"}
+CLASSES, PER_CLASS = 3, 6
+MIXED = {"steps": 10, "follow": True, "parts": [{"field": "oracle", "stop": 0.5}, {"field": "B"}]}
+ORACLE = {"steps": 10, "follow": True, "parts": [{"field": "oracle"}]}
+
+
+def images_of(count, seed):
+    """Blocky random images: values far apart, as real images are."""
+    return np.random.default_rng(seed).integers(0, 256, (count, 4, 4, 1), dtype=np.uint8)
+
+
+def write(path, seed, flips=False, per_class=PER_CLASS, statistics=None):
+    images = images_of(CLASSES * per_class, seed)
+    labels = np.repeat(np.arange(CLASSES), per_class)
+    dataset = ArrayDataset("blocks", "train", images, labels, ["a", "b", "c"])
+    encode(dataset, load_encoder(IDENTITY, None, "cpu"), path, flips=flips, statistics=statistics)
+    return images
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sampling")
+    images = write(folder / "latents.h5", 0)
+    write(folder / "held_out.h5", 1, per_class=4, statistics=folder / "latents.h5")
+    checkpoints = {}
+    for name, width, seed in (("B", 16, 0), ("XL", 32, 1)):
+        torch.manual_seed(seed)
+        model = LightningDiT(4, 2, 1, width, 1, 2, CLASSES)
+        for parameter in model.parameters():
+            if parameter.requires_grad and not parameter.any():  # zero at initialisation: the field would be zero
+                torch.nn.init.normal_(parameter, std=0.3)
+        checkpoints[name] = folder / f"{name}.safetensors"
+        save_model(checkpoints[name], model, step=5, ema=0.9)
+    (folder / "transition.json").write_text(json.dumps({"split": 0.4}))
+    return {"folder": folder, "images": images, "checkpoints": checkpoints}
+
+
+def sample(world, plans, tag, **options):
+    folder = world["folder"]
+    outputs = {name: folder / tag / name / "shard.h5" for name in plans}
+    sample_plans(
+        folder / "latents.h5",
+        IDENTITY,
+        None,
+        world["checkpoints"],
+        plans,
+        folder / "transition.json",
+        outputs,
+        **{"samples": 12, "seeds": [3, 4], "held_out_path": folder / "held_out.h5", **options},
+    )
+    return outputs
+
+
+def read(path):
+    with h5py.File(path) as file:
+        return {name: file[name][:] for name in file}, dict(file.attrs)
+
+
+def test_samples_are_the_same_whatever_shards_and_batches(world):
+    plans = {"mixed": MIXED, "guided": {"steps": 5, "parts": [{"field": "B", "guidance": 2.0}]}}
+    whole = {name: read(path)[0] for name, path in sample(world, plans, "whole").items()}
+    shards = [sample(world, plans, f"shard{k}", shard=(k, 3), batch_size=5) for k in range(3)]
+    for name in plans:
+        parts = [read(shard[name])[0] for shard in shards]
+        joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        order = np.lexsort((joined["index"], joined["seed"]))
+        for key in ("seed", "index", "labels"):
+            assert np.array_equal(joined[key][order], whole[name][key])
+        differences = np.abs(joined["images"][order].astype(int) - whole[name]["images"].astype(int))
+        assert differences.max() <= 1
+        assert (differences > 0).mean() < 0.01
+    assert whole["mixed"]["seed"].tolist() == [3] * 12 + [4] * 12
+    assert whole["mixed"]["index"].tolist() == [*range(12)] * 2
+    assert np.bincount(whole["mixed"]["labels"]).tolist() == [8, 8, 8]
+
+
+def test_noise_is_bit_identical_whatever_the_shards(world, monkeypatch):
+    seen = {}
+
+    def spy(seed, indices, shape):
+        noise = sample_noise(seed, indices, shape)
+        seen.update({(seed, index): row.numpy().tobytes() for index, row in zip(indices, noise)})
+        return noise
+
+    monkeypatch.setattr("twostage.sampling.starts.sample_noise", spy)
+    plan = {"p": {"steps": 1, "parts": [{"field": "B"}]}}
+    sample(world, plan, "noise", batch_size=7)
+    whole = dict(seen)
+    assert len(whole) == len(set(whole.values())) == 24
+    seen.clear()
+    for k in (1, 0):
+        sample(world, plan, f"noise{k}", shard=(k, 2), batch_size=2)
+    assert seen == whole
+
+
+def test_plans_that_share_their_first_parts_are_solved_as_if_alone(world):
+    parts = [("B", "B"), ("B", "XL"), ("XL", "B")]
+    plans = {
+        f"{one}-{two}": {"steps": 8, "parts": [{"field": one, "stop": "split"}, {"field": two}]} for one, two in parts
+    }
+    together = sample(world, plans, "together")
+    for name, content in plans.items():
+        alone = sample(world, {name: content}, f"alone-{name}")
+        assert np.array_equal(read(together[name])[0]["images"], read(alone[name])[0]["images"])
+    pictures = [read(path)[0]["images"] for path in together.values()]
+    assert not np.array_equal(pictures[0], pictures[1])
+    assert not np.array_equal(pictures[0], pictures[2])
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun"])
+def test_the_oracle_to_the_end_retrieves_the_image_that_it_follows(world, solver):
+    content, facts = read(sample(world, {"p": {**ORACLE, "solver": solver}}, f"oracle-{solver}")["p"])
+    assert np.array_equal(content["images"], world["images"][content["followed"]])
+    assert np.array_equal(content["followed"] // PER_CLASS, content["labels"])
+    assert not content["followed_mirrored"].any()
+    assert facts["nfe"] == (10 if solver == "euler" else 19)
+
+
+def test_every_switch_time_follows_the_same_images(world):
+    times = {"early": [{"field": "B"}], "late": [{"field": "oracle", "stop": 0.7}, {"field": "B"}]}
+    plans = {name: {"steps": 10, "follow": True, "parts": parts} for name, parts in times.items()} | {"end": ORACLE}
+    found = {name: read(path) for name, path in sample(world, plans, "follow").items()}
+    followed = [content["followed"] for content, _ in found.values()]
+    assert np.array_equal(followed[0], followed[1])
+    assert np.array_equal(followed[0], followed[2])
+    assert [facts["t_switch"] for _, facts in found.values()] == [0.0, 0.7, 1.0]
+
+
+def test_mirrored_latents_are_followed_too(world, tmp_path):
+    images = write(tmp_path / "latents.h5", 0, flips=True)
+    world = {**world, "folder": tmp_path}
+    (tmp_path / "transition.json").write_text('{"split": 0.4}')
+    content, _ = read(sample(world, {"p": ORACLE}, "flips", held_out_path=None, samples=30)["p"])
+    mirrored = content["followed_mirrored"]
+    assert 0 < mirrored.sum() < len(mirrored)
+    expected = np.where(
+        mirrored[:, None, None, None], images[:, :, ::-1][content["followed"]], images[content["followed"]]
+    )
+    assert np.array_equal(content["images"], expected)
+
+
+@pytest.mark.parametrize("split", ["train", "held_out"])
+def test_resuming_starts_from_an_image_of_the_samples_class(world, split):
+    plan = {"start": {"resume": 0.9999, "split": split}, "parts": [{"field": "B", "steps": 1}]}
+    content, facts = read(sample(world, {"p": plan}, f"resume-{split}")["p"])
+    store = LatentStore.open(world["folder"] / ("latents.h5" if split == "train" else "held_out.h5"))
+    assert np.array_equal(store.labels[content["followed"]], content["labels"])
+    assert len(np.unique(content["followed"][:12])) == 12
+    source = ((store.read(content["followed"], normalised=False).numpy() + 1) * 127.5).transpose(0, 2, 3, 1)
+    assert np.abs(source - content["images"]).max() < 3
+    assert (facts["t_resume"], facts["followed_split"]) == (0.9999, split)
+
+
+def test_files_say_how_they_were_made(world):
+    plan = {"steps": 10, "parts": [{"field": "B", "stop": "split"}, {"field": "XL", "guidance": 1.5}]}
+    _, facts = read(sample(world, {"p": plan}, "facts", space="pixel")["p"])
+    assert (facts["space"], facts["nfe"], facts["steps"], facts["solver"]) == ("pixel", 10, 10, "euler")
+    assert facts["split"] == 0.4
+    assert facts["share_before_split"] == pytest.approx(0.5)  # starts 0, .1, .2, .3, .4
+    resolved = json.loads(facts["plan"])
+    assert [part["stop"] for part in resolved["parts"]] == [0.4, 1.0]
+    weights = json.loads(facts["weights"])
+    assert weights["XL"]["metadata"] == {"step": 5, "ema": 0.9}
+    assert len(weights["B"]["sha256"]) == 64
+    provenance = json.loads((world["folder"] / "facts/p/shard.h5.provenance.json").read_text())
+    assert provenance["config"] == resolved
+    assert {path.rsplit("/")[-1] for path in provenance["inputs"]} == {
+        "B.safetensors",
+        "XL.safetensors",
+        "transition.json",
+    }
+
+
+def test_a_fixed_split_overrides_the_measured_one(world):
+    plan = {"steps": 10, "parts": [{"field": "B", "stop": "split"}, {"field": "B"}]}
+    _, facts = read(sample(world, {"p": plan}, "fixed", split=0.7)["p"])
+    assert json.loads(facts["plan"])["parts"][0]["stop"] == 0.7
+
+
+def test_bad_requests_are_refused(world, tmp_path):
+    with pytest.raises(ValueError, match=r"part 1 \(C\): field is 'C'; expected one of B, XL, oracle"):
+        sample(world, {"p": {"parts": [{"field": "C"}]}}, "bad")
+    resumed = {"p": {"start": {"resume": 0.5, "split": "held_out"}, "parts": [{"field": "B"}]}}
+    with pytest.raises(ValueError, match="plan p resumes from held-out images; expected held_out_path"):
+        sample(world, resumed, "bad", held_out_path=None)
+    write(tmp_path / "own.h5", 1)
+    with pytest.raises(ValueError, match=r"own.h5 is not normalised by the statistics of"):
+        sample(world, resumed, "bad", held_out_path=tmp_path / "own.h5")
+    with pytest.raises(ValueError, match="shard is 2 of 2"):
+        sample(world, {"p": MIXED}, "bad", shard=(2, 2))
+    with pytest.raises(ValueError, match="at most 12 shards"):
+        sample(world, {"p": MIXED}, "bad", shard=(0, 13))
+    broken = tmp_path / "transition.json"
+    broken.write_text("{}")
+    with pytest.raises(ValueError, match=r"transition.json: no number 'split'"):
+        sample_plans(
+            world["folder"] / "latents.h5", IDENTITY, None, {}, {}, broken, {}, samples=1, seeds=[0]
+        )  # fmt: skip
+    assert not list((world["folder"] / "bad").rglob("*.h5"))
+
+
+# -------------------------------------------------------------------------------------------------------- trajectories
+
+
+def trajectories(world, plan, **options):
+    folder = world["folder"]
+    record_trajectories(
+        folder / "latents.h5",
+        IDENTITY,
+        None,
+        world["checkpoints"],
+        {"p": plan},
+        folder / "transition.json",
+        {"p": folder / "trajectory.h5"},
+        folder / "trajectory.csv",
+        **{"samples": 9, "shown": 5, "batch_size": 4, "seed": 3, "times": (0, 0.25, 1), **options},
+    )
+    content, _ = read(folder / "trajectory.h5")
+    return content, np.genfromtxt(folder / "trajectory.csv", delimiter=",", names=True, dtype=None, encoding=None)
+
+
+def test_trajectory_of_the_oracle_runs_from_the_class_mean_to_a_training_image(world):
+    content, table = trajectories(world, ORACLE)
+    assert content["predictions"].shape == (5, 3, 4, 4, 1)
+    means = world["images"].reshape(CLASSES, PER_CLASS, 4, 4, 1).mean(1)
+    assert np.abs(content["predictions"][:, 0] - means[content["labels"]]).max() <= 1
+    sampled = read(sample(world, {"p": ORACLE}, "trajectory")["p"])[0]
+    assert np.array_equal(content["predictions"][:, 2], sampled["images"][:5])
+    assert table["t"].tolist() == pytest.approx([k / 10 for k in range(10)])
+    assert table["to_class_mean"][0] < 1e-6
+    assert table["to_end"][-1] < 1e-6 < table["to_end"][0]
+    # The direct path's velocity is x_1 - x_0: with unit variances its mean square is near 2.
+    assert table["norm"][-1] == pytest.approx(2**0.5, rel=0.2)
+
+
+def test_predictions_between_grid_times_are_made_at_their_own_time(world):
+    between, _ = trajectories(world, {"steps": 10, "parts": [{"field": "B"}]})
+    exact, _ = trajectories(world, {"parts": [{"field": "B", "stop": 0.2, "steps": 2}, {"field": "B", "steps": 8}]})
+    assert np.array_equal(between["predictions"], exact["predictions"])
+    on_grid, _ = trajectories(world, {"steps": 20, "parts": [{"field": "B"}]}, times=(0.25,))
+    moved = np.abs(between["predictions"][:, 1].astype(int) - on_grid["predictions"][:, 0])
+    assert moved.max() <= 8  # another grid, nearly the same state
+
+
+def test_resumed_trajectories_show_the_times_after_their_start(world):
+    plan = {"start": {"resume": 0.4, "split": "train"}, "parts": [{"field": "B"}]}
+    content, table = trajectories(world, plan, times=(0, 0.2, 0.4, 0.8, 1))
+    assert content["times"].tolist() == [0.4, 0.8, 1.0]
+    assert table["t"][0] == pytest.approx(0.4)
