@@ -16,6 +16,7 @@ from twostage.data.latents import (
     Moments,
     read_header,
     write_attributes,
+    write_errors,
     write_index,
     write_left_out,
     write_store,
@@ -99,8 +100,8 @@ def _train_statistics(path, attributes):
 
 def _refuse_too_many(problems, allowed):
     if len(problems) > allowed:
-        known = f"; max_corrupt lets {allowed} be left out, this is number {len(problems)}" if allowed else ""
-        raise ValueError(f"{problems[-1]}{known}. Repair or remove the file, or raise max_corrupt")
+        known = f"; max_corrupt lets {allowed} be left out, this is number {allowed + 1}" if allowed else ""
+        raise ValueError(f"{problems[allowed]}{known}. Repair or remove the file, or raise max_corrupt")
 
 
 def _latents(encoder, images, source, shape, seed, mirrored):
@@ -150,7 +151,7 @@ def join(shards, output, statistics=None):
     _refuse_too_many(left_out, first.attributes["may_be_left_out"])
     attributes = {key: first.attributes[key] for key in (*IDENTITY_ATTRIBUTES, "image_size", "dataset")}
     normalisation = None if statistics is None else _train_statistics(statistics, attributes)
-    with atomic_write(output) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_write(output) as temporary, write_errors(output), h5py.File(temporary, "w") as file:
         for name in first.parts:
             total = sum(header.shape[0] for header in headers)
             layout = h5py.VirtualLayout((total, *first.shape[1:]), "<f4")

@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,9 +65,9 @@ class Moments:
 class StoreWriter:
     """Writes a store of at most ``capacity`` samples, in one file, by ``write_store``."""
 
-    def __init__(self, path, capacity, sample_shape, flips):
-        self.sample_shape, self.moments = tuple(sample_shape), Moments(sample_shape[0])
-        self.file = h5py.File(path, "w")
+    def __init__(self, path, temporary, capacity, sample_shape, flips):
+        self.path, self.sample_shape, self.moments = path, tuple(sample_shape), Moments(sample_shape[0])
+        self.file = h5py.File(temporary, "w")
         names = ("latents", "latents_flip") if flips else ("latents",)
         for name in names:
             self.file.create_dataset(name, (capacity, *self.sample_shape), "<f4")
@@ -85,15 +86,30 @@ class StoreWriter:
                     raise ValueError(
                         f"rows {start} to {start + len(values)}: the encoder gave latents that are not finite"
                     )
-                self.file[name][start : start + len(values)] = values
+                with write_errors(self.path):
+                    self.file[name][start : start + len(values)] = values
                 self.moments.add(values)
         self.rows = max(self.rows, start + len(latents))
 
     def finish(self, labels, source, num_classes, attributes, normalisation=None, left_out=()):
         """Index, attributes, and the list of unusable images, as the functions of these names below describe them."""
-        write_index(self.file, labels, source, num_classes)
-        write_attributes(self.file, self.moments, attributes, normalisation)
-        write_left_out(self.file, left_out)
+        with write_errors(self.path):
+            write_index(self.file, labels, source, num_classes)
+            write_attributes(self.file, self.moments, attributes, normalisation)
+            write_left_out(self.file, left_out)
+
+
+@contextlib.contextmanager
+def write_errors(path):
+    """HDF5's many errors of a write that failed (a full disk, a quota) as one OSError: the file and the reason."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        found = re.search(r"error message = '([^']*)'", str(error))
+        reason = found[1] if found else _first_line(error)
+        raise OSError(
+            f"{path}: cannot be written ({reason}); make room and run again: finished files are kept"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -104,15 +120,17 @@ def write_store(path, capacity, sample_shape, *, flips=False):
     sorted labels (n,). ``attributes`` are those of the module's docstring but for the moments.
     """
     with atomic_write(path) as temporary:
-        writer = StoreWriter(temporary, capacity, sample_shape, flips)
+        writer = StoreWriter(path, temporary, capacity, sample_shape, flips)
         try:
             yield writer
         finally:
-            writer.file.close()
+            with write_errors(path):
+                writer.file.close()
         if writer.rows < capacity:  # fewer rows than reserved (unreadable images): contiguous HDF5 data cannot shrink
             shrunk = temporary.with_name(f"{temporary.name}.shrunk")
             try:
-                _copy_rows(temporary, shrunk, writer.rows)
+                with write_errors(path):
+                    _copy_rows(temporary, shrunk, writer.rows)
                 os.replace(shrunk, temporary)
             finally:
                 shrunk.unlink(missing_ok=True)
@@ -374,7 +392,8 @@ def _checked_header(path, file):
         len(shape) == 4
         and all(file[name].shape == shape and file[name].dtype == np.dtype("<f4") for name in names)
         and len(labels) == len(source) == shape[0] == offsets[-1]
-        and (np.searchsorted(labels, np.arange(len(offsets))) == offsets).all()
+        and (np.diff(offsets) >= 0).all()
+        and np.array_equal(labels, np.repeat(np.arange(len(offsets) - 1), np.diff(offsets)))
     )
     if not consistent:
         raise ValueError(
