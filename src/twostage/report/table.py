@@ -18,13 +18,15 @@ a { color: #00558c; }
 .quiet { color: #595959; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; margin: .4rem 0 1rem; }
-caption { text-align: left; color: #595959; padding-bottom: .4rem; }
 th, td { text-align: left; vertical-align: top; padding: .45rem .6rem; border-bottom: 1px solid #e3e3e3; }
-th { border-bottom: 2px solid #8a8a8a; cursor: pointer; white-space: nowrap; }
+th { border-bottom: 2px solid #8a8a8a; cursor: pointer; vertical-align: bottom; }
 th[aria-sort=ascending]::after { content: " \\25B2"; } th[aria-sort=descending]::after { content: " \\25BC"; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 th.number { text-align: right; }
 .verdict { display: inline-block; padding: .1rem .55rem; border-radius: 1rem; font-weight: 600; white-space: nowrap; }
+.sign { display: inline-block; width: 1.35rem; border-radius: .7rem; text-align: center; font-weight: 600; }
+.quantity { font-size: .88rem; margin-bottom: .25rem; }
+.case + .case { margin-top: .35rem; }
 .holds { color: #0b5d1e; background: #e3f4e6; } .fails { color: #8b1a1a; background: #fbe6e4; }
 .undecided { color: #5f4700; background: #fff3d1; } .not-tested { color: #444; background: #eee; }
 @media (max-width: 640px) {
@@ -77,8 +79,8 @@ def html_page(title, body):
     )
 
 
-def html_table(headings, rows, *, caption=""):
-    """A sortable table (str) whose rows (lists of Cell) become cards on a narrow screen."""
+def html_table(headings, rows, *, widths=()):
+    """A sortable table (str) whose rows (lists of Cell) become cards on a narrow screen; widths: percent a column."""
     numeric = [any(row[i].number for row in rows) for i in range(len(headings))]
     kind = lambda number: ' class="number"' if number else ""  # noqa: E731
     head = "".join(f'<th scope="col"{kind(number)}>{escape(text)}</th>' for text, number in zip(headings, numeric))
@@ -92,9 +94,9 @@ def html_table(headings, rows, *, caption=""):
         + "</tr>"
         for row in rows
     ]
-    note = f"<caption>{escape(caption)}</caption>" if caption else ""
+    columns = "".join(f'<col style="width: {width}%">' for width in widths)
     return (
-        f'<div class="scroll"><table class="cards">{note}<thead><tr>{head}</tr></thead>\n<tbody>\n'
+        f'<div class="scroll"><table class="cards">{columns}<thead><tr>{head}</tr></thead>\n<tbody>\n'
         + "\n".join(lines)
         + "\n</tbody></table></div>"
     )

@@ -1,0 +1,161 @@
+"""What a claim is, the results it is checked on, and the rules by which a number becomes a verdict.
+
+A verdict compares a 95% interval with a threshold: "holds" when the whole interval lies on the right side, "fails"
+when it lies on the wrong side, "undecided" when it straddles the threshold or is not known, "not tested" when the run
+has no results for it or its scale is not the statement's.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from twostage.report import results
+from twostage.report.curves import Estimate
+
+HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "fails", "undecided", "not tested"
+VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_TESTED)
+
+PAPER = "Statements of the paper"
+PROJECT = "Statements of this project"
+WHOLE_RUN = "whole run"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a run says about a claim in one case (a latent space, unit Gaussians, ...).
+
+    estimate: the number judged, with its 95% interval; None where there is none. ``note`` adds what helps to judge it.
+    """
+
+    case: str
+    verdict: str
+    estimate: Estimate | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement with the rule that decides it.
+
+    statement: in our words; section, paper: where the paper says it and with which value; quantity: what ``estimate``
+    measures; rule: the decision in words; form: how the number is written ("share", "time", "number"); needs: names of
+    the sources in ``Results`` without which it is not tested; check: Results -> list of Finding.
+    """
+
+    id: str
+    section: str
+    statement: str
+    paper: str
+    figure: str
+    quantity: str = ""
+    rule: str = ""
+    form: str = "number"
+    needs: tuple[str, ...] = ()
+    check: Callable | None = None
+    group: str = PAPER
+
+
+@dataclass
+class Results:
+    """The tables of a run that claims are checked on; each is made when first asked for.
+
+    posterior, transition, oracle_loss, tab1, curves, nsweep: {space: path}; top1, synthetic_transition,
+    synthetic_curves: paths; any may be None. models: names, smallest first; split: a fixed split, or None.
+    """
+
+    posterior: dict | None = None
+    transition: dict | None = None
+    top1: str | None = None
+    oracle_loss: dict | None = None
+    tab1: dict | None = None
+    curves: dict | None = None
+    synthetic_transition: str | None = None
+    synthetic_curves: str | None = None
+    nsweep: dict | None = None
+    models: list | None = None
+    split: float | None = None
+    sources: tuple = field(
+        default=(
+            "posterior", "transition", "top1", "oracle_loss", "tab1", "curves", "synthetic_transition",
+            "synthetic_curves", "nsweep",
+        ),
+        repr=False,
+    )  # fmt: skip
+
+    def has(self, name):
+        return bool(getattr(self, name))
+
+    @property
+    def paths(self):
+        """Paths of everything given, for the provenance."""
+        given = [getattr(self, name) for name in self.sources if self.has(name)]
+        return [path for source in given for path in (source.values() if isinstance(source, dict) else [source])]
+
+    @cached_property
+    def posteriors(self):
+        return results.posterior_curves(self.posterior, self.transition)
+
+    @cached_property
+    def gaussians(self):
+        return results.gaussian_curves(self.top1)
+
+    @cached_property
+    def losses(self):
+        return results.loss_curves(self.oracle_loss, self.transition, models=self.models, split=self.split)
+
+    @cached_property
+    def swaps(self):
+        return results.stage_swaps(self.tab1, self.transition)
+
+    @cached_property
+    def transitions(self):
+        return results.transition_points(self.transition or {}, self.synthetic_transition)
+
+    @cached_property
+    def sizes(self):
+        return results.size_sweep(self.nsweep)
+
+    def stages(self, space):
+        """(split, saturation): the times that bound navigation from above and refinement from below.
+
+        Navigation is [0, split]; refinement [saturation, 1], where saturation is the time from which on the top-1
+        weight stays at 0.95 (about 0.1 in the paper). What lies between belongs to neither.
+        """
+        saturation = results.saturation(self.posteriors, space).value
+        split = self.posteriors.loc[self.posteriors["space"] == space, "split"].iloc[0]
+        return (self.split or float(split)), saturation
+
+
+def above(estimate, threshold):
+    """The verdict on "the number is above the threshold"."""
+    if not (math.isfinite(estimate.value) and not math.isnan(estimate.low) and not math.isnan(estimate.high)):
+        return UNDECIDED
+    if estimate.low > threshold:
+        return HOLDS
+    return FAILS if estimate.high <= threshold else UNDECIDED
+
+
+def below(estimate, threshold):
+    """The verdict on "the number is at most the threshold"."""
+    return {HOLDS: FAILS, FAILS: HOLDS}.get(above(estimate, threshold), UNDECIDED)
+
+
+def within(estimate, low, high):
+    """The verdict on "the number lies between low and high"."""
+    return together([above(estimate, low), below(estimate, high)])
+
+
+def together(verdicts):
+    """The verdict on all of several statements: fails if one fails, holds if all hold."""
+    verdicts = list(verdicts)
+    if not verdicts or NOT_TESTED in verdicts:
+        return NOT_TESTED
+    if FAILS in verdicts:
+        return FAILS
+    return UNDECIDED if UNDECIDED in verdicts else HOLDS
+
+
+def exactly(value):
+    """A number without an interval of its own, as an Estimate."""
+    return Estimate(float(value), float(value), float(value))

@@ -1,0 +1,436 @@
+"""The paper's Sec. 4.3 and 5.3: what models learn in the two stages (Figs. 7 and 9) and the stage swap (Tab. 1)."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from twostage.report import curves, results
+from twostage.report.claim import (
+    FAILS,
+    NOT_TESTED,
+    UNDECIDED,
+    Claim,
+    Finding,
+    above,
+    below,
+    together,
+)
+
+LOSSES = ("oracle_loss", "posterior", "transition")
+
+
+def models_of(losses, space):
+    """Model names of a space, smallest first."""
+    return list(dict.fromkeys(losses.loc[losses["space"] == space, "model"]))
+
+
+def mean_loss(rows, low, high):
+    """Mean oracle loss of a curve over [low, high], an Estimate."""
+    return curves.mean_over(rows["t"], rows["oracle"], rows["oracle_sem"], low, high)
+
+
+def _by_space(judge):
+    """A check that calls ``judge(run, space)`` for every latent space with losses."""
+    return lambda run: [judge(run, space) for space in dict.fromkeys(run.losses["space"])]
+
+
+def _largest(run, space):
+    model = models_of(run.losses, space)[-1]
+    rows = results.loss_of(run.losses, space, model)
+    return rows, f"{model}, {rows['step'].iloc[0]:,} steps"
+
+
+def _part_in_navigation(run, space):
+    rows, name = _largest(run, space)
+    split, _ = run.stages(space)
+    gap = results.relative_gap(rows, 0.0, split)
+    return Finding(space, above(gap, 0.25), gap, f"{name}, t from 0 to {split:.3f}")
+
+
+def _coincide_in_refinement(run, space):
+    rows, name = _largest(run, space)
+    _, saturation = run.stages(space)
+    gap = results.relative_gap(rows, saturation, 1.0)
+    return Finding(space, below(gap, 0.05), gap, f"{name}, t from {saturation:.3f} to 1")
+
+
+def _zero_at_prior(run, space):
+    rows, name = _largest(run, space)
+    oracle = curves.at(rows["t"], rows["oracle"], rows["oracle_sem"], 0.0)
+    cfm = curves.at(rows["t"], rows["cfm"], rows["cfm_sem"], 0.0)
+    share = curves.ratio(oracle, cfm)
+    return Finding(space, below(share, 0.05), share, f"{name}: {oracle.value:.2g} of {cfm.value:.2g}")
+
+
+def _rises_in_navigation(run, space):
+    rows, name = _largest(run, space)
+    split, _ = run.stages(space)
+    ends = [curves.at(rows["t"], rows["oracle"], rows["oracle_sem"], t) for t in (split, 0.0)]
+    rise = curves.difference(*ends)
+    return Finding(
+        space, above(rise, 0.0), rise, f"{name}: {ends[1].value:.3g} at t = 0, {ends[0].value:.3g} at the split"
+    )
+
+
+def _landmarks(run, space):
+    """Positions of bump and dip on the largest model's curve, and the curve: (t, oracle, sem, bump, dip)."""
+    rows, name = _largest(run, space)
+    split, _ = run.stages(space)
+    t, oracle, sem = curves.clean(rows["t"], rows["oracle"], rows["oracle_sem"])
+    after = np.flatnonzero(t >= split)
+    dip = after[np.argmin(oracle[after])]
+    bump = int(np.argmax(oracle[: dip + 1]))
+    return t, oracle, sem, bump, dip, name
+
+
+def _bump_and_dip(run, space):
+    t, oracle, sem, bump, dip, name = _landmarks(run, space)
+    split, saturation = run.stages(space)
+    depth = curves.difference(curves.at(t, oracle, sem, t[bump]), curves.at(t, oracle, sem, t[dip]))
+    if bump == dip:
+        return Finding(space, FAILS, depth, f"{name}: no dip after the split")
+    note = f"{name}: bump {oracle[bump]:.3g} at t = {t[bump]:.2f}, dip {oracle[dip]:.3g} at t = {t[dip]:.2f}"
+    verdict = above(depth, 0.0)
+    if not split / 2 <= t[bump] <= saturation + 0.1:
+        verdict, note = FAILS, f"{note}: the bump is not at the transition"
+    return Finding(space, verdict, depth, note)
+
+
+def _rises_to_data(run, space):
+    t, oracle, sem, _, dip, name = _landmarks(run, space)
+    rise = curves.difference(curves.at(t, oracle, sem, t[-1]), curves.at(t, oracle, sem, t[dip]))
+    return Finding(
+        space, above(rise, 0.0), rise, f"{name}: {oracle[-1]:.3g} at t = {t[-1]:.2f}, {oracle[dip]:.3g} at the dip"
+    )
+
+
+def _sizes_alike_in_navigation(run, space):
+    models = models_of(run.losses, space)
+    if len(models) < 2:
+        return Finding(space, NOT_TESTED, note="one model only")
+    split, saturation = run.stages(space)
+    first, last = (results.loss_of(run.losses, space, model, "shared") for model in (models[0], models[-1]))
+    return _less_in_navigation(space, first, last, split, saturation, f"{models[0]} minus {models[-1]}")
+
+
+def _less_in_navigation(space, first, second, split, saturation, name):
+    """Is the difference of two loss curves in navigation at most half of that in refinement?"""
+    navigation, refinement = (
+        curves.difference(mean_loss(first, *window), mean_loss(second, *window))
+        for window in ((0.0, split), (saturation, 1.0))
+    )
+    note = f"{name}: {navigation.value:+.3g} in navigation, {refinement.value:+.3g} in refinement"
+    if above(refinement, 0.0) != "holds":
+        return Finding(space, UNDECIDED, None, f"{note}: refinement itself does not tell them apart")
+    share = curves.ratio(curves.Estimate(abs(navigation.value), *_absolute(navigation)), refinement)
+    return Finding(space, below(share, 0.5), share, note)
+
+
+def _absolute(estimate):
+    ends = sorted((abs(estimate.low), abs(estimate.high)))
+    return (0.0 if estimate.low <= 0 <= estimate.high else ends[0]), ends[1]
+
+
+def _larger_lower(run, space):
+    models = models_of(run.losses, space)
+    if len(models) < 2:
+        return Finding(space, NOT_TESTED, note="one model only")
+    _, saturation = run.stages(space)
+    means = [mean_loss(results.loss_of(run.losses, space, model, "shared"), saturation, 1.0) for model in models]
+    falls = [curves.difference(small, large) for small, large in pairwise(means)]
+    note = ", ".join(f"{model}: {mean.value:.4g}" for model, mean in zip(models, means))
+    return Finding(space, together(above(fall, 0.0) for fall in falls), curves.difference(means[0], means[-1]), note)
+
+
+def _lengths(run, space):
+    """The last model that was trained longer than the rest, at both lengths; None when there is none."""
+    rows = run.losses[(run.losses["space"] == space) & (run.losses["length"] == "longer")]
+    if rows.empty:
+        return None
+    model = rows["model"].iloc[-1]
+    return model, *(results.loss_of(run.losses, space, model, length) for length in ("shared", "longer"))
+
+
+def _longer_lower(run, space):
+    found = _lengths(run, space)
+    if found is None:
+        return Finding(space, NOT_TESTED, note="no model was trained longer than the others")
+    model, shared, longer = found
+    _, saturation = run.stages(space)
+    means = [mean_loss(rows, saturation, 1.0) for rows in (shared, longer)]
+    fall = curves.difference(*means)
+    steps = [f"{rows['step'].iloc[0]:,} steps: {mean.value:.4g}" for rows, mean in zip((shared, longer), means)]
+    return Finding(space, above(fall, 0.0), fall, f"{model}, {', '.join(steps)}")
+
+
+def _lengths_alike_in_navigation(run, space):
+    found = _lengths(run, space)
+    if found is None:
+        return Finding(space, NOT_TESTED, note="no model was trained longer than the others")
+    model, shared, longer = found
+    return _less_in_navigation(space, shared, longer, *run.stages(space), f"{model}, shared minus longer training")
+
+
+def _falls_with_training(run, space):
+    rows = run.losses[(run.losses["space"] == space) & run.losses["largest"]]
+    steps = sorted(rows["step"].unique())
+    if len(steps) < 2:
+        return Finding(space, NOT_TESTED, note="one snapshot only")
+    _, saturation = run.stages(space)
+    means = [mean_loss(rows[rows["step"] == step].sort_values("t"), saturation, 1.0) for step in steps]
+    falls = [curves.difference(before, after) for before, after in pairwise(means)]
+    note = f"{rows['model'].iloc[0]}, " + ", ".join(f"{step:,}: {mean.value:.3g}" for step, mean in zip(steps, means))
+    return Finding(space, together(above(fall, 0.0) for fall in falls), curves.difference(means[0], means[-1]), note)
+
+
+def _swaps(judge):
+    """A check of Tab. 1: ``judge(case, distances)`` for every space, features, split and smaller model.
+
+    distances: {(stage 1, stage 2): array over the seeds}, with "large" and "small" as the models.
+    """
+
+    def check(run):
+        findings = []
+        for (space, features, split), rows in run.swaps.groupby(["space", "features", "split"], sort=False):
+            models = list(dict.fromkeys(rows["stage_1"]))
+            for small in models[1:]:
+                grid = _paired(rows, {"large": models[0], "small": small})
+                if grid is None:
+                    continue
+                case = f"{space}, split {split}, {small} for {models[0]}" + (
+                    f", {features}" * (features != "classifier")
+                )
+                findings.append(judge(case, grid))
+        return findings or [Finding("", NOT_TESTED, note="no two models in every combination of stages")]
+
+    return check
+
+
+def _paired(rows, roles):
+    """{(stage 1, stage 2): distances of the seeds that all four combinations have}; None without a common seed."""
+    table = rows.pivot_table(index="seed", columns=["stage_1", "stage_2"], values="distance")
+    cells = {(one, two): (roles[one], roles[two]) for one in roles for two in roles}
+    if any(names not in table.columns for names in cells.values()):
+        return None
+    table = table[list(cells.values())].dropna()
+    return {cell: table[names].to_numpy(dtype=float) for cell, names in cells.items()} if len(table) else None
+
+
+def _judged(case, contrast, ok, estimate, note):
+    if len(contrast) == 1:
+        note = f"{note}; one seed has no spread"
+    return Finding(case, ok(curves.mean_of(contrast), 0.0), estimate, note)
+
+
+def _stage_1_matters_less(case, distance):
+    difference = distance["large", "small"] - distance["small", "large"]
+    note = (
+        f"replacing stage 1: {np.mean(distance['small', 'large'] - distance['large', 'large']):+.3g}, "
+        f"stage 2: {np.mean(distance['large', 'small'] - distance['large', 'large']):+.3g}"
+    )
+    return _judged(case, difference, above, curves.mean_of(difference), note)
+
+
+def _share_of_cost(case, distance, replaced, limit, ok):
+    cost = distance[replaced] - distance["large", "large"]
+    whole = distance["small", "small"] - distance["large", "large"]
+    if above(curves.mean_of(whole), 0.0) != "holds":
+        return Finding(
+            case, UNDECIDED, None, f"whole cost {np.mean(whole):+.3g}: not clear of zero, so it has no shares"
+        )
+    share = np.mean(cost) / np.mean(whole)
+    note = f"{share:.0%} of the whole cost ({np.mean(cost):+.3g} of {np.mean(whole):+.3g})"
+    # The sign of cost - limit * whole decides without dividing one noisy number by another.
+    return _judged(case, cost - limit * whole, ok, curves.mean_of(cost), note)
+
+
+def _stage_1_costs_little(case, distance):
+    return _share_of_cost(case, distance, ("small", "large"), 0.25, below)
+
+
+def _stage_2_costs_most(case, distance):
+    return _share_of_cost(case, distance, ("large", "small"), 0.5, above)
+
+
+def _larger_better(case, distance):
+    difference = distance["small", "small"] - distance["large", "large"]
+    note = f"{np.mean(distance['large', 'large']):.4g} against {np.mean(distance['small', 'small']):.4g}"
+    return _judged(case, difference, above, curves.mean_of(difference), note)
+
+
+SEEDS = "95% interval over the sampling seeds (Student's t), paired by seed"
+PAIRED = "intervals of two curves are combined as if independent, though they share their pairs: wider than needed"
+
+CLAIMS = [
+    Claim(
+        id="losses-part-in-navigation",
+        section="4.3",
+        statement="In navigation a model's error against the oracle target is far below that against the CFM target.",
+        paper="0.00 against 0.43 at t = 0; they part before t = 0.1 only",
+        figure="fig7",
+        quantity="mean difference of the two errors before the split, over the CFM one",
+        rule="holds if the whole interval is above 25%",
+        form="share",
+        needs=LOSSES,
+        check=_by_space(_part_in_navigation),
+    ),
+    Claim(
+        id="losses-coincide-in-refinement",
+        section="4.3",
+        statement="In refinement the two errors coincide.",
+        paper="the curves lie on each other from t = 0.1 on",
+        figure="fig7",
+        quantity="mean difference of the two errors after the top-1 weight reached 0.95, over the CFM one",
+        rule="holds if the whole interval is at most 5%",
+        form="share",
+        needs=LOSSES,
+        check=_by_space(_coincide_in_refinement),
+    ),
+    Claim(
+        id="zero-loss-at-the-prior",
+        section="4.3",
+        statement="At t → 0 the model is near perfect against the oracle: the target is the class mean.",
+        paper="oracle loss about 0.002, CFM loss 0.43",
+        figure="fig7",
+        quantity="oracle loss over CFM loss at t = 0",
+        rule="holds if the whole interval is at most 5%",
+        form="share",
+        needs=LOSSES,
+        check=_by_space(_zero_at_prior),
+    ),
+    Claim(
+        id="rises-through-navigation",
+        section="4.3",
+        statement="The oracle loss rises through navigation, in every latent space.",
+        paper="from 0.00 to 0.36 (VA-VAE), to 0.87 (SD-VAE)",
+        figure="fig7",
+        quantity="oracle loss at the split minus at t = 0",
+        rule="holds if the whole interval is above zero",
+        needs=LOSSES,
+        check=_by_space(_rises_in_navigation),
+    ),
+    Claim(
+        id="bump-and-dip",
+        section="4.3",
+        statement="At the transition the oracle loss has a bump, followed by a dip in mid refinement.",
+        paper="bump 0.36 at t = 0.1, dip 0.25 at t = 0.4 (VA-VAE)",
+        figure="fig7",
+        quantity="oracle loss at the bump minus at the dip",
+        rule="dip: lowest point after the split; bump: highest before the dip. Holds if their difference is clear of "
+        "zero and the bump lies between half the split and 0.1 after saturation",
+        needs=LOSSES,
+        check=_by_space(_bump_and_dip),
+    ),
+    Claim(
+        id="rises-to-the-data",
+        section="4.3",
+        statement="The oracle loss rises again as t → 1.",
+        paper="from 0.25 to 1.02 (VA-VAE)",
+        figure="fig7",
+        quantity="oracle loss at the last time minus at the dip",
+        rule="holds if the whole interval is above zero",
+        needs=LOSSES,
+        check=_by_space(_rises_to_data),
+    ),
+    Claim(
+        id="sizes-alike-in-navigation",
+        section="4.3",
+        statement="Model size makes little difference to the oracle loss in navigation.",
+        paper="curves of S, B and XL on each other up to t = 0.07",
+        figure="fig7",
+        quantity="difference of smallest and largest model in navigation, over that in refinement",
+        rule=f"holds if the whole interval is at most one half; {PAIRED}",
+        form="share",
+        needs=LOSSES,
+        check=_by_space(_sizes_alike_in_navigation),
+    ),
+    Claim(
+        id="larger-is-lower-in-refinement",
+        section="4.3",
+        statement="In refinement larger models have the lower oracle loss.",
+        paper="0.267, 0.255, 0.243 for S, B, XL at t = 0.4",
+        figure="fig7",
+        quantity="mean oracle loss in refinement at the same training length, smallest minus largest model",
+        rule=f"holds if it falls from each size to the next, clear of zero; {PAIRED}",
+        needs=LOSSES,
+        check=_by_space(_larger_lower),
+    ),
+    Claim(
+        id="longer-is-lower-in-refinement",
+        section="4.3",
+        statement="In refinement longer training gives the lower oracle loss.",
+        paper="0.243 for XL, 0.222 for XL* at t = 0.4",
+        figure="fig7",
+        quantity="mean oracle loss in refinement, at the shared length minus at the longer one",
+        rule=f"holds if the whole interval is above zero; {PAIRED}",
+        needs=LOSSES,
+        check=_by_space(_longer_lower),
+    ),
+    Claim(
+        id="lengths-alike-in-navigation",
+        section="4.3",
+        statement="Longer training makes little difference to the oracle loss in navigation.",
+        paper="curves of XL and XL* on each other up to t = 0.07",
+        figure="fig7",
+        quantity="difference of the two lengths in navigation, over that in refinement",
+        rule=f"holds if the whole interval is at most one half; {PAIRED}",
+        form="share",
+        needs=LOSSES,
+        check=_by_space(_lengths_alike_in_navigation),
+    ),
+    Claim(
+        id="stage-1-matters-less",
+        section="4.3",
+        statement="Replacing the model of stage 1 by a smaller one costs less than replacing that of stage 2.",
+        paper="+0.77 against +8.32 gFID (split 0.1), +1.87 against +6.64 (split 0.2)",
+        figure="tab1",
+        quantity="distance with stage 2 replaced minus with stage 1 replaced",
+        rule=f"holds if the whole interval is above zero; {SEEDS}",
+        needs=("tab1",),
+        check=_swaps(_stage_1_matters_less),
+    ),
+    Claim(
+        id="stage-1-costs-little",
+        section="4.3",
+        statement="Replacing the model of stage 1 costs little.",
+        paper="8% (split 0.1) and 20% (split 0.2) of the cost of replacing both",
+        figure="tab1",
+        quantity="cost in distance of replacing stage 1",
+        rule=f"holds if it is at most a quarter of the cost of replacing both; {SEEDS}",
+        needs=("tab1",),
+        check=_swaps(_stage_1_costs_little),
+    ),
+    Claim(
+        id="stage-2-costs-most",
+        section="4.3",
+        statement="Replacing the model of stage 2 accounts for most of the cost of the smaller model.",
+        paper="87% (split 0.1) and 71% (split 0.2) of the cost of replacing both",
+        figure="tab1",
+        quantity="cost in distance of replacing stage 2",
+        rule=f"holds if it is above half the cost of replacing both; {SEEDS}",
+        needs=("tab1",),
+        check=_swaps(_stage_2_costs_most),
+    ),
+    Claim(
+        id="larger-model-is-better",
+        section="4.3",
+        statement="The larger model throughout gives the better samples.",
+        paper="2.94 against 12.45, 2.60 against 12.01 gFID",
+        figure="tab1",
+        quantity="distance of the smaller model minus that of the larger",
+        rule=f"holds if the whole interval is above zero; {SEEDS}",
+        needs=("tab1",),
+        check=_swaps(_larger_better),
+    ),
+    Claim(
+        id="loss-falls-with-training",
+        section="5.3",
+        statement="As a model trains, its oracle loss in refinement falls from snapshot to snapshot.",
+        paper="10K to 160K steps, both latent spaces",
+        figure="fig9",
+        quantity="mean oracle loss in refinement, first snapshot minus last",
+        rule=f"holds if it falls from each snapshot to the next, clear of zero; {PAIRED}",
+        needs=LOSSES,
+        check=_by_space(_falls_with_training),
+    ),
+]

@@ -1,0 +1,454 @@
+"""The verdict rules: every claim is driven to each verdict by results made for it."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_results import (
+    nsweep,
+    oracle_loss,
+    posterior,
+    synthetic_transition,
+    tab1,
+    top1,
+    transition,
+    weight,
+    write,
+    write_run,
+)
+
+from twostage.provenance import provenance_path
+from twostage.report import claims
+from twostage.report.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Results, above, below, together, within
+from twostage.report.curves import Estimate
+
+BY_ID = {claim.id: claim for claim in claims.CLAIMS}
+SPLIT = 0.45
+
+
+# ------------------------------------------------------------------------------------------ from number to verdict
+
+
+@pytest.mark.parametrize(
+    ("estimate", "verdict"),
+    [
+        (Estimate(2, 1.5, 2.5), HOLDS),
+        (Estimate(0, -0.5, 0.5), FAILS),
+        (Estimate(1, 0.5, 1.5), UNDECIDED),
+        (Estimate(1, 1, 1), FAILS),
+        (Estimate(2, math.nan, math.nan), UNDECIDED),
+        (Estimate(math.nan, math.nan, math.nan), UNDECIDED),
+        (Estimate(2, -math.inf, math.inf), UNDECIDED),
+    ],
+)
+def test_above_a_limit(estimate, verdict):
+    assert above(estimate, 1.0) == verdict
+
+
+@pytest.mark.parametrize(
+    ("estimate", "verdict"),
+    [
+        (Estimate(0, -1, 0.5), HOLDS),
+        (Estimate(1, 1, 1), HOLDS),
+        (Estimate(2, 1.5, 3), FAILS),
+        (Estimate(1, 0, 2), UNDECIDED),
+    ],
+)
+def test_below_a_limit(estimate, verdict):
+    assert below(estimate, 1.0) == verdict
+
+
+def test_within_limits():
+    assert within(Estimate(0, -0.1, 0.1), -0.2, 0.2) == HOLDS
+    assert within(Estimate(0.5, 0.4, 0.6), -0.2, 0.2) == FAILS
+    assert within(Estimate(0.2, 0.1, 0.3), -0.2, 0.2) == UNDECIDED
+
+
+def test_several_cases_together():
+    assert together([HOLDS, HOLDS]) == HOLDS
+    assert together([HOLDS, UNDECIDED, FAILS]) == FAILS
+    assert together([HOLDS, UNDECIDED]) == UNDECIDED
+    assert together([]) == NOT_TESTED
+
+
+# ------------------------------------------------------------------------------------------ every claim, each way
+
+
+def late_tail(rows):
+    return rows.assign(mse=rows["mse"] + 0.01 * np.maximum(rows["t"] - 0.95, 0))
+
+
+def flat_gap(rows):
+    return rows.assign(mse=0.4)
+
+
+def never_saturates(rows):
+    return rows.assign(top1=0.9 * rows["top1"])
+
+
+def noisy(rows, *columns, sem):
+    return rows.assign(**{f"{column}_sem": sem for column in columns})
+
+
+def same_targets(rows):
+    return rows.assign(cfm=rows["oracle"])
+
+
+def apart_everywhere(rows):
+    return rows.assign(cfm=rows["oracle"] + 0.2)
+
+
+def flat_loss(rows, level=0.3):
+    return rows.assign(oracle=level, cfm=level + (rows["cfm"] - rows["oracle"]))
+
+
+def monotone(rows):
+    loss = 0.3 * rows["t"]
+    return rows.assign(oracle=loss, cfm=loss + (rows["cfm"] - rows["oracle"]))
+
+
+def falling_end(rows):
+    oracle = rows["oracle"].where(rows["t"] < 0.8, 0.1)
+    return rows.assign(oracle=oracle, cfm=oracle + (rows["cfm"] - rows["oracle"]))
+
+
+def scaled_before(rows, factor):
+    """Losses of S times ``factor`` before the split; the other models as they are."""
+    chosen = (rows["model"] == "S") & (rows["t"] <= SPLIT)
+    return rows.assign(oracle=rows["oracle"].where(~chosen, factor * rows["oracle"]))
+
+
+def equal_before(rows):
+    """Every curve as XL's longest before the split."""
+    reference = rows[(rows["model"] == "XL") & (rows["step"] == 1200)].set_index("t")["oracle"]
+    same = rows["t"].map(reference)
+    return rows.assign(oracle=rows["oracle"].where(rows["t"] > SPLIT, same))
+
+
+def spread_before(rows):
+    """Snapshots before the last one far worse before the split."""
+    worse = rows["oracle"] + 0.1 * (rows["step"] < 1200)
+    return rows.assign(oracle=rows["oracle"].where(rows["t"] > SPLIT, worse))
+
+
+def swap(xl_xl, b_xl, xl_b, b_b, **options):
+    return tab1(distances={("XL", "XL"): xl_xl, ("B", "XL"): b_xl, ("XL", "B"): xl_b, ("B", "B"): b_b}, **options)
+
+
+def paper_scale(rows):
+    return rows.assign(dim=4096, n=np.where(rows["conditioning"] == "class", 1300, 10**6))
+
+
+def reversed_panel(panel):
+    rows = top1()
+    chosen = rows["panel"] == panel
+    varied = "dim" if panel == "dimension" else "size"
+    swapped = {512: 8192, 8192: 512, 100: 10000, 10000: 100}
+    return rows.assign(
+        **{varied: rows[varied].where(~chosen, rows[varied].map(lambda value: swapped.get(value, value)))}
+    )
+
+
+def paper_curves(shift=0.0):
+    """Curves through the paper's points (moved in weight by ``shift``), exact and rounded alike."""
+    from twostage.report import paper
+
+    rows = top1().assign(top1=0.0)
+    for points in (paper.FIG3_DIMENSION, paper.FIG3_SIZE):
+        for (dim, size), values in points.items():
+            chosen = (rows["dim"] == dim) & (rows["size"] == size)
+            rows.loc[chosen, "top1"] = shift + np.interp(rows.loc[chosen, "t"], *zip(*values))
+    return rows
+
+
+def rounded_nearer(gain):
+    """At every point exact curves are 0.2 off the paper's and rounded ones ``gain`` nearer."""
+    rows, true = paper_curves(), paper_curves()
+    off = np.where(rows["precision"] == "exact", 0.2, 0.2 - gain)
+    return rows.assign(top1=true["top1"] + off, top1_sem=0.005)
+
+
+def with_errors(error, curve_error=0.05, spread=0.0):
+    content = transition("pixel", SPLIT)
+    for number, entry in enumerate(content["classes"]):
+        entry["predicted"] = entry["measured"] * (1 + error + spread * (number - 2))
+        entry["curve_error"] = curve_error + spread * (number - 2)
+    return content
+
+
+def unconditional_at(time, half=0.01):
+    content = transition("pixel", SPLIT)
+    content["unconditional"] |= {"measured": time, "interval": [time - half, time + half]}
+    return content
+
+
+def measured_at(split, half=0.01):
+    return transition("pixel", SPLIT) | {"split": split, "split_interval": [split - half, split + half]}
+
+
+def falling_sizes():
+    rows = nsweep()
+    columns = ["measured", "lo", "hi"]
+    rows[columns] = rows[columns].to_numpy()[::-1]
+    return rows
+
+
+def wide_sizes():
+    return nsweep().assign(lo=0.0, hi=1.0)
+
+
+CASES = [
+    # claim, source, results, verdict
+    ("targets-part-early", "posterior", posterior(SPLIT), HOLDS),
+    ("targets-part-early", "posterior", flat_gap(posterior(SPLIT)), FAILS),
+    ("targets-part-early", "posterior", noisy(posterior(SPLIT), "mse", sem=0.05), UNDECIDED),
+    ("targets-agree-late", "posterior", posterior(SPLIT), HOLDS),
+    ("targets-agree-late", "posterior", flat_gap(posterior(SPLIT)), FAILS),
+    ("targets-agree-late", "posterior", noisy(posterior(SPLIT), "mse", sem=0.05), UNDECIDED),
+    ("weight-saturates", "posterior", posterior(SPLIT), HOLDS),
+    ("weight-saturates", "posterior", never_saturates(posterior(SPLIT)), FAILS),
+    ("weight-saturates", "posterior", noisy(posterior(SPLIT), "top1", sem=0.02), UNDECIDED),
+    ("split-near-0.1", "posterior", posterior(SPLIT), NOT_TESTED),
+    ("split-near-0.1", "posterior", paper_scale(posterior(SPLIT)), FAILS),
+    ("rise-at-the-end", "posterior", late_tail(posterior(SPLIT)), HOLDS),
+    ("rise-at-the-end", "posterior", posterior(SPLIT), FAILS),
+    ("rise-at-the-end", "posterior", noisy(late_tail(posterior(SPLIT)), "mse", sem=0.001), UNDECIDED),
+    ("larger-dimension-earlier", "top1", top1(), HOLDS),
+    ("larger-dimension-earlier", "top1", reversed_panel("dimension"), FAILS),
+    ("larger-dimension-earlier", "top1", noisy(top1(), "top1", sem=0.24), UNDECIDED),
+    ("larger-size-later", "top1", top1(), HOLDS),
+    ("larger-size-later", "top1", reversed_panel("size"), FAILS),
+    ("larger-size-later", "top1", noisy(top1(), "top1", sem=0.24), UNDECIDED),
+    ("gaussian-curves", "top1", paper_curves(), HOLDS),
+    ("gaussian-curves", "top1", paper_curves(shift=0.1), FAILS),
+    ("gaussian-curves", "top1", noisy(paper_curves(), "top1", sem=0.1), UNDECIDED),
+    ("losses-part-in-navigation", "oracle_loss", oracle_loss(SPLIT), HOLDS),
+    ("losses-part-in-navigation", "oracle_loss", same_targets(oracle_loss(SPLIT)), FAILS),
+    ("losses-part-in-navigation", "oracle_loss", noisy(oracle_loss(SPLIT), "cfm", sem=0.4), UNDECIDED),
+    ("losses-coincide-in-refinement", "oracle_loss", oracle_loss(SPLIT), HOLDS),
+    ("losses-coincide-in-refinement", "oracle_loss", apart_everywhere(oracle_loss(SPLIT)), FAILS),
+    ("losses-coincide-in-refinement", "oracle_loss", noisy(oracle_loss(SPLIT), "cfm", sem=0.02), UNDECIDED),
+    ("zero-loss-at-the-prior", "oracle_loss", oracle_loss(SPLIT), HOLDS),
+    ("zero-loss-at-the-prior", "oracle_loss", flat_loss(oracle_loss(SPLIT)), FAILS),
+    ("zero-loss-at-the-prior", "oracle_loss", noisy(oracle_loss(SPLIT), "oracle", sem=0.05), UNDECIDED),
+    ("rises-through-navigation", "oracle_loss", oracle_loss(SPLIT), HOLDS),
+    ("rises-through-navigation", "oracle_loss", oracle_loss(SPLIT).assign(oracle=lambda r: 0.3 - 0.2 * r["t"]), FAILS),
+    ("rises-through-navigation", "oracle_loss", flat_loss(oracle_loss(SPLIT)), UNDECIDED),
+    ("bump-and-dip", "oracle_loss", oracle_loss(SPLIT), HOLDS),
+    ("bump-and-dip", "oracle_loss", monotone(oracle_loss(SPLIT)), FAILS),
+    ("bump-and-dip", "oracle_loss", noisy(oracle_loss(SPLIT), "oracle", sem=0.1), UNDECIDED),
+    ("rises-to-the-data", "oracle_loss", oracle_loss(SPLIT), HOLDS),
+    ("rises-to-the-data", "oracle_loss", noisy(falling_end(oracle_loss(SPLIT)), "oracle", sem=0.0), FAILS),
+    ("rises-to-the-data", "oracle_loss", noisy(oracle_loss(SPLIT), "oracle", sem=0.1), UNDECIDED),
+    ("sizes-alike-in-navigation", "oracle_loss", equal_before(oracle_loss(SPLIT)), HOLDS),
+    ("sizes-alike-in-navigation", "oracle_loss", scaled_before(oracle_loss(SPLIT), 8.0), FAILS),
+    ("sizes-alike-in-navigation", "oracle_loss", noisy(oracle_loss(SPLIT), "oracle", sem=0.02), UNDECIDED),
+    ("sizes-alike-in-navigation", "oracle_loss", oracle_loss(SPLIT, sizes={"S": 1.0}), NOT_TESTED),
+    ("larger-is-lower-in-refinement", "oracle_loss", oracle_loss(SPLIT), HOLDS),
+    (
+        "larger-is-lower-in-refinement",
+        "oracle_loss",
+        oracle_loss(SPLIT, sizes={"S": 1.3, "B": 0.9, "XL": 1.2}),
+        FAILS,
+    ),
+    (
+        "larger-is-lower-in-refinement",
+        "oracle_loss",
+        oracle_loss(SPLIT, sizes={"S": 1.3, "B": 1.001, "XL": 1.0}),
+        UNDECIDED,
+    ),
+    ("longer-is-lower-in-refinement", "oracle_loss", oracle_loss(SPLIT), HOLDS),
+    ("longer-is-lower-in-refinement", "oracle_loss", oracle_loss(SPLIT, longer=602), UNDECIDED),
+    ("longer-is-lower-in-refinement", "oracle_loss", oracle_loss(SPLIT, longer=None), NOT_TESTED),
+    ("lengths-alike-in-navigation", "oracle_loss", noisy(equal_before(oracle_loss(SPLIT)), "oracle", sem=1e-4), HOLDS),
+    ("lengths-alike-in-navigation", "oracle_loss", spread_before(oracle_loss(SPLIT)), FAILS),
+    ("lengths-alike-in-navigation", "oracle_loss", oracle_loss(SPLIT, longer=602), UNDECIDED),
+    ("loss-falls-with-training", "oracle_loss", oracle_loss(SPLIT), HOLDS),
+    ("loss-falls-with-training", "oracle_loss", noisy(oracle_loss(SPLIT), "oracle", sem=0.05), UNDECIDED),
+    ("loss-falls-with-training", "oracle_loss", oracle_loss(SPLIT, steps=(600,), longer=None), NOT_TESTED),
+    ("stage-1-matters-less", "tab1", swap(3, 3.6, 8, 9), HOLDS),
+    ("stage-1-matters-less", "tab1", swap(3, 8, 3.6, 9), FAILS),
+    ("stage-1-matters-less", "tab1", swap(3, 5, 5.01, 9), UNDECIDED),
+    ("stage-1-matters-less", "tab1", swap(3, 3.6, 8, 9, seeds=(0,)), UNDECIDED),
+    ("stage-1-costs-little", "tab1", swap(3, 3.6, 8, 9), HOLDS),
+    ("stage-1-costs-little", "tab1", swap(3, 6, 8, 9), FAILS),
+    ("stage-1-costs-little", "tab1", swap(3, 3.6, 8, 3.01), UNDECIDED),
+    ("stage-2-costs-most", "tab1", swap(3, 3.6, 8, 9), HOLDS),
+    ("stage-2-costs-most", "tab1", swap(3, 8, 4, 9), FAILS),
+    ("stage-2-costs-most", "tab1", swap(3, 4, 6, 9, noise=0.8), UNDECIDED),
+    ("larger-model-is-better", "tab1", swap(3, 3.6, 8, 9), HOLDS),
+    ("larger-model-is-better", "tab1", swap(9, 8, 4, 3), FAILS),
+    ("larger-model-is-better", "tab1", swap(3, 3, 3, 3.01), UNDECIDED),
+    ("larger-model-is-better", "tab1", tab1(distances={("XL", "XL"): 3.0}), NOT_TESTED),
+    ("no-tail", "posterior", posterior(SPLIT), HOLDS),
+    ("no-tail", "posterior", late_tail(posterior(SPLIT)), FAILS),
+    ("no-tail", "posterior", noisy(posterior(SPLIT), "mse", sem=0.01), UNDECIDED),
+    ("offset-makes-the-tail", "posterior", posterior(SPLIT), HOLDS),
+    ("offset-makes-the-tail", "posterior", posterior(SPLIT).assign(mse_offset=1e-6), FAILS),
+    ("offset-makes-the-tail", "posterior", noisy(posterior(SPLIT), "mse_offset", sem=0.1), UNDECIDED),
+    ("errors-differ-by-the-targets-gap", "oracle_loss", noisy(oracle_loss(SPLIT), "oracle", "cfm", sem=1e-3), HOLDS),
+    ("errors-differ-by-the-targets-gap", "oracle_loss", same_targets(oracle_loss(SPLIT)), FAILS),
+    ("errors-differ-by-the-targets-gap", "oracle_loss", noisy(oracle_loss(SPLIT), "cfm", sem=0.1), UNDECIDED),
+    ("law-median", "transition", with_errors(0.03), HOLDS),
+    ("law-median", "transition", with_errors(0.08), FAILS),
+    ("law-median", "transition", with_errors(0.05, spread=0.02), UNDECIDED),
+    ("law-worst", "transition", with_errors(0.10), HOLDS),
+    ("law-worst", "transition", with_errors(0.10, spread=0.04), FAILS),
+    ("law-curve", "transition", with_errors(0.03, curve_error=0.05), HOLDS),
+    ("law-curve", "transition", with_errors(0.03, curve_error=0.2), FAILS),
+    ("law-curve", "transition", with_errors(0.03, curve_error=0.1, spread=0.02), UNDECIDED),
+    ("more-samples-later", "nsweep", nsweep(), HOLDS),
+    ("more-samples-later", "nsweep", falling_sizes(), FAILS),
+    ("more-samples-later", "nsweep", wide_sizes(), UNDECIDED),
+    ("law-of-sample-size", "nsweep", nsweep(error=0.03), HOLDS),
+    ("law-of-sample-size", "nsweep", nsweep(error=0.1), FAILS),
+    ("unconditional-later", "transition", unconditional_at(0.55), HOLDS),
+    ("unconditional-later", "transition", unconditional_at(0.35), FAILS),
+    ("unconditional-later", "transition", unconditional_at(0.451), UNDECIDED),
+    ("rounding-explains-late-curves", "top1", rounded_nearer(0.1), HOLDS),
+    ("rounding-explains-late-curves", "top1", rounded_nearer(-0.1), FAILS),
+    ("rounding-explains-late-curves", "top1", rounded_nearer(0.001), UNDECIDED),
+    ("rounding-explains-late-curves", "top1", top1().query("precision == 'exact'"), NOT_TESTED),
+    ("navigation-normalised", "oracle_loss", oracle_loss(SPLIT), HOLDS),
+    ("navigation-normalised", "oracle_loss", scaled_before(oracle_loss(SPLIT, noise=1e-4), 0.5), FAILS),
+    ("navigation-normalised", "oracle_loss", noisy(oracle_loss(SPLIT), "oracle", sem=0.05), UNDECIDED),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    found = write_run(tmp_path_factory.mktemp("run"), {"pixel": SPLIT})
+    found["tab1"] = found.pop("evaluation")
+    return found
+
+
+@pytest.mark.parametrize(("name", "source", "content", "verdict"), CASES, ids=[f"{c[0]}-{c[3]}" for c in CASES])
+def test_verdict(run, tmp_path, name, source, content, verdict):
+    path = write(tmp_path, f"{source}.{'json' if source == 'transition' else 'csv'}", content)
+    sources = {**run, source: {"pixel": path} if isinstance(run[source], dict) else path}
+    if name.startswith("law"):
+        del sources["synthetic_transition"]
+    results = Results(**sources)
+    [(_, findings)] = claims.evaluate(results, [BY_ID[name]])
+    assert claims.overall(findings) == verdict, findings
+
+
+def test_every_rule_is_driven_to_hold_and_away_from_it():
+    ruled = {claim.id for claim in claims.CLAIMS if claim.check}
+    for name in ruled - {"split-near-0.1"}:
+        verdicts = {case[3] for case in CASES if case[0] == name}
+        assert HOLDS in verdicts, name
+        assert verdicts & {FAILS, UNDECIDED}, name
+
+
+def test_the_split_at_the_papers_scale(run, tmp_path):
+    posteriors = {"pixel": write(tmp_path, "posterior.csv", paper_scale(posterior(0.06, width=0.008)))}
+    for split, half, verdict in ((0.06, 0.01, HOLDS), (0.095, 0.01, UNDECIDED), (0.2, 0.01, FAILS)):
+        transitions = {"pixel": write(tmp_path, "transition.json", measured_at(split, half))}
+        results = Results(posterior=posteriors, transition=transitions)
+        [(_, findings)] = claims.evaluate(results, [BY_ID["split-near-0.1"]])
+        assert claims.overall(findings) == verdict
+
+
+def test_the_law_is_judged_in_every_group_and_over_all(run):
+    results = Results(transition=run["transition"], synthetic_transition=run["synthetic_transition"])
+    [(_, findings)] = claims.evaluate(results, [BY_ID["law-median"]])
+    assert [finding.case for finding in findings] == ["pixel, classes", "unit Gaussians", "whole run"]
+    assert len(synthetic_transition()) == 8
+
+
+def test_seeds_are_paired(tmp_path):
+    # The seeds differ far more than the plans: only paired differences tell the plans apart.
+    rows = swap(3, 3.6, 8, 9, noise=0.0)
+    rows["distance"] += 50 * rows["seed"] + 0.01 * rows.index % 3
+    results = Results(tab1={"pixel": write(tmp_path, "tab1.csv", rows)})
+    for name in ("stage-1-matters-less", "stage-1-costs-little", "larger-model-is-better"):
+        [(_, findings)] = claims.evaluate(results, [BY_ID[name]])
+        assert claims.overall(findings) == HOLDS
+
+
+def test_without_results_nothing_is_claimed():
+    for claim, findings in claims.evaluate(Results()):
+        assert {finding.verdict for finding in findings} == {NOT_TESTED}, claim.id
+
+
+def test_a_posterior_that_never_collapses_decides_nothing_about_refinement(run, tmp_path):
+    path = write(tmp_path, "posterior.csv", never_saturates(posterior(SPLIT)))
+    results = Results(**{**run, "posterior": {"pixel": path}})
+    [(_, findings)] = claims.evaluate(results, [BY_ID["losses-coincide-in-refinement"]])
+    assert claims.overall(findings) == UNDECIDED
+
+
+def test_cases_that_cannot_be_tested_do_not_spoil_the_rest():
+    held, untested = claims.Finding("a", HOLDS), claims.Finding("b", NOT_TESTED)
+    assert claims.overall([held, untested]) == HOLDS
+    assert claims.overall([untested]) == NOT_TESTED
+
+
+# ------------------------------------------------------------------------------------------ the files
+
+
+@pytest.fixture(scope="module")
+def made(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("claims")
+    paths = {f"output_{suffix}": folder / f"claims.{suffix}" for suffix in ("json", "csv", "html")}
+    claims.write(**paths, **run, models=["S", "B", "XL"])
+    return folder
+
+
+def test_json_csv_and_page_agree(made):
+    content = json.loads((made / "claims.json").read_text())
+    table = pd.read_csv(made / "claims.csv", keep_default_na=False)
+    page = (made / "claims.html").read_text()
+    assert len(content["claims"]) == len(claims.CLAIMS) == sum(content["counts"].values())
+    assert [f["verdict"] for claim in content["claims"] for f in claim["findings"]] == table["verdict"].tolist()
+    assert {claim["holds"] for claim in content["claims"]} == {True, False, None}
+    for claim in content["claims"]:
+        assert claim["statement"] in page.replace("&#x27;", "'")
+    for suffix in ("json", "csv", "html"):
+        assert provenance_path(made / f"claims.{suffix}").is_file()
+
+
+def test_the_page_stands_alone_with_claims_first(made):
+    page = (made / "claims.html").read_text()
+    assert 'name="viewport"' in page
+    assert (
+        page.index("Statements of the paper")
+        < page.index("Statements of this project")
+        < page.index("How each verdict")
+    )
+    assert page.count('<span class="verdict') >= len(claims.CLAIMS)
+    assert not [word for word in ("http://", "https://", "src=", "@import", "url(") if word in page]
+
+
+def test_every_tested_claim_links_to_its_figure(made):
+    page = (made / "claims.html").read_text()
+    for claim in claims.CLAIMS:
+        assert (f'href="{claim.figure}.png"' in page) or claim.check is None
+
+
+def test_claims_are_complete_and_named_once():
+    assert len(BY_ID) == len(claims.CLAIMS)
+    for claim in claims.CLAIMS:
+        assert claim.statement.endswith(".")
+        assert claim.check is None or (claim.rule and claim.quantity and claim.needs)
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "text"),
+    [
+        (0.0312, "share", "3.12%"),
+        (0.4501, "time", "0.450"),
+        (12.3456, "number", "12.3"),
+        (math.nan, "share", "–"),
+        (None, "time", "–"),
+    ],
+)
+def test_numbers_are_written_by_their_kind(value, form, text):
+    assert claims.written(value, form) == text
+
+
+def test_weights_of_the_imaginary_run_cross_one_half_at_the_split():
+    assert weight(SPLIT, SPLIT, 0.03) == 0.5

@@ -1,0 +1,77 @@
+"""Numbers read off curves: exact cases, intervals that widen with the errors, and ranges that are empty."""
+
+import math
+
+import numpy as np
+import pytest
+
+from twostage.report import curves
+from twostage.report.curves import Estimate
+
+T = np.linspace(0, 1, 101)
+NONE = np.zeros_like(T)
+
+
+def test_area_and_mean_of_a_straight_line_are_exact_at_any_ends():
+    assert curves.area(T, 2 * T, 0.123, 0.777) == pytest.approx(0.777**2 - 0.123**2, rel=1e-12)
+    assert curves.mean_over(T, 2 * T, NONE, 0.123, 0.777).value == pytest.approx(0.9, rel=1e-12)
+
+
+def test_mean_over_an_empty_or_unknown_range_is_unknown():
+    for low, high in ((0.5, 0.5), (1.2, 1.5), (math.nan, 1.0)):
+        assert math.isnan(curves.mean_over(T, T, NONE, low, high).value)
+
+
+def test_errors_along_a_curve_count_as_fully_correlated():
+    mean = curves.mean_over(T, T, np.full_like(T, 0.1), 0, 1)
+    assert mean.high - mean.value == pytest.approx(0.196)
+
+
+def test_share_before_a_time():
+    share = curves.share_before(T, np.where(T <= 0.5, 1.0, 0.0), NONE, 0.5)
+    assert share.value == pytest.approx(1.0, abs=0.02)
+    flat = curves.share_before(T, np.ones_like(T), np.full_like(T, 0.01), 0.3)
+    assert flat.value == pytest.approx(0.3)
+    assert flat.low < 0.3 < flat.high
+    assert math.isnan(curves.share_before(T, NONE, NONE, 0.5).value)
+
+
+def test_crossing_is_the_last_rise_above_the_level_and_interpolated():
+    assert curves.first_crossing(T, T, 0.505) == pytest.approx(0.505)
+    dips = np.where(T < 0.2, 1.0, T)
+    assert curves.first_crossing(T, dips, 0.5) == pytest.approx(0.5)
+    assert math.isnan(curves.first_crossing(T, T, 1.1))
+    assert curves.first_crossing(T, T, -1.0) == 0.0
+
+
+def test_crossing_interval_holds_the_crossings_of_the_band():
+    found = curves.crossing(T, T, np.full_like(T, 0.01), 0.5)
+    assert found.low == pytest.approx(0.5 - 0.0196)
+    assert found.high == pytest.approx(0.5 + 0.0196)
+
+
+def test_difference_adds_errors_in_squares_and_ratio_uses_the_ends():
+    first, second = Estimate(3, 2.7, 3.3), Estimate(1, 0.6, 1.4)
+    assert curves.difference(first, second) == pytest.approx((2, 1.5, 2.5))
+    assert curves.ratio(first, second) == pytest.approx((3, 2.7 / 1.4, 3.3 / 0.6))
+    assert curves.ratio(first, Estimate(0.1, -0.1, 0.3)) == (30, -math.inf, math.inf)
+    assert math.isnan(curves.ratio(first, Estimate(0, 0, 0)).value)
+
+
+def test_mean_of_seeds_uses_students_t():
+    found = curves.mean_of([1.0, 2.0, 3.0])
+    assert found.high - found.value == pytest.approx(4.303 / math.sqrt(3))
+    assert math.isnan(curves.mean_of([1.0]).low)
+    assert math.isnan(curves.mean_of([]).value)
+
+
+def test_median_of_cases_has_an_interval_within_the_cases():
+    found = curves.median_of([0.01, 0.02, 0.03, 0.04, 0.30])
+    assert found.value == pytest.approx(0.03)
+    assert 0.01 <= found.low < 0.03 < found.high <= 0.30
+
+
+def test_points_that_are_not_finite_are_left_out():
+    y = T.copy()
+    y[50] = np.nan
+    assert curves.at(T, y, NONE, 0.5).value == pytest.approx(0.5)
