@@ -1,0 +1,119 @@
+"""The models' error by t, against the conditional target and against the oracle velocity (Figs. 7 and 9)."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from twostage.data.latents import LatentStore
+from twostage.flow import interpolate, sample_noise, velocity_target
+from twostage.model.checkpoints import load_model
+from twostage.oracle import Oracle
+from twostage.provenance import atomic_write, write_provenance
+
+
+def measure_oracle_loss(store_path, checkpoints, output, *, time_steps, pairs, seed, batch_size=256, device="cpu"):
+    """Write oracle_loss.csv: mean squared errors of every model on the same pairs and noise, without guidance.
+
+    store_path: latents.h5 of the training split; checkpoints: {(model, step): path}; time_steps: intervals of the
+    uniform grid on [0, 1]; pairs: pairs (x_0, x_1), x_1 balanced over the classes; batch_size: states a forward pass.
+
+    Columns: model, step, t, pairs; cfm and oracle, the mean over pairs and dimensions of the squared error against
+    x_1 - x_0 and against the class-conditional oracle velocity, with standard errors over pairs (``_sem``);
+    oracle_variance, the variance of the oracle velocity over the pairs, mean over dimensions; explained, the share of
+    it that the model explains, 1 - oracle / oracle_variance. Returns the table. Sec. 4.2 of the paper.
+    """
+    store = LatentStore.open(store_path)
+    rows = balanced_rows(store, pairs, seed)
+    x_1 = store.read(rows)
+    x_0 = sample_noise(seed, np.arange(len(rows)), x_1.shape[1:])
+    y = torch.from_numpy(store.labels[rows])
+    times = np.linspace(0, 1, time_steps + 1)
+    oracle = oracle_velocities(store, x_0, x_1, y, times, device)
+    variance = oracle.var(1).flatten(1).mean(1).double().numpy()
+    tables = []
+    for (model, step), path in tqdm(checkpoints.items(), desc="oracle loss", unit="model", disable=None):
+        network = load_model(path, device)
+        errors = np.stack(
+            [_errors(network, x_0, x_1, y, t, target, batch_size, device) for t, target in zip(times, oracle)]
+        )
+        mean, sem = errors.mean(2), errors.std(2, ddof=1) / np.sqrt(errors.shape[2])
+        tables.append(
+            pd.DataFrame(
+                {
+                    "model": model,
+                    "step": step,
+                    "t": times,
+                    "pairs": len(rows),
+                    "cfm": mean[:, 0],
+                    "cfm_sem": sem[:, 0],
+                    "oracle": mean[:, 1],
+                    "oracle_sem": sem[:, 1],
+                    "oracle_variance": variance,
+                    "explained": 1 - mean[:, 1] / variance,
+                }
+            )
+        )
+    table = pd.concat(tables, ignore_index=True)
+    with atomic_write(output) as temporary:
+        table.to_csv(temporary, index=False)
+    write_provenance(
+        output,
+        config={"time_steps": time_steps, "pairs": pairs},
+        seed=seed,
+        inputs=[Path(path) for path in checkpoints.values()],
+        store_fingerprint=store.fingerprint,
+    )
+    return table
+
+
+def balanced_rows(store, pairs, seed):
+    """Rows of the store for ``pairs`` samples, as many of each class as the number allows, sorted: int64 (pairs,).
+
+    The classes that get one more, where the number does not divide, are chosen by the seed. Samples of a class repeat
+    only when it has too few. Raises ValueError for fewer than 2 pairs.
+    """
+    if pairs < 2:
+        raise ValueError(f"pairs is {pairs}; expected at least 2, for a standard error")
+    draw = np.random.default_rng(seed)
+    labels = draw.permutation(np.unique(store.labels))
+    rows = []
+    for position, label in enumerate(labels):
+        members = store.class_slice(label)
+        wanted = pairs // len(labels) + (position < pairs % len(labels))
+        count = members.stop - members.start
+        rounds = [draw.permutation(count) for _ in range(-(-wanted // count))]
+        rows.append(members.start + np.concatenate([*rounds, np.empty(0, int)])[:wanted])
+    return np.sort(np.concatenate(rows)).astype(np.int64)
+
+
+def oracle_velocities(store, x_0, x_1, y, times, device="cpu"):
+    """Class-conditional oracle velocities at x_t of every pair: float32 (times, pairs, C, H, W), on the CPU.
+
+    At t = 1 the limit along the pair's own path, x_1 - x_0: all weight is then on x_1.
+    """
+    velocities = torch.empty(len(times), *x_1.shape)
+    for label in torch.unique(y).tolist():
+        members = (y == label).nonzero()[:, 0]
+        noise, data = x_0[members].to(device), x_1[members].to(device)
+        oracle = Oracle(store, label, device=device)
+        for index, t in enumerate(times.tolist()):
+            velocity = velocity_target(noise, data) if t == 1 else oracle.velocity(interpolate(noise, data, t), t)
+            velocities[index, members] = velocity.cpu()
+    return velocities
+
+
+@torch.inference_mode()
+def _errors(network, x_0, x_1, y, t, oracle, batch_size, device):
+    """Squared errors against the conditional and the oracle target, mean over dimensions: float64 (2, pairs)."""
+    found = []
+    for start in range(0, len(x_1), batch_size):
+        part = slice(start, start + batch_size)
+        noise, data = x_0[part].to(device), x_1[part].to(device)
+        times = torch.full((len(data),), t, device=device)
+        predicted = network(interpolate(noise, data, t), times, y[part].to(device)).float()
+        targets = torch.stack([velocity_target(noise, data), oracle[part].to(device)])
+        found.append((predicted - targets).square().flatten(2).double().mean(2).cpu())
+    return torch.cat(found, dim=1).numpy()
