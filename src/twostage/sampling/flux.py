@@ -1,0 +1,159 @@
+"""Flux.1 (App. H): one-step predictions, velocity norms and timestep shifts, on diffusers' FluxPipeline.
+
+Flux counts noise: sigma = 1 - t, and its network predicts x_0 - x_1 (noise minus data), the negative of our velocity.
+The grids are ours (``twostage.flow.time_grid``), given to the pipeline as sigmas with the scheduler's own shift off.
+"""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from twostage.flow import predict_data, sample_noise, time_grid
+from twostage.provenance import atomic_write, write_provenance
+from twostage.sampling.experiments import SHOWN_TIMES
+
+SHIFTS = (1, 0.7, 0.5, 0.3, 0.2, 0.1)
+DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
+
+
+def load_flux(model, revision=None, *, device="cpu", precision="bf16", offload=False):
+    """diffusers' FluxPipeline from a folder, or from a hub id at a pinned revision (a commit).
+
+    offload: keep on the device only the part that is at work (for GPUs that do not hold it all). Raises ValueError for
+    a hub id without a revision, or when transformers, which the text encoders need, is not installed.
+    """
+    try:
+        import transformers  # noqa: F401
+        from diffusers import FluxPipeline
+    except ImportError as error:
+        raise ValueError(f"Flux needs the package transformers ({error}); install twostage[flux]") from None
+    if not Path(model).is_dir() and revision is None:
+        raise ValueError(f"{model} is not a folder; a hub id needs `revision`, a commit, to stay what it is")
+    pipeline = FluxPipeline.from_pretrained(model, revision=revision, torch_dtype=DTYPES[precision])
+    if offload:
+        pipeline.enable_model_cpu_offload(device=device)
+    else:
+        pipeline.to(device)
+    return pipeline
+
+
+def study_flux(
+    pipeline,
+    prompts,
+    output,
+    output_csv,
+    *,
+    shifts=SHIFTS,
+    times=SHOWN_TIMES,
+    steps=50,
+    guidance=3.5,
+    height=1024,
+    width=1024,
+    seed=0,
+    source=None,
+):
+    """Sample every prompt with every shift; keep predictions along the trajectories and velocity norms.
+
+    pipeline: a FluxPipeline (``load_flux``); source: where it came from, for the record. Prompt i has the noise of
+    (seed, i), the same for every shift. guidance: Flux's own distilled guidance scale.
+
+    output: HDF5 with /images uint8 (prompts, shifts, H, W, 3); /predictions uint8 (prompts, T, H, W, 3), decoded
+    one-step predictions of the first shift at the step starts nearest to ``times`` (t = 1: the image itself);
+    /times (T,), /shifts, /prompts. output_csv: shift, t (step start), norm (root mean square of the velocity over the
+    latent's dimensions, mean over prompts), norm_sem.
+    """
+    height, width = _checked_sides(pipeline, height, width)
+    grids = {shift: time_grid(steps, shift=shift) for shift in shifts}
+    shown = _nearest_starts(grids[shifts[0]], times)
+    images, predictions, rows = [], [], []
+    with torch.inference_mode(), tqdm(total=len(prompts) * len(shifts), desc="Flux", disable=None) as progress:
+        for index, prompt in enumerate(prompts):
+            noise = _packed_noise(pipeline, seed, index, height, width)
+            finals = []
+            for shift, grid in grids.items():
+                latents, visited = _trajectory(pipeline, prompt, noise, grid, height, width, guidance)
+                finals.append(_decode(pipeline, latents, height, width))
+                if shift == shifts[0]:
+                    drawn = [predict_data(*visited[t]) for t in shown if t < 1]
+                    pictures = [_decode(pipeline, x, height, width) for x in drawn]
+                    predictions.append(np.stack(pictures + [finals[-1]] * (1.0 in shown)))
+                for t, (_, velocity, _) in visited.items():
+                    rows.append({"shift": shift, "t": t, "norm": velocity.square().mean().sqrt().item()})
+                progress.update()
+            images.append(np.stack(finals))
+    with atomic_write(output) as temporary, h5py.File(temporary, "w") as file:
+        file["images"], file["predictions"] = np.stack(images), np.stack(predictions)
+        file["times"], file["shifts"], file["prompts"] = np.array(shown), np.array(shifts, float), list(prompts)
+        file.attrs.update({"steps": steps, "guidance": guidance, "seed": seed, "source": str(source or "")})
+    table = pd.DataFrame(rows).groupby(["shift", "t"], sort=False)["norm"].agg(["mean", "sem"]).reset_index()
+    with atomic_write(output_csv) as temporary:
+        table.rename(columns={"mean": "norm", "sem": "norm_sem"}).to_csv(temporary, index=False)
+    config = {"prompts": list(prompts), "shifts": list(shifts), "steps": steps, "guidance": guidance}
+    write_provenance(output, config=config, seed=seed, source=source)
+    write_provenance(output_csv, config=config, seed=seed, inputs=[output])
+
+
+def _trajectory(pipeline, prompt, noise, grid, height, width, guidance):
+    """Packed latents at t = 1, and {step start t: (x_t, velocity, t)} in float32, on our time."""
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    visited, starts = {}, iter(grid[:-1].tolist())
+
+    def keep(_, __, inputs, output):
+        t = next(starts)
+        visited[t] = (inputs["hidden_states"].float(), -output[0].float(), t)
+
+    pipeline.scheduler = FlowMatchEulerDiscreteScheduler(shift=1.0, use_dynamic_shifting=False)
+    hook = pipeline.transformer.register_forward_hook(keep, with_kwargs=True)
+    try:
+        latents = pipeline(
+            prompt,
+            height=height,
+            width=width,
+            num_inference_steps=len(grid) - 1,
+            sigmas=(1 - grid[:-1]).tolist(),
+            guidance_scale=guidance,
+            latents=noise,
+            output_type="latent",
+            return_dict=False,
+        )[0]
+    finally:
+        hook.remove()
+    return latents, visited
+
+
+def _packed_noise(pipeline, seed, index, height, width):
+    channels = pipeline.transformer.config.in_channels // 4
+    rows, columns = (2 * (side // (2 * pipeline.vae_scale_factor)) for side in (height, width))
+    noise = sample_noise(seed, [index], (channels, rows, columns))
+    packed = pipeline._pack_latents(noise, 1, channels, rows, columns)
+    return packed.to(pipeline._execution_device, pipeline.transformer.dtype)
+
+
+def _decode(pipeline, latents, height, width):
+    """Image uint8 (H, W, 3) of packed latents, as the pipeline's own last lines decode them."""
+    vae = pipeline.vae
+    x = pipeline._unpack_latents(latents, height, width, pipeline.vae_scale_factor)
+    x = x / vae.config.scaling_factor + vae.config.shift_factor
+    image = vae.decode(x.to(pipeline._execution_device, vae.dtype), return_dict=False)[0]
+    image = pipeline.image_processor.postprocess(image.float(), output_type="np")[0]
+    return (image * 255).round().astype(np.uint8)
+
+
+def _nearest_starts(grid, times):
+    """The step start nearest to each time, in order, without repeats; 1 stays 1."""
+    starts = grid[:-1]
+    found = [1.0 if time == 1 else starts[(starts - time).abs().argmin()].item() for time in times]
+    return sorted(set(found))
+
+
+def _checked_sides(pipeline, height, width):
+    multiple = 2 * pipeline.vae_scale_factor
+    for name, side in (("height", height), ("width", width)):
+        if side < multiple or side % multiple:
+            raise ValueError(f"{name} is {side}; expected a multiple of {multiple}")
+    return height, width
