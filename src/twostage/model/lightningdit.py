@@ -223,8 +223,9 @@ class Attention(nn.Module):
 
     def forward(self, x, rotation):
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (B, T, 3, heads, head_dim)
-        q, k = rotate(qkv[:, :, :2], rotation).type_as(qkv).transpose(1, 3).unbind(2)
-        v = qkv[:, :, 2].transpose(1, 2)
+        qk, v = qkv.split([2, 1], dim=2)
+        q, k = rotate(qk, rotation).type_as(qkv).transpose(1, 3).unbind(2)
+        v = v.squeeze(2).transpose(1, 2)
         return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
@@ -237,8 +238,33 @@ class SwiGLU(nn.Module):
         self.w3 = nn.Linear(width, dim)
 
     def forward(self, x):
-        gate, value = self.w12(x).chunk(2, dim=-1)
-        return self.w3(F.silu(gate) * value)
+        halves = self.w12(x)
+        if torch.compiler.is_compiling():
+            gate, value = halves.chunk(2, dim=-1)
+            return self.w3(F.silu(gate) * value)
+        return self.w3(GatedSiLU.apply(halves))
+
+
+class GatedSiLU(torch.autograd.Function):
+    """``silu(a) * b`` of the halves ``a, b`` of x. Both gradients go into one tensor, where autograd would join two:
+    half the time on a CPU, at the widest activation of the model. The compiler does as well by itself."""
+
+    @staticmethod
+    def forward(ctx, x):
+        gate, value = x.chunk(2, dim=-1)
+        activated = F.silu(gate)
+        ctx.save_for_backward(x, activated)
+        return activated * value
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, activated = ctx.saved_tensors
+        gate, value = x.chunk(2, dim=-1)
+        result = torch.empty_like(x)
+        to_gate, to_value = result.chunk(2, dim=-1)
+        torch.mul(gradient, activated, out=to_value)
+        torch.ops.aten.silu_backward.grad_input(gradient * value, gate, grad_input=to_gate)
+        return result
 
 
 class Block(nn.Module):

@@ -127,7 +127,7 @@ def refuse_other(theirs, ours, place):
     if differences:
         raise ValueError(
             f"{place} belongs to another training: {'; '.join(differences)}. "
-            "Choose another output, or delete that folder to start afresh"
+            "Choose another output folder, or delete this one to start afresh"
         )
 
 
