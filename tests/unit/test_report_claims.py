@@ -429,6 +429,11 @@ def test_every_tested_claim_links_to_its_figure(made):
         assert (f'href="{claim.figure}.png"' in page) or claim.check is None
 
 
+def test_a_claim_without_results_links_to_nothing(tmp_path):
+    claims.write(*(tmp_path / f"claims.{suffix}" for suffix in ("json", "csv", "html")))
+    assert "href=" not in (tmp_path / "claims.html").read_text()
+
+
 def test_claims_are_complete_and_named_once():
     assert len(BY_ID) == len(claims.CLAIMS)
     for claim in claims.CLAIMS:

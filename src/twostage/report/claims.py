@@ -177,7 +177,7 @@ def _table(evaluated):
                 Cell(verdict, html=_badge(verdict) + _in_part(verdict, findings), value=VERDICTS.index(verdict)),
                 Cell("", html=_quantity(claim) + "".join(_case(claim, finding) for finding in findings)),
                 Cell(claim.paper),
-                Cell(claim.figure, html=_link(claim)),
+                Cell(claim.figure, html=_link(claim, findings)),
             ]
         )
     return html_table(headings, rows, widths=(27, 11, 37, 17, 8))
@@ -215,9 +215,11 @@ def _figure_name(figure):
     return figure
 
 
-def _link(claim):
+def _link(claim, findings):
+    """The figure's name, as a link where this run has looked at a case of it."""
     name = escape(_figure_name(claim.figure))
-    return name if claim.check is None else f'<a class="beside" href="{claim.figure}.png">{name}</a>'
+    seen = any(finding.case for finding in findings)
+    return f'<a class="beside" href="{claim.figure}.png">{name}</a>' if seen else name
 
 
 def write(output_json, output_csv, output_html, *, config=None, **sources):

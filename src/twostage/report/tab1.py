@@ -8,7 +8,7 @@ import math
 
 from twostage.provenance import atomic_write, write_provenance
 from twostage.report import results, style
-from twostage.report.table import Cell, html_page, html_table, picture
+from twostage.report.table import Cell, decimals, html_page, html_table, number, picture
 
 DISTANCES = {"inception": "gFID", "dinov2": "Fréchet distance (DINOv2)", "classifier": "Fréchet distance (classifier)"}
 
@@ -29,7 +29,7 @@ def cells(table):
         row = [Cell(first["split"]), Cell(first["stage_1"]), Cell(first["stage_2"])]
         for space, features in groups:
             row += _distance(table[(table["space"] == space) & (table["features"] == features)], first)
-        row += [_number(first[f"paper_{split}"], 2) for split in (0.1, 0.2)]
+        row += [number(first[f"paper_{split}"], 2) for split in (0.1, 0.2)]
         rows.append(row)
     return headings, rows, paper_columns
 
@@ -38,25 +38,10 @@ def _distance(group, row):
     """Mean with spread, and the change against the split's first row, whose stages are both the largest model."""
     own, same_split = group[group["plan"] == row["plan"]], group[group["split"] == row["split"]]
     if own.empty:
-        return [_number(math.nan, 0), _number(math.nan, 0)]
-    mean, sd, places = own["mean"].iloc[0], own["sd"].iloc[0], _places(group)
-    spread = f" ± {sd:.{places}f}" if math.isfinite(sd) else ""
-    change = mean - same_split["mean"].iloc[0]
-    return [
-        Cell(f"{mean:.{places}f}{spread}", value=mean, number=True),
-        _number(change, places, sign="+") if row["plan"] != same_split["plan"].iloc[0] else Cell("–", number=True),
-    ]
-
-
-def _places(group):
-    """Decimals that show two digits of the usual spread, or three of the distance where there is no spread."""
-    spread = group["sd"].median()
-    scale = spread if spread > 0 else group["mean"].abs().median() / 10
-    return int(min(max(1 - math.floor(math.log10(scale)), 0), 6)) if scale > 0 else 2
-
-
-def _number(value, places, sign=""):
-    return Cell(f"{value:{sign}.{places}f}" if math.isfinite(value) else "–", value=value, number=True)
+        return [number(math.nan, 0), number(math.nan, 0)]
+    mean, sd, places = own["mean"].iloc[0], own["sd"].iloc[0], decimals(group["mean"], group["sd"])
+    change = mean - same_split["mean"].iloc[0] if row["plan"] != same_split["plan"].iloc[0] else math.nan
+    return [number(mean, places, spread=sd), number(change, places, sign="+")]
 
 
 def notes(table):

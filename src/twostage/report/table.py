@@ -1,5 +1,6 @@
 """Tables as one self-contained HTML page (sortable, readable on a phone, no request) and as a picture."""
 
+import math
 from html import escape
 
 from matplotlib.figure import Figure
@@ -60,6 +61,9 @@ if (!["file:", "http:", "https:"].includes(location.protocol))
 """
 
 
+BEST = " ◂"  # follows the best number of a column
+
+
 class Cell:
     """One cell: text, its HTML when that is more than the text, and the value by which its column is sorted."""
 
@@ -67,6 +71,22 @@ class Cell:
         self.text, self.number = text, number
         self.html = escape(text) if html is None else html
         self.value = text if value is None else value
+
+
+def number(value, places, *, spread=math.nan, sign="", mark=""):
+    """A number's Cell, "mean ± spread" where the spread is finite, a dash for NaN; mark: what follows it, e.g. BEST."""
+    if not math.isfinite(value):
+        return Cell("–", value=value, number=True)
+    text = f"{value:{sign}.{places}f}" + (f" ± {spread:.{places}f}" if math.isfinite(spread) else "")
+    html = f"<strong>{escape(text + mark)}</strong>" if mark else None
+    return Cell(text + mark, html=html, value=value, number=True)
+
+
+def decimals(mean, sd):
+    """Decimals that show two digits of the usual spread, or three of the mean where there is no spread (Series)."""
+    spread = sd.median()
+    scale = spread if spread > 0 else mean.abs().median() / 10
+    return int(min(max(1 - math.floor(math.log10(scale)), 0), 6)) if scale > 0 else 2
 
 
 def html_page(title, body):
