@@ -273,24 +273,88 @@ class Sampling(Block):
     shards: Count = Field(1, description="Sampling jobs an experiment and latent space")
 
 
-class StageSwap(Block):
-    """Tab. 1: one model up to the split, another after it."""
+class Experiment(Block):
+    """What every experiment may set for itself."""
 
     spaces: list[Name] | None = Field(None, description="Latent spaces to run it in; without the key, all")
-    models: list[Name] = Field(
-        ["XL", "B"], min_length=1, description="Models to combine, in every order, the largest first"
+    samples: Count | None = Field(None, description="Images a plan and seed, when not `sampling.samples`")
+    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(
+        None, min_length=1, description="Sampling seeds, when not `sampling.seeds`"
     )
+
+
+class StageSwap(Experiment):
+    """Tab. 1: one model up to the split, another after it, in every order; the total number of steps is fixed."""
+
+    models: list[Name] = Field(["XL", "B"], min_length=1, description="Models to combine, the largest first")
     splits: list[Literal["measured"] | Share] = Field(
-        ["measured"],
-        min_length=1,
-        description="Stage splits: `measured` (from this data's transition) or fixed times",
+        ["measured"], min_length=1, description="Stage splits: `measured` (from this data's transition) or fixed times"
     )
+
+
+class TimestepShift(Experiment):
+    """Tab. 2: timestep shifts t' = s t / (1 + (s - 1) t) of one model's grid."""
+
+    model: Name = Field("B", description="Model to sample from")
+    shifts: list[Annotated[float, Field(gt=0)]] = Field(
+        [4, 2, 1, 0.7, 0.5, 0.3, 0.1], min_length=1, description="Shifts s; below 1 spends more steps near the prior"
+    )
+
+
+class GuidanceInterval(Experiment):
+    """Tab. 3: classifier-free guidance on one interval of t at a time."""
+
+    model: Name = Field("B", description="Model to sample from")
+    guidance: float = Field(2.0, gt=0, description="Guidance scale; 1 is none")
+    channels: Literal["all"] | Count = Field(
+        "all", description="Latent channels that guidance acts on: `all`, or the first so many"
+    )
+    short: list[tuple[Time, Time]] = Field(
+        [(k / 10, (k + 1) / 10) for k in range(10)], description="Short intervals [start, end]"
+    )
+    wide: list[tuple[Time, Time]] = Field(
+        [(start, end) for start in (0.0, 0.1, 0.2) for end in (0.4, 0.6, 0.8, 1.0)], description="Wide intervals"
+    )
+
+
+class MixedSampling(Experiment):
+    """Fig. 5: the oracle up to a switch time, a model after it."""
+
+    model: Name = Field("XL", description="Model to sample from")
+    times: list[Time] = Field(
+        [0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1], min_length=1, description="Switch times; 0 is the model alone"
+    )
+
+
+class ResumedSampling(Experiment):
+    """Fig. 6: a model from x_t of held-out images."""
+
+    model: Name = Field("XL", description="Model to sample from")
+    times: list[Share] = Field([0.1, 0.2, 0.4, 0.8], min_length=1, description="Times to resume from")
+
+
+class Predictions(Experiment):
+    """Figs. 4 and 8: one-step predictions and velocity norms along trajectories, the oracle's beside the models'."""
+
+    models: list[Name] = Field(["XL"], min_length=1, description="Models to follow")
+
+
+class Pictures(Experiment):
+    """App. G: more samples."""
+
+    models: list[Name] = Field(["XL"], min_length=1, description="Models to sample from")
 
 
 class Experiments(Block):
     """Which experiments run; one left out does not."""
 
     tab1: StageSwap | None = Field(None, description="Stage swap (Tab. 1)")
+    tab2: TimestepShift | None = Field(None, description="Timestep shift (Tab. 2)")
+    tab3: GuidanceInterval | None = Field(None, description="Guidance interval (Tab. 3)")
+    fig5: MixedSampling | None = Field(None, description="Oracle, then model (Fig. 5)")
+    fig6: ResumedSampling | None = Field(None, description="Resuming from unseen images (Fig. 6)")
+    fig8: Predictions | None = Field(None, description="Predictions along trajectories (Figs. 4 and 8)")
+    fig_samples: Pictures | None = Field(None, description="Samples (App. G)")
 
 
 # ---------------------------------------------------------------------------------------------------------- evaluation
@@ -375,11 +439,14 @@ class Config(Block):
 
     @model_validator(mode="after")
     def _names_exist(self):
-        if self.experiments.tab1:
-            for name in self.experiments.tab1.models:
-                _known(name, self.models, "experiments.tab1.models", "a model of `models`")
-            for name in self.experiments.tab1.spaces or ():
-                _known(name, self.spaces, "experiments.tab1.spaces", "a latent space of `spaces`")
+        for experiment, settings in self.experiments:
+            key = f"experiments.{experiment}"
+            for name in getattr(settings, "models", None) or [getattr(settings, "model", None)]:
+                if name is not None:
+                    plural = "models" if hasattr(settings, "models") else "model"
+                    _known(name, self.models, f"{key}.{plural}", "a model of `models`")
+            for name in getattr(settings, "spaces", None) or ():
+                _known(name, self.spaces, f"{key}.spaces", "a latent space of `spaces`")
         return self
 
     def model_steps(self, model):
@@ -558,6 +625,12 @@ def reference():
         ("sampling", Sampling),
         ("experiments", Experiments),
         ("experiments.tab1", StageSwap),
+        ("experiments.tab2", TimestepShift),
+        ("experiments.tab3", GuidanceInterval),
+        ("experiments.fig5", MixedSampling),
+        ("experiments.fig6", ResumedSampling),
+        ("experiments.fig8", Predictions),
+        ("experiments.fig_samples", Pictures),
         ("classifier", Classifier),
         ("evaluation", Evaluation),
         ("jobs", Jobs),

@@ -48,6 +48,7 @@ wildcard_constraints:
     model="|".join(MODELS),
     step=r"\d{7}",
     shard=r"\d+",
+    experiment="|".join(EXPERIMENTS) or "none",
 
 
 def as_json(value):
@@ -124,6 +125,33 @@ def last_snapshots(space, plans):
     return {model: list(snapshot_paths(space, model).values())[-1] for model in MODELS if model in fields}
 
 
+def plan_settings(experiments):
+    """What an experiment's plans are made of: its settings without where and how often it runs."""
+    apart = ("spaces", "samples", "seeds")
+    return {name: {k: v for k, v in found.items() if k not in apart} for name, found in experiments.items()}
+
+
+def samples_of(experiment):
+    """Images a plan and seed of an experiment."""
+    return EXPERIMENTS[experiment]["samples"] or CONFIG.sampling.samples
+
+
+def seeds_of(experiment):
+    """Sampling seeds of an experiment."""
+    return EXPERIMENTS[experiment]["seeds"] or CONFIG.sampling.seeds
+
+
+def sampling_inputs(plans):
+    """What the plans of an experiment are run with: latents, decoder, measured split, models."""
+    return {
+        "latents": "<results>/data/{space}/latents.h5",
+        "held_out": "<results>/data/{space}/held_out.h5",
+        "weights": encoder_weights,
+        "transition": "<results>/oracle/{space}/transition.json",
+        "snapshots": lambda w: list(last_snapshots(w.space, plans).values()),
+    }
+
+
 def sample_paths(space, experiment):
     """{plan: paths of its shards} of an experiment."""
     return {
@@ -142,6 +170,11 @@ def result_paths(sources, spaces):
         )
         for name, path in sources.items()
     }
+
+
+def table_paths(table):
+    """{table: its evaluation in each latent space it runs in}."""
+    return {table: [f"<results>/evaluation/{space}/{table}.csv" for space in spaces_of(table)]}
 
 
 def report_outputs(name, category):

@@ -56,3 +56,37 @@ rule evaluate:
         "Evaluating {wildcards.experiment} in latent space {wildcards.space}"
     script:
         "../scripts/evaluate.py"
+
+
+rule memorization:
+    input:
+        classifier=branch(
+            "classifier" in CONFIG.evaluation.features, then=rules.classifier.output.weights, otherwise=[]
+        ),
+        samples=lambda w: [path for shards in sample_paths(w.space, w.experiment).values() for path in shards],
+        latents="<results>/data/{space}/latents.h5",
+        held_out="<results>/data/{space}/held_out.h5",
+        weights=encoder_weights,
+    output:
+        table="<results>/evaluation/{space}/{experiment}-memorization.csv",
+        neighbours="<results>/evaluation/{space}/{experiment}-neighbours.csv",
+        pictures="<results>/evaluation/{space}/{experiment}-pictures.h5",
+    log:
+        "<logs>/memorization/{experiment}/{space}.log",
+    benchmark:
+        "<benchmarks>/memorization/{experiment}/{space}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.evaluation.threads
+    resources:
+        **resources_of("evaluation"),
+    params:
+        samples=lambda w: sample_paths(w.space, w.experiment),
+        encoder=lambda w: slice_of(CONFIG.spaces[w.space].encoder),
+        evaluation=slice_of(CONFIG.evaluation),
+        device=device_of("evaluation"),
+        code=code_of("twostage.evaluation.memorization", "twostage.evaluation.pictures"),
+    message:
+        "Looking for the training images nearest to the samples of {wildcards.experiment} in {wildcards.space}"
+    script:
+        "../scripts/memorization.py"

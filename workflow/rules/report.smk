@@ -20,6 +20,18 @@ TABLES = {
     for name in EXPERIMENTS
     if name.startswith("tab")
 }
+CLAIMS = (
+    {
+        "posterior": "oracle/{space}/posterior.csv",
+        "curves": "oracle/{space}/law.csv",
+        "nsweep": "oracle/{space}/nsweep.csv",
+        "top1": "synthetic/top1.csv",
+        "synthetic_curves": "synthetic/law.csv",
+        "synthetic_transition": "synthetic/transition.csv",
+    }
+    | LOSSES
+    | TRANSITION
+)
 SETTINGS = {"fig7": {"models": MODELS, "split": SPLIT}, "fig9": {"models": MODELS, "split": SPLIT}}
 
 for figure, sources in (FIGURES | TABLES).items():
@@ -52,7 +64,8 @@ for figure, sources in (FIGURES | TABLES).items():
 
 rule claims:
     input:
-        **claims_sources(),
+        **result_paths(CLAIMS, SPACES),
+        **{name: path for table in TABLES for name, path in table_paths(table).items()},
     output:
         json="<results>/report/claims.json",
         csv="<results>/report/claims.csv",
@@ -67,8 +80,9 @@ rule claims:
     resources:
         **resources_of("report"),
     params:
-        spaces=SPACES,
+        spaces={"all": SPACES} | {table: spaces_of(table) for table in TABLES},
         models=MODELS,
+        split=SPLIT,
         code=code_of("twostage.report.claims"),
     message:
         "Checking the paper's claims against this run"

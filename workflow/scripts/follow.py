@@ -1,0 +1,25 @@
+"""Adapter: one-step predictions and velocity norms along the trajectories of one experiment's plans."""
+
+from twostage.job import job
+from twostage.sampling.trajectory import record_trajectories
+
+with job(snakemake):
+    params = snakemake.params
+    pictures = snakemake.output.pictures
+    record_trajectories(
+        snakemake.input.latents,
+        params.encoder,
+        snakemake.input.get("weights"),
+        params.checkpoints,
+        params.plans,
+        snakemake.input.transition,
+        dict(zip(params.plans, [pictures] if isinstance(pictures, str) else pictures)),
+        snakemake.output.table,
+        samples=params.samples,
+        seed=params.seed,
+        batch_size=params.batch_size,
+        device=params.device,
+        held_out_path=snakemake.input.held_out,
+        space=snakemake.wildcards.space,
+        split=params.split,
+    )
