@@ -152,15 +152,15 @@ def export_repa(store, folder):
     """A store (path or LatentStore) as REPA's npy files and ``dataset.json`` in ``folder``, class by class.
 
     The standard deviations are written as zeros: the store keeps one latent an image, not its distribution; REPA's
-    mean + std * noise then gives exactly that latent.
+    mean + std * noise then gives exactly that latent. ``dataset.json`` comes last: a folder without it is not whole.
     """
     store = store if isinstance(store, LatentStore) else LatentStore.open(store)
     folder, labels, row = Path(folder), [], 0
     for start in range(0, len(store), BLOCK):
         for latent in store.read(slice(start, min(start + BLOCK, len(store))), normalised=False).numpy():
             name = f"{row:08d}"[:5] + f"/img-mean-std-{row:08d}.npy"
-            with atomic_write(folder / name) as temporary, open(temporary, "wb") as file:
-                np.save(file, np.concatenate([latent, np.zeros_like(latent)]))
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            np.save(folder / name, np.concatenate([latent, np.zeros_like(latent)]))
             labels.append([name, int(store.labels[row])])
             row += 1
     write_json(folder / "dataset.json", {"labels": labels})

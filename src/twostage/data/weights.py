@@ -10,7 +10,8 @@ def save_network(path, network, architecture, **metadata):
 
     facts = {"class": type(network).__name__, "architecture": architecture, **metadata}
     state = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
-    Path(path).write_bytes(save(state, {key: json.dumps(value) for key, value in facts.items()}))
+    # One key: safetensors writes several in no fixed order, and the same weights would not be the same bytes.
+    Path(path).write_bytes(save(state, {"twostage": json.dumps(facts)}))
 
 
 def load_network(path):
@@ -40,4 +41,4 @@ def file_metadata(path):
             metadata = file.metadata() or {}
     except (OSError, SafetensorError):
         return {}
-    return {key: json.loads(value) for key, value in metadata.items()} if "architecture" in metadata else {}
+    return json.loads(metadata.get("twostage", "{}"))

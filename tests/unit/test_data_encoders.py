@@ -1,0 +1,400 @@
+"""Encoders: pixels there and back, and published weights in every layout they come in."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from data_examples import random_dataset
+from safetensors.torch import save_file
+from torch import nn
+
+from twostage.data.encode import encode
+from twostage.data.encoders import Encoder, load_encoder
+from twostage.data.latents import LatentStore
+from twostage.data.published import fetch_weights, kl_arguments, to_diffusers
+from twostage.data.reconstruction import psnr, reconstruction_quality, squared_error
+from twostage.data.weights import load_network, save_network
+
+VA_WIDTHS, SD_WIDTHS = (32, 32, 32, 64, 64), (32, 32, 64, 64)
+
+# --------------------------------------------- the LDM autoencoder (CompVis/latent-diffusion), named as its weights are
+
+
+class Resnet(nn.Module):
+    def __init__(self, inside, outside):
+        super().__init__()
+        self.norm1, self.conv1 = nn.GroupNorm(32, inside, eps=1e-6), nn.Conv2d(inside, outside, 3, padding=1)
+        self.norm2, self.conv2 = nn.GroupNorm(32, outside, eps=1e-6), nn.Conv2d(outside, outside, 3, padding=1)
+        if inside != outside:
+            self.nin_shortcut = nn.Conv2d(inside, outside, 1)
+
+    def forward(self, x):
+        h = self.conv2(F.silu(self.norm2(self.conv1(F.silu(self.norm1(x))))))
+        return h + (self.nin_shortcut(x) if hasattr(self, "nin_shortcut") else x)
+
+
+class Attention(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.norm = nn.GroupNorm(32, channels, eps=1e-6)
+        self.q, self.k, self.v, self.proj_out = (nn.Conv2d(channels, channels, 1) for _ in range(4))
+
+    def forward(self, x):
+        h = self.norm(x)
+        q, k, v = (layer(h).flatten(2) for layer in (self.q, self.k, self.v))
+        weights = (q.transpose(1, 2) @ k * q.shape[1] ** -0.5).softmax(-1)
+        return x + self.proj_out((v @ weights.transpose(1, 2)).reshape(x.shape))
+
+
+class Resample(nn.Module):
+    def __init__(self, channels, down):
+        super().__init__()
+        self.down, self.conv = down, nn.Conv2d(channels, channels, 3, 2 if down else 1, 0 if down else 1)
+
+    def forward(self, x):
+        return self.conv(F.pad(x, (0, 1, 0, 1)) if self.down else F.interpolate(x, scale_factor=2.0))
+
+
+class Middle(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.block_1, self.attn_1, self.block_2 = (
+            Resnet(channels, channels),
+            Attention(channels),
+            Resnet(channels, channels),
+        )
+
+    def forward(self, x):
+        return self.block_2(self.attn_1(self.block_1(x)))
+
+
+class Level(nn.Module):
+    def __init__(self, inside, outside, blocks, attention, resample):
+        super().__init__()
+        self.block = nn.ModuleList(Resnet(inside if number == 0 else outside, outside) for number in range(blocks))
+        self.attn = nn.ModuleList(Attention(outside) for _ in range(blocks if attention else 0))
+        if resample:
+            setattr(self, resample, Resample(outside, resample == "downsample"))
+
+    def forward(self, x):
+        for number, block in enumerate(self.block):
+            x = block(x)
+            x = self.attn[number](x) if len(self.attn) else x
+        for name in ("downsample", "upsample"):
+            x = getattr(self, name)(x) if hasattr(self, name) else x
+        return x
+
+
+class Coder(nn.Module):
+    """Encoder (``down``) or decoder (``up``, whose level 0 is the finest too, but runs last)."""
+
+    def __init__(self, name, widths, inside, outside, attention):
+        super().__init__()
+        levels, up = len(widths), name == "up"
+        first, last = (widths[-1], widths[0]) if up else (widths[0], widths[-1])
+        self.conv_in, self.mid = nn.Conv2d(inside, first, 3, padding=1), Middle(widths[-1])
+        made = {}
+        for level in reversed(range(levels)) if up else range(levels):
+            before = widths[min(level + 1, levels - 1)] if up else widths[max(level - 1, 0)]
+            resample = "upsample" if up and level > 0 else "downsample" if not up and level < levels - 1 else None
+            made[level] = Level(before, widths[level], 3 if up else 2, attention and level == levels - 1, resample)
+        setattr(self, name, nn.ModuleList(made[level] for level in range(levels)))
+        self.norm_out, self.conv_out = nn.GroupNorm(32, last, eps=1e-6), nn.Conv2d(last, outside, 3, padding=1)
+        self.is_decoder = up
+
+    def forward(self, x):
+        x = self.conv_in(x)
+        if self.is_decoder:
+            x = self.mid(x)
+            for level in reversed(self.up):
+                x = level(x)
+        else:
+            for level in self.down:
+                x = level(x)
+            x = self.mid(x)
+        return self.conv_out(F.silu(self.norm_out(x)))
+
+
+class LDM(nn.Module):
+    def __init__(self, widths, latent, attention):
+        super().__init__()
+        self.encoder = Coder("down", widths, 3, 2 * latent, attention)
+        self.decoder = Coder("up", widths, latent, 3, attention)
+        self.quant_conv, self.post_quant_conv = nn.Conv2d(2 * latent, 2 * latent, 1), nn.Conv2d(latent, latent, 1)
+
+
+def make_ldm(kind):
+    torch.manual_seed(0)
+    model = LDM(VA_WIDTHS, 32, True) if kind == "va-vae" else LDM(SD_WIDTHS, 4, False)
+    for parameter in model.parameters():  # norms and biases too, so that none can hide behind its start value
+        nn.init.normal_(parameter, 1.0 if parameter.ndim == 1 else 0.0, 0.1)
+    return model.eval()
+
+
+def ldm_checkpoint(model):
+    """What VA-VAE's file holds: the weights and what only training used."""
+    extra = {
+        "loss.logvar": torch.zeros(()),
+        "foundation_model.x": torch.ones(3),
+        "linear_proj.weight": torch.ones(2, 2),
+    }
+    return {"state_dict": {**model.state_dict(), **extra}, "global_step": 3}
+
+
+@pytest.fixture(scope="module")
+def va_vae(tmp_path_factory):
+    """(path of an LDM checkpoint, the hand-made model)."""
+    path, model = tmp_path_factory.mktemp("weights") / "vavae.pt", make_ldm("va-vae")
+    torch.save(ldm_checkpoint(model), path)
+    return path, model
+
+
+@pytest.mark.parametrize("kind", ["va-vae", "sd-vae"])
+def test_an_ldm_checkpoint_computes_the_same_through_diffusers(kind):
+    import diffusers
+
+    model = make_ldm(kind).double()
+    state = to_diffusers(model.state_dict())
+    network = diffusers.AutoencoderKL(**kl_arguments(state)).double().eval()
+    network.load_state_dict(state)
+    size = 2 * 2 ** (len(VA_WIDTHS if kind == "va-vae" else SD_WIDTHS) - 1)
+    x = torch.randn(2, 3, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        moments = model.quant_conv(model.encoder(x))
+        mean = moments.chunk(2, dim=1)[0]
+        torch.testing.assert_close(network.encode(x).latent_dist.mean, mean, rtol=1e-10, atol=1e-10)
+        decoded = model.decoder(model.post_quant_conv(mean))
+        torch.testing.assert_close(network.decode(mean).sample, decoded, rtol=1e-10, atol=1e-10)
+
+
+def test_va_vae_from_its_checkpoint(va_vae):
+    path, model = va_vae
+    encoder = load_encoder({"kind": "va-vae", "weights": str(path)})
+    assert encoder.kind == "va-vae"
+    assert encoder.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert encoder.latent_shape((256, 256, 3)) == (32, 16, 16)
+    images = torch.from_numpy(random_dataset(2, shape=(32, 48, 3)).pixels)
+    latents = encoder.encode(images)
+    with torch.no_grad():
+        x = images.permute(0, 3, 1, 2).float() / 127.5 - 1
+        expected = model.quant_conv(model.encoder(x))[:, :32]
+        shown = (127.5 * model.decoder(model.post_quant_conv(expected)) + 128).clamp(0, 255)
+    torch.testing.assert_close(latents, expected, rtol=1e-3, atol=1e-3)
+    assert latents.shape == (2, 32, 2, 3)
+    decoded = encoder.decode(expected)
+    assert decoded.dtype == torch.uint8
+    assert decoded.shape == images.shape
+    assert (decoded.int() - shown.permute(0, 2, 3, 1).int()).abs().max() <= 1
+
+
+def test_a_sample_of_the_posterior_is_mean_plus_std_times_noise(va_vae):
+    path, model = va_vae
+    encoder = load_encoder({"kind": "va-vae", "posterior": "sample"}, path)
+    images = torch.from_numpy(random_dataset(2, shape=(32, 32, 3)).pixels)
+    noise = torch.randn(2, 32, 2, 2)
+    with torch.no_grad():
+        moments = model.quant_conv(model.encoder(images.permute(0, 3, 1, 2).float() / 127.5 - 1))
+    mean, log_variance = moments.chunk(2, dim=1)
+    expected = mean + (0.5 * log_variance.clamp(-30, 20)).exp() * noise
+    torch.testing.assert_close(encoder.encode(images, noise), expected, rtol=1e-3, atol=1e-3)
+    with pytest.raises(ValueError, match="needs noise"):
+        encoder.encode(images)
+
+
+def _older_names(state):
+    """diffusers' names of the attention layers before 0.15."""
+    for old, new in (("to_q", "query"), ("to_k", "key"), ("to_v", "value"), ("to_out.0", "proj_attn")):
+        state = {key.replace(f".{old}.", f".{new}."): value for key, value in state.items()}
+    return state
+
+
+@pytest.mark.parametrize("layout", ["folder", "older", "ldm"])
+def test_sd_vae_in_every_layout(tmp_path, layout):
+    model = make_ldm("sd-vae")
+    state = to_diffusers(model.state_dict())
+    path = tmp_path / "sd.safetensors"
+    if layout == "folder":
+        path = tmp_path / "sd"
+        path.mkdir()
+        save_file(state, path / "diffusion_pytorch_model.safetensors")
+    elif layout == "older":
+        save_file(_older_names(state), path)
+    else:
+        save_file({f"first_stage_model.{key}": value for key, value in model.state_dict().items()}, path)
+    encoder = load_encoder({"kind": "sd-vae"}, path)
+    assert encoder.latent_shape((32, 32, 3)) == (4, 4, 4)
+    loaded = encoder.network.state_dict()
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[key], state[key]) for key in state)
+
+
+def test_a_tiny_autoencoder(tmp_path):
+    import diffusers
+
+    torch.manual_seed(0)
+    widths = {"encoder_block_out_channels": (8,) * 4, "decoder_block_out_channels": (8,) * 4}
+    network = diffusers.AutoencoderTiny(latent_channels=5, **widths).eval()
+    save_file(network.state_dict(), tmp_path / "tiny.safetensors")
+    encoder = load_encoder({"kind": "tiny"}, tmp_path / "tiny.safetensors")
+    images = torch.from_numpy(random_dataset(3, shape=(16, 24, 3)).pixels)
+    latents = encoder.encode(images)
+    with torch.no_grad():
+        expected = network.encode(images.permute(0, 3, 1, 2).float() / 127.5 - 1).latents
+    assert torch.equal(latents, expected)
+    assert latents.shape == (3, *encoder.latent_shape((16, 24, 3))) == (3, 5, 2, 3)
+    assert encoder.decode(latents).shape == images.shape
+    with pytest.raises(ValueError, match="tiny autoencoder has no distribution"):
+        load_encoder({"kind": "tiny", "posterior": "sample"}, tmp_path / "tiny.safetensors")
+
+
+def test_a_store_of_an_autoencoder_decodes_to_what_the_autoencoder_shows(va_vae, tmp_path):
+    encoder = load_encoder({"kind": "va-vae"}, va_vae[0])
+    dataset = random_dataset(6, shape=(32, 32, 3))
+    encode(dataset, encoder, tmp_path / "latents.h5", batch_size=4)
+    store = LatentStore.open(tmp_path / "latents.h5")
+    assert store.shape == (6, 32, 2, 2)
+    assert store.attributes["encoder_sha256"] == encoder.sha256
+    expected = encoder.encode(torch.from_numpy(dataset.images(store.source)))
+    torch.testing.assert_close(store.read(slice(None), normalised=False), expected, rtol=1e-4, atol=1e-4)
+
+
+# ------------------------------------------------------------------------------------------------------------- fetching
+
+
+def test_fetched_weights_bear_their_architecture_and_origin(va_vae, tmp_path, monkeypatch):
+    path, digest = va_vae[0], hashlib.sha256(va_vae[0].read_bytes()).hexdigest()
+    asked = {}
+
+    def download(repo, name, revision):
+        asked.update(repo=repo, name=name, revision=revision)
+        return str(path)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    spec = {"kind": "va-vae", "repo": "someone/va-vae", "revision": "abc", "sha256": digest, "weights": None}
+    fetch_weights(spec, tmp_path / "encoder.safetensors")
+    assert asked == {"repo": "someone/va-vae", "name": "vavae-imagenet256-f16d32-dinov2.pt", "revision": "abc"}
+    images = torch.from_numpy(random_dataset(1, shape=(16, 16, 3)).pixels)
+    fetched = load_encoder(spec, tmp_path / "encoder.safetensors")
+    assert torch.equal(fetched.encode(images), load_encoder({"kind": "va-vae"}, path).encode(images))
+    with pytest.raises(ValueError, match=rf"vavae\.pt: sha256 is {digest}; expected {'0' * 64}"):
+        fetch_weights({**spec, "sha256": "0" * 64}, tmp_path / "other.safetensors")
+    assert not (tmp_path / "other.safetensors").exists()
+
+
+def test_a_hub_out_of_reach_is_one_line(monkeypatch):
+    def refuse(*args, **options):
+        raise ConnectionError("no route to host\nand a long explanation")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
+    with pytest.raises(
+        ValueError, match=r"cannot fetch .* of a/b at revision c \(no route to host\); fetch it on a machine"
+    ):
+        load_encoder({"kind": "sd-vae", "repo": "a/b", "revision": "c"})
+
+
+# ------------------------------------------------------------------------------------------------------------ refusals
+
+
+@pytest.mark.parametrize(
+    ("spec", "content", "why"),
+    [
+        ({"kind": "vae"}, None, "encoder kind is 'vae'; expected one of identity, kl"),
+        ({"kind": "sd-vae", "weights": None}, None, "the sd-vae encoder needs weights"),
+        ({"kind": "sd-vae"}, "absent", r"w\.pt: no such weights file"),
+        ({"kind": "sd-vae"}, b"no checkpoint", r"w\.pt: cannot read the weights"),
+        ({"kind": "kl"}, b"no checkpoint", r"w\.pt: not a whole weights file with its architecture"),
+        ({"kind": "sd-vae"}, {"linear.weight": torch.ones(2, 2)}, r"w\.pt: not the weights of a sd-vae autoencoder"),
+        ({"kind": "tiny"}, {"linear.weight": torch.ones(2, 2)}, r"w\.pt: not the weights of a tiny autoencoder"),
+        ({"kind": "va-vae"}, "sd-vae", r"w\.pt: an autoencoder with 4 latent channels at 1/8 .* expected 32 at 1/16"),
+        ({"kind": "sd-vae"}, "va-vae", r"w\.pt: an autoencoder with 32 latent channels at 1/16"),
+        ({"kind": "va-vae"}, "other shapes", r"w\.pt: other weights than a va-vae autoencoder's: .*conv_out"),
+        ({"kind": "va-vae"}, "one missing", r"w\.pt: other weights than a va-vae autoencoder's: Missing key"),
+        ({"kind": "va-vae", "sha256": "0" * 64}, "va-vae", rf"w\.pt: sha256 is [0-9a-f]{{64}}; expected {'0' * 64}"),
+        ({"kind": "va-vae", "posterior": "mode"}, "va-vae", "posterior is 'mode'; expected one of mean, sample"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused(tmp_path, spec, content, why):
+    path = tmp_path / "w.pt"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif isinstance(content, dict):
+        torch.save(content, path)
+    elif content in ("sd-vae", "va-vae"):
+        torch.save(ldm_checkpoint(make_ldm(content)), path)
+    elif content in ("other shapes", "one missing"):
+        checkpoint = ldm_checkpoint(make_ldm("va-vae"))
+        if content == "one missing":
+            del checkpoint["state_dict"]["decoder.mid.attn_1.q.bias"]
+        else:
+            checkpoint["state_dict"]["encoder.conv_out.weight"] = torch.ones(60, 64, 3, 3)
+        torch.save(checkpoint, path)
+    with pytest.raises(ValueError, match=why) as raised:
+        load_encoder(spec, None if content is None else path)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "why"),
+    [((33, 32, 3), "33 x 32 pixels; the va-vae encoder expects sides that 16"), ((32, 32, 1), "1 channels")],
+)
+def test_images_that_do_not_fit_the_encoder_are_refused(va_vae, shape, why):
+    with pytest.raises(ValueError, match=why):
+        load_encoder({"kind": "va-vae"}, va_vae[0]).latent_shape(shape)
+
+
+def test_a_truncated_file_of_our_own_is_refused(va_vae, tmp_path):
+    network, path = load_encoder({"kind": "va-vae"}, va_vae[0]).network, tmp_path / "encoder.safetensors"
+    arguments = {key: network.config[key] for key in kl_arguments(network.state_dict())}
+    save_network(path, network, arguments, note={"a": 1})
+    assert all(
+        torch.equal(a, b) for a, b in zip(network.state_dict().values(), load_network(path).state_dict().values())
+    )
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=r"encoder\.safetensors: not a whole weights file"):
+        load_network(path)
+
+
+# ------------------------------------------------------------------------------------------------- identity and quality
+
+
+def test_the_identity_encoder_is_exact_for_every_grey_level():
+    images = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16, 1)
+    latents = Encoder().encode(images)
+    assert latents.shape == (1, 1, 16, 16)
+    assert latents.dtype == torch.float32
+    assert latents.min() == -1
+    assert latents.max() == 1
+    assert torch.equal(Encoder().decode(latents), images)
+
+
+def test_decoding_clamps():
+    assert Encoder().decode(torch.tensor([-3.0, 3.0]).reshape(1, 1, 1, 2)).flatten().tolist() == [0, 255]
+
+
+def test_psnr_of_known_errors():
+    images = np.zeros((2, 4, 4, 1), np.uint8)
+    assert list(squared_error(images, images + np.uint8(255))) == [255**2] * 2
+    assert psnr(255**2) == 0
+    assert psnr(0) == np.inf
+    np.testing.assert_allclose(psnr(1.0), 48.1308036, rtol=1e-8)
+
+
+class Dimmer(Encoder):
+    """Loses one grey level."""
+
+    def decode(self, latents):
+        return super().decode(latents).clamp(min=1) - 1
+
+
+def test_reconstruction_quality():
+    dataset = random_dataset(10)
+    dataset.pixels = np.maximum(dataset.pixels, 1)
+    quality = reconstruction_quality(Dimmer(), dataset, batch_size=3)
+    assert quality == {"images": 10, "mse": 1.0, "psnr": pytest.approx(48.1308036)}
+    assert reconstruction_quality(Dimmer(), dataset, limit=4)["images"] == 4
+    exact = reconstruction_quality(Encoder(), dataset)
+    assert exact == {"images": 10, "mse": 0.0, "psnr": None}
+    assert json.dumps(exact, allow_nan=False)

@@ -1,0 +1,179 @@
+"""LightningDiT's and REPA's latents: into the store, out again, and files that must be refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from data_examples import write_random_store
+from safetensors.torch import load_file, save_file
+
+from twostage.data.interchange import BLOCK, export_lightningdit, export_repa, import_lightningdit, import_repa
+from twostage.data.latents import LatentStore
+from twostage.flow import sample_noise
+
+
+@pytest.fixture
+def lightningdit(tmp_path):
+    """Files as two ranks of LightningDiT's extraction write them: each takes every second of the sorted images."""
+    folder = tmp_path / "lightningdit"
+    folder.mkdir()
+    count = 2 * BLOCK + 100
+    rng = np.random.default_rng(0)
+    labels = torch.from_numpy(np.sort(rng.integers(0, 5, count)))
+    latents, flips = (torch.from_numpy(rng.normal(2.0, 3.0, (count, 3, 2, 2)).astype(np.float32)) for _ in range(2))
+    for rank in range(2):
+        own = np.arange(rank, count, 2)
+        for number, rows in enumerate(np.array_split(own, 2)):
+            tensors = {"latents": latents[rows], "latents_flip": flips[rows], "labels": labels[rows]}
+            save_file(tensors, folder / f"latents_rank{rank:02d}_shard{number:03d}.safetensors")
+    return folder, latents, flips, labels
+
+
+def _sorted_rows(rows):
+    return sorted(map(tuple, rows.flatten(1).tolist()))
+
+
+def test_lightningdit_latents_become_a_sorted_store(lightningdit, tmp_path):
+    folder, latents, flips, labels = lightningdit
+    import_lightningdit(folder, tmp_path / "latents.h5")
+    store = LatentStore.open(tmp_path / "latents.h5")
+    assert store.has_flips
+    assert store.num_classes == 5
+    assert np.array_equal(store.labels, labels)  # both sorted
+    for label in range(5):
+        rows = store.class_slice(label)
+        for name, originals in (("plain", latents), ("flip", flips)):
+            stored = store.read(rows, normalised=False, flipped=name == "flip")
+            assert _sorted_rows(stored) == _sorted_rows(originals[labels == label])
+    # A latent and its mirror stay together.
+    first = (latents.flatten(1) == store.read([0], normalised=False).flatten()).all(1).nonzero().item()
+    assert torch.equal(store.read([0], normalised=False, flipped=True)[0], flips[first])
+    everything = torch.cat([latents, flips]).double()
+    np.testing.assert_allclose(store.mean, everything.mean((0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(store.std, everything.std((0, 2, 3), correction=0), rtol=1e-12)
+    # source counts the samples in the order of the files
+    files = torch.cat([load_file(path)["latents"] for path in sorted(folder.iterdir())])
+    assert torch.equal(files[store.source], store.read(slice(None), normalised=False))
+
+
+def test_lightningdit_statistics_and_multiplier_normalise_as_there(lightningdit, tmp_path):
+    folder, latents, _, _ = lightningdit
+    mean, std = torch.tensor([1.0, 2.0, 3.0]).reshape(1, 3, 1, 1), torch.tensor([2.0, 4.0, 0.5]).reshape(1, 3, 1, 1)
+    torch.save({"mean": mean, "std": std}, folder / "latents_stats.pt")
+    import_lightningdit(folder, tmp_path / "latents.h5", multiplier=0.25, num_classes=7)
+    store = LatentStore.open(tmp_path / "latents.h5")
+    assert store.num_classes == 7
+    raw = store.read(slice(0, 9), normalised=False)
+    torch.testing.assert_close(store.read(slice(0, 9)), (raw - mean) / std * 0.25)
+    exact = torch.from_numpy(store.attributes["mean"])
+    assert (exact - latents.double().mean((0, 2, 3))).abs().max() < 0.5  # its own moments are kept beside
+    assert not torch.allclose(exact, store.mean)
+
+
+def test_lightningdit_round_trip(tmp_path):
+    plain, flips = write_random_store(tmp_path / "latents.h5", flips=True)
+    store = LatentStore.open(tmp_path / "latents.h5")
+    export_lightningdit(store, tmp_path / "out", shard_size=4)
+    names = [path.name for path in sorted((tmp_path / "out").iterdir())]
+    assert names == ["latents_rank00_shard000.safetensors", "latents_rank00_shard001.safetensors", "latents_stats.pt"]
+    tensors = load_file(tmp_path / "out" / names[1])
+    assert torch.equal(tensors["latents"], torch.from_numpy(plain[4:]))
+    assert torch.equal(tensors["latents_flip"], torch.from_numpy(flips[4:]))
+    assert tensors["labels"].dtype == torch.int64
+    statistics = torch.load(tmp_path / "out" / names[2], weights_only=True)
+    assert statistics["mean"].shape == statistics["std"].shape == (1, 2, 1, 1)
+    import_lightningdit(tmp_path / "out", tmp_path / "again.h5", num_classes=4)
+    again = LatentStore.open(tmp_path / "again.h5")
+    assert np.array_equal(again.labels, store.labels)
+    torch.testing.assert_close(again.class_data(), store.class_data())
+
+
+def test_a_store_without_flips_is_nothing_for_lightningdit(tmp_path):
+    write_random_store(tmp_path / "latents.h5")
+    with pytest.raises(ValueError, match=r"latents\.h5: no latents of mirrored images"):
+        export_lightningdit(tmp_path / "latents.h5", tmp_path / "out")
+
+
+def test_damaged_lightningdit_latents_are_refused(lightningdit, tmp_path):
+    folder = lightningdit[0]
+    output = tmp_path / "latents.h5"
+    with pytest.raises(ValueError, match="needs the statistics"):
+        import_lightningdit(folder, output, multiplier=2.0)
+    torch.save({"mean": torch.zeros(4), "std": torch.ones(4)}, folder / "latents_stats.pt")
+    with pytest.raises(ValueError, match="statistics of 4 channels; expected 3"):
+        import_lightningdit(folder, output)
+    (folder / "latents_stats.pt").unlink()
+    last = sorted(folder.iterdir())[-1]
+    tensors = load_file(last)
+    save_file({key: value for key, value in tensors.items() if key != "latents_flip"}, last)
+    with pytest.raises(ValueError, match=rf"{last.name}: other latents than .*flips in all or none"):
+        import_lightningdit(folder, output)
+    save_file({**tensors, "labels": tensors["labels"][1:]}, last)
+    with pytest.raises(ValueError, match=rf"{last.name}: \d+ latents for \d+ labels"):
+        import_lightningdit(folder, output)
+    last.write_bytes(b"short")
+    with pytest.raises(ValueError, match=rf"{last.name}: not LightningDiT's latents"):
+        import_lightningdit(folder, output)
+    with pytest.raises(ValueError, match="no latents_rank"):
+        import_lightningdit(tmp_path, output)
+    assert not output.exists()
+
+
+@pytest.fixture
+def repa(tmp_path):
+    """REPA's folder: seven latents of three classes, named in another order than their classes."""
+    folder, labels = tmp_path / "vae-sd", [2, 0, 1, 0, 2, 2, 1]
+    values = np.random.default_rng(0).uniform(0.1, 3.0, (7, 8, 4, 4)).astype(np.float32)
+    names = [f"{index:08d}"[:5] + f"/img-mean-std-{index:08d}.npy" for index in range(7)]
+    for name, value in zip(names, values):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        np.save(folder / name, value)
+    (folder / "dataset.json").write_text(json.dumps({"labels": [[name, label] for name, label in zip(names, labels)]}))
+    return folder, values, np.array(labels)
+
+
+def test_repa_latents_become_a_sorted_store(repa, tmp_path):
+    folder, values, labels = repa
+    import_repa(folder, tmp_path / "mean.h5")
+    store = LatentStore.open(tmp_path / "mean.h5")
+    order = np.argsort(labels, kind="stable")
+    assert np.array_equal(store.source, order)
+    assert np.array_equal(store.labels, labels[order])
+    assert np.array_equal(store.read(slice(None), normalised=False), values[order, :4])
+    import_repa(folder, tmp_path / "sample.h5", posterior="sample", seed=3)
+    sampled = LatentStore.open(tmp_path / "sample.h5")
+    expected = values[order, :4] + values[order, 4:] * sample_noise(3, order, (4, 4, 4)).numpy()
+    np.testing.assert_allclose(sampled.read(slice(None), normalised=False), expected, rtol=1e-6)
+    assert sampled.attributes["posterior"] == "sample, seed 3"
+
+
+def test_repa_round_trip(repa, tmp_path):
+    import_repa(repa[0], tmp_path / "mean.h5")
+    export_repa(tmp_path / "mean.h5", tmp_path / "out")
+    value = np.load(tmp_path / "out" / "00000" / "img-mean-std-00000000.npy")
+    assert value.shape == (8, 4, 4)
+    assert not value[4:].any()  # no spread: mean + std * noise is the stored latent
+    import_repa(tmp_path / "out", tmp_path / "again.h5")
+    stores = [LatentStore.open(tmp_path / name) for name in ("mean.h5", "again.h5")]
+    assert torch.equal(stores[0].class_data(), stores[1].class_data())
+    assert np.array_equal(stores[0].labels, stores[1].labels)
+
+
+def test_damaged_repa_latents_are_refused(repa, tmp_path):
+    folder, output = repa[0], tmp_path / "latents.h5"
+    files = sorted(folder.rglob("*.npy"))
+    np.save(files[3], np.zeros((8, 2, 2), np.float32))
+    with pytest.raises(ValueError, match=r"00000003\.npy: shape \(8, 2, 2\); expected \(8, 4, 4\)"):
+        import_repa(folder, output)
+    files[3].write_bytes(b"")
+    with pytest.raises(ValueError, match=r"00000003\.npy: not a readable npy file"):
+        import_repa(folder, output)
+    np.save(files[3].with_name("img-mean-std-00000009.npy"), np.zeros((8, 4, 4), np.float32))
+    with pytest.raises(ValueError, match=r"dataset\.json: no label for each latent file .*00000009"):
+        import_repa(folder, output)
+    with pytest.raises(ValueError, match="posterior is 'mode'"):
+        import_repa(folder, output, posterior="mode")
+    with pytest.raises(ValueError, match="no img-mean-std"):
+        import_repa(tmp_path / "nowhere", output)
+    assert not output.exists()
