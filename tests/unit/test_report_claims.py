@@ -22,6 +22,7 @@ from report_results import (
 from twostage.provenance import provenance_path
 from twostage.report import claims
 from twostage.report.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Results, above, below, together, within
+from twostage.report.claims_swap import distances_of
 from twostage.report.curves import Estimate
 
 BY_ID = {claim.id: claim for claim in claims.CLAIMS}
@@ -272,6 +273,8 @@ CASES = [
     ("stage-1-matters-less", "tab1", swap(3, 8, 3.6, 9), FAILS),
     ("stage-1-matters-less", "tab1", swap(3, 5, 5.01, 9), UNDECIDED),
     ("stage-1-matters-less", "tab1", swap(3, 3.6, 8, 9, seeds=(0,)), UNDECIDED),
+    ("stage-1-matters-less", "tab1", swap(3, 3.6, 8, 9, seeds=(0,)).assign(distance_sem=0.1), HOLDS),
+    ("stage-1-matters-less", "tab1", swap(3, 3.6, 8, 9, seeds=(0,)).assign(distance_sem=5.0), UNDECIDED),
     ("stage-1-costs-little", "tab1", swap(3, 3.6, 8, 9), HOLDS),
     ("stage-1-costs-little", "tab1", swap(3, 6, 8, 9), FAILS),
     ("stage-1-costs-little", "tab1", swap(3, 3.6, 8, 3.01), UNDECIDED),
@@ -367,6 +370,15 @@ def test_seeds_are_paired(tmp_path):
     for name in ("stage-1-matters-less", "stage-1-costs-little", "larger-model-is-better"):
         [(_, findings)] = claims.evaluate(results, [BY_ID[name]])
         assert claims.overall(findings) == HOLDS
+
+
+def test_a_seed_that_a_row_lacks_is_left_out_of_all_rows(tmp_path):
+    rows = swap(3, 3.6, 8, 9).assign(distance_sem=0.1)
+    rows.loc[(rows["plan"] == "tab1-measured-XL-B") & (rows["seed"] == 0), "distance"] = np.nan
+    table = Results(tab1={"pixel": write(tmp_path, "tab1.csv", rows)}).swaps
+    found = distances_of(table, "XL", "B")
+    assert found.values.index.tolist() == [1, 2]
+    assert found.contrast(small_small=1, large_large=-1).value == pytest.approx(6, abs=0.2)
 
 
 def test_without_results_nothing_is_claimed():

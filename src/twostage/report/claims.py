@@ -1,7 +1,8 @@
 """Every statement that a run can check, checked on its own numbers: JSON, CSV and a page.
 
-The verdict is the outcome of a rule (``twostage.report.claim``) on the results, never typed in. Statements live in
-``claims_target``, ``claims_learning``, ``claims_untested`` (the paper's) and ``claims_project`` (this project's own).
+The verdict is the outcome of a rule (``twostage.report.claim``) on the results, never typed in. The paper's statements
+live in ``claims_target``, ``claims_learning``, ``claims_swap`` and ``claims_untested``, this project's own in
+``claims_project``.
 """
 
 import math
@@ -11,7 +12,7 @@ from html import escape
 import pandas as pd
 
 from twostage.provenance import atomic_write, write_json, write_provenance
-from twostage.report import claims_learning, claims_project, claims_target, claims_untested, paper, style
+from twostage.report import claims_learning, claims_project, claims_swap, claims_target, claims_untested, paper, style
 from twostage.report.claim import (
     FAILS,
     HOLDS,
@@ -26,7 +27,13 @@ from twostage.report.claim import (
 )
 from twostage.report.table import Cell, html_page, html_table
 
-CLAIMS = [*claims_target.CLAIMS, *claims_learning.CLAIMS, *claims_untested.CLAIMS, *claims_project.CLAIMS]
+CLAIMS = [
+    *claims_target.CLAIMS,
+    *claims_learning.CLAIMS,
+    *claims_swap.CLAIMS,
+    *claims_untested.CLAIMS,
+    *claims_project.CLAIMS,
+]
 SYMBOLS = {HOLDS: "✓", FAILS: "✗", UNDECIDED: "?", NOT_TESTED: "–"}
 AS_BOOLEAN = {HOLDS: True, FAILS: False}
 FIGURE_NAMES = {"law": "law", "nsweep": "N sweep"}

@@ -1,4 +1,4 @@
-"""The paper's Sec. 4.3 and 5.3: what models learn in the two stages (Figs. 7 and 9) and the stage swap (Tab. 1)."""
+"""The paper's Sec. 4.3 and 5.3: what models learn in the two stages (Figs. 7 and 9)."""
 
 from itertools import pairwise
 
@@ -183,82 +183,6 @@ def _falls_with_training(run, space):
     return Finding(space, together(above(fall, 0.0) for fall in falls), curves.difference(means[0], means[-1]), note)
 
 
-def _swaps(judge):
-    """A check of Tab. 1: ``judge(case, distances)`` for every space, features, split and smaller model.
-
-    distances: {(stage 1, stage 2): array over the seeds}, with "large" and "small" as the models.
-    """
-
-    def check(run):
-        findings = []
-        for (space, features, split), rows in run.swaps.groupby(["space", "features", "split"], sort=False):
-            models = list(dict.fromkeys(rows["stage_1"]))
-            for small in models[1:]:
-                grid = _paired(rows, {"large": models[0], "small": small})
-                if grid is None:
-                    continue
-                case = f"{space}, split {split}, {small} for {models[0]}" + (
-                    f", {features}" * (features != "classifier")
-                )
-                findings.append(judge(case, grid))
-        return findings or [Finding("", NOT_TESTED, note="no two models in every combination of stages")]
-
-    return check
-
-
-def _paired(rows, roles):
-    """{(stage 1, stage 2): distances of the seeds that all four combinations have}; None without a common seed."""
-    table = rows.pivot_table(index="seed", columns=["stage_1", "stage_2"], values="distance")
-    cells = {(one, two): (roles[one], roles[two]) for one in roles for two in roles}
-    if any(names not in table.columns for names in cells.values()):
-        return None
-    table = table[list(cells.values())].dropna()
-    return {cell: table[names].to_numpy(dtype=float) for cell, names in cells.items()} if len(table) else None
-
-
-def _judged(case, contrast, ok, estimate, note):
-    if len(contrast) == 1:
-        note = f"{note}; one seed has no spread"
-    return Finding(case, ok(curves.mean_of(contrast), 0.0), estimate, note)
-
-
-def _stage_1_matters_less(case, distance):
-    difference = distance["large", "small"] - distance["small", "large"]
-    note = (
-        f"replacing stage 1: {np.mean(distance['small', 'large'] - distance['large', 'large']):+.3g}, "
-        f"stage 2: {np.mean(distance['large', 'small'] - distance['large', 'large']):+.3g}"
-    )
-    return _judged(case, difference, above, curves.mean_of(difference), note)
-
-
-def _share_of_cost(case, distance, replaced, limit, ok):
-    cost = distance[replaced] - distance["large", "large"]
-    whole = distance["small", "small"] - distance["large", "large"]
-    if above(curves.mean_of(whole), 0.0) != "holds":
-        return Finding(
-            case, UNDECIDED, None, f"whole cost {np.mean(whole):+.3g}: not clear of zero, so it has no shares"
-        )
-    share = np.mean(cost) / np.mean(whole)
-    note = f"{share:.0%} of the whole cost ({np.mean(cost):+.3g} of {np.mean(whole):+.3g})"
-    # The sign of cost - limit * whole decides without dividing one noisy number by another.
-    return _judged(case, cost - limit * whole, ok, curves.mean_of(cost), note)
-
-
-def _stage_1_costs_little(case, distance):
-    return _share_of_cost(case, distance, ("small", "large"), 0.25, below)
-
-
-def _stage_2_costs_most(case, distance):
-    return _share_of_cost(case, distance, ("large", "small"), 0.5, above)
-
-
-def _larger_better(case, distance):
-    difference = distance["small", "small"] - distance["large", "large"]
-    note = f"{np.mean(distance['large', 'large']):.4g} against {np.mean(distance['small', 'small']):.4g}"
-    return _judged(case, difference, above, curves.mean_of(difference), note)
-
-
-SEEDS = "95% interval over the sampling seeds (Student's t), paired by seed"
 PAIRED = "intervals of two curves are combined as if independent, though they share their pairs: wider than needed"
 
 CLAIMS = [
@@ -377,50 +301,6 @@ CLAIMS = [
         form="share",
         needs=LOSSES,
         check=_by_space(_lengths_alike_in_navigation),
-    ),
-    Claim(
-        id="stage-1-matters-less",
-        section="4.3",
-        statement="Replacing the model of stage 1 by a smaller one costs less than replacing that of stage 2.",
-        paper="+0.77 against +8.32 gFID (split 0.1), +1.87 against +6.64 (split 0.2)",
-        figure="tab1",
-        quantity="distance with stage 2 replaced minus with stage 1 replaced",
-        rule=f"holds if the whole interval is above zero; {SEEDS}",
-        needs=("tab1",),
-        check=_swaps(_stage_1_matters_less),
-    ),
-    Claim(
-        id="stage-1-costs-little",
-        section="4.3",
-        statement="Replacing the model of stage 1 costs little.",
-        paper="8% (split 0.1) and 20% (split 0.2) of the cost of replacing both",
-        figure="tab1",
-        quantity="cost in distance of replacing stage 1",
-        rule=f"holds if it is at most a quarter of the cost of replacing both; {SEEDS}",
-        needs=("tab1",),
-        check=_swaps(_stage_1_costs_little),
-    ),
-    Claim(
-        id="stage-2-costs-most",
-        section="4.3",
-        statement="Replacing the model of stage 2 accounts for most of the cost of the smaller model.",
-        paper="87% (split 0.1) and 71% (split 0.2) of the cost of replacing both",
-        figure="tab1",
-        quantity="cost in distance of replacing stage 2",
-        rule=f"holds if it is above half the cost of replacing both; {SEEDS}",
-        needs=("tab1",),
-        check=_swaps(_stage_2_costs_most),
-    ),
-    Claim(
-        id="larger-model-is-better",
-        section="4.3",
-        statement="The larger model throughout gives the better samples.",
-        paper="2.94 against 12.45, 2.60 against 12.01 gFID",
-        figure="tab1",
-        quantity="distance of the smaller model minus that of the larger",
-        rule=f"holds if the whole interval is above zero; {SEEDS}",
-        needs=("tab1",),
-        check=_swaps(_larger_better),
     ),
     Claim(
         id="loss-falls-with-training",

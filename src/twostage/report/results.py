@@ -158,12 +158,15 @@ def stage_swaps(evaluation, transition=None):
     """Stage-swap results: one row per (space, features, split, stage 1, stage 2, seed), DataFrame.
 
     evaluation: {space: tab1.csv}, whose plans are named ``tab1-{split}-{stage 1}-{stage 2}``; transition: {space:
-    transition.json}, which gives the time of a measured split. ``mean`` and ``sd`` are over the seeds of a row's cell,
-    ``paper_0.1`` and ``paper_0.2`` the paper's gFID at its two splits for the same models.
+    transition.json}, which gives the time of a measured split. ``distance_sem`` is the standard error within a seed,
+    NaN where it is not known; ``mean`` and ``sd`` are over the seeds of a row's cell; ``paper_0.1`` and ``paper_0.2``
+    the paper's gFID at its two splits for the same models.
     """
     table = read_spaces(evaluation, SWAPS)
-    keep = ["space", *SWAPS, *(name for name in ("samples", "nfe") if name in table.columns)]
+    keep = ["space", *SWAPS, *(name for name in ("distance_sem", "samples", "nfe") if name in table.columns)]
     table = table[keep].copy()
+    if "distance_sem" not in table.columns:
+        table["distance_sem"] = np.nan
     words = table["plan"].str.split("-", expand=True)
     if words.shape[1] != 4 or not (words[0] == "tab1").all():
         raise ValueError(
