@@ -14,6 +14,7 @@ rule autoencoder:
         "<benchmarks>/autoencoder/{space}.tsv"
     wildcard_constraints:
         space="|".join(TRAINED_ENCODERS) or "none",
+    priority: 100
     conda:
         ENVIRONMENT
     threads: CONFIG.jobs.data.threads
@@ -42,6 +43,7 @@ if CONFIG.data.shards == 1:
             "<logs>/encode/{space}.log",
         benchmark:
             "<benchmarks>/encode/{space}.tsv"
+        priority: 100
         conda:
             ENVIRONMENT
         threads: CONFIG.jobs.data.threads
@@ -70,6 +72,7 @@ else:
             "<benchmarks>/encode/{space}-{split}-{shard}.tsv"
         wildcard_constraints:
             split="train|held_out",
+        priority: 100
         conda:
             ENVIRONMENT
         threads: CONFIG.jobs.data.threads

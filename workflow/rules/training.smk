@@ -17,6 +17,8 @@ for model in MODELS:
             f"<logs>/train/{{space}}/{model}.log",
         benchmark:
             f"<benchmarks>/train/{{space}}/{model}.tsv"
+        # The longest job first: the rest fits beside it.
+        priority: 10 + MODELS.index(model)
         conda:
             ENVIRONMENT
         threads: CONFIG.jobs.training.threads
