@@ -32,8 +32,7 @@ def spectrum(data, label=None, *, device=None, budget_mb=1024):
         matrix = centred @ centred.T
     else:
         matrix = torch.zeros(samples.dim, samples.dim, dtype=WIDE, device=samples.device)
-        for _, rows in samples.chunks(samples.block()):
-            centred = rows.to(WIDE) - samples.mean
+        for _, centred in samples.wide_blocks(0, None, samples.mean):
             matrix.addmm_(centred.T, centred)
     return torch.linalg.eigvalsh(matrix / samples.count).clamp(min=0).flip(0).cpu().numpy()
 
@@ -133,7 +132,7 @@ def transition_interval(sweep, times=None, *, resamples=1000, seed=0, level=0.95
 
 
 def transition_grid(eigenvalues, n, points=61, reach=3.0):
-    """Times (points,) from 0 to well past the predicted transition, even in t / (1 - t): ``reach`` times its value there."""
+    """Times (points,) even in t / (1 - t), from 0 to ``reach`` times its value at the predicted transition."""
     center = min(transition_time(eigenvalues, n), 1 - 1e-6)
     s = np.linspace(0, reach, points) * (center / (1 - center) if center > 0 else 1.0)
     return s / (1 + s)

@@ -15,7 +15,7 @@ import torch
 
 from twostage.oracle.samples import WIDE, Samples, check_times, exact_product
 
-TOLERANCE = 2e-6  # largest error of a log-weight that is let be, absolute
+TOLERANCE = 1e-6  # error of a posterior weight, absolute, beyond which its squared distance is taken again
 NEAR_DATA = 0.1  # below this 1 - t, sums are of float64 differences: float32 products lose u / (1 - t)
 
 
@@ -40,19 +40,21 @@ class Oracle:
         """
         point, t = self._check(x_t, t)
         logits = torch.empty(len(point), self.samples.count, dtype=WIDE, device=point.device)
-        peak = torch.full((len(point), 1), -math.inf, dtype=WIDE, device=point.device)
+        level = torch.full((len(point), 1), -math.inf, dtype=WIDE, device=point.device)
         for start, rows in self.samples.chunks(self._chunk(len(point))):
-            part, _ = self._logits(point, t, start, rows, peak)
+            part, _ = self._logits(point, t, start, rows, level)
             logits[:, start : start + len(rows)] = part
-            peak = torch.maximum(peak, part.amax(1, keepdim=True))
-        logits = _gaps(logits, peak, t)
+            level = torch.maximum(level, part.amax(1, keepdim=True))
+        logits = _gaps(logits, level, t)
         return logits - logits.logsumexp(1, keepdim=True)
 
     def posterior_mean(self, x_t, t):
-        """The posterior mean m = sum_i gamma_i x^(i), like x_t. t = 0: the mean of the data. t = 1: the nearest sample."""
+        """The posterior mean m = sum_i gamma_i x^(i), like x_t.
+
+        t = 0: the mean of the data. t = 1: the nearest sample, or the mean of those that are equally near.
+        """
         point, t = self._check(x_t, t)
-        mean = point + self._displacement(point, t)
-        mean[t == 0] = self.samples.mean
+        mean = point + self._displacement(point, t, torch.ones_like(t))
         return mean.reshape(x_t.shape).to(x_t.dtype)
 
     def velocity(self, x_t, t):
@@ -63,11 +65,7 @@ class Oracle:
         point, t = self._check(x_t, t)
         if (t == 1).any():
             raise ValueError("t is 1, where the velocity has no value of its own; expected t < 1, such as 1 - 1e-6")
-        displacement = self._displacement(point, t)
-        at_prior = t == 0
-        if at_prior.any():
-            displacement[at_prior] = self.samples.mean - point[at_prior]
-        return (displacement / (1 - t[:, None])).reshape(x_t.shape).to(x_t.dtype)
+        return self._displacement(point, t, 1 - t).reshape(x_t.shape).to(x_t.dtype)
 
     def _check(self, x_t, t):
         samples = self.samples
@@ -79,7 +77,7 @@ class Oracle:
         if t.ndim > 1 or (t.ndim == 1 and len(t) not in (1, len(x_t))):
             raise ValueError(f"t has shape {tuple(t.shape)}; expected a float or ({len(x_t)},), one time a sample")
         point = x_t.detach().to(samples.device, WIDE).reshape(len(x_t), -1)
-        if not torch.isfinite(point).all():
+        if not torch.isfinite(torch.linalg.vecdot(point, point)).all():
             raise ValueError("x_t holds NaN or infinite values; expected finite numbers")
         return point, t.expand(len(x_t))
 
@@ -89,62 +87,76 @@ class Oracle:
         each = 48 * batch + (0 if samples.in_memory else 20 * samples.dim)
         return max(1, min(samples.count, (samples.budget - 40 * batch * samples.dim) // each))
 
-    def _displacement(self, point, t):
-        """m - x_t, (B, D) float64, by a running log-sum-exp over the chunks."""
+    def _displacement(self, point, t, divisor):
+        """(m - x_t) / divisor, (B, D) float64, by a running log-sum-exp over the chunks; divisor: (B,)."""
+        base = self.samples.shifted(point)
         peak = torch.full((len(point), 1), -math.inf, dtype=WIDE, device=point.device)
-        total = torch.zeros_like(peak)
-        moved = torch.zeros_like(point)
-        base = point - self.samples.centre.to(WIDE)
+        total, moved = torch.zeros_like(peak), None
         for start, rows in self.samples.chunks(self._chunk(len(point))):
-            logits, pairs = self._logits(point, t, start, rows, peak)
+            logits, pairs = self._logits(point, t, start, rows, peak + total.log())
             before, peak = peak, torch.maximum(peak, logits.amax(1, keepdim=True))
             weights = _gaps(logits, peak, t).exp_()
-            if start:
+            added = weights.sum(1, keepdim=True)
+            near = self._near_sum(point, t, rows, weights, pairs)
+            here = exact_product(weights.to(rows.dtype), self.samples.centred(start, rows)).to(WIDE)
+            here.addcmul_(weights.sum(1, keepdim=True), base, value=-1)
+            if near is not None:
+                here += near
+            if moved is None:
+                total, moved = added, here
+            else:
                 keep = _gaps(before, peak, t).exp_()
-                total, moved = total * keep, moved * keep
-            total += weights.sum(1, keepdim=True)
-            self._add_near(moved, point, t, rows, weights, pairs)
-            narrow = weights.to(rows.dtype)
-            moved += exact_product(narrow, self.samples.centred(start, rows))
-            moved -= weights.sum(1, keepdim=True) * base
-        return moved.div_(total)
+                total, moved = total * keep + added, here.addcmul_(moved, keep)
+        moved /= total * divisor[:, None]
+        prior = t == 0
+        if prior.any():
+            moved[prior] = (self.samples.mean - point[prior]) / divisor[prior, None]
+        return moved
 
-    def _add_near(self, moved, point, t, rows, weights, pairs):
-        """Near the data, add the weighty samples' ``x^(i) - x_t`` one by one, and take them out of ``weights``."""
+    def _near_sum(self, point, t, rows, weights, pairs):
+        """Near the data, the sum of weights times ``x^(i) - x_t`` over ``pairs``, (B, D), or None where there is none.
+
+        Their ``weights`` are set to zero: a float32 product would lose the differences.
+        """
         row, column = pairs
-        near = (1 - t)[row] < NEAR_DATA
-        row, column = row[near], column[near]
+        chosen = (1 - t[row] < NEAR_DATA) & (weights[row, column] > 0)
+        row, column = row[chosen], column[chosen]
+        if len(row) == 0:
+            return None
         weight = weights[row, column]
-        row, column, weight = row[weight > 0], column[weight > 0], weight[weight > 0]
+        weights[row, column] = 0
+        moved = torch.zeros_like(point)
         for part in self._groups(len(row)):
             difference = rows[column[part]].to(WIDE) - point[row[part]]
             moved.index_add_(0, row[part], weight[part, None] * difference)
-        weights[row, column] = 0
+        return moved
 
-    def _logits(self, point, t, start, rows, peak):
-        """Logits -|x_t - t x^(i)|^2 / (2 (1 - t)^2) of one chunk, (B, n) float64, and the pairs taken by differences.
+    def _logits(self, point, t, start, rows, level):
+        """Logits -|x_t - t x^(i)|^2 / (2 (1 - t)^2) of a chunk, (B, n) float64, and the (row, column) taken again.
 
-        At t = 1 the squared distance is not divided, which orders the samples as the limit does.
+        level: (B, 1) log of the sum of exp of the logits so far. At t = 1 the squared distance is not divided, which
+        orders the samples as the limit does.
         """
-        samples = self.samples
-        centred = samples.centred(start, rows)
+        samples, near = self.samples, 1 - t[:, None] < NEAR_DATA
         scale = torch.where(t < 1, (1 - t) ** -2.0, 1.0)[:, None]
         t = t[:, None]
-        query = point - t * samples.centre.to(WIDE)
-        products = exact_product(query.to(rows.dtype), centred.T).to(WIDE)
+        query = samples.shifted(point, t)
+        square = torch.linalg.vecdot(query, query)[:, None]
         half_norms = samples.half_norms[start : start + len(rows)]
-        lengths = query.norm(dim=1, keepdim=True) * (2 * half_norms.max()).sqrt() + 8 * products.abs().amax(
-            1, keepdim=True
-        )
-        error = torch.finfo(rows.dtype).eps / 2 * lengths * t * scale
-        logits = products.mul_(t).sub_(t**2 * half_norms).sub_(query.square().sum(1, keepdim=True) / 2).mul_(scale)
+        products = exact_product(query.to(rows.dtype), samples.centred(start, rows).T)
+        error = t * scale * self._product_error(products, square.sqrt(), half_norms)
+        logits = products.to(WIDE).mul_(t * scale).addr_((-t * t * scale)[:, 0], half_norms).sub_(square * scale / 2)
 
-        near = 1 - t < NEAR_DATA
+        # a weight is in doubt when the error of its logit could change it by more than the tolerance
+        peak = logits.amax(1, keepdim=True)
+        before, level = level, torch.logaddexp(level, (logits - peak).exp_().sum(1, keepdim=True).log_() + peak)
         window = torch.where(error > TOLERANCE, 2 * error + (error / TOLERANCE).log(), -math.inf)
+        # near the data, and at t = 1, all that counts is taken by differences
         window = torch.where(near, 2 * error + 20 - (1 - t).clamp(min=1e-16).log(), window)
-        top = torch.maximum(logits.amax(1, keepdim=True), peak)
-        doubtful = logits > top - window
-        doubtful &= near | (doubtful.sum(1, keepdim=True) > 1) | (peak > -math.inf)
+        doubtful = logits > level - window
+        # but one sample that outweighs all others has weight 1, whatever its logit
+        settled = (peak - level > -(TOLERANCE / error).clamp(1e-9, 0.5)) & (before < peak - window)
+        doubtful &= near | ~settled | (doubtful.sum(1, keepdim=True) > 1)
         pairs = doubtful.nonzero(as_tuple=True)
         for part in self._groups(len(pairs[0])):
             row, column = pairs[0][part], pairs[1][part]
@@ -152,16 +164,24 @@ class Oracle:
             logits[row, column] = -distance / 2 * scale[row, 0]
         return logits, pairs
 
+    def _product_error(self, products, length, half_norms):
+        """How far rounding moves an inner product, (B, 1): estimated from above: terms of random and of equal sign."""
+        unit = torch.finfo(products.dtype).eps / 2
+        low, high = torch.aminmax(products, dim=1, keepdim=True)
+        largest = torch.maximum(-low, high).to(WIDE)
+        random = length * (2 * half_norms.max()).sqrt() * (0.25 + 16 / math.sqrt(self.samples.dim))
+        return unit * (random + 8 * largest)
+
     def _groups(self, count):
         size = max(1, min(self.samples.budget // 4, 1 << 26) // (24 * self.samples.dim))
         return [slice(start, start + size) for start in range(0, count, size)]
 
 
 def _gaps(logits, peak, t):
-    """``logits - peak``; at t = 1 the limit: 0 at the peak, -inf below it. Rows without any sample yet stay -inf."""
+    """``logits - peak``; at t = 1 the limit: 0 at the peak, -inf below it."""
     gaps = logits - peak
-    gaps.masked_fill_((t == 1)[:, None] & (gaps < 0), -math.inf)
-    return gaps
+    last = t == 1
+    return gaps.masked_fill_(last[:, None] & (gaps < 0), -math.inf) if last.any() else gaps
 
 
 class ClassOracle:
@@ -176,9 +196,8 @@ class ClassOracle:
             raise ValueError("labels go with a tensor, one a sample; a LatentStore brings its own (labels=None)")
         self.labels = torch.as_tensor(data.labels if stored else labels)
         if self.labels.is_floating_point() or self.labels.ndim != 1 or (not stored and len(self.labels) != len(data)):
-            raise ValueError(
-                f"labels have dtype {self.labels.dtype} and shape {tuple(self.labels.shape)}; expected ({len(data)},) integers"
-            )
+            got = f"dtype {self.labels.dtype} and shape {tuple(self.labels.shape)}"
+            raise ValueError(f"labels have {got}; expected ({len(data)},) integers")
         self._make = partial(Oracle, device=device, budget_mb=budget_mb)
         self._data = data
         self._oracles = {}

@@ -15,9 +15,9 @@ class Samples:
     data: floating tensor (N, D) or (N, C, H, W), or an open LatentStore; label: the class of the store (None: all).
     A store whose samples fit in half of ``budget_mb`` is read into memory once, a larger one is streamed.
 
-    count, dim: N and D; shape: of one sample; mean: (D,) float64; centre: (D,) in the data's dtype, subtracted from
-    the rows before matrix products. It is zero unless the mean outweighs the spread, when products about zero would
-    lose digits.
+    count, dim: N and D; shape: of one sample; mean: (D,) float64; half_norms: (N,) float64, |x - centre|^2 / 2; centre:
+    (D,) in the data's dtype, subtracted from the rows before matrix products, or None where the mean does not outweigh
+    the spread, so that products about zero lose no digits.
 
     Raises ValueError for no samples, an integer dtype, NaN or infinite values.
     """
@@ -62,33 +62,42 @@ class Samples:
 
     def _measure(self):
         total = torch.zeros(self.dim, dtype=WIDE, device=self.device)
-        square = 0.0
-        for _, rows in self.chunks(self.block()):
-            wide = rows.to(WIDE)
-            total += wide.sum(0)
-            square += wide.square().sum()
-        if not (torch.isfinite(total).all() and torch.isfinite(square)):
+        self.half_norms = self._half_norms(None, total)
+        if not (torch.isfinite(total).all() and torch.isfinite(self.half_norms).all()):
             raise ValueError("the data hold NaN or infinite values; expected finite numbers: clean them first")
         self.mean = total / self.count
-        self.centre = self.mean.to(self.dtype)
-        if 2 * self.mean.square().sum() <= square / self.count:
-            self.centre = torch.zeros_like(self.centre)
-        self.is_centred = bool(self.centre.any())
-        self._centred = None
-        self.half_norms = torch.empty(self.count, dtype=WIDE, device=self.device)
-        if self._rows is not None:
-            self._centred = self._rows - self.centre if self.is_centred else self._rows
-        for start, rows in self.chunks(self.block()):
-            self.half_norms[start : start + len(rows)] = self.centred(start, rows, WIDE).square().sum(1) / 2
+        self.centre, self._centred = None, self._rows
+        if self.mean.square().sum() > self.half_norms.mean():
+            self.centre = self.mean.to(self.dtype)
+            self.half_norms = self._half_norms(self.centre)
+            self._centred = self._rows - self.centre if self.in_memory else None
+
+    def _half_norms(self, centre, total=None):
+        """|x - centre|^2 / 2 of all samples, (N,) float64; their sum is added to ``total``."""
+        half_norms = torch.empty(self.count, dtype=WIDE, device=self.device)
+        for start, wide in self.wide_blocks(0, None, centre):
+            half_norms[start : start + len(wide)] = torch.linalg.vector_norm(wide, dim=1).square_().div_(2)
+            if total is not None:
+                total += wide.new_ones(len(wide)) @ wide
+        return half_norms
+
+    def wide_blocks(self, first, rows, centre):
+        """Yield (start, block) with the ``rows`` that begin at ``first`` (None: all), less ``centre``, in float64.
+
+        The blocks share one buffer: what is read of one must be done with before the next.
+        """
+        size = max(1, min(self.budget // 8, 16 * MEGABYTE) // (8 * self.dim))
+        buffer = torch.empty(size, self.dim, dtype=WIDE, device=self.device)
+        for begin, chunk in self.chunks(size) if rows is None else [(first, rows)]:
+            for start in range(0, len(chunk), size):
+                part = buffer[: len(chunk) - start]
+                part.copy_(chunk[start : start + size])
+                yield begin + start, part if centre is None else part.sub_(centre)
 
     @property
     def in_memory(self):
         """Whether the rows are held in memory, not streamed."""
         return self._rows is not None
-
-    def block(self):
-        """Rows a chunk for passes that widen them to float64."""
-        return max(1, min(self.budget // 4, 32 * MEGABYTE) // (8 * self.dim))
 
     def chunks(self, size):
         """Yield (start, rows (n, D)) with n <= size, in order, as they are in the data (not centred)."""
@@ -102,26 +111,27 @@ class Samples:
             yield start, rows
             start += len(rows)
 
-    def centred(self, start, rows, dtype=None):
-        """The rows that ``chunks`` gave at ``start``, minus the centre; in float64 nothing is rounded."""
-        if dtype == WIDE and rows.dtype != WIDE:
-            return rows.to(WIDE).sub_(self.centre)
-        if not self.is_centred:
+    def centred(self, start, rows):
+        """The rows that ``chunks`` gave at ``start``, minus the centre, in their own dtype."""
+        if self.centre is None:
             return rows
         if self._centred is not None:
             return self._centred[start : start + len(rows)]
         return rows - self.centre
 
+    def shifted(self, points, factor=1.0):
+        """points (B, D) float64 less ``factor`` (a float or (B, 1)) times the centre."""
+        return points if self.centre is None else points - factor * self.centre.to(WIDE)
+
     def take(self, index):
         """Rows (k, D) at integer positions ``index`` (k,), as they are in the data."""
-        index = index.to(self.device)
-        if self._rows is not None:
-            return self._rows[index]
-        taken = torch.empty(len(index), self.dim, dtype=self.dtype, device=self.device)
-        for start, rows in self.chunks(self.block()):
-            here = (index >= start) & (index < start + len(rows))
-            taken[here] = rows[index[here] - start]
-        return taken
+        if self.in_memory:
+            return self._rows[index.to(self.device)]
+        index = index.cpu().numpy()
+        first = 0 if self._label is None else self._store.class_slice(self._label).start
+        plain = self.count // 2 if self._store.has_flips else self.count
+        rows = self._store.read(first + index % plain, flipped=index >= plain)
+        return rows.reshape(len(index), -1).to(self.device)
 
 
 def exact_product(a, b):

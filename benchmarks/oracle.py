@@ -1,0 +1,114 @@
+"""Speed of the oracle as ratios within one run: ours, the peers, and the matrix products that nobody can avoid.
+
+    OMP_NUM_THREADS=1 python benchmarks/oracle.py [--samples 1300] [--dim 4096] [--batch 64] [--times 100]
+
+Peers, both float32 in matrix-product form: deepinv's MMSE denoiser (extra ``benchmarks``), and a plain softmax over
+``torch.addmm`` logits, the least that an implementation of one time can do. A row is a median of --repeats calls.
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+
+from twostage.oracle import Oracle, sweep
+
+
+def main():
+    options = parse()
+    torch.manual_seed(0)
+    device = torch.device(options.device)
+    data = torch.randn(options.samples, options.dim, device=device)
+    index = torch.arange(options.batch)
+    noise = torch.randn(options.batch, options.dim, device=device)
+    times = torch.linspace(0, 1, options.times + 1, dtype=torch.float64)[:-1]
+    print(f"N = {options.samples}, D = {options.dim}, batch {options.batch}, {torch.get_num_threads()} threads, {device}")
+
+    measure = lambda call: median_time(call, options.repeats, device)  # noqa: E731
+    weights = torch.rand(options.batch, options.samples, device=device)
+    products = measure(lambda: (noise @ data.T, weights @ data))
+    oracle = Oracle(data)
+    point = lambda t: t * data[index] + (1 - t) * noise  # noqa: E731
+    at = options.at
+    rows = [
+        ("two matrix products", products),
+        ("Oracle.velocity", measure(lambda: oracle.velocity(point_at, at))),
+    ] if (point_at := point(at)) is not None else []
+    peers = {"plain matrix-product form": plain(data)}
+    if (peer := deepinv_peer(data)) is not None:
+        peers["deepinv MMSE"] = peer
+    rows += [(name, measure(lambda call=call: call(point_at, at))) for name, call in peers.items()]
+    print(f"\none time, t = {at}")
+    table(rows, products)
+
+    points = [(point(t), t) for t in times.tolist()]
+    rows = [(f"{name}, {options.times} calls", median_time(lambda call=call: [call(*each) for each in points], 3, device))
+            for name, call in peers.items()]  # fmt: skip
+    best = min(seconds for _, seconds in rows)
+    ours = median_time(lambda: sweep(data, index, noise, times), 5, device)
+    print(f"\n{options.times} times (top-1, self weight, effective samples and mean squared error in ours)")
+    table([*rows, ("sweep", ours)], ours)
+    print(f"the best peer takes {best / ours:.1f} times as long as sweep")
+
+
+def plain(data):
+    norms = data.square().sum(1) / 2
+
+    def velocity(x_t, t):
+        scale = t / max(1 - t, 1e-6) ** 2
+        weights = torch.addmm(norms, x_t, data.T, beta=-scale * t, alpha=scale).softmax(1)
+        return (weights @ data - x_t) / (1 - t)
+
+    return velocity
+
+
+def deepinv_peer(data):
+    try:
+        from deepinv.models import MMSE
+    except ImportError:
+        print("deepinv is not installed: pip install 'twostage[benchmarks]' to compare with it")
+        return None
+    side = int(data.shape[1] ** 0.5)
+    images = data.reshape(len(data), 1, -1, side) if data.shape[1] % side == 0 else data.reshape(len(data), 1, 1, -1)
+    denoiser = MMSE(images, device=data.device)
+
+    def velocity(x_t, t):
+        t = max(t, 1e-6)  # its noise level (1 - t) / t is infinite at t = 0
+        mean = denoiser((x_t / t).reshape(len(x_t), *images.shape[1:]), (1 - t) / t).reshape(x_t.shape)
+        return (mean - x_t) / (1 - t)
+
+    return velocity
+
+
+def median_time(call, repeats, device):
+    call()
+    found = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        found.append(time.perf_counter() - start)
+    return statistics.median(found)
+
+
+def table(rows, unit):
+    for name, seconds in rows:
+        print(f"  {name:40s} {1e3 * seconds:10.2f} ms   x {seconds / unit:.2f}")
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=int, default=1300)
+    parser.add_argument("--dim", type=int, default=4096)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--times", type=int, default=100)
+    parser.add_argument("--at", type=float, default=0.06, help="the one time, by default in the transition")
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--device", default="cpu")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
