@@ -1,12 +1,9 @@
-"""Models against both targets by t: the mean squared error to the CFM target and to the oracle (Figs. 7 and 9).
+"""The models' error by t, against the conditional target and against the oracle velocity (Figs. 7 and 9)."""
 
-Beside the absolute errors stands the share of the oracle velocity's variance that a model explains at each t: near the
-prior every error is small because the oracle itself hardly varies once x_t is known.
-"""
-
-import csv
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from tqdm import tqdm
 
@@ -16,126 +13,116 @@ from twostage.model.checkpoints import load_model
 from twostage.oracle import Oracle
 from twostage.provenance import atomic_write, write_provenance
 
-COLUMNS = (
-    "model",
-    "step",
-    "t",
-    "pairs",
-    "cfm",
-    "cfm_sem",
-    "oracle",
-    "oracle_sem",
-    "oracle_variance",
-    "explained",
-)
-BATCH = 256
 
+def measure_oracle_loss(store_path, checkpoints, output, *, time_steps, pairs, seed, batch_size=256, device="cpu"):
+    """Write oracle_loss.csv: mean squared errors of every model on the same pairs and noise, without guidance.
 
-def measure_oracle_loss(latents, checkpoints, output, *, time_steps=50, pairs=256, seed=0, device="cpu"):
-    """Write a CSV with a row for each (model, step, t): mean squared errors with their standard errors.
+    store_path: latents.h5 of the training split; checkpoints: {(model, step): path}; time_steps: intervals of the
+    uniform grid on [0, 1]; pairs: pairs (x_0, x_1), x_1 balanced over the classes; batch_size: states a forward pass.
 
-    latents: path of the training store; checkpoints: {(model, step): path of ``save_model``}; output: the CSV;
-    time_steps: intervals of the time grid (``loss_times``); pairs: (x_0, x_1), balanced over the classes and drawn
-    by ``seed`` alone, so that every model and every t sees the same ones. Class-conditional, without guidance.
-
-    Columns: ``cfm``, ``oracle`` (mean over pairs and dimensions of the squared error to x_1 - x_0 and to u*),
-    ``cfm_sem``, ``oracle_sem`` (standard errors over pairs), ``oracle_variance`` (mean over pairs and dimensions of the
-    squared deviation of u* from its mean at that t), ``explained`` (1 - oracle / oracle_variance).
-    Raises ValueError for a model that does not fit the latents.
+    Columns: model, step, t, pairs; cfm and oracle, the mean over pairs and dimensions of the squared error against
+    x_1 - x_0 and against the class-conditional oracle velocity, with standard errors over pairs (``_sem``);
+    oracle_variance, the variance of the oracle velocity over the pairs, mean over dimensions; explained, the share of
+    it that the model explains, 1 - oracle / oracle_variance: the view beside the absolute errors, which are all small
+    near the prior. Returns the table. Sec. 4.2 of the paper. Raises ValueError for a model of other latents.
     """
-    store = LatentStore.open(latents)
-    times = loss_times(time_steps)
-    rows = balanced_rows(store.labels, pairs, seed)
+    store = LatentStore.open(store_path)
+    rows = balanced_rows(store, pairs, seed)
     x_1 = store.read(rows)
-    x_0 = sample_noise(seed, range(len(rows)), store.shape[1:])
-    labels = torch.from_numpy(store.labels[rows])
-    targets = oracle_velocities(store, x_0, x_1, labels, times, device)
-    variances = [float(target.double().var(0, correction=0).mean()) for target in targets]
-
-    with atomic_write(output) as temporary, open(temporary, "w", newline="") as stream:
-        table = csv.DictWriter(stream, COLUMNS)
-        table.writeheader()
-        for (name, step), path in tqdm(checkpoints.items(), desc="models", disable=None):
-            model = load_model(path, device)
-            _check_fits(model, store, path)
-            for t, target, variance in zip(times, targets, variances):
-                cfm, oracle = _errors(model, x_0, x_1, t, labels, target, device)
-                table.writerow(
-                    {
-                        "model": name,
-                        "step": step,
-                        "t": t,
-                        "pairs": len(rows),
-                        "cfm": float(cfm.mean()),
-                        "cfm_sem": _sem(cfm),
-                        "oracle": float(oracle.mean()),
-                        "oracle_sem": _sem(oracle),
-                        "oracle_variance": variance,
-                        "explained": 1 - float(oracle.mean()) / variance,
-                    }
-                )
+    x_0 = sample_noise(seed, np.arange(len(rows)), x_1.shape[1:])
+    y = torch.from_numpy(store.labels[rows])
+    times = np.linspace(0, 1, time_steps + 1)
+    oracle = oracle_velocities(store, x_0, x_1, y, times, device)
+    variance = oracle.var(1).flatten(1).mean(1).double().numpy()
+    tables = []
+    for (model, step), path in tqdm(checkpoints.items(), desc="oracle loss", unit="model", disable=None):
+        network = load_model(path, device)
+        _check_fits(network, store, path)
+        errors = np.stack(
+            [_errors(network, x_0, x_1, y, t, target, batch_size, device) for t, target in zip(times, oracle)]
+        )
+        mean, sem = errors.mean(2), errors.std(2, ddof=1) / np.sqrt(errors.shape[2])
+        tables.append(
+            pd.DataFrame(
+                {
+                    "model": model,
+                    "step": step,
+                    "t": times,
+                    "pairs": len(rows),
+                    "cfm": mean[:, 0],
+                    "cfm_sem": sem[:, 0],
+                    "oracle": mean[:, 1],
+                    "oracle_sem": sem[:, 1],
+                    "oracle_variance": variance,
+                    "explained": 1 - mean[:, 1] / variance,
+                }
+            )
+        )
+    table = pd.concat(tables, ignore_index=True)
+    with atomic_write(output) as temporary:
+        table.to_csv(temporary, index=False)
     write_provenance(
         output,
         config={"time_steps": time_steps, "pairs": pairs},
         seed=seed,
-        inputs=list(checkpoints.values()),
-        latents={"path": str(latents), "fingerprint": store.fingerprint},
+        inputs=[Path(path) for path in checkpoints.values()],
+        store_fingerprint=store.fingerprint,
     )
+    return table
 
 
-def loss_times(time_steps):
-    """Times k / time_steps on [0, 1), then 1 - 1 / (4 time_steps) in place of t = 1, where u* is not defined."""
-    return [step / time_steps for step in range(time_steps)] + [1 - 0.25 / time_steps]
+def balanced_rows(store, pairs, seed):
+    """Rows of the store for ``pairs`` samples, as many of each class as the number allows, sorted: int64 (pairs,).
 
-
-def balanced_rows(labels, count, seed):
-    """Rows of ``count`` samples, int64 sorted, as many of each class as can be; rows repeat when a class runs out.
-
-    labels: (N,) of the store. Which classes get one more when the count does not come out even is random.
+    The classes that get one more, where the number does not divide, are chosen by the seed. Samples of a class repeat
+    only when it has too few. Raises ValueError for fewer than 2 pairs.
     """
-    random = np.random.default_rng([seed, 0])
-    classes = random.permutation(np.unique(labels))
+    if pairs < 2:
+        raise ValueError(f"pairs is {pairs}; expected at least 2, for a standard error")
+    draw = np.random.default_rng(seed)
+    labels = draw.permutation(np.unique(store.labels))
     rows = []
-    for rank, label in enumerate(classes):
-        wanted = count // len(classes) + (rank < count % len(classes))
-        members = random.permutation(np.flatnonzero(labels == label))
-        rows.append(np.resize(members, wanted))
-    return np.sort(np.concatenate(rows))
+    for position, label in enumerate(labels):
+        members = store.class_slice(label)
+        wanted = pairs // len(labels) + (position < pairs % len(labels))
+        count = members.stop - members.start
+        rounds = [draw.permutation(count) for _ in range(-(-wanted // count))]
+        rows.append(members.start + np.concatenate([*rounds, np.empty(0, int)])[:wanted])
+    return np.sort(np.concatenate(rows)).astype(np.int64)
 
 
-def oracle_velocities(store, x_0, x_1, labels, times, device):
-    """Class-conditional oracle velocity of each pair at each time: float32 (times, pairs, C, H, W) on the CPU."""
-    targets = torch.empty(len(times), *x_1.shape)
-    for label in tqdm(labels.unique().tolist(), desc="oracle", disable=None):
-        members = labels == label
+def oracle_velocities(store, x_0, x_1, y, times, device="cpu"):
+    """Class-conditional oracle velocities at x_t of every pair: float32 (times, pairs, C, H, W), on the CPU.
+
+    At t = 1 the limit along the pair's own path, x_1 - x_0: all weight is then on x_1.
+    """
+    velocities = torch.empty(len(times), *x_1.shape)
+    for label in torch.unique(y).tolist():
+        members = (y == label).nonzero()[:, 0]
+        noise, data = x_0[members].to(device), x_1[members].to(device)
         oracle = Oracle(store, label, device=device)
-        for place, t in enumerate(times):
-            x_t = interpolate(x_0[members], x_1[members], t)
-            targets[place, members] = oracle.velocity(x_t.to(device), t).cpu()
-    return targets
+        for index, t in enumerate(times.tolist()):
+            velocity = velocity_target(noise, data) if t == 1 else oracle.velocity(interpolate(noise, data, t), t)
+            velocities[index, members] = velocity.cpu()
+    return velocities
 
 
-@torch.no_grad()
-def _errors(model, x_0, x_1, t, labels, target, device):
-    """Squared errors to both targets, mean over dimensions: two float64 (pairs,)."""
-    x_t = interpolate(x_0, x_1, t)
-    velocity = torch.cat(
-        [
-            model(part.to(device), torch.full((len(part),), t, device=device), y.to(device)).cpu()
-            for part, y in zip(x_t.split(BATCH), labels.split(BATCH))
-        ]
-    )
-    errors = (velocity - velocity_target(x_0, x_1), velocity - target)
-    return tuple(error.double().square().flatten(1).mean(1) for error in errors)
+@torch.inference_mode()
+def _errors(network, x_0, x_1, y, t, oracle, batch_size, device):
+    """Squared errors against the conditional and the oracle target, mean over dimensions: float64 (2, pairs)."""
+    found = []
+    for start in range(0, len(x_1), batch_size):
+        part = slice(start, start + batch_size)
+        noise, data = x_0[part].to(device), x_1[part].to(device)
+        times = torch.full((len(data),), t, device=device)
+        predicted = network(interpolate(noise, data, t), times, y[part].to(device)).float()
+        targets = torch.stack([velocity_target(noise, data), oracle[part].to(device)])
+        found.append((predicted - targets).square().flatten(2).double().mean(2).cpu())
+    return torch.cat(found, dim=1).numpy()
 
 
-def _sem(values):
-    """Standard error of the mean; zero for a single value, of which nothing is known."""
-    return float(values.std()) / len(values) ** 0.5 if len(values) > 1 else 0.0
-
-
-def _check_fits(model, store, path):
-    sizes = model.architecture
+def _check_fits(network, store, path):
+    sizes = network.architecture
     theirs = (sizes["in_channels"], sizes["input_size"], sizes["input_size"], sizes["num_classes"])
     if theirs != (*store.shape[1:], store.num_classes):
         raise ValueError(
