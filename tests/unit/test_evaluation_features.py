@@ -13,7 +13,9 @@ from safetensors.torch import save_file
 from twostage.evaluation.classifier import Classifier, train_classifier
 from twostage.evaluation.features import batch_size_for, classifier, dinov2, inception, load_extractors
 from twostage.evaluation.frechet import distance_of_roots, mean_and_root
-from twostage.evaluation.reference import read_reference, write_reference
+from twostage.evaluation.reference import Moments, read_reference, write_reference
+from twostage.evaluation.weights import fetch_weights, main
+from twostage.provenance import sha256
 
 RGB = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), dtype=np.uint8)
 
@@ -157,10 +159,13 @@ def test_files_that_are_no_classifier_are_refused(tmp_path):
 
 def test_written_references_are_read_back(tmp_path):
     features = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
-    write_reference(tmp_path / "reference.npz", features, keep=20)
+    moments = Moments()
+    for start in (0, 7, 30):
+        moments.add(features[start : {0: 7, 7: 30, 30: 50}[start]])
+    write_reference(tmp_path / "reference.npz", moments.mean, moments.covariance, 50, features[:20])
     reference = read_reference(tmp_path / "reference.npz")
     assert reference.samples == 50
-    assert reference.features.shape == (20, 6)
+    np.testing.assert_array_equal(reference.features, features[:20])
     assert distance_of_roots(reference.mean, reference.root, *mean_and_root(features)) == pytest.approx(0, abs=1e-9)
 
 
@@ -174,6 +179,30 @@ def test_references_of_adm_and_clean_fid_are_read(tmp_path, kind):
     reference = read_reference(tmp_path / "reference.npz")
     assert reference.features is None
     assert distance_of_roots(reference.mean, reference.root, *mean_and_root(features)) == pytest.approx(0, abs=1e-9)
+
+
+def test_moments_of_a_stream_are_those_of_the_whole():
+    x = 1e4 + np.random.default_rng(2).standard_normal((101, 4)) * [1, 2, 3, 4]
+    moments = Moments()
+    for part in np.array_split(x, 7):
+        moments.add(part)
+    np.testing.assert_allclose(moments.mean, x.mean(0), rtol=1e-14)
+    np.testing.assert_allclose(moments.covariance, np.cov(x, rowvar=False), rtol=1e-10, atol=1e-10)
+
+
+def test_weights_are_fetched_once_and_checked(tmp_path, capsys):
+    source = tmp_path / "source.pt"
+    source.write_bytes(b"weights")
+    url, output = source.as_uri(), tmp_path / "fetched.pt"
+    assert fetch_weights(url, output) == sha256(source)
+    assert output.read_bytes() == b"weights"
+    refused = tmp_path / "refused.pt"
+    assert main(["inception", "--url", url, "--output", str(refused)]) == 1
+    assert "expected f58cb9b6" in capsys.readouterr().err
+    assert main(["inception", "--url", (tmp_path / "absent").as_uri(), "--output", str(refused)]) == 1
+    assert "could not be fetched" in capsys.readouterr().err
+    assert not refused.exists()
+    assert main(["inception", "--url", url, "--sha256", sha256(source), "--output", str(refused)]) == 0
 
 
 def test_references_that_cannot_be_used_are_refused_by_name(tmp_path):

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from twostage.data.datasets import ArrayDataset
 from twostage.data.encode import encode
@@ -13,11 +14,16 @@ from twostage.data.encoders import load_encoder
 from twostage.evaluation.classifier import train_classifier
 from twostage.evaluation.evaluate import evaluate_samples, measure, standard_error
 from twostage.evaluation.export import export_adm
-from twostage.evaluation.frechet import frechet_distance, mean_and_root
-from twostage.evaluation.images import Samples, load_split
+from twostage.evaluation.frechet import distance_of_roots, frechet_distance, mean_and_root
+from twostage.evaluation.images import Samples, dataset_batches, load_split
 from twostage.evaluation.memorization import CONTROL, measure_memorization
 from twostage.evaluation.pictures import collect_pictures
-from twostage.evaluation.reference import Reference, write_reference
+from twostage.evaluation.reference import (
+    Reference,
+    compute_references,
+    reference_from_data,
+    write_reference,
+)
 
 DIGITS = {"name": "digits"}
 IDENTITY = {"kind": "identity"}
@@ -165,9 +171,8 @@ def test_the_settings_say_everything_that_the_numbers_depend_on(world, table):
 
 
 def test_statistics_in_a_file_replace_the_training_images(world, table):
-    extractor_features = np.random.default_rng(0).standard_normal((100, 32))
     path = world["folder"] / "reference.npz"
-    write_reference(path, extractor_features, keep=0)
+    write_reference(path, np.zeros(32), np.eye(32), 100, np.empty((0, 32)))
     found = evaluate_samples(
         DIGITS,
         {"noise": world["samples"]["noise"]},
@@ -179,6 +184,39 @@ def test_statistics_in_a_file_replace_the_training_images(world, table):
     assert not np.allclose(found["distance"], table[table["plan"] == "noise"]["distance"])
     settings = json.loads((world["folder"] / "other.json").read_text())
     assert settings["features"]["classifier"]["reference"] == str(path)
+
+
+def test_a_shared_reference_gives_the_numbers_of_the_training_images(world, table):
+    path = world["folder"] / "shared.npz"
+    weights = world["folder"] / "classifier.safetensors"
+    compute_references(DIGITS, {"classifier": path}, classifier=weights)
+    plan, references = {"noisy": world["samples"]["noisy"]}, {"classifier": path}
+    found = evaluate_samples(DIGITS, plan, world["folder"] / "s.csv", classifier=weights, references=references)
+    own = table[table["plan"] == "noisy"]
+    for column in ("distance", "distance_sem", "kid", "precision", "recall", "density", "coverage"):
+        np.testing.assert_allclose(found[column], own[column], rtol=1e-6)
+
+
+def test_few_kept_features_leave_mean_and_covariance_of_all():
+    train = load_split(DIGITS, "train")
+    extractor = lambda images: images.reshape(len(images), -1)[:, 10:20].astype(np.float32)  # noqa: E731
+    extractor.name = "pixels"
+    whole, few = (reference_from_data(train, extractor, 100, keep) for keep in (10_000, 50))
+    assert (few.samples, len(few.features)) == (len(train), 50)
+    assert distance_of_roots(whole.mean, whole.root, few.mean, few.root) == pytest.approx(0, abs=1e-6)
+
+
+def test_unusable_images_are_refused_by_name_beyond_the_allowed_share(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(5):
+            Image.fromarray(np.full((16, 16, 3), 20 * number, np.uint8)).save(tmp_path / name / f"{number}.png")
+    (tmp_path / "b" / "3.png").write_bytes(b"no image")
+    options = {"name": "image_folder", "path": str(tmp_path), "image_size": 16, "held_out": 0}
+    with pytest.raises(ValueError, match=r"b/3.png.*raise max_corrupt"):
+        list(dataset_batches(load_split(options, "train"), 4))
+    batches = list(dataset_batches(load_split({**options, "max_corrupt": 0.2}, "train"), 4))
+    assert sum(map(len, batches)) == 9
 
 
 def test_measure_agrees_with_its_parts_and_does_without_reference_features():

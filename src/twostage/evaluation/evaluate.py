@@ -38,7 +38,7 @@ def evaluate_samples(
 
     dataset: dict, name and options of ``twostage.data.datasets.load_dataset``; its train split is the reference.
     samples: {plan name: paths of its shards}. features: extractors to use; classifier, inception, dinov2: weights.
-    references: {features: npz path} to use in place of the training images (ADM's or clean-fid's statistics).
+    references: {features: npz path} in place of the training images: ``compute_references``'s, ADM's, clean-fid's.
     splits: disjoint splits of the samples whose spread gives the standard errors of distance and KID (of the splits'
         values over the square root of their number). pairs: most images a side for KID and PRDC, chosen by a seed.
     neighbours: k of PRDC. batch_size: images at a time; None goes by their size.
@@ -58,7 +58,7 @@ def evaluate_samples(
         for extractor in extractors:
             size = batch_size or batch_size_for(train.image_shape)
             path = (references or {}).get(extractor.name)
-            reference = read_reference(path) if path else reference_from_data(train, extractor, size)
+            reference = read_reference(path) if path else reference_from_data(train, extractor, size, keep=pairs)
             used[extractor.name] = _settings_of(extractor, reference)
             for plan, item in opened.items():
                 for seed in np.unique(item.seed):

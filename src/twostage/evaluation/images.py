@@ -16,9 +16,17 @@ def load_split(dataset, split):
 
 
 def dataset_batches(dataset, batch_size):
-    """The readable images of a data set in order, as uint8 (n, H, W, C) arrays of at most ``batch_size``."""
+    """The images of a data set in order, as uint8 (n, H, W, C) arrays of at most ``batch_size``.
+
+    Unusable images are left out up to the share ``dataset.max_corrupt``, as they are from the latents; one more is
+    refused with a ValueError that names it.
+    """
+    problems = []
     for start in range(0, len(dataset), batch_size):
-        images, _, _ = dataset.readable_images(np.arange(start, min(start + batch_size, len(dataset))))
+        images, _, found = dataset.readable_images(np.arange(start, min(start + batch_size, len(dataset))))
+        problems += found
+        if len(problems) > dataset.max_corrupt * len(dataset):
+            raise ValueError(f"{problems[-1]}. Repair or remove the file, or raise max_corrupt")
         if len(images):
             yield images
 

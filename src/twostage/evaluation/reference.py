@@ -1,23 +1,30 @@
 """What samples are compared with: mean and covariance of features, and some of the features themselves.
 
-References are computed from the data, or read from npz files of the ADM evaluator or of clean-fid.
+References are computed from the data, once for all experiments if wished, or read from npz files of the ADM evaluator
+or of clean-fid.
 """
 
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
+from twostage.evaluation.features import batch_size_for, load_extractors
 from twostage.evaluation.frechet import covariance_root, mean_and_root
-from twostage.evaluation.images import dataset_batches
-from twostage.provenance import atomic_write, sha256
+from twostage.evaluation.images import dataset_batches, load_split
+from twostage.provenance import atomic_write, sha256, write_provenance
+
+KEEP = 10_000
 
 
 @dataclass(frozen=True)
 class Reference:
     """Mean (D,), a root (R, D) of the covariance (``S = root^T root``), and features (n, D) or None.
 
-    source: what it was made of, for the record; sha256: of the file, or the fingerprint of the data.
+    samples: how many images the mean and covariance are of, or None where the file does not say; source: what it was
+    made of, for the record; sha256: of the file, or the fingerprint of the data.
     """
 
     mean: np.ndarray
@@ -26,15 +33,74 @@ class Reference:
     samples: int | None
     source: str
     sha256: str
-    kind: str = field(default="features")
 
 
-def reference_from_data(dataset, extractor, batch_size=256):
-    """The reference of a data set's images (``twostage.data``), all of them: features kept in memory."""
-    features = extractor.of_batches(dataset_batches(dataset, batch_size))
-    mean, root = mean_and_root(features)
-    source = f"{dataset.name}, {dataset.split} split, {len(features)} images"
-    return Reference(mean, root, features, len(features), source, dataset.fingerprint)
+class Moments:
+    """Mean and covariance of a stream of features, in float64; batches merged exactly (Chan, Golub & LeVeque 1983)."""
+
+    def __init__(self):
+        self.count, self.mean, self.scatter = 0, 0.0, 0.0
+
+    def add(self, features):
+        """Take in features (n, D)."""
+        features = np.asarray(features, dtype=np.float64)
+        total, mean = self.count + len(features), features.mean(0)
+        centred, shift = features - mean, mean - self.mean
+        self.scatter = self.scatter + centred.T @ centred
+        if self.count:
+            self.scatter += np.outer(shift, shift) * (self.count * len(features) / total)
+        self.mean = self.mean + shift * (len(features) / total)
+        self.count = total
+
+    @property
+    def covariance(self):
+        """Sample covariance (D, D), division by N - 1."""
+        return self.scatter / (self.count - 1)
+
+
+def reference_from_data(dataset, extractor, batch_size=256, keep=KEEP, seed=0):
+    """The reference of all images of a data set (``twostage.data``), streamed; at most ``keep`` features are kept.
+
+    Raises ValueError, by name, for an unusable image beyond the share that the data set allows.
+    """
+    moments, kept = _stream(dataset, extractor, batch_size, keep, seed)
+    # With all features at hand the root is exact however few they are.
+    whole = len(kept) == moments.count
+    mean, root = mean_and_root(kept) if whole else (moments.mean, covariance_root(moments.covariance, moments.mean))
+    return Reference(mean, root, kept, moments.count, _source(dataset, moments.count), dataset.fingerprint)
+
+
+def compute_references(
+    dataset, outputs, *, classifier=None, inception=None, dinov2=None, keep=KEEP, seed=0, batch_size=None, device="cpu"
+):
+    """Write the references of a data set's training split, to be shared by every evaluation of a run.
+
+    dataset: dict, name and options of ``twostage.data.datasets.load_dataset``; outputs: {features: npz path};
+    classifier, inception, dinov2: weights. Each npz holds mu, sigma, samples, and at most ``keep`` features.
+    """
+    extractors = load_extractors(
+        outputs, classifier_path=classifier, inception_path=inception, dinov2_path=dinov2, device=device
+    )
+    train = load_split(dataset, "train")
+    for extractor in extractors:
+        size = batch_size or batch_size_for(train.image_shape)
+        moments, kept = _stream(train, extractor, size, keep, seed)
+        path = Path(outputs[extractor.name])
+        write_reference(path, moments.mean, moments.covariance, moments.count, kept)
+        write_provenance(
+            path,
+            config={"dataset": dataset, "features": extractor.name, "keep": keep},
+            seed=seed,
+            source=_source(train, moments.count),
+            data=train.fingerprint,
+            weights_sha256=extractor.sha256,
+        )
+
+
+def write_reference(path, mu, sigma, samples, features):
+    """Write a reference as npz, atomically: mu (D,), sigma (D, D), samples, features (n, D)."""
+    with atomic_write(path) as temporary, open(temporary, "wb") as stream:
+        np.savez(stream, mu=mu, sigma=sigma, samples=samples, features=features)
 
 
 def read_reference(path):
@@ -55,19 +121,20 @@ def read_reference(path):
         raise ValueError(
             f"{path} is not a reference ({error}); expected an npz with mu (D,) and sigma (D, D)"
         ) from None
-    return Reference(mean, root, features, samples, str(path), sha256(path), kind="npz")
+    return Reference(mean, root, features, samples, str(path), sha256(path))
 
 
-def write_reference(path, features, keep=10_000, seed=0):
-    """Write mu, sigma, samples and at most ``keep`` of the features (N, D) (a seeded choice) as npz, atomically."""
-    features = np.asarray(features)
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(features))[:keep])
-    wide = features.astype(np.float64)
-    with atomic_write(path) as temporary, open(temporary, "wb") as stream:
-        np.savez(
-            stream,
-            mu=wide.mean(0),
-            sigma=np.cov(wide, rowvar=False),
-            samples=len(features),
-            features=features[chosen],
-        )
+def _stream(dataset, extractor, batch_size, keep, seed):
+    """Moments of all images' features, and a seeded choice of at most ``keep`` of the features, in order."""
+    chosen = np.random.default_rng(seed).permutation(len(dataset)) < keep
+    moments, kept = Moments(), []
+    batches = dataset_batches(dataset, batch_size)
+    for images in tqdm(batches, desc=f"{extractor.name} reference", unit="batch", disable=None):
+        features = extractor(images)
+        kept.append(features[chosen[moments.count : moments.count + len(features)]])
+        moments.add(features)
+    return moments, np.concatenate(kept)
+
+
+def _source(dataset, count):
+    return f"{dataset.name}, {dataset.split} split, {count} images"
