@@ -162,19 +162,21 @@ def sample_paths(space, experiment):
     }
 
 
-def result_paths(sources, spaces):
-    """Inputs of a figure: sources with a {space} become one path a latent space, in their order."""
+def result_paths(sources, spaces, plans=()):
+    """Inputs of a figure: {name: path}, or paths where the source is one a latent space (or one a space and plan)."""
     return {
         name: (
-            [f"<results>/{path.format(space=space)}" for space in spaces] if "{space}" in path else f"<results>/{path}"
+            [f"<results>/{path}" for space in spaces for path in filled(source, space, plans)]
+            if "{space}" in source
+            else f"<results>/{source}"
         )
-        for name, path in sources.items()
+        for name, source in sources.items()
     }
 
 
-def table_paths(table):
-    """{table: its evaluation in each latent space it runs in}."""
-    return {table: [f"<results>/evaluation/{space}/{table}.csv" for space in spaces_of(table)]}
+def filled(source, space, plans):
+    """A source with its latent space, and each of the plans where it names one, put in."""
+    return [source.format(space=space, plan=plan) for plan in (plans if "{plan}" in source else [None])]
 
 
 def report_outputs(name, category):

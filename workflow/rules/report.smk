@@ -2,19 +2,38 @@
 
 TRANSITION = {"transition": "oracle/{space}/transition.json"}
 LOSSES = {"oracle_loss": "training/{space}/oracle_loss.csv"}
-FIGURES = {
+SYNTHETIC = {"synthetic_curves": "synthetic/law.csv", "synthetic_transition": "synthetic/transition.csv"}
+MIXED = {
+    name: {
+        "pictures": f"evaluation/{{space}}/{name}-pictures.h5",
+        "memorization": f"evaluation/{{space}}/{name}-memorization.csv",
+    }
+    | TRANSITION
+    for name in ("fig5", "fig6")
+}
+# What each figure reads; a {space} makes one file a latent space, a {plan} one a plan of the experiment.
+ALWAYS = {
     "fig2": {"posterior": "oracle/{space}/posterior.csv"} | TRANSITION,
     "fig3": {"top1": "synthetic/top1.csv"},
     "fig7": LOSSES | TRANSITION,
     "fig9": LOSSES | TRANSITION,
-    "law": {
-        "curves": "oracle/{space}/law.csv",
-        "synthetic_curves": "synthetic/law.csv",
-        "synthetic_transition": "synthetic/transition.csv",
-    }
-    | TRANSITION,
+    "law": {"curves": "oracle/{space}/law.csv"} | SYNTHETIC | TRANSITION,
     "nsweep": {"nsweep": "oracle/{space}/nsweep.csv"},
 }
+OF_EXPERIMENTS = {
+    "fig8": {"trajectories": "samples/{space}/fig8.csv", "pictures": "samples/{space}/{plan}/trajectory.h5"}
+    | TRANSITION,
+    **MIXED,
+    "fig_samples": {"pictures": "evaluation/{space}/fig_samples-pictures.h5"},
+}
+FIGURES = ALWAYS | {name: sources for name, sources in OF_EXPERIMENTS.items() if name in EXPERIMENTS}
+if "tab2" in EXPERIMENTS:
+    FIGURES["fig_shift"] = TRANSITION
+if {"fig5", "fig6"} <= set(EXPERIMENTS):
+    FIGURES["fig_memorization"] = {
+        "memorization_switch": MIXED["fig5"]["memorization"],
+        "memorization_resume": MIXED["fig6"]["memorization"],
+    } | TRANSITION
 TABLES = {
     name: {"evaluation": f"evaluation/{{space}}/{name}.csv"} | TRANSITION
     for name in EXPERIMENTS
@@ -26,13 +45,19 @@ CLAIMS = (
         "curves": "oracle/{space}/law.csv",
         "nsweep": "oracle/{space}/nsweep.csv",
         "top1": "synthetic/top1.csv",
-        "synthetic_curves": "synthetic/law.csv",
-        "synthetic_transition": "synthetic/transition.csv",
     }
+    | SYNTHETIC
     | LOSSES
     | TRANSITION
 )
-SETTINGS = {"fig7": {"models": MODELS, "split": SPLIT}, "fig9": {"models": MODELS, "split": SPLIT}}
+CHECKED = [name for name in ("tab1",) if name in TABLES]
+BY_MODEL = {"models": MODELS, "split": SPLIT}
+BY_SPLIT = {"split": SPLIT}
+SETTINGS = {"fig7": BY_MODEL, "fig9": BY_MODEL} | dict.fromkeys(
+    ["tab2", "tab3", "fig5", "fig6", "fig8", "fig_memorization"], BY_SPLIT
+)
+if "tab2" in EXPERIMENTS:
+    SETTINGS["fig_shift"] = BY_SPLIT | {"steps": CONFIG.sampling.steps, "shifts": EXPERIMENTS["tab2"]["shifts"]}
 
 for figure, sources in (FIGURES | TABLES).items():
 
@@ -40,7 +65,7 @@ for figure, sources in (FIGURES | TABLES).items():
         name:
             figure
         input:
-            **result_paths(sources, spaces_of(figure)),
+            **result_paths(sources, spaces_of(figure), PLANS.get(figure, {})),
         output:
             **report_outputs(figure, "Tables" if figure in TABLES else "Figures"),
         log:
@@ -65,7 +90,7 @@ for figure, sources in (FIGURES | TABLES).items():
 rule claims:
     input:
         **result_paths(CLAIMS, SPACES),
-        **{name: path for table in TABLES for name, path in table_paths(table).items()},
+        **{table: result_paths(TABLES[table], spaces_of(table))["evaluation"] for table in CHECKED},
     output:
         json="<results>/report/claims.json",
         csv="<results>/report/claims.csv",
@@ -80,7 +105,7 @@ rule claims:
     resources:
         **resources_of("report"),
     params:
-        spaces={"all": SPACES} | {table: spaces_of(table) for table in TABLES},
+        spaces={"all": SPACES} | {table: spaces_of(table) for table in CHECKED},
         models=MODELS,
         split=SPLIT,
         code=code_of("twostage.report.claims"),
