@@ -56,15 +56,11 @@ def _identity(run):
         rows = results.loss_of(run.losses, space, models_of(run.losses, space)[-1])
         targets = results.posterior_of(run.posteriors, space)
         low, high = rows["t"].min(), rows["t"].max()
-        sides = [
-            curves.mean_over(rows["t"], rows["cfm"], rows["cfm_sem"], low, high),
-            curves.mean_over(rows["t"], rows["oracle"], rows["oracle_sem"], low, high),
-            curves.mean_over(targets["t"], targets["mse"], targets["mse_sem"], low, high),
-        ]
-        gap = curves.difference(sides[0], sides[1])
-        off = curves.difference(gap, sides[2])
-        note = f"errors apart by {gap.value:.4g}, targets by {sides[2].value:.4g}"
-        share = curves.Estimate(*(value / sides[2].value for value in off))
+        gap = results.error_gap(rows, low, high)
+        between = curves.mean_over(targets["t"], targets["mse"], targets["mse_sem"], low, high)
+        off = curves.difference(gap, between)
+        note = f"errors apart by {gap.value:.4g}, targets by {between.value:.4g}"
+        share = curves.Estimate(*(value / between.value for value in off))
         findings.append(Finding(space, within(share, -0.1, 0.1), share, note))
     return findings
 

@@ -68,15 +68,14 @@ def _both_targets(axes, rows, space):
     before, after = (results.relative_gap(last, *ends).value for ends in ((0.0, split), (split, 1.0)))
     style.title(
         axes,
-        f"{space} (a) {model}, {step:,} steps: errors against the two targets are {before:.0%} apart before the split, "
-        f"{after:.0%} after it",
+        f"{space} (a) {model}, {step:,} steps: errors differ by {before:.0%} before the split, {after:.0%} after it",
     )
     axes.set_ylabel("MSE(model, target)")
 
 
 def _sizes(axes, rows, space):
     _models(axes, rows, "oracle", "oracle_sem")
-    style.title(axes, f"{space} (b) Oracle loss by model size and training length (*: trained longer than the others)")
+    style.title(axes, f"{space} (b) Oracle loss by model size (dashed, *: trained longer)")
     axes.set_ylabel("MSE(model, oracle target)")
 
 
