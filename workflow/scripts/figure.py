@@ -15,7 +15,6 @@ def by_space(paths, spaces):
 
 
 with job(snakemake):
-    spaces = snakemake.params.spaces
     inputs = {name: by_space(paths, snakemake.params.spaces) for name, paths in snakemake.input.items()}
     outputs = {f"output_{kind}": path for kind, path in snakemake.output.items()}
     draw = import_module(f"twostage.report.{snakemake.rule}").draw
