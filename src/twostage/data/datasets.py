@@ -175,17 +175,17 @@ def _image_folder(split, path=None, held_out_path=None, held_out=0.1, seed=0, im
     root = Path(own or path)
     if own and (odd := set(_class_folders(own)) ^ set(classes)):
         raise ValueError(f"{own}: class folder {min(odd)!r} is not in both {path} and {own}; expected the same classes")
-    files = [_image_files(root / name) for name in classes]
-    paths = [path for members in files for path, _ in members]
-    labels = np.repeat(np.arange(len(classes)), [len(members) for members in files])
+    members = [_image_files(root / name) for name in classes]
+    labels = np.repeat(np.arange(len(classes)), [len(files) for files in members])
+    files = [file for files in members for file in files]
     if held_out_path is None:
         rows = split_rows(labels, split, held_out, seed)
-        paths, labels = [paths[row] for row in rows], labels[rows]
+        files, labels = [files[row] for row in rows], labels[rows]
     min_side = image_size if min_side is None else min_side
-    sizes = {path: size for members in files for path, size in members}
     digest = hashlib.sha256(json.dumps(["image_folder", split, classes, image_size, min_side]).encode())
-    for path in paths:
-        digest.update(f"{os.path.relpath(path, root)}\0{sizes[path]}\n".encode())
+    for file, size in files:
+        digest.update(f"{file[len(str(root)) :]}\0{size}\n".encode())
+    paths = [file for file, _ in files]
     return ImageFolder(split, paths, labels, classes, image_size, min_side, digest.hexdigest())
 
 

@@ -316,11 +316,12 @@ class LatentStore:
             out[order] = target
 
     def _read_rows(self, part, row, out):
-        if part.path not in self._files:
-            self._files[part.path] = open(part.path, "rb", buffering=0)  # noqa: SIM115 (kept open, closed with the store)
+        file = self._files.get(part.path)
+        if file is None:  # setdefault: of two threads that come here at once, both go on with one file
+            file = self._files.setdefault(part.path, open(part.path, "rb", buffering=0))  # noqa: SIM115
         view, offset = memoryview(out).cast("B"), part.offset + (row - part.start) * out[0].nbytes
         while len(view):
-            count = os.preadv(self._files[part.path].fileno(), [view], offset)
+            count = os.preadv(file.fileno(), [view], offset)
             if count == 0:
                 raise ValueError(
                     f"{part.path}: ends before its latents do; expected an untouched file: encode it again"

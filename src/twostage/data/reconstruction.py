@@ -9,6 +9,24 @@ def reconstruct(encoder, images):
     return encoder.decode(encoder.encode_mean(torch.as_tensor(images))).cpu().numpy()
 
 
+def reconstructed_batches(encoder, dataset, batch_size=64, limit=None):
+    """Pairs (images, reconstructions) over a data set, uint8 (n, H, W, C) each, n at most ``batch_size``.
+
+    Unreadable images are left out. limit: that many evenly spaced images instead of all. Raises ValueError when no
+    image can be read.
+    """
+    rows, some = np.arange(len(dataset)), False
+    if limit is not None and limit < len(rows):
+        rows = np.linspace(0, len(rows) - 1, limit).round().astype(np.int64)
+    for start in range(0, len(rows), batch_size):
+        images = dataset.readable_images(rows[start : start + batch_size])[0]
+        if len(images):
+            some = True
+            yield images, reconstruct(encoder, images)
+    if not some:
+        raise ValueError(f"no readable image in the {dataset.split} split of {dataset.name}")
+
+
 def squared_error(images, others):
     """Mean squared difference of each pair of uint8 images (n, H, W, C): float64 (n,), in squared grey levels."""
     difference = np.asarray(images, dtype=np.float64) - np.asarray(others, dtype=np.float64)
@@ -25,18 +43,8 @@ def reconstruction_quality(encoder, dataset, batch_size=64, limit=None):
     """Quality over a data set: dict of ``images`` (how many), ``mse`` (squared grey levels) and ``psnr`` (dB).
 
     psnr is the mean over the images of each one's ratio, as usual for autoencoders; None where an image is exact.
-    Unreadable images are left out. limit: use that many evenly spaced images instead of all.
     """
-    rows = np.arange(len(dataset))
-    if limit is not None and limit < len(rows):
-        rows = np.linspace(0, len(rows) - 1, limit).round().astype(np.int64)
-    errors = []
-    for start in range(0, len(rows), batch_size):
-        images = dataset.readable_images(rows[start : start + batch_size])[0]
-        if len(images):
-            errors.append(squared_error(images, reconstruct(encoder, images)))
-    if not errors:
-        raise ValueError(f"no readable image in the {dataset.split} split of {dataset.name}")
-    errors = np.concatenate(errors)
+    pairs = reconstructed_batches(encoder, dataset, batch_size, limit)
+    errors = np.concatenate([squared_error(*pair) for pair in pairs])
     ratio = psnr(errors).mean()
     return {"images": len(errors), "mse": float(errors.mean()), "psnr": float(ratio) if np.isfinite(ratio) else None}
