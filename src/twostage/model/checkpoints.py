@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import atomic_write
 
-SCHEMA = "twostage.model/1"
+SCHEMA = "twostage.model/2"
 
 
 def save_model(path, model, architecture=None, **metadata):
@@ -30,11 +30,9 @@ def save_model(path, model, architecture=None, **metadata):
     if architecture is None:
         architecture = model.architecture
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in weights.items()}
-    header = {
-        "schema": SCHEMA,
-        "architecture": json.dumps(architecture, sort_keys=True),
-        "metadata": json.dumps(metadata, sort_keys=True),
-    }
+    # One entry: the writer puts several in an order of its own, and the same model would not be the same bytes.
+    content = {"schema": SCHEMA, "architecture": architecture, "metadata": metadata}
+    header = {"twostage": json.dumps(content, sort_keys=True)}
     with atomic_write(path) as temporary:
         try:
             save_file(tensors, temporary, metadata=header)
@@ -47,7 +45,13 @@ def read_header(path):
     """(architecture, metadata) of a file of ``save_model``, without its weights. ValueError for any other file."""
     try:
         with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
+            metadata = file.metadata() or {}
+            header = json.loads(metadata.get("twostage", "{}"))
+            if metadata.get("schema") == "twostage.model/1":
+                header = {
+                    "schema": SCHEMA,
+                    **{key: json.loads(metadata[key]) for key in ("architecture", "metadata")},
+                }
     except SafetensorError as error:
         raise ValueError(f"{path}: not a whole safetensors file ({error}); write it again") from error
     if header.get("schema") != SCHEMA:
@@ -55,7 +59,7 @@ def read_header(path):
             f"{path}: schema is {header.get('schema')!r}; expected {SCHEMA!r}. "
             "A published checkpoint is read by import_published"
         )
-    return json.loads(header["architecture"]), json.loads(header["metadata"])
+    return header["architecture"], header["metadata"]
 
 
 def load_model(path, device="cpu"):

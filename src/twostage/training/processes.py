@@ -55,7 +55,7 @@ class Processes:
         if self.count == 1:
             return model
         ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True)
+        return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
 
     def unsynchronised(self, model):
         """Context in which a backward pass leaves the averaging to a later one."""
