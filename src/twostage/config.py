@@ -153,6 +153,9 @@ class Model(Block):
     depth: Count = Field(description="Number of blocks")
     num_heads: Count = Field(description="Attention heads; must divide hidden_size")
     steps: Count | None = Field(None, description="Training steps of this model, when not `training.steps`")
+    target: Literal["cfm", "oracle"] | None = Field(
+        None, description="Regression target of this model, when not `training.target`"
+    )
     checkpoint: str | None = Field(
         None, description="Published weights to use in place of training (.pt or .safetensors)"
     )
@@ -345,6 +348,12 @@ class Pictures(Experiment):
     models: list[Name] = Field(["XL"], min_length=1, description="Models to sample from")
 
 
+class Convergence(Experiment):
+    """App. B: a model that regresses on the oracle velocity beside its twin that does not, snapshot by snapshot."""
+
+    models: list[Name] = Field(min_length=2, max_length=2, description="The CFM model, then its oracle-supervised twin")
+
+
 class Experiments(Block):
     """Which experiments run; one left out does not."""
 
@@ -355,6 +364,7 @@ class Experiments(Block):
     fig6: ResumedSampling | None = Field(None, description="Resuming from unseen images (Fig. 6)")
     fig8: Predictions | None = Field(None, description="Predictions along trajectories (Figs. 4 and 8)")
     fig_samples: Pictures | None = Field(None, description="Samples (App. G)")
+    fig_oracle_supervised: Convergence | None = Field(None, description="Oracle-supervised training (App. B)")
 
 
 # ---------------------------------------------------------------------------------------------------------- evaluation
@@ -631,6 +641,7 @@ def reference():
         ("experiments.fig6", ResumedSampling),
         ("experiments.fig8", Predictions),
         ("experiments.fig_samples", Pictures),
+        ("experiments.fig_oracle_supervised", Convergence),
         ("classifier", Classifier),
         ("evaluation", Evaluation),
         ("jobs", Jobs),

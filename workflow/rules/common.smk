@@ -32,6 +32,8 @@ DATASET = {"seed": CONFIG.seed} | {
 }
 SPACES = list(CONFIG.spaces)
 MODELS = list(CONFIG.models)
+# The models that differ in size alone: what the comparisons of sizes are drawn from.
+SIZES = [name for name, model in CONFIG.models.items() if model.target in (None, CONFIG.training.target)]
 EXPERIMENTS = {name: slice_of(value) for name, value in CONFIG.experiments if value is not None}
 ENVIRONMENT = "../../envs/twostage.yaml"
 REPORT_ENVIRONMENT = "../../envs/report.yaml"
@@ -83,9 +85,10 @@ def architecture_of(space, model):
 
 
 def recipe_of(model):
-    """The training recipe of a model: the configuration's, with the model's own steps and snapshots."""
+    """The training recipe of a model: the configuration's, with the model's own target, steps and snapshots."""
     return {
         **slice_of(CONFIG.training),
+        "target": CONFIG.models[model].target or CONFIG.training.target,
         "steps": CONFIG.model_steps(model),
         "snapshots": CONFIG.snapshots(model),
     }

@@ -51,7 +51,7 @@ CLAIMS = (
     | TRANSITION
 )
 CHECKED = [name for name in ("tab1",) if name in TABLES]
-BY_MODEL = {"models": MODELS, "split": SPLIT}
+BY_MODEL = {"models": SIZES, "split": SPLIT}
 BY_SPLIT = {"split": SPLIT}
 SETTINGS = {"fig7": BY_MODEL, "fig9": BY_MODEL} | dict.fromkeys(
     ["tab2", "tab3", "fig5", "fig6", "fig8", "fig_memorization"], BY_SPLIT
@@ -106,7 +106,7 @@ rule claims:
         **resources_of("report"),
     params:
         spaces={"all": SPACES} | {table: spaces_of(table) for table in CHECKED},
-        models=MODELS,
+        models=SIZES,
         split=SPLIT,
         code=code_of("twostage.report.claims"),
     message:
