@@ -66,6 +66,21 @@ def new_figure(rows, columns, *, width=4.2, height=3.5):
     return picture, picture.subplots(rows, columns, squeeze=False)
 
 
+def panels_under(picture, rows, columns, *, height=3.4):
+    """``rows x columns`` axes (numpy array, 2-D), ``height`` inches a row, under what a figure (a table) shows."""
+    width, above = picture.get_size_inches()
+    total = above + rows * height
+    for axes in picture.axes:
+        box = axes.get_position()
+        axes.set_position([box.x0, 1 - (1 - box.y0) * above / total, box.width, box.height * above / total])
+    picture.set_size_inches(width, total)
+    grid = picture.add_gridspec(
+        rows, columns, left=0.75 / width, right=1 - 0.2 / width, bottom=0.55 / total, top=(rows * height - 0.5) / total,
+        wspace=0.28, hspace=0.45,
+    )  # fmt: skip
+    return grid.subplots(squeeze=False)
+
+
 def title(axes, text):
     """A panel's title: says what one sees, in this run's numbers; wrapped to the panel's width."""
     grid = axes.get_subplotspec().get_gridspec()

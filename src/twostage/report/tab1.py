@@ -8,9 +8,8 @@ import math
 
 from twostage.provenance import atomic_write, write_provenance
 from twostage.report import results, style
+from twostage.report.distances import DISTANCES
 from twostage.report.table import Cell, decimals, html_page, html_table, number, picture
-
-DISTANCES = {"inception": "gFID", "dinov2": "Fréchet distance (DINOv2)", "classifier": "Fréchet distance (classifier)"}
 
 drawn = results.stage_swaps
 

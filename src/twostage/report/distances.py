@@ -1,0 +1,45 @@
+"""Cells and notes of tables that compare plans by their samples' distance to the training images (Tabs. 1 to 3)."""
+
+import math
+
+from twostage.report.table import BEST, Cell, decimals, number
+
+DISTANCES = {"inception": "gFID", "dinov2": "Fréchet distance (DINOv2)", "classifier": "Fréchet distance (classifier)"}
+
+
+def groups_of(table):
+    """The (space, features) pairs of a table, in their order."""
+    return list(table[["space", "features"]].drop_duplicates().itertuples(index=False, name=None))
+
+
+def part_of(table, space, features):
+    """One space's rows in one kind of features, a row a plan: what all its seeds have in common."""
+    return table[(table["space"] == space) & (table["features"] == features)].drop_duplicates("plan")
+
+
+def distance_cells(part, plan):
+    """Mean ± sd and the paired change ± sd of a plan, as Cells; dashes where the space did not run it."""
+    places = decimals(part["mean"], part["sd"])
+    own = part[part["plan"] == plan]
+    if own.empty:
+        return [number(math.nan, 0), number(math.nan, 0)]
+    own = own.iloc[0]
+    change = number(own["change"], places, spread=own["change_sd"], sign="+")
+    mean = number(own["mean"], places, spread=own["sd"], mark=BEST if own["best"] else "")
+    return [mean, change if own["change"] != 0 else Cell("–", value=0, number=True)]
+
+
+def seeds_note(table):
+    """How many seeds, samples and function evaluations are behind a row."""
+    seeds = table.groupby(["space", "plan", "features"])["seed"].nunique().min()
+    size = ""
+    if {"samples", "nfe"} <= set(table.columns):
+        size = f" {table['samples'].iloc[0]:,} samples a row and seed, {table['nfe'].iloc[0]} function evaluations."
+    return (f"Mean ± standard deviation over {seeds} sampling seeds." if seeds > 1 else "One sampling seed.") + size
+
+
+def split_note(table):
+    """The stage splits as a sentence, or nothing where none is known."""
+    known = table.drop_duplicates("space").dropna(subset="split")
+    times = ", ".join(f"t = {time:.3f} ({space})" for space, time in zip(known["space"], known["split"]))
+    return f"Stage split: {times}." if times else ""

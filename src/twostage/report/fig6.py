@@ -1,0 +1,39 @@
+"""Fig. 6: resuming the model from x_t of unseen (held-out) images.
+
+For each latent space a sheet of samples by resume time, the unseen image beside; above it, over all samples, how far
+they are from that image and from the nearest training image.
+"""
+
+from twostage.report import followed, style
+
+
+def drawn(pictures, memorization, transition=None, *, split=None):
+    """What Fig. 6 draws: a row per tile of the sheets, with the numbers of its resume time (``followed.table_of``)."""
+    return followed.table_of(pictures, memorization, "t_resume", transition, split=split)
+
+
+def figure(table, pictures):
+    """Fig. 6 from its table and the images (``followed.images_of``)."""
+    return followed.sheets(table, pictures, WORDS)
+
+
+def _title(space, points):
+    first, last = points.iloc[0], points.iloc[-1]
+    return (
+        f"{space}: the distance to the unseen image goes from {first['followed_distance']:.0f} grey levels "
+        f"(t_resume = {first['t']:g}) to {last['followed_distance']:.0f} (t_resume = {last['t']:g})"
+    )
+
+
+WORDS = followed.Words("t_resume", "unseen\nimage", "distance to the unseen image", _title)
+
+
+def draw(pictures, memorization, output_pdf, output_png, output_csv, *, transition=None, split=None, config=None):
+    """Read {space: fig6-pictures.h5} and {space: fig6-memorization.csv}; write Fig. 6 as PDF, PNG and CSV.
+
+    transition: {space: transition.json}, marks the splits; split: a fixed one in place of the measured.
+    """
+    table = drawn(pictures, memorization, transition, split=split)
+    inputs = [*pictures.values(), *memorization.values(), *(transition or {}).values()]
+    made = figure(table, followed.images_of(pictures))
+    style.save(made, table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

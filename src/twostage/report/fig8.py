@@ -1,0 +1,168 @@
+"""Figs. 4 and 8: what a model predicts on the way from the prior to the data, the oracle beside it.
+
+For each latent space the images that one Euler step from x_t to t = 1 gives, along trajectories that start from the
+same noise; and over all trajectories (a) the velocity's norm, (b) the prediction's distance to the class mean, (c) what
+is left of its distance to the trajectory's end, in the whole latent and in its layout.
+"""
+
+import textwrap
+
+import numpy as np
+
+from twostage.report import results_sampling, style
+from twostage.report.pictures import blank, first_of_each_class, place, read_predictions, sheet, tile_side
+
+SAMPLES = 3
+ORACLE = "oracle"
+SPACE_BETWEEN = 0.35  # between the trajectories of two samples, in tiles
+
+# Inches: left margin, titles, room under a sheet, the panels' width and the margin at their left, and their heights.
+SIDE, ABOVE, BELOW, PANEL, BETWEEN = 0.75, 0.85, 0.55, 4.6, 0.95
+LEAST, TITLE = 6.5, 0.95
+
+drawn = results_sampling.trajectories
+
+
+def images_of(pictures):
+    """{space: (times (T,), {field: images (n, T, H, W, C)}, labels (n,))} of the trajectories that are shown.
+
+    pictures: {space: paths of trajectory.h5, one a plan}. Shown are the first samples of the first classes, the same
+    for all plans. Raises ValueError for a plan whose times or labels are not those of the others.
+    """
+    images = {}
+    for space, paths in pictures.items():
+        shown, common = {}, None
+        for path in paths:
+            plan, times, labels, predictions = read_predictions(path)
+            if common is None:
+                common = times, labels
+                rows = first_of_each_class(labels, SAMPLES)
+            elif not (np.array_equal(common[0], times) and np.array_equal(common[1], labels)):
+                raise ValueError(f"{path} has other times or labels than {paths[0]}; run their stage again")
+            shown[plan.split("-", 1)[-1]] = predictions[rows]
+        images[space] = common[0], shown, common[1][rows]
+    return images
+
+
+def figure(table, images):
+    """Fig. 8 from its table (``drawn``) and the images (``images_of``): a row per latent space."""
+    spaces = list(dict.fromkeys(table["space"]))
+    colours = _colours(table)
+    side = max(tile_side(next(iter(shown.values()))) for _, shown, _ in images.values())
+    columns = max(len(times) for times, *_ in images.values())
+    down = {space: _depth(images[space]) * side for space in spaces}
+    inside = {space: max(down[space], LEAST) for space in spaces}
+    width = SIDE + columns * side + BETWEEN + PANEL + 0.2
+    heights = {space: ABOVE + inside[space] + BELOW for space in spaces}
+    with style.look():
+        picture = blank(width, sum(heights.values()))
+        top = 0.0
+        for space in spaces:
+            rows = table[table["space"] == space]
+            _sheet(picture, top + ABOVE, side, rows, images[space])
+            left, each = SIDE + columns * side + BETWEEN, (inside[space] + TITLE - 0.2) / 3
+            panels = [
+                place(picture, left, top + ABOVE + number * each, PANEL, each - TITLE + 0.1) for number in range(3)
+            ]
+            _panels(panels, rows, colours)
+            picture.text(
+                0.1 / width, 1 - (top + 0.12) / picture.get_figheight(),
+                textwrap.fill(f"{space}: one-step predictions from x_t, a block a sample", int(10.6 * columns * side)),
+                va="top", fontweight="bold",
+            )  # fmt: skip
+            top += heights[space]
+        return picture
+
+
+def _colours(table):
+    fields = list(dict.fromkeys(table["field"]))
+    return style.model_colours([name for name in fields if name != ORACLE]) | {ORACLE: style.TEXT}
+
+
+def _depth(images):
+    """Height of a sheet in tiles: a block of fields a sample."""
+    _, shown, labels = images
+    return len(labels) * (len(shown) + SPACE_BETWEEN) - SPACE_BETWEEN
+
+
+def _sheet(picture, top, side, rows, images):
+    times, shown, labels = images
+    width, split = side * len(times), rows["split"].iloc[0]
+    for block in range(len(labels)):
+        above = top + block * (len(shown) + SPACE_BETWEEN) * side
+        axes = place(picture, SIDE, above, width, len(shown) * side)
+        sheet(axes, np.stack([predictions[block] for predictions in shown.values()]))
+        for place_of, field in enumerate(shown):
+            axes.text(-0.6, place_of, field, ha="right", va="center", fontsize=9)
+        if block == 0:
+            for column, time in enumerate(times):
+                axes.text(column, -0.62, f"{time:g}", ha="center", va="bottom", fontsize=9.5, fontweight="bold")
+            axes.text(-0.6, -0.62, "t", ha="right", va="bottom", fontsize=9.5, fontweight="bold")
+        if np.isfinite(split):
+            between = float(np.searchsorted(times, split)) - 0.5
+            axes.axvline(between, color=style.QUIET, linewidth=1.8, linestyle=":", clip_on=False)
+    if np.isfinite(split):
+        axes.text(
+            between, len(shown) - 0.4, f"stage split, t = {split:.2f}", ha="center", va="top", fontsize=8.5,
+            color=style.QUIET,
+        )  # fmt: skip
+
+
+def _panels(panels, rows, colours):
+    norm, mean, end = panels
+    peaks = []
+    for field, own in rows.groupby("field", sort=False):
+        colour = colours[field]
+        style.curve(norm, own["t"], own["norm"], own["norm_sem"], colour=colour, label=field)
+        style.curve(mean, own["t"], own["to_class_mean"], own["to_class_mean_sem"], colour=colour)
+        for measure, line in (("to_end_left", "-"), ("layout_to_end_left", "--")):
+            style.curve(
+                end, own["t"], own[measure], own[f"{measure}_sem"], colour=colour, linestyle=line, linewidth=1.5
+            )
+        peaks.append(f"{own.loc[own['norm'].idxmax(), 't']:.2f} ({field})")
+    end.plot([], [], color=style.QUIET, label="whole latent")
+    end.plot([], [], color=style.QUIET, linestyle="--", label="layout")
+    norm.set_ylabel("velocity norm (RMS)")
+    mean.set_ylabel("distance to class mean")
+    end.set_ylabel("share of distance\nto the end left")
+    _title(norm, f"(a) Velocity norm, highest at t = {', '.join(peaks)}")
+    _title(mean, f"(b) Prediction to class mean: {_starts(rows)} at t = 0")
+    _title(end, f"(c) Half the layout's distance to the end is left at t = {_halves(rows)}")
+    style.legend(norm, loc="best")
+    style.legend(end, loc="upper right")
+    first = rows.iloc[0]
+    for axes in panels:
+        style.mark_split(axes, first["split"], low=first["split_low"], high=first["split_high"])
+        style.time_axis(axes, label=axes is end)
+        axes.set_ylim(bottom=min(0, axes.get_ylim()[0]) if axes is not norm else None)
+
+
+def _title(axes, text):
+    axes.set_title(textwrap.fill(text, int(10.6 * PANEL)))
+
+
+def _starts(rows):
+    return ", ".join(
+        f"{own['to_class_mean'].iloc[0]:.2f} ({field})" for field, own in rows.groupby("field", sort=False)
+    )
+
+
+def _halves(rows):
+    """Time from which on less than half of the layout's distance to the end is left, by field."""
+    times = []
+    for field, own in rows.groupby("field", sort=False):
+        below = own["t"][own["layout_to_end_left"] < 0.5]
+        times.append(f"{below.iloc[0]:.2f} ({field})" if len(below) else f"never ({field})")
+    return ", ".join(times)
+
+
+def draw(trajectories, pictures, output_pdf, output_png, output_csv, *, transition=None, split=None, config=None):
+    """Read {space: fig8.csv} and {space: paths of trajectory.h5, one a plan}; write Fig. 8 as PDF, PNG and CSV.
+
+    transition: {space: transition.json}, marks the splits; split: a fixed one in place of the measured.
+    """
+    table = drawn(trajectories, transition, split=split)
+    made = figure(table, images_of(pictures))
+    files = [path for paths in pictures.values() for path in paths]
+    inputs = [*trajectories.values(), *files, *(transition or {}).values()]
+    style.save(made, table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

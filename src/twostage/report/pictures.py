@@ -1,0 +1,141 @@
+"""Picture arrays (HDF5) of sampled images, and how they are laid out on a sheet.
+
+A sheet's CSV says of every tile what it shows and how far it is from the images beside it; the pixels themselves stay
+in the HDF5 file of the evaluation or sampling stage that the figure was drawn from.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+SHOWN = 6  # rows of a sheet
+GAP = 0.06  # white between tiles, in tiles
+
+
+class Pictures(NamedTuple):
+    """Rows of samples side by side, one column a plan.
+
+    images: uint8 (rows, columns, H, W, C); labels, index: int (rows,); plans: names (columns,); t: float (columns,), a
+    switch or resume time or NaN; nearest: training images like ``images``, or None; followed: (rows, H, W, C), the
+    image whose trajectory the last plan follows, or None.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    index: np.ndarray
+    plans: list
+    t: np.ndarray
+    nearest: np.ndarray | None
+    followed: np.ndarray | None
+
+
+def read_pictures(path, *needed):
+    """The ``Pictures`` of an evaluation's HDF5 file; ``needed``: "nearest" or "followed", where it must have them.
+
+    Raises ValueError, with the path, for a file that is not there, not HDF5, or without a data set it must have.
+    """
+    found = _read(path, ("images", "labels", "index", "columns", "t", *needed), ("nearest", "followed"))
+    plans = [name.decode() if isinstance(name, bytes) else str(name) for name in found["columns"]]
+    rest = [found.get(name) for name in ("nearest", "followed")]
+    return Pictures(found["images"], found["labels"], found["index"], plans, found["t"], *rest)
+
+
+def read_predictions(path):
+    """One-step predictions along a trajectory: (plan name, times (T,), labels (n,), images uint8 (n, T, H, W, C))."""
+    found = _read(path, ("predictions", "times", "labels"), ())
+    return found["name"], found["times"], found["labels"], found["predictions"]
+
+
+def _read(path, needed, wanted):
+    if not Path(path).is_file():
+        raise ValueError(f"{path} is not there; expected the pictures of an earlier stage: run that stage first")
+    try:
+        with h5py.File(path) as file:
+            missing = [name for name in needed if name not in file]
+            if missing:
+                raise ValueError(f"{path} lacks {', '.join(missing)}; it has {', '.join(file)}: run its stage again")
+            found = {name: file[name][()] for name in (*needed, *wanted) if name in file}
+            return found | {"name": str(file.attrs.get("name", Path(path).parent.name))}
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read as HDF5 ({error}); delete it and run its stage again") from None
+
+
+def first_of_each_class(labels, count=SHOWN):
+    """Positions of the first sample of each class, then of the second, ...: at most ``count``, in that order."""
+    seen = pd.Series(labels).groupby(labels).cumcount().to_numpy()
+    return np.argsort(seen, kind="stable")[:count]
+
+
+def grey_distance(images, others):
+    """Root mean square difference in grey levels (0 to 255), over the last three axes: pixels and channels."""
+    return np.sqrt(((images.astype(np.float64) - others) ** 2).mean((-3, -2, -1)))
+
+
+def tiles(pictures, rows):
+    """What a sheet shows at ``rows``: one row per (row, column), DataFrame.
+
+    Columns: row, column, plan, t, index, label, followed_grey and nearest_grey, the distances (root mean square, grey
+    levels) to the image followed and to the nearest training image; NaN where there is none.
+    """
+    nearest = np.full(pictures.images.shape[:2], np.nan)
+    followed = nearest.copy()
+    if pictures.nearest is not None:
+        nearest = grey_distance(pictures.images, pictures.nearest)
+    if pictures.followed is not None:
+        followed = grey_distance(pictures.images, pictures.followed[:, None])
+    return pd.DataFrame(
+        [
+            {
+                "row": place, "column": column, "plan": plan, "t": pictures.t[column], "index": pictures.index[row],
+                "label": pictures.labels[row], "followed_grey": followed[row, column],
+                "nearest_grey": nearest[row, column],
+            }
+            for place, row in enumerate(rows)
+            for column, plan in enumerate(pictures.plans)
+        ]
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------------- drawing
+
+
+def tile_side(images):
+    """Side of a tile in inches: small images need little room, large ones show more in a larger tile."""
+    return float(np.clip(images.shape[-3] / 110, 0.62, 1.1))
+
+
+def blank(width, height):
+    """A figure of that size in inches, to be filled by ``place``."""
+    return Figure(figsize=(width, height))
+
+
+def place(picture, left, top, width, height, **options):
+    """Axes at a place counted in inches from the figure's top left corner."""
+    across, down = picture.get_size_inches()
+    return picture.add_axes((left / across, 1 - (top + height) / down, width / across, height / down), **options)
+
+
+def sheet(axes, images):
+    """Draw images (rows, columns, H, W, C), uint8, as tiles: column c from c - 1/2 to c + 1/2, rows downwards alike.
+
+    Small images keep their pixels (nearest), large ones are averaged down.
+    """
+    rows, columns, height, width, channels = images.shape
+    repeat = max(1, 64 // max(height, width))
+    images = images.repeat(repeat, axis=2).repeat(repeat, axis=3)
+    gap_y, gap_x = (max(1, round(GAP * side / 2)) for side in images.shape[2:4])
+    padding = ((0, 0), (0, 0), (gap_y, gap_y), (gap_x, gap_x), (0, 0))
+    canvas = np.pad(images, padding, constant_values=255).transpose(0, 2, 1, 3, 4)
+    canvas = canvas.reshape(rows * canvas.shape[1], columns * canvas.shape[3], channels)
+    if channels == 1:
+        canvas = canvas.repeat(3, axis=2)
+    small = max(height, width) <= 64
+    axes.imshow(
+        canvas, extent=(-0.5, columns - 0.5, rows - 0.5, -0.5), aspect="auto",
+        interpolation="nearest" if small else "antialiased",
+    )  # fmt: skip
+    axes.set_axis_off()

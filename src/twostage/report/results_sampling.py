@@ -1,0 +1,195 @@
+"""The tables of sampled images that figures draw and claims check: shifts, guidance, trajectories, memorisation.
+
+As in ``results``: one function a table, from the files that evaluation and sampling wrote.
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from twostage.report import paper
+from twostage.report.inputs import read_spaces, read_table, splits
+
+DISTANCE = ("plan", "seed", "features", "distance")
+SHIFTED = (*DISTANCE, "steps", "share_before_0.2", "share_before_split")
+MEASURES = ("norm", "to_end", "layout_to_end", "to_class_mean")
+TRAJECTORY = ("plan", "t", "samples", *(name for measure in MEASURES for name in (measure, f"{measure}_sem")))
+MEMORISED = (
+    "followed_distance", "nearest_distance", "ratio", "copied", "retrieved", "within_one_grey_level",
+)  # fmt: skip
+MEMORISATION = ("plan", "seed", "space", "t_switch", "t_resume", "samples", *MEMORISED)
+
+CONTROL = "held-out images"
+SHORT = 0.15  # widest interval that counts as a short one; the paper's short ones are 0.1 wide
+
+
+def stage_splits(transition, split=None):
+    """Stage split of each latent space, DataFrame space, split, split_low, split_high: measured, or the fixed one."""
+    table = splits(transition or {})
+    if split is not None:
+        table["split"], table["split_low"], table["split_high"] = float(split), np.nan, np.nan
+    return table
+
+
+# ----------------------------------------------------------------------------------------- shift, guidance (Tabs. 2, 3)
+
+
+def timestep_shifts(evaluation, transition=None, *, split=None):
+    """Tab. 2: one row per (space, features, shift, seed), DataFrame, in the order of the file.
+
+    evaluation: {space: tab2.csv}, whose plans are named ``tab2-shift_{s}``; transition: {space: transition.json};
+    split: a fixed stage split in place of the measured one. ``share_before_0.2`` and ``share_before_split`` are shares
+    of the step starts; ``mean``, ``sd``, ``change``, ``change_sd`` and ``best`` as ``_over_seeds`` says, the change
+    against s = 1; ``paper_share`` and ``paper`` the paper's share and gFID of the same shift.
+    """
+    table = _read_distances(evaluation, SHIFTED)
+    table["shift"] = [_shift_of(plan) for plan in table["plan"]]
+    table = _over_seeds(table, table["shift"] == 1, ["space", "features"])
+    known = [paper.TABLE2.get(shift, (np.nan, np.nan)) for shift in table["shift"]]
+    table["paper_share"], table["paper"] = np.array(known).T
+    return table.merge(stage_splits(transition, split), on="space", how="left")
+
+
+def guidance_intervals(evaluation, transition=None, *, split=None):
+    """Tab. 3: one row per (space, features, interval, seed), DataFrame, in the order of the file.
+
+    evaluation: {space: tab3.csv}, whose plans are named ``tab3-none`` and ``tab3-{low}-{high}``. ``low``, ``high``: the
+    interval, NaN without guidance; ``kind``: "none", "short" (at most 0.15 wide) or "wide"; the rest as in
+    ``timestep_shifts``, the change against no guidance, ``best`` within a kind. ``paper`` is the paper's gFID of the
+    same interval, of no guidance and the short ones; which of its numbers belongs to which wide one is not known.
+    """
+    table = _read_distances(evaluation, DISTANCE).merge(stage_splits(transition, split), on="space", how="left")
+    ends = [_interval_of(plan, split) for plan, split in zip(table["plan"], table["split"])]
+    table["low"], table["high"] = np.array(ends).T
+    width = table["high"] - table["low"]
+    table["kind"] = np.select([width.isna(), width <= SHORT], ["none", "short"], "wide")
+    table = _over_seeds(table, table["kind"] == "none", ["space", "features", "kind"])
+    table["best"] &= table["kind"] != "none"
+    table["paper"] = [
+        paper.TABLE3_NONE if kind == "none" else paper.TABLE3_SHORT.get((round(low, 6), round(high, 6)), np.nan)
+        for kind, low, high in zip(table["kind"], table["low"], table["high"])
+    ]
+    return table
+
+
+def _read_distances(evaluation, columns):
+    table = read_spaces(evaluation, columns)
+    return table[
+        ["space", *columns, *(name for name in ("samples", "nfe", "guidance") if name in table.columns)]
+    ].copy()
+
+
+def _over_seeds(table, reference, best_of):
+    """Adds mean and sd over the seeds, and the change against the rows ``reference`` (bool), seed by seed.
+
+    All plans share a seed's noise and labels, so the change of a seed is a paired difference: ``change`` and
+    ``change_sd`` are its mean and standard deviation. ``best``: the lowest mean among the rows alike in ``best_of``.
+    """
+    seeds, groups = ["space", "features", "seed"], ["space", "features", "plan"]
+    base = table[reference].set_index(seeds)["distance"].rename("base")
+    table = table.join(base, on=seeds)
+    table["difference"] = table["distance"] - table["base"]
+    cells = table.groupby(groups, sort=False)
+    for name, of in (("", "distance"), ("change", "difference")):
+        table[name or "mean"] = cells[of].transform("mean")
+        table[f"{name}_sd" if name else "sd"] = cells[of].transform("std")
+    table["best"] = table["mean"] == table.groupby(best_of)["mean"].transform("min")
+    return table.drop(columns=["base", "difference"])
+
+
+def _shift_of(plan):
+    try:
+        return float(plan.removeprefix("tab2-shift_"))
+    except ValueError:
+        raise ValueError(f"plan {plan!r} is no timestep shift; expected tab2-shift_{{s}}") from None
+
+
+def _interval_of(plan, split):
+    words = plan.split("-")
+    try:
+        if words[0] != "tab3":
+            raise ValueError
+        if words[1:] == ["none"]:
+            return math.nan, math.nan
+        low, high = (split if word == "split" else float(word) for word in words[1:])
+    except ValueError:
+        raise ValueError(
+            f"plan {plan!r} is no guidance interval; expected tab3-none or tab3-{{low}}-{{high}}"
+        ) from None
+    return low, high
+
+
+# ------------------------------------------------------------------------------------------------ trajectories (Fig. 8)
+
+
+def trajectories(trajectories, transition=None, *, split=None):
+    """Figs. 4 and 8: one row per (space, field, t), DataFrame.
+
+    trajectories: {space: fig8.csv}, whose plans are named ``fig8-{model}`` and ``fig8-oracle``. ``field`` is the model
+    or "oracle". ``to_end_left`` and ``layout_to_end_left``: the distance to the end as a share of the field's own at
+    its first step. Every measure has its standard error, ``_sem``.
+    """
+    table = read_spaces(trajectories, TRAJECTORY)[["space", *TRAJECTORY]].copy()
+    table.insert(1, "field", [plan.split("-", 1)[-1] for plan in table["plan"]])
+    table = table.sort_values(["space", "field", "t"], key=_in_order_of_appearance, kind="stable", ignore_index=True)
+    for measure in ("to_end", "layout_to_end"):
+        first = table.groupby(["space", "field"], sort=False)[measure].transform("first")
+        table[f"{measure}_left"] = table[measure] / first
+        table[f"{measure}_left_sem"] = table[f"{measure}_sem"] / first
+    return table.merge(stage_splits(transition, split), on="space", how="left")
+
+
+def _in_order_of_appearance(column):
+    return column if column.name == "t" else pd.Series(pd.factorize(column)[0], index=column.index)
+
+
+# ------------------------------------------------------------------------------------ memorisation (Figs. 5, 6, App. F)
+
+
+def memorisation(memorization, time=None, transition=None, *, split=None):
+    """Distances of samples to training images, seeds pooled: one row per (space, features, plan), DataFrame.
+
+    memorization: {space: {experiment}-memorization.csv}; time: the column that tells its plans apart, "t_switch" or
+    "t_resume", which becomes ``t``; None where neither does. ``features`` is the space of the distances ("pixel", root
+    mean square in grey levels, or what the features are called). ``control`` marks the held-out images measured as if
+    they were samples. Means over samples and their standard errors (``_sem``): followed_distance, nearest_distance,
+    ratio (d1 / d2), copied (share with ratio below 1/3), retrieved (the nearest is the followed one), and
+    within_one_grey_level of it.
+    """
+    parts = []
+    for space, path in memorization.items():
+        rows = read_table(path, MEMORISATION).rename(columns={"space": "features"})
+        rows["control"] = rows["plan"] == CONTROL
+        rows["t"] = rows[time] if time else np.nan
+        if time and rows.loc[~rows["control"], "t"].isna().any():
+            raise ValueError(f"{path} has plans without {time}; expected the plans of one experiment")
+        groups = rows.groupby(["features", "plan", "control", "t"], sort=False, dropna=False)
+        parts.append(pd.DataFrame([{**dict(zip(groups.keys, key)), **_pooled(own)} for key, own in groups]))
+        parts[-1].insert(0, "space", space)
+    if not parts:
+        raise ValueError("no latent space was given; expected a mapping from its name to its CSV")
+    return pd.concat(parts, ignore_index=True).merge(stage_splits(transition, split), on="space", how="left")
+
+
+def _pooled(rows):
+    """Means over the samples of all seeds, each seed's mean weighted by its samples, with standard errors."""
+    share = rows["samples"] / rows["samples"].sum()
+    pooled = {"samples": int(rows["samples"].sum())}
+    for name in MEMORISED:
+        pooled[name] = (share * rows[name]).sum(min_count=1)
+        error = rows.get(f"{name}_sem", pd.Series(np.nan, index=rows.index))
+        pooled[f"{name}_sem"] = math.sqrt(((share * error) ** 2).sum()) if error.notna().all() else math.nan
+    return pooled
+
+
+def of_plans(table, space, features):
+    """The samples' rows of ``memorisation``, without the control, in order of t."""
+    chosen = (table["space"] == space) & (table["features"] == features) & ~table["control"]
+    return table[chosen].sort_values("t", kind="stable")
+
+
+def control_of(table, space, features):
+    """The control's row of ``memorisation`` as a Series, or None where it was not measured."""
+    rows = table[(table["space"] == space) & (table["features"] == features) & table["control"]]
+    return rows.iloc[0] if len(rows) else None

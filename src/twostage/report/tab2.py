@@ -1,0 +1,128 @@
+"""Tab. 2: timestep shift. Fréchet distance by shift, beside the shares of steps before t = 0.2 and before the split.
+
+The paper's share and gFID stand beside: another data set, other features, 50,000 samples. What compares is where the
+best share lies, not the numbers. (a, b) draw the distance against the share, relative to uniform steps.
+"""
+
+import math
+
+from twostage.provenance import atomic_write, write_provenance
+from twostage.report import paper, results_sampling, style
+from twostage.report.distances import DISTANCES, distance_cells, groups_of, part_of, seeds_note, split_note
+from twostage.report.table import BEST, Cell, html_page, html_table, number, picture
+
+TITLE = "Tab. 2  Timestep shift: fewer steps near the prior, or more"
+UNIFORM = 1
+
+drawn = results_sampling.timestep_shifts
+
+
+def cells(table):
+    """Headings, rows of Cell and the indices of the paper's columns, from the table of ``drawn``."""
+    groups, spaces = groups_of(table), list(dict.fromkeys(table["space"]))
+    headings = ["shift s", "t′ ≤ 0.2", *(f"{space}, before split" for space in spaces)]
+    for space, features in groups:
+        headings += [f"{space}, {DISTANCES.get(features, features)}", f"{space}, change"]
+    quiet = (len(headings), len(headings) + 1)
+    headings += ["paper, t′ ≤ 0.2", "paper, gFID"]
+    best = table["paper"].min()
+    rows = []
+    for plan, own in table.groupby("plan", sort=False):
+        first, shares = own.iloc[0], own.groupby("space")["share_before_split"].first()
+        uniform = " (uniform)" if first["shift"] == UNIFORM else ""
+        row = [Cell(f"{first['shift']:g}{uniform}", value=first["shift"]), _percent(first["share_before_0.2"])]
+        row += [_percent(shares.get(space, math.nan)) for space in spaces]
+        for space, features in groups:
+            row += distance_cells(part_of(table, space, features), plan)
+        paper_best = BEST if first["paper"] == best else ""
+        rows.append([*row, _percent(first["paper_share"]), number(first["paper"], 2, mark=paper_best)])
+    return headings, rows, quiet
+
+
+def _percent(share):
+    return Cell(f"{share:.0%}" if math.isfinite(share) else "–", value=share, number=True)
+
+
+def notes(table):
+    """What a reader needs to judge the numbers, one sentence or two a line."""
+    lines = [
+        f"{seeds_note(table)} Change: against uniform steps, seed by seed (same noise and labels).",
+        f"Columns in %: share of the step starts t′ = s t / (1 + (s − 1) t) up to 0.2, and up to the stage split."
+        f"{BEST} the lowest.",
+    ]
+    if times := split_note(table):
+        lines.append(times)
+    lines.append("Paper: LightningDiT-B, gFID of 50,000 samples on ImageNet 256. Scale and features differ:")
+    lines[-1] += " compare where the lowest lies."
+    return lines
+
+
+def figure(table):
+    """The table as a picture, and the distance against both shares under it."""
+    headings, rows, quiet = cells(table)
+    short = [text.replace(" (classifier)", "\n(classifier)").replace(", ", "\n", 1) for text in headings]
+    made = picture(TITLE, short, rows, notes(table), quiet=quiet)
+    with style.look():
+        panels = style.panels_under(made, 1, 2)[0]
+        colours = style.space_colours(list(dict.fromkeys(table["space"])))
+        for axes, share, name in (
+            (panels[0], "share_before_0.2", "(a) Share of step starts up to t′ = 0.2"),
+            (panels[1], "share_before_split", "(b) Share of step starts up to the stage split"),
+        ):
+            for order, (space, features) in enumerate(groups_of(table)):
+                part = part_of(table, space, features).sort_values(share)
+                base = part.loc[part["shift"] == UNIFORM, "mean"]
+                if base.empty:
+                    continue
+                _curve(axes, part, share, base.iloc[0], colours[space], order, f"{space}, {features}")
+            known = table.dropna(subset="paper").drop_duplicates("shift").sort_values("paper_share")
+            axes.plot(
+                known["paper_share"], known["paper"] / paper.TABLE2[UNIFORM][1], "o:", color=style.QUIET,
+                markerfacecolor="white", markersize=4.5, linewidth=1.1, label="paper, t′ ≤ 0.2",
+            )  # fmt: skip
+            axes.axhline(1, color=style.QUIET, linewidth=0.8)
+            axes.set_xlim(0, 1)
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+            axes.set_xlabel(name[4:])
+            style.title(axes, f"{name[:3]} {_lowest(table, share)}")
+        panels[0].set_ylabel("distance / distance at s = 1")
+        style.legend(panels[0], loc="best")
+    return made
+
+
+def _curve(axes, part, share, base, colour, order, label):
+    axes.errorbar(
+        part[share], part["mean"] / base, part["change_sd"].fillna(0) / base, color=colour,
+        marker=style.MODEL_MARKERS[order % len(style.MODEL_MARKERS)], markersize=5, linewidth=1.6, capsize=2.5,
+        label=label,
+    )  # fmt: skip
+
+
+def _lowest(table, share):
+    lowest = [
+        f"{part[share].iloc[0]:.0%} ({space})"
+        for space, features in groups_of(table)
+        if len(part := part_of(table, space, features)[lambda rows: rows["best"]])
+    ]
+    return f"Lowest distance at a share of {', '.join(lowest)}; the paper's at {paper.TABLE2[0.5][0]:.0%}"
+
+
+def page(table):
+    """The table as a self-contained HTML page (str)."""
+    headings, rows, _ = cells(table)
+    lead = f"<h1>Tab. 2 Timestep shift</h1><p>{' '.join(notes(table))}</p>"
+    return html_page("Tab. 2 Timestep shift", lead + html_table(headings, rows))
+
+
+def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, transition=None, split=None, config=None):
+    """Read {space: tab2.csv} (and {space: transition.json} for the splits); write PDF, PNG, CSV and HTML.
+
+    split: a fixed stage split in place of the measured one.
+    """
+    table = drawn(evaluation, transition, split=split)
+    inputs = [*evaluation.values(), *(transition or {}).values()]
+    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
+    if output_html is not None:
+        with atomic_write(output_html) as temporary:
+            temporary.write_text(page(table))
+        write_provenance(output_html, config=config, inputs=inputs)

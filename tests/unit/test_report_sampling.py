@@ -1,0 +1,468 @@
+"""Figures and tables of sampled images: draw what their CSV holds and nothing else, refuse bad input by name."""
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from report_results import transition, write
+
+from twostage.provenance import provenance_path
+from twostage.report import (
+    fig5,
+    fig6,
+    fig8,
+    fig_memorization,
+    fig_samples,
+    fig_shift,
+    followed,
+    paper,
+    pictures,
+    results_sampling,
+    tab2,
+    tab3,
+)  # fmt: skip
+
+SPLITS = {"pixel": 0.45, "vae": 0.4}
+SWITCHES, RESUMES = (0, 0.1, 0.4, 1), (0.1, 0.8)
+SUFFIXES = ("pdf", "png", "csv")
+
+
+def distances(name, plans, seeds=(0, 1, 2), jitter=0.05):
+    """An evaluation's table: {plan: distance}, all plans moved alike by a seed, and each a little by itself."""
+    rows = []
+    for number, (plan, distance) in enumerate(plans.items()):
+        for seed in seeds:
+            value = distance + 0.5 * seed + jitter * np.cos(3 * seed + number)
+            rows.append((f"{name}-{plan}", seed, "classifier", value, 1000, 50, 50, 1.0 if plan == "none" else 2.0))
+    table = pd.DataFrame(rows, columns=["plan", "seed", "features", "distance", "samples", "nfe", "steps", "guidance"])
+    return table.assign(**{"share_before_0.2": 0.22, "share_before_split": 0.48})
+
+
+def tab2_results(best=0.7):
+    table = distances("tab2", {f"shift_{s:g}": 4 + abs(np.log(s / best)) for s in paper.TABLE2})
+    shift = table["plan"].str.removeprefix("tab2-shift_").astype(float)
+    for name, limit in (("share_before_0.2", 0.2), ("share_before_split", 0.45)):
+        uniform = np.arange(50) / 50
+        table[name] = [np.mean(s * uniform / (1 + (s - 1) * uniform) <= limit + 1e-9) for s in shift]
+    return table
+
+
+def tab3_results():
+    plans = {"none": 10.0} | {f"{k / 10:g}-{(k + 1) / 10:g}": 8 + abs(k - 3) for k in range(10)}
+    wide = {
+        f"{low:g}-{high:g}": 6 + abs(low - 0.1) + abs(high - 0.8) for low in (0, 0.1, 0.2) for high in (0.4, 0.8, 1)
+    }
+    return distances("tab3", plans | wide)
+
+
+def trajectories(fields=("B", "oracle")):
+    t = np.arange(50) / 50
+    tables = []
+    for number, field in enumerate(fields):
+        columns = {"plan": f"fig8-{field}", "t": t, "samples": 100}
+        for measure, values in (
+            ("norm", 1.2 + np.sin(3 * t + number)), ("to_end", 0.6 * (1 - t)), ("layout_to_end", 0.3 * (1 - t) ** 2),
+            ("to_class_mean", t / 2),
+        ):  # fmt: skip
+            columns |= {measure: values, f"{measure}_sem": 0.01}
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+def memorisation(time, times, seeds=(0, 1)):
+    rows = []
+    for t in [*times, None]:
+        for seed in seeds if t is not None else (-1,):
+            for space, scale in (("pixel", 40), ("classifier", 4)):
+                far = scale * (1 - (t if t is not None else 0.3)) + 0.1 * seed
+                row = {"plan": "held-out images" if t is None else f"x-{t:g}", "seed": seed, "space": space}
+                row |= {"t_switch": np.nan, "t_resume": np.nan, "samples": 100 + 100 * max(seed, 0)}
+                row |= {time: np.nan if t is None else t}
+                for name, value in (
+                    ("followed_distance", np.nan if t is None else far), ("nearest_distance", 0.8 * far),
+                    ("ratio", 0.8), ("copied", 0.25 * (t or 0)), ("retrieved", np.nan if t is None else t),
+                    ("within_one_grey_level", np.nan if t is None else float(t == 1)),
+                ):  # fmt: skip
+                    row |= {name: value, f"{name}_sem": 0.02}
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def write_pictures(path, times, *, side=8, channels=1, rows=8, plans=None, seed=0, followed=True):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
+    draw = lambda *shape: random.integers(0, 256, (*shape, side, side, channels), dtype=np.uint8)  # noqa: E731
+    with h5py.File(path, "w") as file:
+        file["images"], file["nearest"] = draw(rows, len(times)), draw(rows, len(times))
+        if followed:
+            file["followed"] = draw(rows)
+        file["labels"], file["index"] = np.arange(rows) // 2, np.arange(rows)
+        file["columns"] = plans or [f"x-{t:g}" for t in times]
+        file["t"] = np.array(times, dtype=float)
+    return path
+
+
+def write_trajectory(path, field, times=(0, 0.2, 0.4, 1), labels=(3, 3, 5, 7), seed=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = (len(labels), len(times), 8, 8, 1)
+    with h5py.File(path, "w") as file:
+        file["predictions"] = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+        file["times"], file["labels"] = np.array(times, dtype=float), np.array(labels)
+        file.attrs["name"] = f"fig8-{field}"
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """{figure: the arguments of its ``draw``} of an imaginary run."""
+    folder = tmp_path_factory.mktemp("run")
+    made = lambda name, content: {s: write(folder, f"{s}/{name}", content(s)) for s in SPLITS}  # noqa: E731
+    shown = lambda name, *details, **options: {  # noqa: E731
+        s: write_pictures(folder / s / f"{name}.h5", *details, **options) for s in SPLITS
+    }
+    splits = made("transition.json", lambda s: transition(s, SPLITS[s]))
+    switch = made("fig5.csv", lambda s: memorisation("t_switch", SWITCHES))
+    resume = made("fig6.csv", lambda s: memorisation("t_resume", RESUMES))
+    models = ["fig_samples-B", "fig_samples-XL"]
+    return {
+        "tab2": {"evaluation": made("tab2.csv", lambda s: tab2_results()), "transition": splits},
+        "tab3": {"evaluation": made("tab3.csv", lambda s: tab3_results()), "transition": splits},
+        "fig8": {
+            "trajectories": made("fig8.csv", lambda s: trajectories()),
+            "pictures": {s: [write_trajectory(folder / s / f"{f}.h5", f) for f in ("B", "oracle")] for s in SPLITS},
+            "transition": splits,
+        },
+        "fig5": {"pictures": shown("fig5", SWITCHES), "memorization": switch, "transition": splits},
+        "fig6": {"pictures": shown("fig6", RESUMES), "memorization": resume, "transition": splits},
+        "fig_memorization": {"memorization_switch": switch, "memorization_resume": resume, "transition": splits},
+        "fig_samples": {"pictures": shown("fig_samples", [np.nan] * 2, plans=models, followed=False)},
+        "fig_shift": {"transition": splits},
+    }
+
+
+MODULES = {
+    "tab2": tab2, "tab3": tab3, "fig8": fig8, "fig5": fig5, "fig6": fig6, "fig_memorization": fig_memorization,
+    "fig_samples": fig_samples, "fig_shift": fig_shift,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    for name, module in MODULES.items():
+        outputs = {f"output_{suffix}": folder / f"{name}.{suffix}" for suffix in SUFFIXES}
+        if name.startswith("tab"):
+            outputs["output_html"] = folder / f"{name}.html"
+        module.draw(**run[name], **outputs, config={"seed": 0})
+    return folder
+
+
+def lines(picture):
+    return [np.asarray(line.get_xydata(), float) for axes in picture.axes for line in axes.lines]
+
+
+def has_line(picture, x, y):
+    wanted = np.column_stack([x, y])
+    return any(found.shape == wanted.shape and np.allclose(found, wanted) for found in lines(picture))
+
+
+def texts(picture):
+    return [text.get_text() for axes in picture.axes for text in axes.texts]
+
+
+def sheets(picture):
+    """Every sheet drawn, as its pixels."""
+    return [image.get_array() for axes in picture.axes for image in axes.images]
+
+
+def drawn_from(sources):
+    """Of ``draw``'s arguments those of ``drawn``: Fig. 8's table is without its pictures."""
+    return {key: value for key, value in sources.items() if key != "pictures" or "trajectories" not in sources}
+
+
+def picture_of(name, table, run):
+    """The figure from its table, and from its images where it shows some."""
+    if name in ("fig5", "fig6"):
+        return MODULES[name].figure(table, followed.images_of(run[name]["pictures"]))
+    if name in ("fig8", "fig_samples"):
+        return MODULES[name].figure(table, MODULES[name].images_of(run[name]["pictures"]))
+    return MODULES[name].figure(table)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_writes_every_file_with_its_provenance(made, name):
+    assert (made / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    assert (made / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    for suffix in (*SUFFIXES, *(["html"] if name.startswith("tab") else [])):
+        assert provenance_path(made / f"{name}.{suffix}").is_file()
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_csv_gives_the_picture_back(run, made, name):
+    first = picture_of(name, MODULES[name].drawn(**drawn_from(run[name])), run)
+    again = picture_of(name, pd.read_csv(made / f"{name}.csv"), run)
+    assert texts(again) == texts(first)
+    assert len(lines(again)) == len(lines(first))
+    assert lines(first) or sheets(first)
+    for one, two in zip(lines(again), lines(first)):
+        np.testing.assert_allclose(one, two, rtol=1e-6, atol=1e-9)
+    for one, two in zip(sheets(again), sheets(first), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("name", "choose", "x", "y"),
+    [
+        ("fig8", "space == 'vae' and field == 'oracle'", "t", "norm"),
+        ("fig8", "space == 'pixel' and field == 'B'", "t", "to_class_mean"),
+        ("fig8", "space == 'pixel' and field == 'B'", "t", "layout_to_end_left"),
+        ("fig5", "space == 'vae' and row == 0", "column", "followed_distance"),
+        ("fig6", "space == 'pixel' and row == 0", "column", "nearest_distance"),
+        ("fig_memorization", "space == 'vae' and features == 'classifier' and time == 't_switch' and not control", "t",
+         "nearest_distance"),
+        ("fig_memorization", "space == 'pixel' and features == 'pixel' and time == 't_resume' and not control", "t",
+         "copied"),
+        ("fig_shift", "space == 'pixel' and shift == 0.3", "shifted", None),
+    ],
+)  # fmt: skip
+def test_the_csv_holds_what_is_drawn(run, made, name, choose, x, y):
+    rows = pd.read_csv(made / f"{name}.csv").query(choose)
+    assert len(rows) > 1
+    picture = picture_of(name, pd.read_csv(made / f"{name}.csv"), run)
+    heights = rows[y] if y else np.full(len(rows), 5)  # a shift's step starts stand on its own line
+    assert has_line(picture, rows[x], heights)
+
+
+# ------------------------------------------------------------------------------------------------------------- tables
+
+
+@pytest.mark.parametrize("name", ["tab2", "tab3"])
+def test_a_table_shows_the_mean_and_the_spread_of_its_seeds(run, made, name):
+    source = pd.read_csv(run[name]["evaluation"]["vae"])
+    drawn = pd.read_csv(made / f"{name}.csv").query("space == 'vae'")
+    for plan, own in source.groupby("plan"):
+        rows = drawn[drawn["plan"] == plan]
+        np.testing.assert_allclose(rows["mean"], own["distance"].mean())
+        np.testing.assert_allclose(rows["sd"], own["distance"].std())
+
+
+def test_a_change_is_paired_seed_by_seed(run):
+    table = tab2.drawn(run["tab2"]["evaluation"])
+    source = pd.read_csv(run["tab2"]["evaluation"]["pixel"]).pivot(index="plan", columns="seed", values="distance")
+    paired = source.loc["tab2-shift_4"] - source.loc["tab2-shift_1"]
+    rows = table[(table["space"] == "pixel") & (table["shift"] == 4)]
+    np.testing.assert_allclose(rows["change"], paired.mean())
+    np.testing.assert_allclose(rows["change_sd"], paired.std())
+    assert paired.std() < 0.3 * source.loc["tab2-shift_4"].std()
+
+
+def test_the_lowest_shift_is_marked_once_a_space(run, made):
+    table = pd.read_csv(made / "tab2.csv")
+    assert set(table.loc[table["best"], "shift"]) == {0.7}
+    _, rows, _ = tab2.cells(table)
+    marked = {row[0].text for row in rows for cell in row[:-2] if cell.text.endswith("◂")}
+    assert marked == {"0.7"}
+    assert [row[0].text for row in rows if row[-1].text.endswith("◂")] == ["0.5"]
+
+
+def test_the_shares_of_a_shift_stand_beside_the_papers(made):
+    table = pd.read_csv(made / "tab2.csv").drop_duplicates("shift")
+    np.testing.assert_allclose(table["share_before_0.2"], table["paper_share"], atol=1e-9)
+    assert dict(zip(table["shift"], table["paper"]))[0.1] == 19.91
+
+
+def test_short_and_wide_intervals_have_each_their_lowest(made):
+    table = pd.read_csv(made / "tab3.csv")
+    lowest = table.loc[table["best"], ["space", "kind", "plan"]].drop_duplicates()
+    assert lowest.to_numpy().tolist() == [
+        [space, kind, plan] for space in SPLITS for kind, plan in (("short", "tab3-0.3-0.4"), ("wide", "tab3-0.1-0.8"))
+    ]
+
+
+def test_the_papers_short_intervals_stand_beside_and_the_lost_ones_do_not(made):
+    table = pd.read_csv(made / "tab3.csv")
+    assert table.loc[table["kind"] == "none", "paper"].eq(12.99).all()
+    assert table.loc[table["plan"] == "tab3-0.1-0.2", "paper"].eq(5.21).all()
+    assert table.loc[table["kind"] == "wide", "paper"].isna().all()
+
+
+def test_every_interval_is_drawn_where_it_lies(made):
+    table = pd.read_csv(made / "tab3.csv")
+    picture = tab3.figure(table)
+    drawn = {(round(line[0, 0], 6), round(line[1, 0], 6)) for line in lines(picture) if len(line) == 2}
+    bars = {(round(bar.get_x() + bar.get_width() / 2, 6)) for axes in picture.axes for bar in axes.patches}
+    assert {(0.1, 0.8), (0.2, 1.0), (0.0, 0.4)} <= drawn
+    assert {0.05, 0.35, 0.95} <= bars
+
+
+def test_one_seed_shows_no_spread(run, tmp_path):
+    path = write(tmp_path, "tab2.csv", tab2_results()[lambda table: table["seed"] == 0])
+    table = tab2.drawn({"pixel": path})
+    _, rows, _ = tab2.cells(table)
+    assert not any("±" in cell.text for row in rows for cell in row)
+    assert "One sampling seed" in tab2.notes(table)[0]
+
+
+def test_a_table_without_its_reference_shows_dashes(tmp_path):
+    table = tab2_results()
+    path = write(tmp_path, "tab2.csv", table[table["plan"] != "tab2-shift_1"])
+    _, rows, _ = tab2.cells(tab2.drawn({"pixel": path}))
+    assert {row[4].text for row in rows} == {"–"}
+    tab2.figure(tab2.drawn({"pixel": path}))
+
+
+# ------------------------------------------------------------------------------------------------------------ pictures
+
+
+def test_a_sheet_shows_the_samples_and_the_image_followed(run, made):
+    paths = run["fig5"]["pictures"]
+    found = pictures.read_pictures(paths["pixel"])
+    rows = pictures.first_of_each_class(found.labels)
+    shown = sheets(picture_of("fig5", pd.read_csv(made / "fig5.csv"), run))
+    assert len(shown) == 4  # samples and images followed, of two latent spaces
+    side = shown[0].shape[0] // len(rows)
+    for place, row in enumerate(rows):
+        for column in range(len(SWITCHES)):
+            tile = shown[0][place * side : (place + 1) * side, column * side : (column + 1) * side, 0]
+            inner = tile[2:-2, 2:-2][4::8, 4::8]
+            np.testing.assert_array_equal(inner, found.images[row, column, :, :, 0])
+        tile = shown[1][place * side : (place + 1) * side, :, 0][2:-2, 2:-2][4::8, 4::8]
+        np.testing.assert_array_equal(tile, found.followed[row, :, :, 0])
+
+
+def test_a_tile_tells_its_distance_in_grey_levels(run, made):
+    found = pictures.read_pictures(run["fig6"]["pictures"]["vae"])
+    rows = pd.read_csv(made / "fig6.csv").query("space == 'vae' and row == 1 and column == 0")
+    place = pictures.first_of_each_class(found.labels)[1]
+    off = found.images[place, 0].astype(float) - found.followed[place]
+    assert rows["followed_grey"].item() == pytest.approx(np.sqrt((off**2).mean()))
+    assert rows["label"].item() == found.labels[place]
+    assert rows["index"].item() == found.index[place]
+
+
+def test_samples_come_first_from_different_classes():
+    assert pictures.first_of_each_class(np.array([3, 3, 3, 5, 5, 7]), 4).tolist() == [0, 3, 5, 1]
+    assert pictures.first_of_each_class(np.array([1]), 6).tolist() == [0]
+
+
+def test_large_colour_images_are_drawn(tmp_path):
+    path = write_pictures(tmp_path / "p.h5", [np.nan], side=96, channels=3, rows=3, plans=["fig_samples-XL"])
+    outputs = [tmp_path / f"sheet.{suffix}" for suffix in SUFFIXES]
+    fig_samples.draw({"pixel": path}, *outputs)
+    assert outputs[1].stat().st_size > 10_000
+
+
+def test_predictions_of_all_fields_are_rows_of_one_block(run, made):
+    picture = picture_of("fig8", pd.read_csv(made / "fig8.csv"), run)
+    assert len(sheets(picture)) == 2 * 3  # two latent spaces, three samples
+    assert texts(picture).count("oracle") == 6
+    assert "0.2" in texts(picture)
+
+
+def test_trajectories_that_do_not_match_are_refused(run, tmp_path):
+    other = write_trajectory(tmp_path / "oracle.h5", "oracle", labels=(1, 2, 3, 4))
+    with pytest.raises(ValueError, match=r"oracle\.h5 has other times or labels"):
+        fig8.images_of({"pixel": [run["fig8"]["pictures"]["pixel"][0], other]})
+
+
+def test_the_stage_split_stands_between_the_columns_that_it_parts(run, made):
+    picture = picture_of("fig5", pd.read_csv(made / "fig5.csv"), run)
+    assert "stage split, t = 0.45" in texts(picture)
+    marks = [line for line in lines(picture) if len(line) == 2 and line[0, 0] == line[1, 0] == 2.5]
+    assert len(marks) >= 3  # curves, numbers and samples: between 0.4 and 1
+    fixed = fig5.drawn(run["fig5"]["pictures"], run["fig5"]["memorization"], run["fig5"]["transition"], split=0.2)
+    assert fixed["split"].eq(0.2).all()
+    assert fixed["split_low"].isna().all()
+
+
+# ------------------------------------------------------------------------------------------------ memorisation, shifts
+
+
+def test_seeds_are_pooled_by_their_samples(run):
+    table = results_sampling.memorisation(run["fig5"]["memorization"], "t_switch")
+    row = results_sampling.of_plans(table, "pixel", "pixel").iloc[0]
+    assert row["samples"] == 300
+    assert row["followed_distance"] == pytest.approx(40 + (2 / 3) * 0.1)
+    assert row["followed_distance_sem"] == pytest.approx(np.hypot(0.02 / 3, 0.04 / 3))
+
+
+def test_the_control_is_apart(run, made):
+    table = pd.read_csv(made / "fig_memorization.csv")
+    assert table.loc[table["control"], "t"].isna().all()
+    assert results_sampling.control_of(table, "pixel", "pixel")["nearest_distance"] == pytest.approx(
+        0.8 * 40 * 0.7 - 0.08
+    )
+    assert not results_sampling.of_plans(table, "pixel", "pixel")["control"].any()
+
+
+@pytest.mark.parametrize("shift", paper.TABLE2)
+def test_the_shares_of_the_paper_come_out(made, shift):
+    table = pd.read_csv(made / "fig_shift.csv")
+    rows = table[(table["shift"] == shift) & (table["space"] == "vae")]
+    assert len(rows) == 50
+    assert rows["share_before_0.2"].iloc[0] == pytest.approx(paper.TABLE2[shift][0])
+    assert rows["share_before_split"].iloc[0] == np.mean(rows["shifted"] <= 0.4 + 1e-9)
+
+
+def test_shifts_are_drawn_without_a_split(tmp_path):
+    outputs = [tmp_path / f"fig_shift.{suffix}" for suffix in SUFFIXES]
+    fig_shift.draw(*outputs, steps=4, shifts=[1, 0.5])
+    table = pd.read_csv(outputs[2])
+    np.testing.assert_allclose(table.loc[table["shift"] == 0.5, "shifted"], [0, 1 / 7, 1 / 3, 3 / 5], rtol=1e-8)
+    fig_shift.figure(table)
+
+
+# ------------------------------------------------------------------------------------------------------------ bad input
+
+
+@pytest.mark.parametrize(
+    ("module", "argument", "column", "content"),
+    [
+        (tab2, "evaluation", "share_before_split", tab2_results),
+        (tab3, "evaluation", "distance", tab3_results),
+        (fig8, "trajectories", "layout_to_end_sem", trajectories),
+    ],
+)
+def test_a_missing_column_is_refused_by_name(tmp_path, module, argument, column, content):
+    path = write(tmp_path, "results.csv", content().drop(columns=column))
+    with pytest.raises(ValueError, match=rf"results.csv lacks the column\(s\) {column}"):
+        module.drawn(**{argument: {"pixel": path}})
+
+
+def test_memorisation_without_a_column_is_refused_by_name(tmp_path):
+    path = write(tmp_path, "m.csv", memorisation("t_switch", SWITCHES).drop(columns="copied"))
+    with pytest.raises(ValueError, match=r"m.csv lacks the column\(s\) copied"):
+        results_sampling.memorisation({"pixel": path}, "t_switch")
+    path = write(tmp_path, "m.csv", memorisation("t_switch", SWITCHES))
+    with pytest.raises(ValueError, match=r"m\.csv has plans without t_resume"):
+        results_sampling.memorisation({"pixel": path}, "t_resume")
+
+
+@pytest.mark.parametrize(("module", "name"), [(tab2, "tab2"), (tab3, "tab3")])
+def test_plans_of_another_experiment_are_refused(tmp_path, module, name):
+    content = tab2_results().assign(plan="tab1-measured-XL-B")
+    with pytest.raises(ValueError, match=f"tab1-measured-XL-B.*expected {name}-"):
+        module.drawn({"pixel": write(tmp_path, "x.csv", content)})
+
+
+def test_pictures_that_are_missing_foreign_or_cut_are_refused_by_name(run, tmp_path):
+    with pytest.raises(ValueError, match=r"gone\.h5 is not there"):
+        pictures.read_pictures(tmp_path / "gone.h5")
+    (tmp_path / "cut.h5").write_bytes(run["fig5"]["pictures"]["pixel"].read_bytes()[:700])
+    with pytest.raises(ValueError, match=r"cut\.h5 cannot be read as HDF5"):
+        pictures.read_pictures(tmp_path / "cut.h5")
+    path = write_pictures(tmp_path / "f.h5", SWITCHES, followed=False)
+    with pytest.raises(ValueError, match=r"f\.h5 lacks followed"):
+        fig5.drawn({"pixel": path}, run["fig5"]["memorization"])
+
+
+def test_a_time_without_numbers_is_refused(run, tmp_path):
+    path = write_pictures(tmp_path / "p.h5", (0.3, 0.8))
+    with pytest.raises(ValueError, match=r"p.h5 shows t_resume = 0.3"):
+        fig6.drawn({"pixel": path}, {"pixel": run["fig6"]["memorization"]["pixel"]})
+
+
+@pytest.mark.parametrize(("bad", "words"), [({"steps": 0}, "steps is 0"), ({"shifts": [0]}, "shift is 0")])
+def test_bad_shifts_are_refused(bad, words):
+    with pytest.raises(ValueError, match=words):
+        fig_shift.drawn(**bad)
