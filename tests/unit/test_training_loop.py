@@ -1,0 +1,267 @@
+"""Training runs: survival of kills and signals, refusals, and the same numbers however the work is cut."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from training_examples import ARCHITECTURE, RECIPE, SIZES, write_latents
+
+from twostage.model.checkpoints import load_model
+from twostage.training.__main__ import main
+from twostage.training.loop import train
+from twostage.training.statistics import Diverged
+
+OUTPUTS = ["stats.jsonl", "step-0000004.safetensors", "step-0000012.safetensors"]
+
+
+@pytest.fixture(scope="module")
+def latents(tmp_path_factory):
+    return write_latents(tmp_path_factory.mktemp("data") / "latents.h5", flips=True)
+
+
+@pytest.fixture(scope="module")
+def reference(latents, tmp_path_factory):
+    """A training that nothing disturbed."""
+    output = tmp_path_factory.mktemp("reference")
+    assert train(latents, ARCHITECTURE, RECIPE, output)
+    return output
+
+
+def command(latents, output, recipe=RECIPE):
+    return [
+        *("--latents", str(latents), "--output", str(output), "--device", "cpu"),
+        *("--architecture", json.dumps(ARCHITECTURE), "--recipe", json.dumps(recipe)),
+    ]
+
+
+def lines(output):
+    return [json.loads(line) for line in (output / "stats.jsonl").read_text().splitlines()]
+
+
+def losses(output):
+    return {line["step"]: (line["loss"], line["grad_norm"]) for line in lines(output)}
+
+
+def assert_same_weights(output, reference):
+    for name in OUTPUTS[1:]:
+        assert (output / name).read_bytes() == (reference / name).read_bytes(), name
+
+
+def weights(output):
+    return load_file(output / OUTPUTS[-1])
+
+
+def assert_complete(output):
+    files = {path.relative_to(output).as_posix() for path in output.rglob("*")}
+    assert files == {name + suffix for name in OUTPUTS for suffix in ("", ".provenance.json")}
+
+
+# --------------------------------------------------------------------------------------------------- a whole training
+
+
+def test_training_writes_its_outputs_and_nothing_else(reference):
+    assert_complete(reference)
+    assert [line["step"] for line in lines(reference)] == [2, 3, 4, 6, 8, 9, 10, 12]
+    last = lines(reference)[-1]
+    assert last["lr"] == RECIPE["lr"]
+    assert last["samples_per_second"] > 0
+    model = load_model(reference / OUTPUTS[-1])
+    assert model.architecture == SIZES
+    assert model.metadata["step"] == 12
+    assert model.metadata["training"]["recipe"]["ema"] == 0.9
+    provenance = json.loads((reference / f"{OUTPUTS[-1]}.provenance.json").read_text())
+    assert provenance["config"]["recipe"]["batch_size"] == 8
+
+
+@pytest.mark.parametrize("changes", [{}, {"target": "oracle"}, {"preset": "lightningdit"}, {"precision": "bf16"}])
+def test_training_learns(latents, reference, tmp_path, changes):
+    train(latents, ARCHITECTURE, {**RECIPE, "steps": 60, **changes}, tmp_path)
+    found = [line["loss"] for line in lines(tmp_path)]
+    assert sum(found[-5:]) / 5 < 0.9 * sum(found[:3]) / 3
+    assert (losses(tmp_path)[4] == losses(reference)[4]) == (not changes)
+
+
+def test_snapshots_are_the_moving_average(latents, tmp_path):
+    """With decay 0 the snapshot is the model itself; with 0.9 it lags behind the start by 0.9 after one step."""
+    starts, ends = [], []
+    for decay in (0.0, 0.9):
+        output = tmp_path / str(decay)
+        train(latents, ARCHITECTURE, {**RECIPE, "steps": 1, "snapshots": [], "ema": decay}, output)
+        ends.append(load_file(output / "step-0000001.safetensors"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        from twostage.model.lightningdit import LightningDiT
+
+        starts = LightningDiT(**SIZES).state_dict()
+    for name, start in starts.items():
+        torch.testing.assert_close(ends[1][name], start + 0.1 * (ends[0][name] - start), rtol=1e-5, atol=1e-7)
+    assert not torch.equal(ends[0]["final_layer.linear.weight"], starts["final_layer.linear.weight"])
+
+
+def test_complete_training_ends_at_once(latents, reference, capsys):
+    before = {path: path.stat().st_mtime_ns for path in reference.rglob("*")}
+    assert main(command(latents, reference)) == 0
+    assert {path: path.stat().st_mtime_ns for path in reference.rglob("*")} == before
+
+
+# ------------------------------------------------------------------------------------------------------------ survival
+
+
+def test_killed_training_ends_bit_identical(latents, reference, tmp_path):
+    slow = (
+        "import sys, time, twostage.training.loop as loop, twostage.training.__main__ as command; step = loop.Run.step;"
+        "loop.Run.step = lambda *a: (time.sleep(0.02), step(*a))[1]; sys.exit(command.main())"
+    )
+    for wait_for in ("state/checkpoint-0000003.safetensors", "state/checkpoint-0000009.safetensors"):
+        with subprocess.Popen([sys.executable, "-c", slow, *command(latents, tmp_path)]) as victim:
+            deadline = time.monotonic() + 100
+            while not (tmp_path / wait_for).exists() and victim.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.002)
+            victim.kill()
+        assert victim.returncode == -signal.SIGKILL
+        assert (tmp_path / wait_for).exists()
+    assert train(latents, ARCHITECTURE, RECIPE, tmp_path)
+    assert_complete(tmp_path)
+    assert_same_weights(tmp_path, reference)
+    assert losses(tmp_path) == losses(reference)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_signals_checkpoint_and_ask_for_another_run(latents, reference, tmp_path, capsys, number):
+    stats = tmp_path / "state" / "stats.jsonl"
+
+    def send():
+        while not (stats.exists() and stats.stat().st_size):
+            time.sleep(0.001)
+        os.kill(os.getpid(), number)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    code = main(command(latents, tmp_path, {**RECIPE, "steps": 12, "log_every": 1}))
+    sender.join()
+    assert code == 85
+    assert f"{signal.Signals(number).name}: checkpoint of step" in capsys.readouterr().err
+    assert list((tmp_path / "state").glob("checkpoint-*"))
+    assert main(command(latents, tmp_path)) == 0
+    assert_same_weights(tmp_path, reference)
+
+
+def test_wall_clock_budget_leaves_with_a_checkpoint_each_time(latents, reference, tmp_path):
+    recipe = {**RECIPE, "minutes": 1e-9}
+    done = [train(latents, ARCHITECTURE, recipe, tmp_path) for _ in range(12)]
+    assert done == [False] * 11 + [True]
+    assert_complete(tmp_path)
+    assert_same_weights(tmp_path, reference)
+
+
+def test_deleted_outputs_of_a_failed_job_come_back(latents, reference, tmp_path):
+    for _ in range(6):
+        train(latents, ARCHITECTURE, {**RECIPE, "minutes": 1e-9}, tmp_path)
+    assert (tmp_path / OUTPUTS[1]).exists()
+    for name in OUTPUTS:
+        (tmp_path / name).unlink(missing_ok=True)
+    assert train(latents, ARCHITECTURE, RECIPE, tmp_path)
+    assert_same_weights(tmp_path, reference)
+    assert lines(tmp_path)[0]["step"] == 1
+
+
+def test_damaged_checkpoint_costs_steps_not_the_training(latents, reference, tmp_path, capsys):
+    for _ in range(5):
+        train(latents, ARCHITECTURE, {**RECIPE, "minutes": 1e-9}, tmp_path)
+    newest = tmp_path / "state" / "checkpoint-0000005.safetensors"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert train(latents, ARCHITECTURE, RECIPE, tmp_path)
+    assert "checkpoint-0000005.safetensors is damaged" in capsys.readouterr().err
+    assert_same_weights(tmp_path, reference)
+    steps = [line["step"] for line in lines(tmp_path)]
+    assert steps == sorted(set(steps))
+
+
+def test_diverging_training_stops_with_step_rate_and_rows(latents, tmp_path):
+    with pytest.raises(Diverged, match=r"step \d+: loss .*learning rate 1e\+18; rows of the batch: \[\d+, .*\]"):
+        train(latents, ARCHITECTURE, {**RECIPE, "lr": 1e18}, tmp_path)
+    assert not (tmp_path / OUTPUTS[-1]).exists()
+
+
+# ----------------------------------------------------------------------------------------------------------- refusals
+
+
+def test_other_recipe_data_and_seed_are_refused_with_the_difference(latents, reference, tmp_path):
+    with pytest.raises(ValueError, match=r"recipe.lr is 0.01 there and 0.02 here"):
+        train(latents, ARCHITECTURE, {**RECIPE, "lr": 0.02}, reference)
+    train(latents, ARCHITECTURE, {**RECIPE, "minutes": 1e-9}, tmp_path)
+    with pytest.raises(ValueError, match=r"seed is 0 there and 1 here"):
+        train(latents, ARCHITECTURE, RECIPE, tmp_path, seed=1)
+    other = write_latents(tmp_path / "other.h5", flips=True, fingerprint="1" * 64)
+    with pytest.raises(ValueError, match=r"data.fingerprint is '\w+' there and '\w+' here"):
+        train(other, ARCHITECTURE, RECIPE, tmp_path)
+    assert train(latents, ARCHITECTURE, {**RECIPE, "checkpoint_every": 5}, tmp_path)  # how often is nobody's number
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"--architecture": "{"}, "not JSON"),
+        ({"--recipe": '{"steps": 4, "batch": 8}'}, "there is no 'batch'; did you mean 'batch_size'"),
+        ({"--architecture": '{"patch_size": 2}'}, "expected exactly patch_size, hidden_size, depth, num_heads"),
+        ({"--architecture": json.dumps({**ARCHITECTURE, "patch_size": 3})}, "patch_size is 3"),
+        ({"--latents": "nowhere.h5"}, "nowhere.h5"),
+    ],
+)
+def test_bad_input_is_one_line(latents, tmp_path, capsys, changes, message):
+    arguments = command(latents, tmp_path / "out")
+    for flag, value in changes.items():
+        arguments[arguments.index(flag) + 1] = value
+    try:
+        code = main(arguments)
+    except SystemExit as exit_of_parser:
+        code = exit_of_parser.code
+    assert code not in (0, 85)
+    assert message in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------- the same numbers, however it is cut
+
+
+def assert_near(output, reference):
+    ours, theirs = losses(output), losses(reference)
+    assert ours.keys() == theirs.keys()
+    for step, values in ours.items():
+        assert values == pytest.approx(theirs[step], rel=1e-4), step
+    for name, weight in weights(output).items():
+        torch.testing.assert_close(weight, weights(reference)[name], rtol=1e-3, atol=1e-4)
+
+
+def test_accumulation_changes_nothing_but_rounding(latents, reference, tmp_path):
+    train(latents, ARCHITECTURE, {**RECIPE, "accumulate": 4}, tmp_path)
+    assert_near(tmp_path, reference)
+
+
+def test_recomputed_activations_change_nothing(latents, reference, tmp_path):
+    train(latents, ARCHITECTURE, {**RECIPE, "activation_checkpointing": True}, tmp_path)
+    assert_same_weights(tmp_path, reference)
+
+
+def test_two_processes_have_the_losses_of_one(latents, reference, tmp_path):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run(
+        [*launcher, "-m", "twostage.training", *command(latents, tmp_path, {**RECIPE, "accumulate": 2})], check=True
+    )
+    assert_complete(tmp_path)
+    assert_near(tmp_path, reference)
+
+
+def test_batch_that_cannot_be_shared_out_is_refused(latents, tmp_path, monkeypatch):
+    from twostage.training.processes import Processes
+
+    processes = Processes("cpu")
+    processes.count = 3
+    with pytest.raises(ValueError, match="batch_size is 8; expected a multiple of 3 processes x 1 parts"):
+        processes.share(8, 1)
