@@ -1,0 +1,84 @@
+"""Training on the oracle velocity beside training on the CFM target (App. B), for its figure and its claims."""
+
+import numpy as np
+import pandas as pd
+
+from twostage.report import results
+from twostage.report.inputs import read_spaces
+
+PREFIX = "fig_oracle_supervised"
+DISTANCE = ("plan", "seed", "features", "distance")
+CFM, ORACLE = "cfm", "oracle"
+
+
+def losses_of_twins(oracle_loss, transition, pairs, *, split=None):
+    """Oracle loss by t of oracle-supervised models and their CFM twins: one row per (space, pair, model, step, t).
+
+    oracle_loss: {space: oracle_loss.csv}; transition: {space: transition.json}; pairs: {oracle-supervised model: its
+    CFM twin}; split: a fixed stage split in place of the measured one. Columns: space, pair (the twin's name), model,
+    target ("cfm" or "oracle", what it was trained on), step, t, oracle, oracle_sem, the stage split, and ``snapshot``:
+    "last" and "middle" of the snapshots that both have, "other" for the rest of those. Raises ValueError for a model
+    without results and for twins without a common snapshot.
+    """
+    keep = ["space", "model", "step", "t", "oracle", "oracle_sem", "split", "split_low", "split_high"]
+    parts = []
+    for supervised, twin in _checked(pairs).items():
+        table = results.loss_curves(oracle_loss, transition, models=[twin, supervised], split=split)[keep]
+        for space, rows in table.groupby("space", sort=False):
+            common = common_steps(rows)
+            if not common:
+                raise ValueError(f"{oracle_loss[space]}: {supervised} and {twin} have no snapshot in common")
+            rows = rows[rows["step"].isin(common)].copy()
+            rows["snapshot"] = np.where(rows["step"] == common[-1], "last", "other")
+            if len(common) > 1:
+                rows.loc[rows["step"] == common[(len(common) - 1) // 2], "snapshot"] = "middle"
+            rows.insert(1, "pair", twin)
+            rows.insert(3, "target", np.where(rows["model"] == twin, CFM, ORACLE))
+            parts.append(rows)
+    return pd.concat(parts, ignore_index=True)
+
+
+def common_steps(rows):
+    """Training steps of which every model of the rows has a snapshot, in order."""
+    steps = [set(own["step"]) for _, own in rows.groupby("model")]
+    return sorted(int(step) for step in set.intersection(*steps))
+
+
+def distances_of_twins(evaluation, pairs):
+    """Fréchet distance of the twins' samples: one row per (space, pair, model, step, features, seed).
+
+    evaluation: {space: CSV}, whose plans are named ``fig_oracle_supervised-{model}-{step}``; pairs as above. ``mean``
+    and ``sd`` are over the seeds; ``distance_sem`` is the standard error within a seed, NaN where it is not known.
+    Raises ValueError for a plan of another name and for a model without samples; a model of no pair is left aside.
+    """
+    table = read_spaces(evaluation, DISTANCE)
+    if "distance_sem" not in table.columns:
+        table["distance_sem"] = np.nan
+    table = table[["space", *DISTANCE, "distance_sem"]]
+    found = pd.DataFrame([_model_and_step(plan) for plan in table["plan"]], columns=["model", "step"])
+    table = pd.concat([table, found], axis=1)
+    parts = []
+    for supervised, twin in _checked(pairs).items():
+        for space in evaluation:
+            for model, target in ((twin, CFM), (supervised, ORACLE)):
+                rows = table[(table["space"] == space) & (table["model"] == model)]
+                if rows.empty:
+                    raise ValueError(f"{evaluation[space]} has no plan of model {model!r}; run its stage again")
+                parts.append(rows.assign(pair=twin, target=target))
+    table = pd.concat(parts, ignore_index=True)
+    cell = table.groupby(["space", "pair", "model", "step", "features"], sort=False)["distance"]
+    return table.assign(mean=cell.transform("mean"), sd=cell.transform("std"))
+
+
+def _checked(pairs):
+    if not pairs:
+        raise ValueError("no pair was given; expected {oracle-supervised model: its CFM twin}")
+    return pairs
+
+
+def _model_and_step(plan):
+    prefix, _, rest = plan.partition("-")
+    model, _, step = rest.rpartition("-")
+    if prefix != PREFIX or not model or not step.isdigit():
+        raise ValueError(f"plan {plan!r} is no snapshot of a twin; expected {PREFIX}-{{model}}-{{step}}")
+    return model, int(step)
