@@ -58,7 +58,7 @@ def evaluate_samples(
         for extractor in extractors:
             size = batch_size or batch_size_for(train.image_shape)
             path = (references or {}).get(extractor.name)
-            reference = read_reference(path) if path else reference_from_data(train, extractor, size, keep=pairs)
+            reference = read_reference(path, pairs) if path else reference_from_data(train, extractor, size, pairs)
             used[extractor.name] = _settings_of(extractor, reference)
             for plan, item in opened.items():
                 for seed in np.unique(item.seed):
@@ -103,11 +103,11 @@ def measure(features, reference, *, splits=5, pairs=10_000, neighbours=5):
     }
     shape = dict.fromkeys(("precision", "recall", "density", "coverage"), np.nan)
     if reference.features is not None:
-        real, fake = _at_most(reference.features, pairs), _at_most(features, pairs)
-        result["kid"] = kernel_distance(fake, real)
-        result["kid_sem"] = standard_error(lambda part: kernel_distance(part, real), fake, splits)
+        real, fake = reference.features, _at_most(features, pairs)
+        kid = lambda part: kernel_distance(part, real, reference.within)  # noqa: E731
+        result |= {"kid": kid(fake), "kid_sem": standard_error(kid, fake, splits)}
         if min(len(real), len(fake)) > neighbours:
-            shape = precision_recall_density_coverage(real, fake, neighbours)
+            shape = precision_recall_density_coverage(real, fake, neighbours, reference.radii(neighbours))
     return result | shape | {"samples": len(features), "reference_samples": reference.samples}
 
 

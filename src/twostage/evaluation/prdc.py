@@ -8,17 +8,18 @@ import torch
 from twostage.evaluation.neighbours import BLOCK, squared_distances
 
 
-def precision_recall_density_coverage(real, fake, k=5):
+def precision_recall_density_coverage(real, fake, k=5, real_radii=None):
     """The four numbers as a dict, from (N, D) real and (M, D) fake features (arrays or tensors).
 
     A ball around each sample reaches its k-th nearest other sample of its own set. precision: share of fakes inside
     some real ball; recall: share of reals inside some fake ball; density: mean number of real balls that a fake lies
-    in, over k; coverage: share of real balls that hold a fake. Raises ValueError when a set has k samples or fewer.
+    in, over k; coverage: share of real balls that hold a fake. real_radii: ``radii(real, k)``, when they are
+    known already. Raises ValueError when a set has k samples or fewer.
     """
     real, fake = torch.as_tensor(real).double(), torch.as_tensor(fake).double()
     if min(len(real), len(fake)) <= k:
         raise ValueError(f"there are {len(real)} real and {len(fake)} fake features; expected more than k = {k}")
-    real_radii, fake_radii = _radii(real, k), _radii(fake, k)
+    real_radii, fake_radii = radii(real, k) if real_radii is None else real_radii, radii(fake, k)
     reals_in_fakes = torch.zeros(len(real), dtype=torch.bool, device=real.device)
     covered = torch.zeros(len(real), dtype=torch.bool, device=real.device)
     inside_any, balls = 0, 0
@@ -38,12 +39,13 @@ def precision_recall_density_coverage(real, fake, k=5):
     }
 
 
-def _radii(x, k):
-    """Squared distance of each row to its k-th nearest other row."""
-    radii = []
+def radii(features, k):
+    """Squared distance of each row of (N, D) features to its k-th nearest other row, (N,) float64."""
+    x = torch.as_tensor(features).double()
+    found = []
     for start in range(0, len(x), BLOCK):
         distances = squared_distances(x[start : start + BLOCK], x)
         rows = torch.arange(len(distances), device=x.device)
         distances[rows, rows + start] = torch.inf
-        radii.append(distances.kthvalue(k, dim=1).values)
-    return torch.cat(radii)
+        found.append(distances.kthvalue(k, dim=1).values)
+    return torch.cat(found)

@@ -6,6 +6,7 @@ or of clean-fid.
 
 import zipfile
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ from tqdm import tqdm
 from twostage.evaluation.features import batch_size_for, load_extractors
 from twostage.evaluation.frechet import covariance_root, mean_and_root
 from twostage.evaluation.images import dataset_batches, load_split
+from twostage.evaluation.kid import mean_within
+from twostage.evaluation.prdc import radii
 from twostage.provenance import atomic_write, sha256, write_provenance
 
 KEEP = 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reference:
     """Mean (D,), a root (R, D) of the covariance (``S = root^T root``), and features (n, D) or None.
 
@@ -33,6 +36,16 @@ class Reference:
     samples: int | None
     source: str
     sha256: str
+
+    @cached_property
+    def within(self):
+        """Mean kernel value within the features, which every KID against them shares."""
+        return mean_within(self.features)
+
+    @cache  # noqa: B019 (a reference lives as long as its run)
+    def radii(self, k):
+        """The features' squared distances to their k-th neighbours, which every PRDC against them shares."""
+        return radii(self.features, k)
 
 
 class Moments:
@@ -103,10 +116,11 @@ def write_reference(path, mu, sigma, samples, features):
         np.savez(stream, mu=mu, sigma=sigma, samples=samples, features=features)
 
 
-def read_reference(path):
+def read_reference(path, keep=KEEP):
     """The reference in an npz file: ``mu`` and ``sigma`` (ADM's reference batches, clean-fid's statistics, ours).
 
-    ``features`` and ``samples`` are read where the file has them. Raises ValueError, with the file's name, for others.
+    ``features`` (the first ``keep``) and ``samples`` are read where the file has them. Raises ValueError, with the
+    file's name, for others.
     """
     try:
         with np.load(path, allow_pickle=False) as content:
@@ -115,7 +129,7 @@ def read_reference(path):
                 raise ValueError(f"it lacks {', '.join(missing)} and holds {', '.join(content)}")
             mean = np.asarray(content["mu"], dtype=np.float64)
             root = covariance_root(content["sigma"], mean)
-            features = content["features"] if len(content.get("features", ())) else None
+            features = content["features"][:keep] if len(content.get("features", ())) else None
             samples = int(content["samples"]) if "samples" in content else None  # ADM and clean-fid leave it out
     except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise ValueError(

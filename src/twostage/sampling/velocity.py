@@ -25,7 +25,7 @@ class ModelVelocity:
             raise ValueError(f"precision is {precision!r}; expected one of {', '.join(PRECISIONS)}")
         self.model = model
         self.autocast = PRECISIONS[precision]
-        self.dropped_label = getattr(model, "architecture", {}).get("num_classes")
+        self.dropped_label = getattr(model, "architecture", {}).get("num_classes", getattr(model, "num_classes", None))
 
     def __call__(self, x, t, y):
         t = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(x.shape[0])
