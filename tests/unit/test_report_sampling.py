@@ -260,9 +260,9 @@ def test_the_lowest_shift_is_marked_once_a_space(run, made):
     table = pd.read_csv(made / "tab2.csv")
     assert set(table.loc[table["best"], "shift"]) == {0.7}
     _, rows, _ = tab2.cells(table)
-    marked = {row[0].text for row in rows for cell in row[:-2] if cell.text.endswith("◂")}
+    marked = {row[0].text for row in rows for cell in row[:-2] if cell.text.startswith("▸")}
     assert marked == {"0.7"}
-    assert [row[0].text for row in rows if row[-1].text.endswith("◂")] == ["0.5"]
+    assert [row[0].text for row in rows if row[-1].text.startswith("▸")] == ["0.5"]
 
 
 def test_the_shares_of_a_shift_stand_beside_the_papers(made):

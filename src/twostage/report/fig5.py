@@ -19,10 +19,11 @@ def figure(table, pictures):
 
 def _title(space, points):
     first, last = points.iloc[0], points.iloc[-1]
+    at = lambda row: style.unbroken(f"(t_switch = {row['t']:g})")  # noqa: E731
     return (
         f"{space}: the distance to the training image that the oracle retrieves goes from "
-        f"{first['followed_distance']:.0f} grey levels (t_switch = {first['t']:g}) to {last['followed_distance']:.1f} "
-        f"(t_switch = {last['t']:g}); it is the nearest training image for {first['retrieved']:.0%}, then "
+        f"{first['followed_distance']:.0f} grey levels {at(first)} to {last['followed_distance']:.1f} "
+        f"{at(last)}; it is the nearest training image for {first['retrieved']:.0%}, then "
         f"{last['retrieved']:.0%}"
     )
 

@@ -19,9 +19,10 @@ def figure(table, pictures):
 
 def _title(space, points):
     first, last = points.iloc[0], points.iloc[-1]
+    at = lambda row: style.unbroken(f"(t_resume = {row['t']:g})")  # noqa: E731
     return (
         f"{space}: the distance to the unseen image goes from {first['followed_distance']:.0f} grey levels "
-        f"(t_resume = {first['t']:g}) to {last['followed_distance']:.0f} (t_resume = {last['t']:g})"
+        f"{at(first)} to {last['followed_distance']:.0f} {at(last)}"
     )
 
 

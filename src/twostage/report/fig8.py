@@ -14,6 +14,7 @@ from twostage.report.pictures import blank, first_of_each_class, place, read_pre
 
 SAMPLES = 3
 ORACLE = "oracle"
+WHAT = "what one Euler step from x_t to t = 1 gives; a block is a sample, from the same noise in every row"
 SPACE_BETWEEN = 0.35  # between the trajectories of two samples, in tiles
 
 # Inches: left margin, titles, room under a sheet, the panels' width and the margin at their left, and their heights.
@@ -67,7 +68,7 @@ def figure(table, images):
             _panels(panels, rows, colours)
             picture.text(
                 0.1 / width, 1 - (top + 0.12) / picture.get_figheight(),
-                textwrap.fill(f"{space}: one-step predictions from x_t, a block a sample", int(10.6 * columns * side)),
+                textwrap.fill(f"{space}: {WHAT}", int(10.6 * (SIDE + columns * side))),
                 va="top", fontweight="bold",
             )  # fmt: skip
             top += heights[space]
@@ -110,7 +111,7 @@ def _sheet(picture, top, side, rows, images):
 
 def _panels(panels, rows, colours):
     norm, mean, end = panels
-    peaks = []
+    peaks, starts, halves = [], [], []
     for field, own in rows.groupby("field", sort=False):
         colour = colours[field]
         style.curve(norm, own["t"], own["norm"], own["norm_sem"], colour=colour, label=field)
@@ -119,41 +120,30 @@ def _panels(panels, rows, colours):
             style.curve(
                 end, own["t"], own[measure], own[f"{measure}_sem"], colour=colour, linestyle=line, linewidth=1.5
             )
-        peaks.append(f"{own.loc[own['norm'].idxmax(), 't']:.2f} ({field})")
+        half = own.loc[own["layout_to_end_left"] < 0.5, "t"].min()
+        for numbers, value in (
+            (peaks, own.loc[own["norm"].idxmax(), "t"]), (starts, own["to_class_mean"].iloc[0]), (halves, half),
+        ):  # fmt: skip
+            numbers.append(style.unbroken(f"{value:.2f} ({field})"))
     end.plot([], [], color=style.QUIET, label="whole latent")
     end.plot([], [], color=style.QUIET, linestyle="--", label="layout")
-    norm.set_ylabel("velocity norm (RMS)")
-    mean.set_ylabel("distance to class mean")
-    end.set_ylabel("share of distance\nto the end left")
-    _title(norm, f"(a) Velocity norm, highest at t = {', '.join(peaks)}")
-    _title(mean, f"(b) Prediction to class mean: {_starts(rows)} at t = 0")
-    _title(end, f"(c) Half the layout's distance to the end is left at t = {_halves(rows)}")
+    for axes, name, text in (
+        (norm, "velocity norm (RMS)", f"(a) Velocity norm, highest at t = {', '.join(peaks)}"),
+        (mean, "distance to class mean", f"(b) Prediction to class mean: {', '.join(starts)} at the first step"),
+        (
+            end,
+            "share of distance\nto the end left",
+            f"(c) Layout's distance to the end: half left at {', '.join(halves)}",
+        ),
+    ):
+        axes.set_ylabel(name)
+        axes.set_title(textwrap.fill(text, int(10.6 * PANEL)))
+        style.mark_split(axes, rows["split"].iloc[0], low=rows["split_low"].iloc[0], high=rows["split_high"].iloc[0])
+        style.time_axis(axes, label=axes is end)
+    for axes in (mean, end):
+        axes.set_ylim(bottom=0)
     style.legend(norm, loc="best")
     style.legend(end, loc="upper right")
-    first = rows.iloc[0]
-    for axes in panels:
-        style.mark_split(axes, first["split"], low=first["split_low"], high=first["split_high"])
-        style.time_axis(axes, label=axes is end)
-        axes.set_ylim(bottom=min(0, axes.get_ylim()[0]) if axes is not norm else None)
-
-
-def _title(axes, text):
-    axes.set_title(textwrap.fill(text, int(10.6 * PANEL)))
-
-
-def _starts(rows):
-    return ", ".join(
-        f"{own['to_class_mean'].iloc[0]:.2f} ({field})" for field, own in rows.groupby("field", sort=False)
-    )
-
-
-def _halves(rows):
-    """Time from which on less than half of the layout's distance to the end is left, by field."""
-    times = []
-    for field, own in rows.groupby("field", sort=False):
-        below = own["t"][own["layout_to_end_left"] < 0.5]
-        times.append(f"{below.iloc[0]:.2f} ({field})" if len(below) else f"never ({field})")
-    return ", ".join(times)
 
 
 def draw(trajectories, pictures, output_pdf, output_png, output_csv, *, transition=None, split=None, config=None):

@@ -14,7 +14,7 @@ from twostage.report import results_sampling, style
 FOLLOWED = {"t_switch": "the image the oracle retrieves", "t_resume": "the unseen image"}
 PIXEL = "pixel"
 STYLES = (("-", "distance to the image followed"), ("--", "distance to the nearest training image"))
-CONTROL = ("-.", "the same of held-out images (control)")
+CONTROL = ("-.", "held-out images to the nearest training image (control)")
 
 
 def drawn(memorization_switch, memorization_resume, transition=None, *, split=None):

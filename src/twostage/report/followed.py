@@ -147,7 +147,7 @@ def _curves(axes, points, words):
             x, points[name], error, fmt=line, color=shade, markersize=4, linewidth=1.5, capsize=2, label=label
         )
     if np.isfinite(points["control"].iloc[0]):
-        label = "the same of held-out images (control)"
+        label = "held-out images to the nearest training image (control)"
         axes.axhline(points["control"].iloc[0], color=style.QUIET, linewidth=1.1, linestyle="-.", label=label)
     axes.set_xlim(-0.5, len(points) - 0.5)
     axes.set_ylim(bottom=0)

@@ -81,6 +81,11 @@ def panels_under(picture, rows, columns, *, height=3.4):
     return grid.subplots(squeeze=False)
 
 
+def unbroken(text):
+    """The text with spaces at which ``title`` breaks no line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def title(axes, text):
     """A panel's title: says what one sees, in this run's numbers; wrapped to the panel's width."""
     grid = axes.get_subplotspec().get_gridspec()

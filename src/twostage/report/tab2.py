@@ -48,7 +48,7 @@ def notes(table):
     lines = [
         f"{seeds_note(table)} Change: against uniform steps, seed by seed (same noise and labels).",
         f"Columns in %: share of the step starts t′ = s t / (1 + (s − 1) t) up to 0.2, and up to the stage split."
-        f"{BEST} the lowest.",
+        f" {BEST}the lowest.",
     ]
     if times := split_note(table):
         lines.append(times)

@@ -61,7 +61,7 @@ if (!["file:", "http:", "https:"].includes(location.protocol))
 """
 
 
-BEST = " ◂"  # follows the best number of a column
+BEST = "▸ "  # stands before the best number of a column
 
 
 class Cell:
@@ -74,12 +74,12 @@ class Cell:
 
 
 def number(value, places, *, spread=math.nan, sign="", mark=""):
-    """A number's Cell, "mean ± spread" where the spread is finite, a dash for NaN; mark: what follows it, e.g. BEST."""
+    """A number's Cell, "mean ± spread" where the spread is finite, a dash for NaN; mark: stands before it (BEST)."""
     if not math.isfinite(value):
         return Cell("–", value=value, number=True)
     text = f"{value:{sign}.{places}f}" + (f" ± {spread:.{places}f}" if math.isfinite(spread) else "")
-    html = f"<strong>{escape(text + mark)}</strong>" if mark else None
-    return Cell(text + mark, html=html, value=value, number=True)
+    html = f"<strong>{escape(mark + text)}</strong>" if mark else None
+    return Cell(mark + text, html=html, value=value, number=True)
 
 
 def decimals(mean, sd):
