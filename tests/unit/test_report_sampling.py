@@ -296,11 +296,14 @@ def test_every_interval_is_drawn_where_it_lies(made):
 
 
 def test_one_seed_shows_no_spread(run, tmp_path):
-    path = write(tmp_path, "tab2.csv", tab2_results()[lambda table: table["seed"] == 0])
+    one = tab2_results()[lambda table: table["seed"] == 0].assign(distance_sem=0.123)
+    path = write(tmp_path, "tab2.csv", one)
     table = tab2.drawn({"pixel": path})
     _, rows, _ = tab2.cells(table)
     assert not any("±" in cell.text for row in rows for cell in row)
-    assert "One sampling seed" in tab2.notes(table)[0]
+    assert tab2.notes(table)[0].startswith(
+        "One sampling seed; standard error of a distance, by disjoint splits, about 0.12"
+    )
 
 
 def test_a_table_without_its_reference_shows_dashes(tmp_path):

@@ -30,12 +30,16 @@ def distance_cells(part, plan):
 
 
 def seeds_note(table):
-    """How many seeds, samples and function evaluations are behind a row."""
+    """How many seeds, samples and function evaluations are behind a row; with one seed, how sure its distances are."""
     seeds = table.groupby(["space", "plan", "features"])["seed"].nunique().min()
-    size = ""
+    words = f"Mean ± standard deviation over {seeds} sampling seeds." if seeds > 1 else "One sampling seed"
+    if seeds == 1:
+        errors = table.groupby("space", sort=False)["distance_sem"].median() if "distance_sem" in table else {}
+        known = ", ".join(f"{error:.2g} ({space})" for space, error in errors.items() if math.isfinite(error))
+        words += f"; standard error of a distance, by disjoint splits, about {known}." if known else "."
     if {"samples", "nfe"} <= set(table.columns):
-        size = f" {table['samples'].iloc[0]:,} samples a row and seed, {table['nfe'].iloc[0]} function evaluations."
-    return (f"Mean ± standard deviation over {seeds} sampling seeds." if seeds > 1 else "One sampling seed.") + size
+        words += f" {table['samples'].iloc[0]:,} samples a row and seed, {table['nfe'].iloc[0]} function evaluations."
+    return words
 
 
 def split_note(table):

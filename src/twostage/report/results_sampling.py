@@ -76,7 +76,7 @@ def guidance_intervals(evaluation, transition=None, *, split=None):
 def _read_distances(evaluation, columns):
     table = read_spaces(evaluation, columns)
     return table[
-        ["space", *columns, *(name for name in ("samples", "nfe", "guidance") if name in table.columns)]
+        ["space", *columns, *(name for name in ("distance_sem", "samples", "nfe", "guidance") if name in table.columns)]
     ].copy()
 
 
