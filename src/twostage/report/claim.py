@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from twostage.report import results
+from twostage.report import convergence, results, results_sampling
 from twostage.report.curves import Estimate
 
 HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "fails", "undecided", "not tested"
@@ -60,8 +60,10 @@ class Claim:
 class Results:
     """The tables of a run that claims are checked on; each is made when first asked for.
 
-    posterior, transition, oracle_loss, tab1, curves, nsweep: {space: path}; top1, synthetic_transition,
-    synthetic_curves: paths; any may be None. models: names, smallest first; split: a fixed split, or None.
+    posterior, transition, oracle_loss, tab1, tab2, tab3, curves, nsweep, trajectories (fig8.csv), memorization_switch,
+    memorization_resume (fig5-, fig6-memorization.csv), oracle_supervised (fig_oracle_supervised.csv): {space: path};
+    top1, synthetic_transition, synthetic_curves: paths; any may be None. models: names, smallest first, of the models
+    that differ in size alone; pairs: {oracle-supervised model: its CFM twin}; split: a fixed split, or None.
     """
 
     posterior: dict | None = None
@@ -73,12 +75,20 @@ class Results:
     synthetic_transition: str | None = None
     synthetic_curves: str | None = None
     nsweep: dict | None = None
+    tab2: dict | None = None
+    tab3: dict | None = None
+    trajectories: dict | None = None
+    memorization_switch: dict | None = None
+    memorization_resume: dict | None = None
+    oracle_supervised: dict | None = None
     models: list | None = None
+    pairs: dict | None = None
     split: float | None = None
     sources: tuple = field(
         default=(
             "posterior", "transition", "top1", "oracle_loss", "tab1", "curves", "synthetic_transition",
-            "synthetic_curves", "nsweep",
+            "synthetic_curves", "nsweep", "tab2", "tab3", "trajectories", "memorization_switch", "memorization_resume",
+            "oracle_supervised",
         ),
         repr=False,
     )  # fmt: skip
@@ -115,6 +125,34 @@ class Results:
     @cached_property
     def sizes(self):
         return results.size_sweep(self.nsweep)
+
+    @cached_property
+    def shifts(self):
+        return results_sampling.timestep_shifts(self.tab2, self.transition, split=self.split)
+
+    @cached_property
+    def guidance(self):
+        return results_sampling.guidance_intervals(self.tab3, self.transition, split=self.split)
+
+    @cached_property
+    def paths_of_samples(self):
+        return results_sampling.trajectories(self.trajectories, self.transition, split=self.split)
+
+    @cached_property
+    def switched(self):
+        return results_sampling.memorisation(self.memorization_switch, "t_switch", self.transition, split=self.split)
+
+    @cached_property
+    def resumed(self):
+        return results_sampling.memorisation(self.memorization_resume, "t_resume", self.transition, split=self.split)
+
+    @cached_property
+    def twins(self):
+        return convergence.losses_of_twins(self.oracle_loss, self.transition, self.pairs, split=self.split)
+
+    @cached_property
+    def twin_distances(self):
+        return convergence.distances_of_twins(self.oracle_supervised, self.pairs)
 
     def stages(self, space):
         """(split, saturation): the times that bound navigation from above and refinement from below.

@@ -1,8 +1,8 @@
 """Every statement that a run can check, checked on its own numbers: JSON, CSV and a page.
 
 The verdict is the outcome of a rule (``twostage.report.claim``) on the results, never typed in. The paper's statements
-live in ``claims_target``, ``claims_learning``, ``claims_swap`` and ``claims_untested``, this project's own in
-``claims_project``.
+live in ``claims_target``, ``claims_learning``, ``claims_swap``, ``claims_sampling`` and ``claims_untested``, this
+project's own in ``claims_project``.
 """
 
 import math
@@ -12,7 +12,16 @@ from html import escape
 import pandas as pd
 
 from twostage.provenance import atomic_write, write_json, write_provenance
-from twostage.report import claims_learning, claims_project, claims_swap, claims_target, claims_untested, paper, style
+from twostage.report import (
+    claims_learning,
+    claims_project,
+    claims_sampling,
+    claims_swap,
+    claims_target,
+    claims_untested,
+    paper,
+    style,
+)
 from twostage.report.claim import (
     FAILS,
     HOLDS,
@@ -31,6 +40,7 @@ CLAIMS = [
     *claims_target.CLAIMS,
     *claims_learning.CLAIMS,
     *claims_swap.CLAIMS,
+    *claims_sampling.CLAIMS,
     *claims_untested.CLAIMS,
     *claims_project.CLAIMS,
 ]
@@ -233,8 +243,10 @@ def write(output_json, output_csv, output_html, *, config=None, **sources):
     """Check every claim and write claims.json, claims.csv and claims.html, atomically, with their provenance.
 
     sources: the keywords of ``twostage.report.claim.Results``: ``posterior``, ``transition``, ``oracle_loss``,
-    ``tab1``, ``curves``, ``nsweep`` ({space: path}), ``top1``, ``synthetic_transition``, ``synthetic_curves`` (paths),
-    ``models`` (names, smallest first), ``split`` (a fixed split). What is not given is not tested.
+    ``tab1``, ``tab2``, ``tab3``, ``curves``, ``nsweep``, ``trajectories``, ``memorization_switch``,
+    ``memorization_resume``, ``oracle_supervised`` ({space: path}), ``top1``, ``synthetic_transition``,
+    ``synthetic_curves`` (paths), ``models`` (names, smallest first), ``pairs`` ({oracle-supervised model: its CFM
+    twin}), ``split`` (a fixed split). What is not given is not tested.
     """
     run = Results(**sources)
     evaluated = evaluate(run)

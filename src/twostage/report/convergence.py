@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from twostage.report import results
+from twostage.report import curves, results
 from twostage.report.inputs import read_spaces
 
 PREFIX = "fig_oracle_supervised"
@@ -68,6 +68,12 @@ def distances_of_twins(evaluation, pairs):
     table = pd.concat(parts, ignore_index=True)
     cell = table.groupby(["space", "pair", "model", "step", "features"], sort=False)["distance"]
     return table.assign(mean=cell.transform("mean"), sd=cell.transform("std"))
+
+
+def mean_loss(rows):
+    """Mean oracle loss of one curve over all t, an Estimate."""
+    rows = rows.sort_values("t")
+    return curves.mean_over(rows["t"], rows["oracle"], rows["oracle_sem"], 0.0, 1.0)
 
 
 def _checked(pairs):

@@ -10,7 +10,7 @@ import string
 import numpy as np
 import pandas as pd
 
-from twostage.report import convergence, curves, style
+from twostage.report import convergence, style
 from twostage.report.distances import DISTANCES
 
 LINES = {convergence.CFM: "-", convergence.ORACLE: "--"}
@@ -66,17 +66,10 @@ def _losses(axes, rows, space, colours, *, label):
     axes.set_ylim(0, 1.5 * axes.get_ylim()[1])  # room for the legend above the curves
     style.legend(axes, loc="upper center", fontsize=8)
     parts = []
-    for pair, own in rows[rows["snapshot"] == "last"].groupby("pair", sort=False):
-        means = {target: mean_loss(part).value for target, part in own.groupby("target")}
-        change = means[convergence.ORACLE] / means[convergence.CFM] - 1
-        parts.append(f"{change:+.0%} of {pair}'s {means[convergence.CFM]:.3g}")
-    style.title(axes, f"{space} (a) Oracle loss, mean over t: trained on the oracle target {', '.join(parts)}")
-
-
-def mean_loss(rows):
-    """Mean oracle loss of a curve over all t, an Estimate."""
-    rows = rows.sort_values("t")
-    return curves.mean_over(rows["t"], rows["oracle"], rows["oracle_sem"], 0.0, 1.0)
+    for _, own in rows[rows["snapshot"] == "last"].groupby("pair", sort=False):
+        means = {model: convergence.mean_loss(part).value for model, part in own.groupby("model", sort=False)}
+        parts.append(", ".join(f"{mean:.3g} ({model})" for model, mean in means.items()))
+    style.title(axes, f"{space} (a) Oracle loss, mean over t at the last snapshot {', '.join(parts)}")
 
 
 def _distances(axes, rows, place, metric, colours):
