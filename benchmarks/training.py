@@ -111,7 +111,7 @@ def main():
         torch.manual_seed(0)
         model = LightningDiT(GRID, 1, CHANNELS, num_classes=CLASSES, **SIZES[options.size])
         if compiled:
-            model.compile()
+            model.compile_blocks()
         return Contender(name, model, foreach_ema, options.device, options.precision, fused=True)
 
     contenders = []

@@ -84,7 +84,7 @@ class Run:
     def prepare(self):
         """Compile the model and join the processes, once the weights are in place."""
         if self.recipe.compile:
-            self.model.compile()
+            self.model.compile_blocks()
         self.network = self.processes.parallel(self.model)
 
     def step(self, step, x_1, labels):
