@@ -112,13 +112,14 @@ def measure(features, reference, *, splits=5, pairs=10_000, neighbours=5):
 
 
 def standard_error(statistic, features, splits):
-    """Standard deviation of ``statistic`` over disjoint interleaved splits, over the square root of their number.
+    """Standard deviation of ``statistic`` over disjoint random splits, over the square root of their number.
 
-    NaN with fewer than two splits, or fewer than two samples in one.
+    Random, because samples come in the order of their labels: every k-th one would be a few classes only. NaN with fewer than two splits, or fewer than two samples in one.
     """
     if splits < 2 or len(features) < 2 * splits:
         return np.nan
-    values = [statistic(features[start::splits]) for start in range(splits)]
+    order = np.random.default_rng(0).permutation(len(features))
+    values = [statistic(features[np.sort(part)]) for part in np.array_split(order, splits)]
     return float(np.std(values, ddof=1) / np.sqrt(splits))
 
 
