@@ -108,23 +108,30 @@ class Context:
         return SOLVERS[plan.solver](self.field_of(part), x, _grid(part), y, observe)
 
     def follow(self, plan, x, y):
-        """The training image in which the oracle, kept on to t = 1 from the end of its part, ends; as in ``begin``."""
-        leading = [part for part in plan.parts if part.field == ORACLE and part.stop <= plan.oracle_stop]
-        grids = [_grid(part) for part in leading]
-        if plan.oracle_stop < 1:
-            steps = max(2, round(plan.steps * (1 - plan.oracle_stop)))
-            grids.append(time_grid(steps, plan.oracle_stop, 1.0))
+        """The training image in which the oracle, kept on to t = 1 along ``follow_grid``, ends; as in ``begin``."""
         last = {}
-        for edges in grids:
-            x = SOLVERS[plan.solver](
-                self.fields[ORACLE], x, edges, y, observe=lambda t, _, state, __: last.update(t=t, x=state)
-            )
+        remember = lambda t, _, state, __: last.update(t=t, x=state)  # noqa: E731
+        SOLVERS[plan.solver](self.fields[ORACLE], x, follow_grid(plan), y, remember)
         rows, mirrored = self.oracle.heaviest(last["x"], last["t"], y)
         return rows.numpy(), mirrored.numpy()
 
     def decode(self, x):
         """Images uint8 (n, H, W, C) of normalised latents."""
         return self.encoder.decode(self.train.denormalise(x.float())).cpu().numpy()
+
+
+def follow_grid(plan):
+    """Edges that the oracle takes when it is kept on to t = 1: its leading parts' own, then the plan's uniform steps.
+
+    A tuple, rounded far below a step, so that plans which go the same way are seen to.
+    """
+    leading = [part for part in plan.parts if part.field == ORACLE and part.stop <= plan.oracle_stop]
+    grids = [_grid(part) for part in leading]
+    if plan.oracle_stop < 1:
+        steps = max(2, round(plan.steps * (1 - plan.oracle_stop)))
+        grids.append(time_grid(steps, plan.oracle_stop, 1.0))
+    edges = torch.cat([grids[0][:1], *(grid[1:] for grid in grids)])
+    return tuple(round(edge, 12) for edge in edges.tolist())
 
 
 def _grid(part):

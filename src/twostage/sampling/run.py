@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from twostage.provenance import atomic_write, write_provenance
-from twostage.sampling.context import Context
+from twostage.sampling.context import Context, follow_grid
 from twostage.sampling.plan import ORACLE, share_before, step_starts
 from twostage.sampling.starts import shard_items
 
@@ -141,7 +141,8 @@ class _Writer:
 def _run_group(names, written, context, batch_size):
     """Run plans over the same samples, batch by batch; batches hold few classes, so that the oracle loads few.
 
-    Leading parts that several plans share (Tab. 1's first stages) are solved once a batch.
+    What plans have in common is solved once a batch: leading parts (Tab. 1's first stages), and the oracle's way to
+    the image that it follows (Fig. 5).
     """
     plans = {name: context.plans[name] for name in names}
     items = written[names[0]].items
@@ -157,7 +158,10 @@ def _run_group(names, written, context, batch_size):
                 progress.set_postfix_str(name)
                 x, followed = context.begin(plan, items[rows])
                 if plan.follow and followed is None:
-                    followed = context.follow(plan, x, y)
+                    way = (plan.solver, follow_grid(plan))
+                    if way not in known:
+                        known[way] = context.follow(plan, x, y)
+                    followed = known[way]
                 for part, prefix in zip(plan.parts, _prefixes(plan)):
                     x = known[prefix] if prefix in known else context.advance(plan, part, x, y)
                     if shared[prefix] > 1:
