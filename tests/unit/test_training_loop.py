@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from training_examples import ARCHITECTURE, RECIPE, SIZES, write_latents
 
 from twostage.model.checkpoints import load_model
 from twostage.training.__main__ import main
+from twostage.training.lock import Lock
 from twostage.training.loop import train
 from twostage.training.statistics import Diverged
 
@@ -205,6 +207,32 @@ def test_other_recipe_data_and_seed_are_refused_with_the_difference(latents, ref
     assert train(latents, ARCHITECTURE, {**RECIPE, "checkpoint_every": 5}, tmp_path)  # how often is nobody's number
 
 
+def test_output_in_use_is_refused_and_let_be(latents, tmp_path, capsys):
+    holder = Lock(tmp_path / "state")
+    holder.acquire()
+    assert main(command(latents, tmp_path)) == 1
+    assert "is in use" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == ["state", "lock"]
+    holder.release()
+    assert main(command(latents, tmp_path)) == 0
+
+
+def test_full_disk_ends_with_one_line_and_the_next_run_goes_on(latents, reference, tmp_path, capsys):
+    train(latents, ARCHITECTURE, {**RECIPE, "minutes": 1e-9}, tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        assert main(command(latents, tmp_path)) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    said = capsys.readouterr().err
+    assert "could not be written" in said
+    assert "the checkpoint of step 1 is intact. Make room, then run the same command" in said
+    assert main(command(latents, tmp_path)) == 0
+    assert_complete(tmp_path)
+    assert_same_weights(tmp_path, reference)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -212,6 +240,7 @@ def test_other_recipe_data_and_seed_are_refused_with_the_difference(latents, ref
         ({"--recipe": '{"steps": 4, "batch": 8}'}, "there is no 'batch'; did you mean 'batch_size'"),
         ({"--architecture": '{"patch_size": 2}'}, "expected exactly patch_size, hidden_size, depth, num_heads"),
         ({"--architecture": json.dumps({**ARCHITECTURE, "patch_size": 3})}, "patch_size is 3"),
+        ({"--architecture": json.dumps({**ARCHITECTURE, "depth": "two"})}, "depth is 'two'; expected a whole number"),
         ({"--latents": "nowhere.h5"}, "nowhere.h5"),
     ],
 )

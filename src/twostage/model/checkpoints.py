@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import atomic_write
 
-SCHEMA = "twostage.model/2"
+SCHEMA = "twostage.model/1"
 
 
 def save_model(path, model, architecture=None, **metadata):
@@ -45,13 +45,7 @@ def read_header(path):
     """(architecture, metadata) of a file of ``save_model``, without its weights. ValueError for any other file."""
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            header = json.loads(metadata.get("twostage", "{}"))
-            if metadata.get("schema") == "twostage.model/1":
-                header = {
-                    "schema": SCHEMA,
-                    **{key: json.loads(metadata[key]) for key in ("architecture", "metadata")},
-                }
+            header = json.loads((file.metadata() or {}).get("twostage", "{}"))
     except SafetensorError as error:
         raise ValueError(f"{path}: not a whole safetensors file ({error}); write it again") from error
     if header.get("schema") != SCHEMA:

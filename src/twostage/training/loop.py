@@ -170,7 +170,8 @@ def _run(outputs, processes, stop, tensorboard):
             if snapshot or checkpoint or done % check_every == 0:
                 log.check(run.describe)
             if snapshot or checkpoint or done % recipe.log_every == 0:
-                log.write(processes, recipe.lr, recipe.batch_size)
+                with outputs.state.writing(log.path):
+                    log.write(processes, recipe.lr, recipe.batch_size)
             if processes.first:
                 outputs.state.lock.touch()
                 if snapshot:
@@ -239,9 +240,10 @@ class Outputs:
 
     def write_snapshot(self, step, weights):
         name = self.names[step]
-        save_model(self.state.path(name), weights, self.sizes, step=step, training=self.fingerprint)
-        self.state.publish(name)
-        self.state.publish(STATISTICS)
+        with self.state.writing(self.folder / name):
+            save_model(self.state.path(name), weights, self.sizes, step=step, training=self.fingerprint)
+            self.state.publish(name)
+            self.state.publish(STATISTICS)
 
     def finish(self):
         """Put the last outputs in place, their provenance beside them, and remove the state folder."""
@@ -293,6 +295,9 @@ def _architecture(sizes, store):
     wanted = ("patch_size", "hidden_size", "depth", "num_heads")
     if sorted(sizes) != sorted(wanted):
         raise ValueError(f"architecture has {sorted(sizes)}; expected exactly {', '.join(wanted)}")
+    for name, value in sizes.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"architecture: {name} is {value!r}; expected a whole number, at least 1")
     _, channels, height, width = store.shape
     if height != width:
         raise ValueError(f"{store.path}: latents are {height} x {width}; expected square ones")

@@ -59,26 +59,29 @@ class Recipe:
         object.__setattr__(self, "betas", tuple(self.betas))
         object.__setattr__(self, "snapshots", tuple(sorted({*self.snapshots, self.steps})))
         for name in ("steps", "batch_size", "accumulate", "checkpoint_every", "log_every", "memory_mb"):
-            _expect(self, name, getattr(self, name) >= 1, "at least 1")
-        _expect(
-            self, "snapshots", self.snapshots[0] >= 1 and self.snapshots[-1] == self.steps, "steps of this training"
-        )
-        _expect(self, "lr", self.lr > 0, "a number above 0")
-        _expect(self, "betas", len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas), "two in [0, 1)")
-        _expect(self, "weight_decay", self.weight_decay >= 0, "0 or more")
-        _expect(self, "max_grad_norm", self.max_grad_norm is None or self.max_grad_norm > 0, "above 0, or null")
-        _expect(self, "ema", 0 <= self.ema < 1, "a decay in [0, 1)")
-        _expect(self, "class_drop", 0 <= self.class_drop < 1, "a probability in [0, 1)")
-        _expect(self, "minutes", self.minutes is None or self.minutes > 0, "above 0, or null")
+            _expect(self, name, lambda value: isinstance(value, int) and value >= 1, "a whole number, at least 1")
+        _expect(self, "snapshots", lambda steps: steps[0] >= 1 and steps[-1] == self.steps, "steps of this training")
+        _expect(self, "lr", lambda value: value > 0, "a number above 0")
+        _expect(self, "betas", lambda pair: len(pair) == 2 and all(0 <= beta < 1 for beta in pair), "two in [0, 1)")
+        _expect(self, "weight_decay", lambda value: value >= 0, "a number, 0 or more")
+        _expect(self, "max_grad_norm", lambda value: value is None or value > 0, "a number above 0, or null")
+        _expect(self, "ema", lambda value: 0 <= value < 1, "a decay in [0, 1)")
+        _expect(self, "class_drop", lambda value: 0 <= value < 1, "a probability in [0, 1)")
+        _expect(self, "minutes", lambda value: value is None or value > 0, "a number above 0, or null")
         for name, allowed in (
             ("time", ("uniform", "lognormal")),
             ("target", ("cfm", "oracle")),
             ("precision", ("auto", "float32", "bf16")),
             ("compile", ("auto", True, False)),
+            ("cosine_loss", (True, False)),
+            ("activation_checkpointing", (True, False)),
         ):
-            _expect(self, name, getattr(self, name) in allowed, " or ".join(map(str, allowed)))
+            _expect(self, name, lambda value, allowed=allowed: value in allowed, " or ".join(map(str, allowed)))
         _expect(
-            self, "batch_size", self.batch_size % self.accumulate == 0, f"a multiple of accumulate {self.accumulate}"
+            self,
+            "batch_size",
+            lambda value: value % self.accumulate == 0,
+            f"a multiple of accumulate {self.accumulate}",
         )
 
     @classmethod
@@ -114,8 +117,13 @@ class Recipe:
 
 
 def _expect(recipe, name, holds, expected):
-    if not holds:
-        raise ValueError(f"recipe: {name} is {getattr(recipe, name)!r}; expected {expected}")
+    value = getattr(recipe, name)
+    try:
+        good = holds(value)
+    except TypeError:  # text where a number belongs, and the like
+        good = False
+    if not good:
+        raise ValueError(f"recipe: {name} is {value!r}; expected {expected}")
 
 
 def _plain(value):

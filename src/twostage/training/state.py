@@ -61,17 +61,22 @@ class StateFolder:
         path = self._checkpoint(step)
         header = {"schema": SCHEMA, "step": str(step)}
         header["digest"] = _digest(tensors, header)
-        try:
-            with atomic_write(path) as temporary:
-                save_file(tensors, temporary, metadata=header)
-        except (OSError, SafetensorError) as error:
-            older = self._checkpoints()
-            intact = f"the checkpoint of step {_step_of(older[-1])} is intact" if older else "there is none before it"
-            raise OSError(
-                f"{path}: the checkpoint could not be written ({error}); {intact}. Make room, then run the same command"
-            ) from error
+        with self.writing(path), atomic_write(path) as temporary:
+            save_file(tensors, temporary, metadata=header)
         for old in self._checkpoints()[:-KEPT]:
             old.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def writing(self, path):
+        """Raise OSError that says what could not be written, and what there is to go on from, for any such failure."""
+        try:
+            yield
+        except (OSError, SafetensorError) as error:
+            older = self._checkpoints()
+            left = f"the checkpoint of step {_step_of(older[-1])} is intact" if older else "no checkpoint is lost"
+            raise OSError(
+                f"{path} could not be written ({error}); {left}. Make room, then run the same command"
+            ) from error
 
     def newest(self):
         """(step, tensors) of the newest intact checkpoint, or None; a damaged one is passed over, saying so."""
