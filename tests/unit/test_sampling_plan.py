@@ -18,6 +18,7 @@ SETTINGS = {
     "fig5": {"model": "XL"},
     "fig6": {"model": "XL"},
     "fig_samples": {"models": ["XL"]},
+    "fig_oracle_supervised": {"models": ["B"], "snapshots": [100, 200]},
 }
 
 
@@ -126,7 +127,7 @@ def test_every_experiments_plans_can_be_resolved_at_any_split(experiment):
         assert re.fullmatch(r"[A-Za-z0-9_.-]+", name)
         assert name.startswith(experiment)
         for split in (0.01, 0.5, 0.97):
-            resolved = Plan.from_dict(name, content).validate(["B", "XL"]).resolve(split)
+            resolved = Plan.from_dict(name, content).validate(["B", "XL", "B@100", "B@200"]).resolve(split)
             assert resolved.solver == "heun"
             assert resolved.parts[-1].stop == 1
 
@@ -144,6 +145,18 @@ def test_the_experiments_are_the_papers():
     assert [part["field"] for part in fig5["fig5-0.15"]["parts"]] == ["oracle", "XL"]
     fig6 = plans_for("fig6", SETTINGS["fig6"])
     assert [content["start"]["resume"] for content in fig6.values()] == [0.1, 0.2, 0.4, 0.8]
+
+
+def test_every_switch_time_of_figure_5_lies_on_one_grid():
+    grids = [
+        step_starts(Plan.from_dict(name, content).resolve())
+        for name, content in plans_for("fig5", {**SETTINGS["fig5"], "steps": 50}).items()
+    ]
+    assert {len(grid) for grid in grids} == {60}
+    for grid in grids:
+        assert grid == pytest.approx([k / 60 for k in range(60)])
+    kept = plans_for("fig5", {"model": "XL", "times": [0, 0.1234567, 1], "steps": 50})
+    assert {content.get("steps", 50) for content in kept.values()} == {50}
 
 
 def test_unknown_experiments_and_settings_are_refused():

@@ -92,7 +92,12 @@ def predictions(common, guided, *, models, oracle=True, prefix="fig8"):
 
 
 def mixed_sampling(common, guided, *, model, times=SWITCH_TIMES):
-    """Fig. 5: the oracle up to each switch time, the model after it; 0 is the model alone, 1 the oracle alone."""
+    """Fig. 5: the oracle up to each switch time, the model after it; 0 is the model alone, 1 the oracle alone.
+
+    The steps are raised until every switch time lies on the uniform grid (50 become 60 for the paper's times): the
+    oracle then takes the same steps in every plan, and leads a sample to the same training image.
+    """
+    common = {**common, "steps": _steps_with(times, common["steps"])}
     plans = {}
     for time in times:
         parts = [{"field": "oracle", "stop": time}] if time != 0 else []
@@ -117,6 +122,21 @@ def resumed_sampling(common, guided, *, model, times=RESUME_TIMES, split="held_o
 def more_samples(common, guided, *, models):
     """App. G: samples of each model."""
     return {f"fig_samples-{model}": {**common, "parts": [{"field": model, **guided}]} for model in models}
+
+
+def convergence(common, guided, *, models, snapshots):
+    """App. B: samples of each model at each training step of ``snapshots``; a field ``model@step`` is that snapshot."""
+    return {
+        f"fig_oracle_supervised-{model}-{step}": {**common, "parts": [{"field": f"{model}@{step}", **guided}]}
+        for model in models
+        for step in snapshots
+    }
+
+
+def _steps_with(times, steps):
+    """The least number of steps, from ``steps`` to four times that, whose grid holds the times; else ``steps``."""
+    fits = lambda count: all(abs(count * time - round(count * time)) < 1e-9 for time in times)  # noqa: E731
+    return next((count for count in range(steps, 4 * steps + 1) if fits(count)), steps)
 
 
 def _word(time):
@@ -147,4 +167,5 @@ EXPERIMENTS = {
     "fig5": mixed_sampling,
     "fig6": resumed_sampling,
     "fig_samples": more_samples,
+    "fig_oracle_supervised": convergence,
 }
