@@ -122,16 +122,26 @@ def spaces_of(name):
     return EXPERIMENTS.get(name, {}).get("spaces") or SPACES
 
 
-def last_snapshots(space, plans):
-    """{model: path} of the final weights of every model that the plans name."""
-    fields = {part["field"] for plan in plans.values() for part in plan["parts"]}
-    return {model: list(snapshot_paths(space, model).values())[-1] for model in MODELS if model in fields}
+def plan_checkpoints(space, plans):
+    """{field: weights} of every model that the plans name: `model@step` is a snapshot, `model` the last one."""
+    fields = dict.fromkeys(part["field"] for plan in plans.values() for part in plan["parts"])
+    found = {}
+    for field in fields:
+        model, _, step = field.partition("@")
+        if model in MODELS:
+            paths = snapshot_paths(space, model)
+            found[field] = paths[int(step)] if step else list(paths.values())[-1]
+    return found
 
 
 def plan_settings(experiments):
     """What an experiment's plans are made of: its settings without where and how often it runs."""
     apart = ("spaces", "samples", "seeds")
-    return {name: {k: v for k, v in found.items() if k not in apart} for name, found in experiments.items()}
+    settings = {name: {k: v for k, v in found.items() if k not in apart} for name, found in experiments.items()}
+    if twins := settings.get("fig_oracle_supervised"):
+        first, second = map(CONFIG.snapshots, twins["models"])
+        twins["snapshots"] = [step for step in first if step in second]
+    return settings
 
 
 def samples_of(experiment):
@@ -151,7 +161,7 @@ def sampling_inputs(plans):
         "held_out": "<results>/data/{space}/held_out.h5",
         "weights": encoder_weights,
         "transition": "<results>/oracle/{space}/transition.json",
-        "snapshots": lambda w: list(last_snapshots(w.space, plans).values()),
+        "snapshots": lambda w: list(plan_checkpoints(w.space, plans).values()),
     }
 
 
@@ -165,11 +175,11 @@ def sample_paths(space, experiment):
     }
 
 
-def result_paths(sources, spaces, plans=()):
-    """Inputs of a figure: {name: path}, or paths where the source is one a latent space (or one a space and plan)."""
+def result_paths(sources, spaces, each=()):
+    """Inputs of a figure: {name: path}, or paths where the source names a {space} (and in it {each} plan or model)."""
     return {
         name: (
-            [f"<results>/{path}" for space in spaces for path in filled(source, space, plans)]
+            [f"<results>/{path}" for space in spaces for path in filled(source, space, each)]
             if "{space}" in source
             else f"<results>/{source}"
         )
@@ -177,9 +187,9 @@ def result_paths(sources, spaces, plans=()):
     }
 
 
-def filled(source, space, plans):
-    """A source with its latent space, and each of the plans where it names one, put in."""
-    return [source.format(space=space, plan=plan) for plan in (plans if "{plan}" in source else [None])]
+def filled(source, space, each):
+    """A source with its latent space, and one after the other what it names as {each}, put in."""
+    return [source.format(space=space, each=name) for name in (each if "{each}" in source else [None])]
 
 
 def report_outputs(name, category):

@@ -11,7 +11,7 @@ MIXED = {
     | TRANSITION
     for name in ("fig5", "fig6")
 }
-# What each figure reads; a {space} makes one file a latent space, a {plan} one a plan of the experiment.
+# What each figure reads; a {space} makes one file a latent space, {each} one a plan or model.
 ALWAYS = {
     "fig2": {"posterior": "oracle/{space}/posterior.csv"} | TRANSITION,
     "fig3": {"top1": "synthetic/top1.csv"},
@@ -19,13 +19,16 @@ ALWAYS = {
     "fig9": LOSSES | TRANSITION,
     "law": {"curves": "oracle/{space}/law.csv"} | SYNTHETIC | TRANSITION,
     "nsweep": {"nsweep": "oracle/{space}/nsweep.csv"},
+    "fig_training": {"stats": "training/{space}/{each}/stats.jsonl"},
 }
 OF_EXPERIMENTS = {
-    "fig8": {"trajectories": "samples/{space}/fig8.csv", "pictures": "samples/{space}/{plan}/trajectory.h5"}
+    "fig8": {"trajectories": "samples/{space}/fig8.csv", "pictures": "samples/{space}/{each}/trajectory.h5"}
     | TRANSITION,
     **MIXED,
     "fig_samples": {"pictures": "evaluation/{space}/fig_samples-pictures.h5"},
+    "fig_oracle_supervised": {"evaluation": "evaluation/{space}/fig_oracle_supervised.csv"} | LOSSES | TRANSITION,
 }
+EACH = PLANS | {"fig_training": MODELS}
 FIGURES = ALWAYS | {name: sources for name, sources in OF_EXPERIMENTS.items() if name in EXPERIMENTS}
 if "tab2" in EXPERIMENTS:
     FIGURES["fig_shift"] = TRANSITION
@@ -50,7 +53,6 @@ CLAIMS = (
     | LOSSES
     | TRANSITION
 )
-CHECKED = [name for name in ("tab1",) if name in TABLES]
 BY_MODEL = {"models": SIZES, "split": SPLIT}
 BY_SPLIT = {"split": SPLIT}
 SETTINGS = {"fig7": BY_MODEL, "fig9": BY_MODEL} | dict.fromkeys(
@@ -59,13 +61,28 @@ SETTINGS = {"fig7": BY_MODEL, "fig9": BY_MODEL} | dict.fromkeys(
 if "tab2" in EXPERIMENTS:
     SETTINGS["fig_shift"] = BY_SPLIT | {"steps": CONFIG.sampling.steps, "shifts": EXPERIMENTS["tab2"]["shifts"]}
 
+if "fig_oracle_supervised" in EXPERIMENTS:
+    plain, supervised = EXPERIMENTS["fig_oracle_supervised"]["models"]
+    SETTINGS["fig_oracle_supervised"] = BY_SPLIT | {"pairs": {supervised: plain}}
+# What claims are checked on besides, where its experiment runs: {keyword: (experiment, source)}.
+CLAIMS_OF_EXPERIMENTS = {
+    "tab1": ("tab1", "evaluation/{space}/tab1.csv"),
+    "tab2": ("tab2", "evaluation/{space}/tab2.csv"),
+    "tab3": ("tab3", "evaluation/{space}/tab3.csv"),
+    "trajectories": ("fig8", "samples/{space}/fig8.csv"),
+    "memorization_switch": ("fig5", "evaluation/{space}/fig5-memorization.csv"),
+    "memorization_resume": ("fig6", "evaluation/{space}/fig6-memorization.csv"),
+    "oracle_supervised": ("fig_oracle_supervised", "evaluation/{space}/fig_oracle_supervised.csv"),
+}
+CHECKED = {keyword: found for keyword, found in CLAIMS_OF_EXPERIMENTS.items() if found[0] in EXPERIMENTS}
+
 for figure, sources in (FIGURES | TABLES).items():
 
     rule:
         name:
             figure
         input:
-            **result_paths(sources, spaces_of(figure), PLANS.get(figure, {})),
+            **result_paths(sources, spaces_of(figure), EACH.get(figure, ())),
         output:
             **report_outputs(figure, "Tables" if figure in TABLES else "Figures"),
         log:
@@ -90,7 +107,10 @@ for figure, sources in (FIGURES | TABLES).items():
 rule claims:
     input:
         **result_paths(CLAIMS, SPACES),
-        **{table: result_paths(TABLES[table], spaces_of(table))["evaluation"] for table in CHECKED},
+        **{
+            keyword: result_paths({keyword: source}, spaces_of(experiment))[keyword]
+            for keyword, (experiment, source) in CHECKED.items()
+        },
     output:
         json="<results>/report/claims.json",
         csv="<results>/report/claims.csv",
@@ -105,9 +125,10 @@ rule claims:
     resources:
         **resources_of("report"),
     params:
-        spaces={"all": SPACES} | {table: spaces_of(table) for table in CHECKED},
+        spaces={"all": SPACES} | {keyword: spaces_of(experiment) for keyword, (experiment, _) in CHECKED.items()},
         models=SIZES,
         split=SPLIT,
+        pairs=SETTINGS.get("fig_oracle_supervised", {}).get("pairs"),
         code=code_of("twostage.report.claims"),
     message:
         "Checking the paper's claims against this run"

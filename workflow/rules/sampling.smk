@@ -36,7 +36,7 @@ for experiment in SAMPLED:
             shards=CONFIG.sampling.shards,
             batch_size=CONFIG.sampling.batch_size,
             encoder=lambda w: slice_of(CONFIG.spaces[w.space].encoder),
-            checkpoints=lambda w, experiment=experiment: last_snapshots(w.space, PLANS[experiment]),
+            checkpoints=lambda w, experiment=experiment: plan_checkpoints(w.space, PLANS[experiment]),
             device=device_of("sampling"),
             code=code_of("twostage.sampling.run"),
         message:
@@ -71,7 +71,7 @@ for experiment in TRAJECTORIES:
             seed=seeds_of(experiment)[0],
             batch_size=CONFIG.sampling.batch_size,
             encoder=lambda w: slice_of(CONFIG.spaces[w.space].encoder),
-            checkpoints=lambda w, experiment=experiment: last_snapshots(w.space, PLANS[experiment]),
+            checkpoints=lambda w, experiment=experiment: plan_checkpoints(w.space, PLANS[experiment]),
             device=device_of("sampling"),
             code=code_of("twostage.sampling.trajectory"),
         message:

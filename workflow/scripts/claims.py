@@ -14,5 +14,6 @@ with job(snakemake):
         snakemake.output.html,
         models=snakemake.params.models,
         split=snakemake.params.split,
+        pairs=snakemake.params.pairs,
         **sources,
     )
