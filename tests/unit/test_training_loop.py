@@ -233,6 +233,21 @@ def test_full_disk_ends_with_one_line_and_the_next_run_goes_on(latents, referenc
     assert_same_weights(tmp_path, reference)
 
 
+def test_snapshots_left_by_another_recipe_are_let_be(latents, reference, tmp_path):
+    train(latents, ARCHITECTURE, {**RECIPE, "steps": 3, "snapshots": [], "lr": 0.5}, tmp_path)
+    (tmp_path / "stats.jsonl").unlink()
+    assert train(latents, ARCHITECTURE, RECIPE, tmp_path)
+    assert_same_weights(tmp_path, reference)
+    assert (tmp_path / "step-0000003.safetensors").exists()
+
+
+def test_damaged_snapshot_is_made_anew(latents, reference, tmp_path):
+    train(latents, ARCHITECTURE, RECIPE, tmp_path)
+    (tmp_path / OUTPUTS[1]).write_bytes(b"damaged")
+    assert train(latents, ARCHITECTURE, RECIPE, tmp_path)
+    assert_same_weights(tmp_path, reference)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

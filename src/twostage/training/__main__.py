@@ -1,7 +1,8 @@
 """Command line: ``python -m twostage.training``. The same command again resumes; a complete training ends at once.
 
 Exit codes: 0 the training is complete; 85 it left early with a checkpoint (SIGTERM, SIGUSR1 or the wall-clock budget)
-and wants to be run again; 1 bad input, a full disk, a folder in use, or a loss that diverged.
+and wants to be run again; 1 bad input, a full disk, a folder in use, or a loss that diverged. Under torchrun the code
+is torchrun's own, 1 for anything but 0: whoever starts it again goes by the checkpoint in ``<output>/state``.
 """
 
 import argparse

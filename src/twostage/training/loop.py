@@ -207,12 +207,19 @@ class Outputs:
         }
 
     def complete(self):
-        """Whether every output of this very training is in its place. ValueError for outputs of another one."""
-        for path in sorted(self.folder.glob("step-*.safetensors")):
-            with contextlib.suppress(OSError):
-                _, metadata = read_header(path)
+        """Whether every output of this very training is in its place. ValueError for one of another training.
+
+        Snapshots at other steps are let be: a workflow manager deletes only what it declares now.
+        """
+        paths = [self.folder / name for name in self.names.values()]
+        for path in paths:
+            if path.is_file():
+                try:
+                    _, metadata = read_header(path)
+                except ValueError:  # damaged since: it is made anew
+                    return False
                 refuse_other(metadata.get("training", {}), self.fingerprint, path)
-        return all((self.folder / name).is_file() for name in (*self.names.values(), STATISTICS))
+        return all(path.is_file() for path in (*paths, self.folder / STATISTICS))
 
     def take(self):
         """Lock the state folder and bind it to this training; True when nothing is left to train."""
