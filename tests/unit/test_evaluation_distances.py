@@ -28,7 +28,7 @@ def standardised(samples, dim, seed):
 # -------------------------------------------------------------------------------------------------------------- Frechet
 
 
-@pytest.mark.parametrize("dim", [1, 8, 200])
+@pytest.mark.parametrize("dim", [1, 8, 200, 520])
 def test_frechet_of_gaussians_with_common_axes_is_exact(dim):
     generator = np.random.default_rng(dim)
     std_a, std_b = generator.uniform(0.01, 3, dim), generator.uniform(0.01, 3, dim)

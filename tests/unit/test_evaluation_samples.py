@@ -235,6 +235,8 @@ def test_standard_error_by_splits_is_that_of_the_mean_for_a_mean():
     x = np.random.default_rng(2).standard_normal((20_000, 1))
     found = standard_error(lambda part: part.mean(), x, 200)
     assert found == pytest.approx(1 / np.sqrt(len(x)), rel=0.15)
+    rounds = np.arange(1000)[:, None] % 10  # labels that go round: every fifth sample is of two classes only
+    assert standard_error(lambda part: part.mean(), rounds, 5) < 0.3
     assert np.isnan(standard_error(np.mean, x[:3], 2))
     assert np.isnan(standard_error(np.mean, x, 1))
 

@@ -114,7 +114,8 @@ def measure(features, reference, *, splits=5, pairs=10_000, neighbours=5):
 def standard_error(statistic, features, splits):
     """Standard deviation of ``statistic`` over disjoint random splits, over the square root of their number.
 
-    Random, because samples come in the order of their labels: every k-th one would be a few classes only. NaN with fewer than two splits, or fewer than two samples in one.
+    Random, because labels go round: every k-th sample would be of a few classes only. NaN with fewer than two splits,
+    or fewer than two samples in one.
     """
     if splits < 2 or len(features) < 2 * splits:
         return np.nan

@@ -1,14 +1,16 @@
 """The Frechet distance between Gaussians fitted to two sets of features.
 
 ``d^2 = |mu_a - mu_b|^2 + tr S_a + tr S_b - 2 tr (S_a S_b)^(1/2)`` (Dowson and Landau 1982; Heusel et al. 2017). With
-roots ``S = R^T R`` the last trace is the nuclear norm of ``R_a R_b^T``: singular values, no matrix square root. A root
-is the Cholesky factor of the covariance, or, with fewer samples than dimensions, the centred features themselves.
+roots ``S = R^T R`` the last trace is the nuclear norm of ``R_a R_b^T``: no matrix square root. A root is the Cholesky
+factor of the covariance, or, with fewer samples than dimensions, the centred features themselves.
 """
 
 import warnings
 
 import numpy as np
 import scipy.linalg
+
+EXACT_SIDE = 512
 
 
 def frechet_distance(features_a, features_b):
@@ -45,19 +47,29 @@ def distance_of_roots(mu_a, root_a, mu_b, root_b):
     """Squared Frechet distance from means (D,) and roots (R, D), ``S = root^T root``."""
     if mu_a.shape != mu_b.shape:
         raise ValueError(f"means have shapes {mu_a.shape} and {mu_b.shape}; expected the same")
-    cross = scipy.linalg.svdvals(root_a @ root_b.T, overwrite_a=True, check_finite=False).sum()
+    cross = _nuclear_norm(root_a @ root_b.T)
     mean_part = np.square(mu_a - mu_b).sum()
     return float(mean_part + np.square(root_a).sum() + np.square(root_b).sum() - 2 * cross)
+
+
+def _nuclear_norm(matrix):
+    """Sum of the singular values of a matrix (n, m)."""
+    if min(matrix.shape) <= EXACT_SIDE:
+        return scipy.linalg.svdvals(matrix, check_finite=False).sum()
+    # By symmetric eigenvalues, three times faster. A value far below the largest is then off by up to 1e-8 of it.
+    square = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    values = scipy.linalg.eigvalsh(square, overwrite_a=True, check_finite=False)
+    return np.sqrt(np.maximum(values, 0)).sum()
 
 
 def mean_and_root(features):
     """Mean (D,) and root (R, D) of the sample covariance of (N, D) features, float64; R = min(N, D)."""
     features = np.asarray(features, dtype=np.float64)
     mean = features.mean(0)
-    centred = (features - mean) / np.sqrt(len(features) - 1)
+    centred = features - mean
     if len(features) <= features.shape[1]:
-        return mean, centred
-    return mean, covariance_root(centred.T @ centred, mean)
+        return mean, centred / np.sqrt(len(features) - 1)
+    return mean, covariance_root(centred.T @ centred / (len(features) - 1), mean)
 
 
 def covariance_root(sigma, mean):
