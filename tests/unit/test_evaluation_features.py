@@ -121,9 +121,8 @@ def test_a_short_training_already_reads_digits(trained):
 
 def test_the_same_seed_trains_the_same_classifier(trained, tmp_path):
     train_classifier({"name": "digits"}, tmp_path, steps=150, width=12, seed=1)
-    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), dtype=np.uint8)
-    first, second = (classifier(folder / "classifier.safetensors")(images) for folder in (trained[0], tmp_path))
-    np.testing.assert_array_equal(first, second)
+    first, second = ((folder / "classifier.safetensors").read_bytes() for folder in (trained[0], tmp_path))
+    assert first == second
 
 
 def test_features_are_the_penultimate_layer(trained):

@@ -83,9 +83,12 @@ def train_classifier(
     }
     recipe = {"steps": steps, "width": width, "batch_size": batch_size, "lr": lr}
     path = Path(output_dir) / "classifier.safetensors"
-    metadata = {"architecture": json.dumps(model.architecture), "accuracy": json.dumps(accuracy)}
+    tensors = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+    # One entry: several would be written in no fixed order, and the same classifier would not be the same bytes.
+    header = {"twostage": json.dumps({"architecture": model.architecture, "accuracy": accuracy}, sort_keys=True)}
     with atomic_write(path) as temporary:
-        save_file({name: value.cpu().contiguous() for name, value in model.state_dict().items()}, temporary, metadata)
+        save_file(tensors, temporary, header)
+        temporary.chmod(0o644)  # the writer lets nobody but the owner read
     write_provenance(path, config={"dataset": dataset, **recipe}, seed=seed, data=train.fingerprint)
     write_json(path.with_name("accuracy.json"), accuracy | recipe | {"seed": seed})
     write_provenance(path.with_name("accuracy.json"), config={"dataset": dataset, **recipe}, seed=seed, inputs=[path])
@@ -96,7 +99,7 @@ def load_classifier(path, device="cpu"):
     """The trained ``Classifier`` in eval mode. Raises ValueError for a file that is not one, naming it."""
     try:
         with safe_open(path, "pt") as file:
-            architecture = json.loads(file.metadata()["architecture"])
+            architecture = json.loads(file.metadata()["twostage"])["architecture"]
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         model = Classifier(**architecture)
         model.load_state_dict(state)
