@@ -98,10 +98,11 @@ class KLEncoder(Block):
     latent_channels: Count = Field(4, description="Channels of the latent")
     downsample: Literal[1, 2, 4, 8] = Field(2, description="Spatial reduction factor")
     channels: list[Count] = Field([16, 32], description="Channels of the resolution levels, finest first")
-    steps: Count = Field(400, description="Training steps")
-    batch_size: Count = Field(128, description="Images a training step")
-    lr: float = Field(2e-3, gt=0, description="AdamW learning rate")
+    steps: Count = Field(600, description="Training steps")
+    batch_size: Count = Field(32, description="Images a training step")
+    lr: float = Field(1e-2, gt=0, description="AdamW learning rate")
     kl_weight: float = Field(1e-4, ge=0, description="Weight of the KL term, in nats a latent dimension")
+    posterior: Literal["mean", "sample"] = Field("mean", description="What is stored of each image's latent posterior")
 
 
 class PretrainedEncoder(Block):
@@ -114,6 +115,7 @@ class PretrainedEncoder(Block):
     repo: str | None = Field(None, description="Hub id to fetch the weights from, when no local file is given")
     revision: str | None = Field(None, description="Pinned revision of `repo` (a commit)")
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Expected digest of the weights file")
+    posterior: Literal["mean", "sample"] = Field("mean", description="What is stored of each image's latent posterior")
 
     @model_validator(mode="after")
     def _has_source(self):

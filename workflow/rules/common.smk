@@ -114,6 +114,7 @@ def encoding_arguments(space, weights):
     words = ["--dataset", as_json({**DATASET, "max_corrupt": CONFIG.data.max_corrupt}), "--encoder", as_json(encoder)]
     words += ["--weights", str(weights)] if weights else []
     words += ["--flips"] if CONFIG.data.flips else []
+    words += ["--seed", str(CONFIG.seed), "--device", device_of("data")]
     return shlex.join(words)
 
 

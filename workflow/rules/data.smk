@@ -24,11 +24,12 @@ rule autoencoder:
         dataset=as_json(DATASET),
         encoder=lambda w: as_json(slice_of(CONFIG.spaces[w.space].encoder)),
         seed=CONFIG.seed,
+        device=device_of("data"),
     message:
         "Training the autoencoder of latent space {wildcards.space}"
     shell:
         "python -m twostage.data autoencoder --dataset {params.dataset:q} --encoder {params.encoder:q}"
-        " --seed {params.seed} --threads {threads} --output {output.weights} > {log} 2>&1"
+        " --seed {params.seed} --threads {threads} --device {params.device} --output {output.weights} > {log} 2>&1"
 
 
 if CONFIG.data.shards == 1:
@@ -55,9 +56,7 @@ if CONFIG.data.shards == 1:
             "Encoding the images into latent space {wildcards.space}"
         shell:
             "python -m twostage.data encode {params.images} --threads {threads} --split train"
-            " --output {output.latents} > {log} 2>&1 &&"
-            " python -m twostage.data encode {params.images} --threads {threads} --split held_out"
-            " --statistics {output.latents} --output {output.held_out} >> {log} 2>&1"
+            " --output {output.latents} --held-out {output.held_out} > {log} 2>&1"
 
 else:
 
