@@ -40,7 +40,11 @@ def with_value(path, value):
             ["pixl"],
             "experiments.tab1.spaces is 'pixl'; .*: pixel, vae; did you mean 'pixel'",
         ),
-        ("experiments.tab1.models", ["XXL"], "experiments.tab1.models is 'XXL'; .*: S, B, XL; did you mean 'XL'"),
+        (
+            "experiments.tab1.models",
+            ["XXL"],
+            "experiments.tab1.models is 'XXL'; .*: S, B, XL, S_oracle; did you mean 'XL'",
+        ),
         ("spaces.vae.encoder.kind", "k", "spaces.vae.encoder.kind is \"k\"; expected one of 'identity', 'kl'"),
         ("spaces.vae.encoder.chanels", [8], "unknown key spaces.vae.encoder.chanels: .* did you mean 'channels'"),
         ("models.S.checkpoint", "no/such.pt", "models.S: checkpoint is 'no/such.pt'; expected a file that exists"),
@@ -86,7 +90,12 @@ def test_shipped_configurations_load(path):
 
 
 def test_a_name_of_the_paper_alone_has_its_size():
-    config = load(with_value("models", {"S": None, "B": {}, "XL": {"steps": 5}}))
+    config = load(
+        with_value(
+            "models",
+            {"S": None, "S_oracle": {"hidden_size": 8, "depth": 1, "num_heads": 1}, "B": {}, "XL": {"steps": 5}},
+        )
+    )
     assert (config.models["S"].hidden_size, config.models["S"].depth, config.models["S"].num_heads) == (384, 12, 6)
     assert (config.models["XL"].hidden_size, config.models["XL"].depth, config.models["XL"].num_heads) == (1152, 28, 16)
 
