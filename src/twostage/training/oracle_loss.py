@@ -21,10 +21,10 @@ def measure_oracle_loss(store_path, checkpoints, output, *, time_steps, pairs, s
     uniform grid on [0, 1]; pairs: pairs (x_0, x_1), x_1 balanced over the classes; batch_size: states a forward pass.
 
     Columns: model, step, t, pairs; cfm and oracle, the mean over pairs and dimensions of the squared error against
-    x_1 - x_0 and against the class-conditional oracle velocity, with standard errors over pairs (``_sem``), gap_sem that
-    of their difference, pair by pair;
-    oracle_variance, the variance of the oracle velocity over the pairs, mean over dimensions; explained, the share of
-    it that the model explains, 1 - oracle / oracle_variance: the view beside the absolute errors, which are all small
+    x_1 - x_0 and against the class-conditional oracle velocity, with standard errors over pairs (``_sem``), gap_sem
+    that of their difference, pair by pair; oracle_variance, the variance of the oracle velocity over the pairs, mean
+    over dimensions; explained, the share of it that the model explains, 1 - oracle / oracle_variance: the view beside
+    the absolute errors, which are all small
     near the prior. Returns the table. Sec. 4.2 of the paper. Raises ValueError for a model of other latents.
     """
     store = LatentStore.open(store_path)
