@@ -271,6 +271,15 @@ def test_the_shares_of_a_shift_stand_beside_the_papers(made):
     assert dict(zip(table["shift"], table["paper"]))[0.1] == 19.91
 
 
+def test_the_distance_is_drawn_against_both_shares(run, made):
+    table = pd.read_csv(made / "tab2.csv")
+    rows = table[table["space"] == "vae"].drop_duplicates("shift")
+    lowest, highest = rows["mean"].min(), rows["mean"].max()
+    for share in ("share_before_0.2", "share_before_split"):
+        rows = rows.sort_values(share)
+        assert has_line(tab2.figure(table), rows[share], (rows["mean"] - lowest) / (highest - lowest))
+
+
 def test_short_and_wide_intervals_have_each_their_lowest(made):
     table = pd.read_csv(made / "tab3.csv")
     lowest = table.loc[table["best"], ["space", "kind", "plan"]].drop_duplicates()

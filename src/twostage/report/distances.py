@@ -19,12 +19,13 @@ def part_of(table, space, features):
 
 def distance_cells(part, plan):
     """Mean ± sd and the paired change ± sd of a plan, as Cells; dashes where the space did not run it."""
-    places = decimals(part["mean"], part["sd"])
     own = part[part["plan"] == plan]
     if own.empty:
         return [number(math.nan, 0), number(math.nan, 0)]
     own = own.iloc[0]
-    change = number(own["change"], places, spread=own["change_sd"], sign="+")
+    places = decimals(part["mean"], part["sd"])
+    finer = decimals(part["change"], part["change_sd"][part["change"] != 0])  # paired: far smaller than the spread
+    change = number(own["change"], finer, spread=own["change_sd"], sign="+")
     mean = number(own["mean"], places, spread=own["sd"], mark=BEST if own["best"] else "")
     return [mean, change if own["change"] != 0 else Cell("–", value=0, number=True)]
 

@@ -10,7 +10,7 @@ from twostage.report.pictures import blank, place, read_pictures, sheet, tile_si
 
 LINE = 12  # samples side by side
 MOST = 36  # samples of a model shown
-SIDE, ABOVE, BETWEEN, BELOW = 0.95, 0.5, 0.18, 0.3  # inches
+SIDE, ABOVE, BETWEEN, BELOW = 0.95, 0.5, 0.18, 0.2  # inches
 
 
 def drawn(pictures):

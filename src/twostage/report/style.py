@@ -75,7 +75,7 @@ def panels_under(picture, rows, columns, *, height=3.4):
         axes.set_position([box.x0, 1 - (1 - box.y0) * above / total, box.width, box.height * above / total])
     picture.set_size_inches(width, total)
     grid = picture.add_gridspec(
-        rows, columns, left=0.75 / width, right=1 - 0.2 / width, bottom=0.55 / total, top=(rows * height - 0.5) / total,
+        rows, columns, left=0.9 / width, right=1 - 0.2 / width, bottom=0.55 / total, top=(rows * height - 0.5) / total,
         wspace=0.28, hspace=0.45,
     )  # fmt: skip
     return grid.subplots(squeeze=False)

@@ -1,10 +1,13 @@
 """Tab. 2: timestep shift. Fréchet distance by shift, beside the shares of steps before t = 0.2 and before the split.
 
 The paper's share and gFID stand beside: another data set, other features, 50,000 samples. What compares is where the
-best share lies, not the numbers. (a, b) draw the distance against the share, relative to uniform steps.
+best share lies, not the numbers. (a, b) draw the distance against the share, each curve between its
+own lowest and highest distance: where a curve is lowest compares, how deep it is does not.
 """
 
 import math
+
+import numpy as np
 
 from twostage.provenance import atomic_write, write_provenance
 from twostage.report import paper, results_sampling, style
@@ -58,7 +61,7 @@ def notes(table):
 
 
 def figure(table):
-    """The table as a picture, and the distance against both shares under it."""
+    """The table as a picture, and the distance against both shares under it, each curve between its own ends."""
     headings, rows, quiet = cells(table)
     short = [text.replace(" (classifier)", "\n(classifier)").replace(", ", "\n", 1) for text in headings]
     made = picture(TITLE, short, rows, notes(table), quiet=quiet)
@@ -71,38 +74,38 @@ def figure(table):
         ):
             for order, (space, features) in enumerate(groups_of(table)):
                 part = part_of(table, space, features).sort_values(share)
-                base = part.loc[part["shift"] == UNIFORM, "mean"]
-                if base.empty:
-                    continue
-                _curve(axes, part, share, base.iloc[0], colours[space], order, f"{space}, {features}")
+                marker = style.MODEL_MARKERS[order % len(style.MODEL_MARKERS)]
+                error = part["change_sd"].fillna(0)
+                _curve(axes, part[share], part["mean"], error, f"{space}, {features}", "-", marker, colours[space])
             known = table.dropna(subset="paper").drop_duplicates("shift").sort_values("paper_share")
-            axes.plot(
-                known["paper_share"], known["paper"] / paper.TABLE2[UNIFORM][1], "o:", color=style.QUIET,
-                markerfacecolor="white", markersize=4.5, linewidth=1.1, label="paper, t′ ≤ 0.2",
-            )  # fmt: skip
-            axes.axhline(1, color=style.QUIET, linewidth=0.8)
+            if len(known):
+                zero = np.zeros(len(known))
+                _curve(axes, known["paper_share"], known["paper"], zero, "paper, t′ ≤ 0.2", ":", "o", style.QUIET)
             axes.set_xlim(0, 1)
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
             axes.set_xlabel(name[4:])
             style.title(axes, f"{name[:3]} {_lowest(table, share)}")
-        panels[0].set_ylabel("distance / distance at s = 1")
+        panels[0].set_ylabel("distance (0: lowest, 1: highest)")
         style.legend(panels[0], loc="best")
     return made
 
 
-def _curve(axes, part, share, base, colour, order, label):
+def _curve(axes, share, distance, error, name, line, marker, colour):
+    """One curve scaled to its own lowest and highest distance, which its label tells."""
+    low, high = distance.min(), distance.max()
+    reach = high - low if high > low else 1.0
     axes.errorbar(
-        part[share], part["mean"] / base, part["change_sd"].fillna(0) / base, color=colour,
-        marker=style.MODEL_MARKERS[order % len(style.MODEL_MARKERS)], markersize=5, linewidth=1.6, capsize=2.5,
-        label=label,
+        share, (distance - low) / reach, error / reach, color=colour, linestyle=line, marker=marker, markersize=5,
+        linewidth=1.6, capsize=2.5, markerfacecolor="white" if line == ":" else colour,
+        label=f"{name}: {low:.3g} to {high:.3g}",
     )  # fmt: skip
 
 
 def _lowest(table, share):
     lowest = [
-        f"{part[share].iloc[0]:.0%} ({space})"
+        style.unbroken(f"{part.loc[part['best'], share].iloc[0]:.0%} ({space})")
         for space, features in groups_of(table)
-        if len(part := part_of(table, space, features)[lambda rows: rows["best"]])
+        if len(part := part_of(table, space, features))
     ]
     return f"Lowest distance at a share of {', '.join(lowest)}; the paper's at {paper.TABLE2[0.5][0]:.0%}"
 
