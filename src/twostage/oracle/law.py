@@ -3,7 +3,7 @@
 x_t carries I(t) = 1/2 sum_k log(1 + s_k) nats about x_1, s_k = lambda_k t^2 / (1 - t)^2, as a Gaussian channel with the
 data's covariance spectrum lambda. N samples can be told apart once I(t) exceeds log N: that is the transition. The
 information density spreads about I(t) with variance V(t) = sum_k s_k / (1 + s_k), which gives the whole curve. No
-constant is fitted. Derivation, relation to random energies and limits of validity: docs/theory.md.
+constant is fitted. Derivation, corrections, relation to random energies and limits of validity: docs/theory.md.
 """
 
 import math
@@ -11,7 +11,8 @@ import math
 import numpy as np
 import torch
 from scipy.optimize import brentq
-from scipy.special import expit
+from scipy.special import expit, log_ndtr, logsumexp
+from scipy.stats import gamma
 
 from twostage.oracle.samples import WIDE, Samples
 
@@ -55,8 +56,7 @@ def transition_time(eigenvalues, n):
     negative or non-finite eigenvalues.
     """
     eigenvalues = _check_eigenvalues(eigenvalues)
-    if not n >= 1:
-        raise ValueError(f"n is {n}; expected a number of samples, at least 1")
+    _check_count(n)
     if n == 1:
         return 0.0
     if not eigenvalues.any():
@@ -76,12 +76,66 @@ def predicted_self_weight(eigenvalues, n, times):
     n - 1, the number of the other samples, makes t = 0 exact: 1 / n. t = 1 gives 1.
     """
     mean, variance = channel_information(eigenvalues, times)
-    if not n >= 1:
-        raise ValueError(f"n is {n}; expected a number of samples, at least 1")
+    _check_count(n)
     if n == 1:
         return np.ones(len(mean))
     margin = (mean - math.log(n - 1))[:, None] + np.sqrt(variance)[:, None] * NODES
     return expit(margin) @ NODE_WEIGHTS
+
+
+def corrected_self_weight(eigenvalues, n, times, scale_variance=0.0):
+    """As ``predicted_self_weight``, with two effects that the law leaves out and that nearly cancel on images: (T,).
+
+    The finite sum: of the other samples' expected weight only the part counts that n of them are likely to contain
+    (docs/theory.md), which makes the transition earlier. The spread of scale: samples x = mean + sqrt(a) z, z Gaussian
+    and a gamma-distributed with mean 1 and this ``scale_variance`` (see ``scale_variance``), which makes it later and
+    less sharp. For Gaussian data, 0, this is the better prediction.
+    """
+    eigenvalues, times = _check_eigenvalues(eigenvalues), _check_times(times)
+    _check_count(n)
+    if n == 1:
+        return np.ones(len(times))
+    levels = (np.arange(24) + 0.5) / 24
+    scales = gamma.ppf(levels, 1 / scale_variance, scale=scale_variance) if scale_variance > 1e-6 else np.ones(1)
+    curve = np.empty(len(times))
+    for k, t in enumerate(times):
+        if t in (0, 1):
+            curve[k] = 1 / n if t == 0 else 1.0
+            continue
+        s = eigenvalues * (t / (1 - t)) ** 2 * scales[:, None]
+        # log density of x_t from a sample of scale a (rows), under the Gaussian of scale b (columns), at its mean
+        under = -(np.log1p(s).sum(1) + (1 / (1 + s)).sum(1) + s @ (1 / (1 + s)).T - len(eigenvalues)) / 2
+        mean = math.log(len(scales)) - logsumexp(under, axis=1)
+        density_variance = (s / (1 + s)).sum(1)
+        others_variance = ((s**2 / 2 + s) / (1 + s) ** 2).sum(1)
+        present = log_ndtr((math.log(n) - mean) / np.sqrt(np.maximum(others_variance, 1e-300)))
+        margin = (mean - math.log(n - 1) - present)[:, None] + np.sqrt(density_variance)[:, None] * NODES
+        curve[k] = (expit(margin) @ NODE_WEIGHTS).mean()
+    return curve
+
+
+def scale_variance(data, label=None, *, at=None, device=None, budget_mb=1024):
+    """How much the samples' squared scale varies (0: Gaussian), for ``corrected_self_weight``; the mean scale is 1.
+
+    The squared length of a sample in the directions that x_t shows at time ``at`` (None: the predicted transition),
+    each in units of its variance; what it varies beyond a Gaussian's. Data as for ``spectrum``, in memory.
+    """
+    samples = data if isinstance(data, Samples) else Samples(data, label, device, budget_mb)
+    centred = samples.take(torch.arange(samples.count)).to(WIDE) - samples.mean
+    if samples.count < samples.dim:
+        values, vectors = torch.linalg.eigh(centred @ centred.T / samples.count)
+        squares = vectors.square() * samples.count
+    else:
+        values, vectors = torch.linalg.eigh(centred.T @ centred / samples.count)
+        squares = (centred @ vectors).square() / values
+    shown = values > 1e-9 * values.max()
+    values, squares = values[shown], squares[:, shown]
+    at = transition_time(values.cpu().numpy(), samples.count) if at is None else at
+    s = values * (at / (1 - at)) ** 2
+    share = s / (1 + s)
+    length = squares @ share
+    gaussian = 2 * share.square().sum()
+    return float(((length.var(correction=0) - gaussian) / (share.sum().square() + gaussian)).clamp(min=0))
 
 
 def crossing_time(curve, times, level=0.5):
@@ -152,6 +206,11 @@ def _check_eigenvalues(eigenvalues):
     if eigenvalues.ndim != 1 or len(eigenvalues) == 0 or not (np.isfinite(eigenvalues) & (eigenvalues >= 0)).all():
         raise ValueError(f"eigenvalues are {eigenvalues}; expected (K,) finite numbers, 0 or above")
     return eigenvalues
+
+
+def _check_count(n):
+    if not n >= 1:
+        raise ValueError(f"n is {n}; expected a number of samples, at least 1")
 
 
 def _check_times(times):

@@ -6,133 +6,178 @@ with D - 2 degrees of freedom. Drawing (u, v, c) instead of D numbers is exact i
 in D.
 """
 
-import concurrent.futures
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from twostage.provenance import atomic_write
 
-CHUNK = 1 << 18  # samples drawn at a time; part of what a seed means
+BLOCK = 1 << 13  # samples that share a random stream: part of what a seed means
+TASK = 1 << 7  # blocks that a thread takes at a time
+NEGLIGIBLE = 100.0  # logits this far below the largest add nothing, be there 10^9 of them
 
 
 def top1_curve(dim, size, times, trials, seed, *, precision="exact", workers=1, state=None):
-    """Largest posterior weight on unit Gaussians, (trials, T) float64; one pair (x_0, x_1) and data set a trial.
+    """Largest posterior weight on unit Gaussians, (trials, T) float64: one pair and one data set a trial (Fig. 3).
 
-    dim: D >= 2; size: N >= 1, the true sample included; times: (T,) in [0, 1]; precision: "exact", or "bfloat16" to
-    round the squared distances |x_t - t x^(i)|^2 to bfloat16 before the softmax; workers: threads; state: a .npz path
-    where finished trials are kept, so that the same call goes on where a killed one stopped. A trial depends on
-    (seed, its number) alone.
+    dim: D >= 2; size: N >= 1, the true sample included; times: (T,) in [0, 1], where t = 1 stands for the limit;
+    precision: "exact", or "bfloat16" to round the squared distances |x_t - t x^(i)|^2 to bfloat16 before the softmax;
+    workers: threads, which change no number; state: a .npz where finished trials are kept, so that the same call goes
+    on where a killed one stopped. A trial depends on (seed, its number) alone.
     """
     return gaussian_curves(dim, size, times, trials, seed, precision=precision, workers=workers, state=state)[0]
 
 
 def gaussian_curves(dim, size, times, trials, seed, *, precision="exact", workers=1, state=None):
     """As ``top1_curve``, with the true sample's weight beside it: (top1, self_weight), each (trials, T) float64."""
-    times = _check(dim, size, times, trials, precision, workers)
+    times = _check(dim, size, times, trials, seed, precision, workers)
     recipe = {
         "dim": int(dim),
         "size": int(size),
         "times": times.tolist(),
-        "trials": int(trials),
         "seed": int(seed),
         "precision": precision,
-        "chunk": CHUNK,
+        "block": BLOCK,
     }
-    curves, done = _load(state, recipe)
-    pending = np.flatnonzero(~done)
-    batch = max(1, -(-len(pending) // 50), workers) if state else max(1, len(pending))
+    curves = _load(state, recipe, trials)
+    pending = np.flatnonzero(np.isnan(curves).any((0, 2)))
+    batch = _batch_size(size, workers)
     with (
-        concurrent.futures.ThreadPoolExecutor(workers) as pool,
-        tqdm(total=trials, initial=int(done.sum()), desc=f"D={dim} N={size}", disable=None, leave=False) as bar,
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(total=trials, initial=trials - len(pending), desc=f"D={dim} N={size}", disable=None, leave=False) as bar,
     ):
         for start in range(0, len(pending), batch):
-            numbers = pending[start : start + batch]
-            one = lambda k: _trial(dim, size, times, seed, int(k), precision)  # noqa: E731
-            for k, result in zip(numbers, pool.map(one, numbers), strict=True):
-                curves[:, k] = result
-                done[k] = True
-                bar.update()
-            if state:
-                _save(state, recipe, curves, done)
+            runs = [_Trial(dim, size, times, seed, int(number), precision) for number in pending[start : start + batch]]
+            tasks = [(run, first) for run in runs for first in range(0, run.blocks, TASK)]
+            for (run, _), found in zip(tasks, pool.map(lambda task: task[0].sums(task[1]), tasks)):
+                run.add(*found)
+            for run in runs:
+                curves[:, run.number] = run.weights()
+            bar.update(len(runs))
+            if state is not None:
+                _save(state, recipe, curves)
     return curves[0], curves[1]
 
 
-def _trial(dim, size, times, seed, number, precision):
-    draw = np.random.Generator(np.random.Philox(key=np.array([seed, number], dtype=np.uint64)))
-    # x_0 lies along the first axis, x_1 in the plane of the first two
-    length = np.sqrt(draw.chisquare(dim))
-    along, across = draw.standard_normal(), np.sqrt(draw.chisquare(dim - 1))
-    rest = size - 1
-    ratio = _ratios(times)
-    peak, total = np.zeros(len(times)), np.ones(len(times))
-    self_log = np.zeros(len(times))
-    if precision == "bfloat16":
-        self_log = peak = _rounded_logits(times, (1 - times) ** 2 * length**2)
-    for start in range(0, rest, CHUNK):
-        n = min(CHUNK, rest - start)
+def _batch_size(size, workers):
+    """Trials drawn, and saved, together: enough to keep the workers busy for about a second."""
+    return max(workers, (1 << 23) // size)
+
+
+class _Trial:
+    """One pair (x_0, x_1) and its running sum of posterior weights over the other samples.
+
+    x_0 lies along the first axis, x_1 in the plane of the first two. Logits are relative to the true sample's, or,
+    rounded to bfloat16, as they are.
+    """
+
+    def __init__(self, dim, size, times, seed, number, precision):
+        self.dim, self.others, self.times, self.number = dim, size - 1, times, number
+        self.blocks = -(-self.others // BLOCK)
+        self.key = np.array([seed, number], dtype=np.uint64)
+        draw = self._stream(0)
+        self.noise = np.sqrt(draw.chisquare(dim))
+        self.along, self.across = draw.standard_normal(), np.sqrt(draw.chisquare(dim - 1))
+        self.rounded = precision == "bfloat16"
+        # the coefficients of (1, a, q) in what is a logit, or in the squared distance that is rounded to make one
+        t = times[:, None]
+        if self.rounded:
+            self.factors = np.concatenate([(1 - t) ** 2 * self.noise**2, -2 * t * (1 - t), t**2], 1)
+        else:
+            ratio = t / np.maximum(1 - t, 1e-100)
+            self.factors = np.concatenate([0 * t, ratio, -(ratio**2) / 2], 1)
+        self.own = self._logits(np.array([[1.0], [0.0], [0.0]]))[:, 0]
+        self.peak, self.total = self.own.copy(), np.ones(len(times))
+
+    def sums(self, first):
+        """(peak, total), each (T,), of a task: the largest of its blocks' logits and the true sample's, and the sum over
+        the blocks of exp(logit - peak)."""
+        peak, total = self.own.copy(), np.zeros(len(self.times))
+        for block in range(first, min(first + TASK, self.blocks)):
+            logits = self._logits(self._terms(block))
+            highest = logits.max(1)
+            counts = highest > peak - NEGLIGIBLE
+            top = np.maximum(peak, highest)
+            total *= np.exp(peak - top)
+            total[counts] += np.exp(logits[counts] - top[counts, None]).sum(1)
+            peak = top
+        return peak, total
+
+    def add(self, peak, total):
+        """Take in what ``sums`` found."""
+        top = np.maximum(self.peak, peak)
+        self.total = self.total * np.exp(self.peak - top) + total * np.exp(peak - top)
+        self.peak = top
+
+    def weights(self):
+        """The largest posterior weight and the true sample's, (2, T)."""
+        return np.stack([1 / self.total, np.exp(self.own - self.peak) / self.total])
+
+    def _terms(self, block):
+        """(1, a, q) of a block's samples, (3, n): a = <x_0, x - x_1>, q = |x - x_1|^2."""
+        draw = self._stream(block + 1)
+        n = min(BLOCK, self.others - block * BLOCK)
         u, v = draw.standard_normal(n), draw.standard_normal(n)
-        c = draw.chisquare(dim - 2, n) if dim > 2 else np.zeros(n)
-        u -= along
-        v -= across
-        a, q = length * u, u * u + v * v + c
-        for k, t in enumerate(times):
-            if precision == "bfloat16":
-                distance = (1 - t) ** 2 * length**2 - 2 * t * (1 - t) * a + t * t * q
-                logs = _rounded_logits(t, distance)
-            else:
-                logs = ratio[k] * a - ratio[k] ** 2 / 2 * q if t < 1 else np.full(n, -np.inf)
-            top = max(peak[k], logs.max())
-            total[k] = total[k] * np.exp(peak[k] - top) + np.exp(logs - top).sum()
-            peak[k] = top
-    return 1 / total, np.exp(self_log - peak) / total
+        rest = draw.chisquare(self.dim - 2, n) if self.dim > 2 else 0.0
+        u -= self.along
+        v -= self.across
+        return np.stack([np.ones(n), self.noise * u, u * u + v * v + rest])
+
+    def _logits(self, terms):
+        if not self.rounded:
+            return self.factors @ terms
+        distance = _round_to_bfloat16(self.factors @ terms)
+        return distance / (-2 * np.maximum(1 - self.times, 1e-100) ** 2)[:, None]
+
+    def _stream(self, block):
+        return np.random.Generator(np.random.Philox(key=self.key, counter=[0, 0, block, 0]))
 
 
-def _ratios(times):
-    return times / np.where(times < 1, 1 - times, 1.0)
+def _round_to_bfloat16(values):
+    """Nearest bfloat16, ties to even, of float64 values >= 0, by way of float32."""
+    bits = values.astype(np.float32).view(np.uint32)
+    bits += 0x7FFF + ((bits >> 16) & 1)
+    bits &= 0xFFFF0000
+    return bits.view(np.float32).astype(np.float64)
 
 
-def _rounded_logits(t, distance):
-    """-d^2 / (2 (1 - t)^2) with the squared distance rounded to bfloat16."""
-    rounded = torch.from_numpy(np.atleast_1d(distance)).float().bfloat16().double().numpy()
-    return -rounded / (2 * np.maximum(1 - t, 1e-6) ** 2)
-
-
-def _check(dim, size, times, trials, precision, workers):
+def _check(dim, size, times, trials, seed, precision, workers):
     times = np.atleast_1d(np.asarray(times, dtype=float))
-    if times.ndim != 1 or not ((times >= 0) & (times <= 1)).all():
+    if times.ndim != 1 or len(times) == 0 or not ((times >= 0) & (times <= 1)).all():
         raise ValueError(f"times are {times}; expected (T,) in [0, 1]")
-    for name, value, least in (("dim", dim, 2), ("size", size, 1), ("trials", trials, 1), ("workers", workers, 1)):
-        if value != int(value) or value < least:
-            raise ValueError(f"{name} is {value}; expected an integer of at least {least}")
+    least = {"dim": (dim, 2), "size": (size, 1), "trials": (trials, 1), "workers": (workers, 1), "seed": (seed, 0)}
+    for name, (value, smallest) in least.items():
+        if value != int(value) or value < smallest:
+            raise ValueError(f"{name} is {value}; expected an integer of at least {smallest}")
     if precision not in ("exact", "bfloat16"):
         raise ValueError(f"precision is {precision!r}; expected 'exact' or 'bfloat16'")
     return times
 
 
-def _load(state, recipe):
-    shape = (2, recipe["trials"], len(recipe["times"]))
+def _load(state, recipe, trials):
+    """Curves (2, trials, T), those not yet drawn NaN."""
+    curves = np.full((2, trials, len(recipe["times"])), np.nan)
     if state is None or not Path(state).exists():
-        return np.full(shape, np.nan), np.zeros(recipe["trials"], dtype=bool)
+        return curves
     try:
         with np.load(state) as stored:
-            found, curves, done = str(stored["recipe"]), stored["curves"], stored["done"]
+            recipe_found, found = str(stored["recipe"]), stored["curves"]
     except Exception as error:
         raise OSError(f"{state} cannot be read as a state of trials ({error}); delete it to start over") from error
-    if found != _fingerprint(recipe):
-        raise ValueError(
-            f"{state} belongs to other dim, size, times, trials, seed or precision; delete it to start over"
-        )
-    return curves, done
+    if recipe_found != _fingerprint(recipe):
+        raise ValueError(f"{state} belongs to another dim, size, times, seed or precision; delete it to start over")
+    kept = min(trials, found.shape[1])
+    curves[:, :kept] = found[:, :kept]
+    return curves
 
 
-def _save(state, recipe, curves, done):
+def _save(state, recipe, curves):
     with atomic_write(state) as temporary, open(temporary, "wb") as stream:
-        np.savez(stream, recipe=_fingerprint(recipe), curves=curves, done=done)
+        np.savez(stream, recipe=_fingerprint(recipe), curves=curves)
 
 
 def _fingerprint(recipe):
