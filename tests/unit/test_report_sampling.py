@@ -407,6 +407,14 @@ def test_the_control_is_apart(run, made):
     assert not results_sampling.of_plans(table, "pixel", "pixel")["control"].any()
 
 
+def test_an_experiment_may_run_in_some_of_the_spaces(run):
+    switch, resume = run["fig_memorization"]["memorization_switch"], run["fig_memorization"]["memorization_resume"]
+    table = fig_memorization.drawn(switch, {"vae": resume["vae"]}, run["fig_memorization"]["transition"])
+    rows = results_sampling.of_plans(table[table["time"] == "t_resume"], "vae", "pixel")
+    assert has_line(fig_memorization.figure(table), rows["t"], rows["followed_distance"])
+    fig_memorization.figure(fig_memorization.drawn(switch, {}))
+
+
 @pytest.mark.parametrize("shift", paper.TABLE2)
 def test_the_shares_of_the_paper_come_out(made, shift):
     table = pd.read_csv(made / "fig_shift.csv")

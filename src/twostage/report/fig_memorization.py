@@ -42,10 +42,9 @@ def figure(table):
                 _distances(axes, own, features, time, colours)
             _shares(row[-1], own, kinds, colours)
             for axes in row:
-                for space in spaces:
-                    first = own[own["space"] == space].iloc[0]
+                for first in own.drop_duplicates("space").itertuples():
                     style.mark_split(
-                        axes, first["split"], colour=colours[space], low=first["split_low"], high=first["split_high"]
+                        axes, first.split, colour=colours[first.space], low=first.split_low, high=first.split_high
                     )
                 style.time_axis(axes, label=False)
                 axes.set_xlabel(f"{time} (prior → data)")
