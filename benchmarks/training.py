@@ -5,7 +5,8 @@
         --device cuda --precision bf16                                                           # one GPU
 
 Both do the same: VA-VAE latents (32 x 16 x 16), patch 1, forward, backward, AdamW, EMA, on the same weights and
-batches. The original runs as it comes, its forward methods under ``torch.compile``, its EMA a loop over the parameters.
+batches. The original runs as it comes, its forward methods under ``torch.compile``, its EMA a loop over the parameters,
+and once with compilation switched off.
 Rounds of the contenders alternate, so that a busy machine slows both; printed are the median and the fastest step,
 samples a second, and, where the peak is known, the model FLOP utilisation. Without ``--original`` only this project is
 timed.
@@ -53,11 +54,11 @@ def foreach_ema(ema, weights, decay):
 
 
 class Contender:
-    """A model with its optimiser and EMA; ``step`` takes one training step and returns its loss."""
+    """A model with its optimiser and EMA; ``step`` takes one training step."""
 
-    def __init__(self, name, model, update_ema, device, precision, fused):
+    def __init__(self, name, model, update_ema, device, precision, fused, stance="default"):
         self.name, self.model, self.update_ema = name, model.to(device).train(), update_ema
-        self.device, self.precision, self.seconds = device, precision, []
+        self.device, self.precision, self.stance, self.seconds = device, precision, stance, []
         self.weights = {key: weight for key, weight in model.named_parameters() if weight.requires_grad}
         self.ema = {key: weight.detach().clone() for key, weight in self.weights.items()}
         self.optimizer = torch.optim.AdamW(self.weights.values(), lr=1e-4, weight_decay=0, fused=fused or None)
@@ -72,15 +73,15 @@ class Contender:
         self.optimizer.step()
         with torch.no_grad():
             self.update_ema(self.ema, self.weights, 0.9999)
-        return loss.detach()
 
     def timed(self, batch, steps):
-        for _ in range(steps):
-            start = time.perf_counter()
-            self.step(*batch)
-            if self.device == "cuda":
-                torch.cuda.synchronize()
-            self.seconds.append(time.perf_counter() - start)
+        with torch.compiler.set_stance(self.stance):
+            for _ in range(steps):
+                start = time.perf_counter()
+                self.step(*batch)
+                if self.device == "cuda":
+                    torch.cuda.synchronize()
+                self.seconds.append(time.perf_counter() - start)
 
 
 def step_flops(size, batch):
@@ -120,10 +121,12 @@ def main():
     if options.only != "eager":
         contenders.append(ours("twostage, compiled", compiled=True))
     if options.original:
-        theirs = original_model(options.original, options.size)
-        contenders.append(Contender("original", theirs, loop_ema, options.device, options.precision, fused=False))
-        for contender in contenders[:-1]:
-            theirs.load_state_dict(contender.model.state_dict())
+        start = contenders[0].model.state_dict()
+        for name, stance in (("original, eager", "force_eager"), ("original", "default")):
+            theirs = original_model(options.original, options.size)
+            theirs.load_state_dict(start)
+            contender = Contender(name, theirs, loop_ema, options.device, options.precision, False, stance)
+            contenders.append(contender)
 
     generator = torch.Generator().manual_seed(1)
     shape = (options.batch, CHANNELS, GRID, GRID)

@@ -14,10 +14,14 @@ import torch
 from safetensors.torch import load_file
 from training_examples import ARCHITECTURE, RECIPE, SIZES, write_latents
 
+from twostage.data.latents import LatentStore
 from twostage.model.checkpoints import load_model
+from twostage.model.lightningdit import LightningDiT
 from twostage.training.__main__ import main
 from twostage.training.lock import Lock
-from twostage.training.loop import train
+from twostage.training.loop import Run, train
+from twostage.training.processes import Processes
+from twostage.training.recipe import Recipe
 from twostage.training.statistics import Diverged
 
 OUTPUTS = ["stats.jsonl", "step-0000004.safetensors", "step-0000012.safetensors"]
@@ -99,12 +103,18 @@ def test_snapshots_are_the_moving_average(latents, tmp_path):
         ends.append(load_file(output / "step-0000001.safetensors"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        from twostage.model.lightningdit import LightningDiT
-
         starts = LightningDiT(**SIZES).state_dict()
     for name, start in starts.items():
         torch.testing.assert_close(ends[1][name], start + 0.1 * (ends[0][name] - start), rtol=1e-5, atol=1e-7)
     assert not torch.equal(ends[0]["final_layer.linear.weight"], starts["final_layer.linear.weight"])
+
+
+def test_steps_leave_no_graph_behind(latents):
+    """Averages and losses that kept their history would make every step hold on to all before it."""
+    run = Run(LatentStore.open(latents), SIZES, Recipe.parse(RECIPE).resolved("cpu"), 0, Processes("cpu"))
+    run.prepare()
+    kept = [*run.step(0, *run.batches.load(0)), *run.ema.values(), *run.state().values()]
+    assert not any(tensor.requires_grad for tensor in kept)
 
 
 def test_complete_training_ends_at_once(latents, reference, capsys):
@@ -302,9 +312,7 @@ def test_two_processes_have_the_losses_of_one(latents, reference, tmp_path):
     assert_near(tmp_path, reference)
 
 
-def test_batch_that_cannot_be_shared_out_is_refused(latents, tmp_path, monkeypatch):
-    from twostage.training.processes import Processes
-
+def test_batch_that_cannot_be_shared_out_is_refused():
     processes = Processes("cpu")
     processes.count = 3
     with pytest.raises(ValueError, match="batch_size is 8; expected a multiple of 3 processes x 1 parts"):

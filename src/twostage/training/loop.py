@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -104,7 +105,8 @@ class Run:
             torch.nn.utils.clip_grads_with_norm_(self.weights.values(), recipe.max_grad_norm, norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        torch._foreach_lerp_(list(self.ema.values()), list(self.weights.values()), 1 - recipe.ema)
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.ema.values()), list(self.weights.values()), 1 - recipe.ema)
         return total, norm
 
     def state(self):
@@ -274,7 +276,10 @@ class StopRequest:
         self.save_seconds, self.reason = 0.0, None
 
     def __enter__(self):
-        self.before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGUSR1)}
+        # Only a program's main thread may watch signals; elsewhere the budget alone is watched.
+        watched = threading.current_thread() is threading.main_thread()
+        numbers = (signal.SIGTERM, signal.SIGUSR1) if watched else ()
+        self.before = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
     def __exit__(self, *error):
