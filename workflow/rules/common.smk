@@ -11,7 +11,15 @@ from snakemake.exceptions import WorkflowError
 SOURCE = str(Path(workflow.basedir) / "src")
 if SOURCE not in sys.path:
     sys.path.insert(0, SOURCE)
-os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [SOURCE, os.environ.get("PYTHONPATH")])))
+
+
+def before(variable, folder):
+    """An environment variable's list of folders with one put first."""
+    return os.pathsep.join([folder, *filter(None, [os.environ.get(variable)])])
+
+
+# So does `python` in shell commands find Snakemake's own interpreter, where no environment of the rule is activated.
+os.environ.update(PYTHONPATH=before("PYTHONPATH", SOURCE), PATH=before("PATH", str(Path(sys.executable).parent)))
 
 from twostage.config import ConfigError, load
 from twostage.provenance import code_of
