@@ -43,7 +43,7 @@ def with_value(path, value):
         (
             "experiments.tab1.models",
             ["XXL"],
-            "experiments.tab1.models is 'XXL'; .*: S, B, XL, S_oracle; did you mean 'XL'",
+            "experiments.tab1.models is 'XXL'; .*: S, S_oracle, B, XL; did you mean 'XL'",
         ),
         ("spaces.vae.encoder.kind", "k", "spaces.vae.encoder.kind is \"k\"; expected one of 'identity', 'kl'"),
         ("spaces.vae.encoder.chanels", [8], "unknown key spaces.vae.encoder.chanels: .* did you mean 'channels'"),
