@@ -82,6 +82,8 @@ rule memorization:
         **resources_of("evaluation"),
     params:
         samples=lambda w: sample_paths(w.space, w.experiment),
+        # A sheet of samples alone has room for more of them than one with a column a plan.
+        rows=lambda w: 36 if w.experiment == "fig_samples" else 8,
         encoder=lambda w: slice_of(CONFIG.spaces[w.space].encoder),
         evaluation=slice_of(CONFIG.evaluation),
         device=device_of("evaluation"),
