@@ -1,19 +1,22 @@
 """The synthetic stage: top-1 weights on unit Gaussians (Fig. 3) and the law on a grid of dimensions and sizes."""
 
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from twostage.oracle.law import (
+    corrected_self_weight,
     crossing_time,
     predicted_self_weight,
     transition_grid,
     transition_interval,
     transition_time,
 )
-from twostage.oracle.synthetic import gaussian_curves, top1_curve
-from twostage.provenance import atomic_write, write_provenance
+from twostage.oracle.synthetic import gaussian_curves
+from twostage.oracle.tables import mean_and_error, write_table
 
 PAPER_DIMENSIONS = {"size": 1400, "dims": [512, 2048, 8192]}
 PAPER_SIZES = {"dim": 1024, "sizes": [100, 1000, 10000]}
@@ -41,42 +44,28 @@ def measure_synthetic(
     dimension_panel: one size, several dims; size_panel: one dim, several sizes (Figs. 3a, 3b); times: (T,) of Fig. 3;
     trials: a (D, N); brute_bfloat16: also the curves whose squared distances are rounded to bfloat16, with
     ``bfloat16_trials`` trials (None: as many); law_grid: (D, N) to compare with the law, each on its own times about
-    the predicted transition, with ``law_trials`` trials; state_dir: where finished trials are kept for a resumption.
+    the predicted transition, with ``law_trials`` trials; workers: threads; state_dir: where finished trials are kept
+    until all is written, so that the same call goes on where a killed one stopped.
+
+    ``corrected`` in law.csv and transition.csv is ``corrected_self_weight``, the prediction for Gaussian data.
     """
-    output_dir = Path(output_dir)
+    draw = _Draw(seed, workers, state_dir)
+    times = np.asarray(times, dtype=float)
+    precisions = {"exact": trials, **({"bfloat16": bfloat16_trials or trials} if brute_bfloat16 else {})}
     panels = [("dimension", dim, dimension_panel["size"]) for dim in dimension_panel["dims"]]
     panels += [("size", size_panel["dim"], size) for size in size_panel["sizes"]]
-    precisions = {"exact": trials}
-    if brute_bfloat16:
-        precisions["bfloat16"] = bfloat16_trials or trials
-    times = np.asarray(times, dtype=float)
     tables = []
     for panel, dim, size in panels:
         for precision, number in precisions.items():
-            curves = top1_curve(
-                dim, size, times, number, seed, precision=precision, workers=workers,
-                state=_state(state_dir, dim, size, precision),
-            )  # fmt: skip
-            mean, error = _mean_and_error(curves)
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "panel": panel,
-                        "dim": dim,
-                        "size": size,
-                        "t": times,
-                        "trials": number,
-                        "top1": mean,
-                        "top1_sem": error,
-                        "precision": precision,
-                    }
-                )
-            )
+            mean, error = mean_and_error(draw(dim, size, times, number, precision)[0])
+            columns = {"panel": panel, "dim": dim, "size": size, "t": times, "trials": number}
+            tables.append(pd.DataFrame({**columns, "top1": mean, "top1_sem": error, "precision": precision}))
     laws, transitions = [], []
     for dim, size in law_grid:
-        law, transition = _law(dim, size, law_trials or trials, seed, bootstrap, workers, state_dir)
+        law, transition = _law(draw, dim, size, law_trials or trials, bootstrap)
         laws.append(law)
         transitions.append(transition)
+
     settings = {
         "dimension_panel": dimension_panel,
         "size_panel": size_panel,
@@ -88,24 +77,23 @@ def measure_synthetic(
         "bootstrap": bootstrap,
     }
     table = pd.concat(tables, ignore_index=True)
-    _write_csv(output_dir / "top1.csv", table, settings, seed)
-    if laws:
-        _write_csv(output_dir / "law.csv", pd.concat(laws, ignore_index=True), settings, seed)
-        _write_csv(output_dir / "transition.csv", pd.DataFrame(transitions), settings, seed)
+    written = {"top1.csv": table, "law.csv": pd.concat(laws), "transition.csv": pd.DataFrame(transitions)}
+    for name, content in written.items():
+        write_table(Path(output_dir) / name, content, config=settings, seed=seed)
+    draw.forget()
     return table
 
 
-def _law(dim, size, trials, seed, bootstrap, workers, state_dir):
+def _law(draw, dim, size, trials, bootstrap):
+    """Rows of law.csv and of transition.csv for one (D, N)."""
     ones = np.ones(dim)
     times = transition_grid(ones, size, points=41)
-    state = _state(state_dir, dim, size, "law")
-    weights = gaussian_curves(dim, size, times, trials, seed, workers=workers, state=state)[1]
-    mean, error = _mean_and_error(weights)
+    weights = draw(dim, size, times, trials)[1]
+    mean, error = mean_and_error(weights)
     predicted = predicted_self_weight(ones, size, times)
-    low, high = transition_interval(weights, times, resamples=bootstrap, seed=seed) or (None, None)
-    law = pd.DataFrame(
-        {"dim": dim, "size": size, "t": times, "measured": mean, "measured_sem": error, "predicted": predicted}
-    )
+    corrected = corrected_self_weight(ones, size, times)
+    low, high = transition_interval(weights, times, resamples=bootstrap, seed=draw.seed) or (None, None)
+    law = {"dim": dim, "size": size, "t": times, "measured": mean, "measured_sem": error, "predicted": predicted}
     transition = {
         "dim": dim,
         "size": size,
@@ -114,20 +102,28 @@ def _law(dim, size, trials, seed, bootstrap, workers, state_dir):
         "hi": high,
         "predicted": transition_time(ones, size),
         "curve_error": np.abs(mean - predicted).max(),
+        "corrected": crossing_time(corrected, times),
+        "corrected_curve_error": np.abs(mean - corrected).max(),
     }
-    return law, transition
+    return pd.DataFrame({**law, "corrected": corrected}), transition
 
 
-def _state(state_dir, dim, size, kind):
-    return None if state_dir is None else Path(state_dir) / f"{kind}-{dim}-{size}.npz"
+class _Draw:
+    """Draws curves, keeping the finished trials of each in a file of its own until ``forget``."""
 
+    def __init__(self, seed, workers, state_dir):
+        self.seed, self.workers, self.state_dir, self.states = seed, workers, state_dir, []
 
-def _mean_and_error(curves):
-    error = curves.std(0, ddof=1) / np.sqrt(len(curves)) if len(curves) > 1 else np.zeros(curves.shape[1])
-    return curves.mean(0), error
+    def __call__(self, dim, size, times, trials, precision="exact"):
+        state = None
+        if self.state_dir is not None:
+            recipe = json.dumps([dim, size, self.seed, precision, times.tolist()])
+            state = Path(self.state_dir) / f"{hashlib.sha256(recipe.encode()).hexdigest()[:16]}.npz"
+            self.states.append(state)
+        return gaussian_curves(
+            dim, size, times, trials, self.seed, precision=precision, workers=self.workers, state=state
+        )
 
-
-def _write_csv(path, table, settings, seed):
-    with atomic_write(path) as temporary:
-        table.to_csv(temporary, index=False)
-    write_provenance(path, config=settings, seed=seed)
+    def forget(self):
+        for state in self.states:
+            state.unlink(missing_ok=True)

@@ -22,7 +22,8 @@ from twostage.oracle.law import (
 )
 from twostage.oracle.samples import Samples
 from twostage.oracle.sweep import Sweep, sweep
-from twostage.provenance import atomic_write, write_json, write_provenance
+from twostage.oracle.tables import mean_and_error, write_table
+from twostage.provenance import write_json, write_provenance
 
 STATISTICS = ("top1", "self_weight", "effective_samples", "mse", "mse_offset")
 DEFINITION = (
@@ -97,8 +98,8 @@ def measure_posterior(
     }
     table = pd.concat(tables, ignore_index=True)
     made = {"config": settings, "seed": seed, "inputs": [store_path]}
-    _write_csv(output_dir / "posterior.csv", table, **made)
-    _write_csv(output_dir / "law.csv", pd.concat(laws, ignore_index=True), **made)
+    write_table(output_dir / "posterior.csv", table, **made)
+    write_table(output_dir / "law.csv", pd.concat(laws, ignore_index=True), **made)
     write_json(output_dir / "transition.json", transition)
     write_provenance(output_dir / "transition.json", **made)
     return table
@@ -150,7 +151,7 @@ def measure_nsweep(
             )
     table = pd.DataFrame(rows)
     settings = {"sizes": sizes, "pairs": pairs, "repeats": repeats, "labels": labels, "bootstrap": bootstrap}
-    _write_csv(Path(output), table, config=settings, seed=seed, inputs=[store_path])
+    write_table(Path(output), table, config=settings, seed=seed, inputs=[store_path])
     return table
 
 
@@ -184,12 +185,12 @@ def _table(conditioning, label, count, found):
         "pairs": len(found),
     }
     for name in STATISTICS:
-        columns[name], columns[f"{name}_sem"] = _mean_and_error(getattr(found, name))
+        columns[name], columns[f"{name}_sem"] = mean_and_error(getattr(found, name))
     return pd.DataFrame(columns)
 
 
 def _law_table(conditioning, label, count, found, curve):
-    measured, error = _mean_and_error(found.self_weight)
+    measured, error = mean_and_error(found.self_weight)
     return pd.DataFrame(
         {
             "conditioning": conditioning,
@@ -221,15 +222,3 @@ def _crossing(found):
 
 def _interval(found, bootstrap, seed):
     return list(transition_interval(found, resamples=bootstrap, seed=seed) or (None, None))
-
-
-def _mean_and_error(values):
-    """Mean over pairs and its standard error (0 for one pair)."""
-    error = values.std(0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.zeros(values.shape[1])
-    return values.mean(0), error
-
-
-def _write_csv(path, table, **made):
-    with atomic_write(path) as temporary:
-        table.to_csv(temporary, index=False)
-    write_provenance(path, **made)

@@ -94,8 +94,8 @@ class _Trial:
         self.peak, self.total = self.own.copy(), np.ones(len(times))
 
     def sums(self, first):
-        """(peak, total), each (T,), of a task: the largest of its blocks' logits and the true sample's, and the sum over
-        the blocks of exp(logit - peak)."""
+        """(peak, total), each (T,), of a task's blocks: the largest logit, the true sample's included, and the sum of
+        exp(logit - peak)."""
         peak, total = self.own.copy(), np.zeros(len(self.times))
         for block in range(first, min(first + TASK, self.blocks)):
             logits = self._logits(self._terms(block))
