@@ -9,6 +9,7 @@ Peers, both float32 in matrix-product form: deepinv's MMSE denoiser (extra ``ben
 import argparse
 import statistics
 import time
+from functools import partial
 
 import torch
 
@@ -23,33 +24,35 @@ def main():
     index = torch.arange(options.batch)
     noise = torch.randn(options.batch, options.dim, device=device)
     times = torch.linspace(0, 1, options.times + 1, dtype=torch.float64)[:-1]
-    print(f"N = {options.samples}, D = {options.dim}, batch {options.batch}, {torch.get_num_threads()} threads, {device}")
+    print(
+        f"N = {options.samples}, D = {options.dim}, batch {options.batch}, {torch.get_num_threads()} threads, {device}"
+    )
 
-    measure = lambda call: median_time(call, options.repeats, device)  # noqa: E731
-    weights = torch.rand(options.batch, options.samples, device=device)
-    products = measure(lambda: (noise @ data.T, weights @ data))
-    oracle = Oracle(data)
     point = lambda t: t * data[index] + (1 - t) * noise  # noqa: E731
-    at = options.at
-    rows = [
-        ("two matrix products", products),
-        ("Oracle.velocity", measure(lambda: oracle.velocity(point_at, at))),
-    ] if (point_at := point(at)) is not None else []
+    weights = torch.rand(options.batch, options.samples, device=device)
+    products = median_time(lambda: (noise @ data.T, weights @ data), options.repeats, device)
     peers = {"plain matrix-product form": plain(data)}
     if (peer := deepinv_peer(data)) is not None:
         peers["deepinv MMSE"] = peer
-    rows += [(name, measure(lambda call=call: call(point_at, at))) for name, call in peers.items()]
-    print(f"\none time, t = {at}")
-    table(rows, products)
+
+    oracle = Oracle(data)
+    for at in options.at:
+        x_t = point(at)
+        rows = [("two matrix products", products)]
+        for name, call in {"Oracle.velocity": oracle.velocity, **peers}.items():
+            rows.append((name, median_time(partial(call, x_t, at), options.repeats, device)))
+        print(f"\none time, t = {at}")
+        table(rows, products)
 
     points = [(point(t), t) for t in times.tolist()]
-    rows = [(f"{name}, {options.times} calls", median_time(lambda call=call: [call(*each) for each in points], 3, device))
-            for name, call in peers.items()]  # fmt: skip
-    best = min(seconds for _, seconds in rows)
+    rows = []
+    for name, call in peers.items():
+        every = lambda call=call: [call(*each) for each in points]  # noqa: E731
+        rows.append((f"{name}, {options.times} calls", median_time(every, 3, device)))
     ours = median_time(lambda: sweep(data, index, noise, times), 5, device)
     print(f"\n{options.times} times (top-1, self weight, effective samples and mean squared error in ours)")
     table([*rows, ("sweep", ours)], ours)
-    print(f"the best peer takes {best / ours:.1f} times as long as sweep")
+    print(f"the best peer takes {min(seconds for _, seconds in rows) / ours:.1f} times as long as sweep")
 
 
 def plain(data):
@@ -104,7 +107,7 @@ def parse():
     parser.add_argument("--dim", type=int, default=4096)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--times", type=int, default=100)
-    parser.add_argument("--at", type=float, default=0.06, help="the one time, by default in the transition")
+    parser.add_argument("--at", type=float, nargs="+", default=[0.02, 0.06, 0.5, 0.95], help="times of single calls")
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()

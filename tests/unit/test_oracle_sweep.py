@@ -149,14 +149,14 @@ def test_times_may_come_in_any_order():
 
 
 def test_the_exact_error_has_no_tail_and_the_offset_makes_one():
-    """With all weight on x_1, u* is u exactly; with delta added to 1 - t, u shrinks by delta / (1 - t + delta)."""
+    """With all weight on x_1, u* is u exactly; with delta added to 1 - t, off by u delta / (1 - t + delta)."""
     torch.manual_seed(0)
     data, times = torch.randn(50, 64), np.array([0.95, 0.98, 0.99, 0.999, 1.0])
     index, noise = pairs_of(data, 5)
     found = sweep(data, index, noise, times, offset=1e-3)
     assert found.mse.max() < 1e-300
-    target = (data[index] - noise).double().square().mean(1, keepdim=True).numpy()
-    np.testing.assert_allclose(found.mse_offset, target * (1e-3 / (1 - times + 1e-3)) ** 2, rtol=1e-6)
+    square = (data[index].double() - noise).square().mean(1, keepdim=True).numpy()
+    np.testing.assert_allclose(found.mse_offset, square * (1e-3 / (1 - times + 1e-3)) ** 2, rtol=1e-6)
 
 
 def test_the_offset_by_definition():

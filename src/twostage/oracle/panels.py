@@ -42,8 +42,8 @@ def measure_synthetic(
     """Write top1.csv, law.csv and transition.csv into ``output_dir``; returns the top-1 table.
 
     dimension_panel: one size, several dims; size_panel: one dim, several sizes (Figs. 3a, 3b); times: (T,) of Fig. 3;
-    trials: a (D, N); brute_bfloat16: also the curves whose squared distances are rounded to bfloat16, with
-    ``bfloat16_trials`` trials (None: as many); law_grid: (D, N) to compare with the law, each on its own times about
+    trials: a (D, N); brute_bfloat16: also the curves with distances and logits in bfloat16, with ``bfloat16_trials``
+    trials (None: as many); law_grid: (D, N) to compare with the law, each on its own times about
     the predicted transition, with ``law_trials`` trials; workers: threads; state_dir: where finished trials are kept
     until all is written, so that the same call goes on where a killed one stopped.
 

@@ -33,7 +33,7 @@ class Sweep:
     count: (P,) number of samples N that each pair's posterior ran over; dim: D.
     top1: largest posterior weight; self_weight: the weight of the true sample x_1; effective_samples: exp of the
     posterior's entropy; mse: mean over D of (u* - (x_1 - x_0))^2; mse_offset: the same when ``offset`` is added to
-    1 - t in the oracle's coefficients, the weights exact (None where no offset was asked for).
+    1 - t in the coefficients A = 1 / (1 - t) and B = -1 / (1 - t), the weights exact (None: no offset was asked for).
     """
 
     times: np.ndarray
@@ -278,9 +278,10 @@ class _Pairs:
         arrays = {"top1": top1, "self_weight": self_weight, "effective_samples": effective, "mse": mse}
         arrays["mse_offset"] = None
         if offset is not None:
-            scaled = length * (2 * scale).exp() - 2 * offset * along * scale.exp()
-            scaled += offset**2 * target.square().mean(1)
-            arrays["mse_offset"] = scaled / (rest + offset) ** 2
+            # (m - x_t) / (1 - t + offset) - u = ((m - x_1) - offset u) / (1 - t + offset)
+            size = scale.exp()
+            squares = size**2 * length - 2 * offset * size * along + offset**2 * target.square().mean(1)
+            arrays["mse_offset"] = squares / (rest + offset) ** 2
         return {name: None if array is None else array.T.cpu().numpy() for name, array in arrays.items()}
 
 

@@ -25,7 +25,8 @@ def top1_curve(dim, size, times, trials, seed, *, precision="exact", workers=1, 
     """Largest posterior weight on unit Gaussians, (trials, T) float64: one pair and one data set a trial (Fig. 3).
 
     dim: D >= 2; size: N >= 1, the true sample included; times: (T,) in [0, 1], where t = 1 stands for the limit;
-    precision: "exact", or "bfloat16" to round the squared distances |x_t - t x^(i)|^2 to bfloat16 before the softmax;
+    precision: "exact", or "bfloat16", where |x_t - t x^(i)|^2 and the logits made of it are rounded as bfloat16 tensors
+    would hold them, and the softmax is exact;
     workers: threads, which change no number; state: a .npz where finished trials are kept, so that the same call goes
     on where a killed one stopped. A trial depends on (seed, its number) alone.
     """
@@ -71,8 +72,8 @@ def _batch_size(size, workers):
 class _Trial:
     """One pair (x_0, x_1) and its running sum of posterior weights over the other samples.
 
-    x_0 lies along the first axis, x_1 in the plane of the first two. Logits are relative to the true sample's, or,
-    rounded to bfloat16, as they are.
+    x_0 lies along the first axis, x_1 in the plane of the first two. Logits are relative to the true sample's, or as
+    they are where they are to be rounded.
     """
 
     def __init__(self, dim, size, times, seed, number, precision):
@@ -131,7 +132,7 @@ class _Trial:
         if not self.rounded:
             return self.factors @ terms
         distance = _round_to_bfloat16(self.factors @ terms)
-        return distance / (-2 * np.maximum(1 - self.times, 1e-100) ** 2)[:, None]
+        return -_round_to_bfloat16(distance / (2 * np.maximum(1 - self.times, 1e-12) ** 2)[:, None])
 
     def _stream(self, block):
         return np.random.Generator(np.random.Philox(key=self.key, counter=[0, 0, block, 0]))
