@@ -24,8 +24,8 @@ def measure_oracle_loss(store_path, checkpoints, output, *, time_steps, pairs, s
     x_1 - x_0 and against the class-conditional oracle velocity, with standard errors over pairs (``_sem``), gap_sem
     that of their difference, pair by pair; oracle_variance, the variance of the oracle velocity over the pairs, mean
     over dimensions; explained, the share of it that the model explains, 1 - oracle / oracle_variance: the view beside
-    the absolute errors, which are all small
-    near the prior. Returns the table. Sec. 4.2 of the paper. Raises ValueError for a model of other latents.
+    the absolute errors, which are all small near the prior. Returns the table. Sec. 4.2 of the paper.
+    Raises ValueError for a model of other latents.
     """
     store = LatentStore.open(store_path)
     rows = balanced_rows(store, pairs, seed)
