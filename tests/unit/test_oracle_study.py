@@ -197,3 +197,17 @@ def test_synthetic_stage(tmp_path):
     again = measure_synthetic(tmp_path / "again", **arguments, workers=3, state_dir=tmp_path / "state")
     pd.testing.assert_frame_equal(again, table)
     assert not list((tmp_path / "state").iterdir())
+
+
+def test_class_oracle_keeps_the_classes_used_last_within_its_budget(tmp_path):
+    """Two classes of 960 bytes fit in the 2,000 bytes, three do not."""
+    write_random_store(tmp_path / "latents.h5", labels=(0,) * 10 + (1,) * 10 + (2,) * 10)
+    classes = ClassOracle(LatentStore.open(tmp_path / "latents.h5"), budget_mb=2000 / 2**20)
+    first, second = classes.oracle(0), classes.oracle(1)
+    assert classes.oracle(0) is first
+    third = classes.oracle(2)
+    assert third.samples.in_memory
+    assert classes.oracle(0) is first
+    assert classes.oracle(2) is third
+    assert classes.oracle(1) is not second
+    assert list(classes._oracles) == [2, 1]

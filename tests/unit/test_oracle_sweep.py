@@ -233,3 +233,17 @@ def test_bad_input_is_refused(change, message):
     }
     with pytest.raises(ValueError, match=message):
         sweep(**arguments)
+
+
+def test_a_sample_that_is_outweighed_early_still_counts_later():
+    """The first sample outweighs the last but one by e^1000 at t = 0.3, and is outweighed later, in another chunk."""
+    x_1, noise = torch.zeros(1, 2), torch.tensor([[60.0, 60.0]])
+    data = torch.cat([torch.tensor([[60.0, 0.0]]), torch.zeros(40, 2) - 1e3, torch.tensor([[0.0, 2.0]]), x_1])
+    times = [0.3, 0.5, 0.9, 0.95, 0.97]
+    whole, parts = (sweep(data, [42], noise, times, budget_mb=budget) for budget in (64, 0.001))
+    for name in STATISTICS:
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-6, err_msg=name)
+    for k, t in enumerate(times):
+        np.testing.assert_allclose(whole.self_weight[0, k], reference(data, 42, noise[0], t)[1], rtol=1e-6)
+    assert whole.self_weight.max() < 1e-100
+    assert whole.top1.min() > 0.99

@@ -9,7 +9,6 @@ are of differences ``x^(i) - x_t`` and run over chunks with a running log-sum-ex
 """
 
 import math
-from functools import partial
 
 import torch
 
@@ -54,8 +53,8 @@ class Oracle:
         t = 0: the mean of the data. t = 1: the nearest sample, or the mean of those that are equally near.
         """
         point, t = self._check(x_t, t)
-        mean = point + self._displacement(point, t, torch.ones_like(t))
-        return mean.reshape(x_t.shape).to(x_t.dtype)
+        mean = point + self._displacements(point, t, torch.ones_like(t))
+        return mean.reshape(x_t.shape).to(x_t)
 
     def velocity(self, x_t, t):
         """The oracle velocity u* = (m - x_t) / (1 - t), like x_t.
@@ -65,7 +64,7 @@ class Oracle:
         point, t = self._check(x_t, t)
         if (t == 1).any():
             raise ValueError("t is 1, where the velocity has no value of its own; expected t < 1, such as 1 - 1e-6")
-        return self._displacement(point, t, 1 - t).reshape(x_t.shape).to(x_t.dtype)
+        return self._displacements(point, t, 1 - t).reshape(x_t.shape).to(x_t)
 
     def _check(self, x_t, t):
         samples = self.samples
@@ -86,6 +85,13 @@ class Oracle:
         samples = self.samples
         each = 48 * batch + (0 if samples.in_memory else 20 * samples.dim)
         return max(1, min(samples.count, (samples.budget - 40 * batch * samples.dim) // each))
+
+    def _displacements(self, point, t, divisor):
+        """``_displacement`` of as many points at a time as the budget allows."""
+        size = max(1, self.samples.budget // (96 * self.samples.dim))
+        parts = [slice(start, start + size) for start in range(0, len(point), size)]
+        found = [self._displacement(point[part], t[part], divisor[part]) for part in parts]
+        return found[0] if len(found) == 1 else torch.cat(found)
 
     def _displacement(self, point, t, divisor):
         """(m - x_t) / divisor, (B, D) float64, by a running log-sum-exp over the chunks; divisor: (B,)."""
@@ -187,7 +193,8 @@ def _gaps(logits, peak, t):
 class ClassOracle:
     """The class-conditional oracle: ``Oracle`` over the samples of one class, a class a row.
 
-    data: (N, D) or (N, C, H, W) tensor with labels (N,) integers, or a LatentStore (labels from the store).
+    data: (N, D) or (N, C, H, W) tensor with labels (N,) integers, or a LatentStore, which brings its own labels; of a
+    store the classes used last are kept in memory, within ``budget_mb``.
     """
 
     def __init__(self, data, labels=None, device=None, budget_mb=1024):
@@ -198,25 +205,29 @@ class ClassOracle:
         if self.labels.is_floating_point() or self.labels.ndim != 1 or (not stored and len(self.labels) != len(data)):
             got = f"dtype {self.labels.dtype} and shape {tuple(self.labels.shape)}"
             raise ValueError(f"labels have {got}; expected ({len(data)},) integers")
-        self._make = partial(Oracle, device=device, budget_mb=budget_mb)
-        self._data = data
+        self._data, self._device, self._budget_mb = data, device, budget_mb
         self._oracles = {}
 
     def oracle(self, label):
         """The ``Oracle`` of one class. Raises ValueError for a label that no sample has."""
         label = int(label)
-        if label not in self._oracles:
-            members = (self.labels == label).nonzero()[:, 0]
-            if len(members) == 0:
-                known = self.labels.unique().tolist()
-                raise ValueError(f"label {label} has no samples; expected one of {_short(known)}")
-            if hasattr(self._data, "batches"):
-                self._oracles[label] = self._make(self._data, label)
-            elif members[-1] - members[0] + 1 == len(members):
-                self._oracles[label] = self._make(self._data[members[0] : members[-1] + 1])
-            else:
-                self._oracles[label] = self._make(self._data[members.to(self._data.device)])
-        return self._oracles[label]
+        # least recently used first
+        found = self._oracles.pop(label, None) or self._make(label)
+        self._oracles[label] = found
+        if hasattr(self._data, "batches"):
+            while sum(each.samples.nbytes for each in self._oracles.values()) > found.samples.budget:
+                self._oracles.pop(next(iter(self._oracles)))
+        return found
+
+    def _make(self, label):
+        members = (self.labels == label).nonzero()[:, 0]
+        if len(members) == 0:
+            raise ValueError(f"label {label} has no samples; expected one of {_short(self.labels.unique().tolist())}")
+        if hasattr(self._data, "batches"):
+            return Oracle(self._data, label, self._device, self._budget_mb)
+        first, last = int(members[0]), int(members[-1])
+        part = slice(first, last + 1) if last - first + 1 == len(members) else members.to(self._data.device)
+        return Oracle(self._data[part], None, self._device, self._budget_mb)
 
     def velocity(self, x_t, t, y):
         """The class-conditional oracle velocity, like x_t; y: (B,) integer labels, or one for all."""

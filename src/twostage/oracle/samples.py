@@ -99,6 +99,11 @@ class Samples:
         """Whether the rows are held in memory, not streamed."""
         return self._rows is not None
 
+    @property
+    def nbytes(self):
+        """Bytes of the rows held in memory."""
+        return 0 if self._rows is None else self._rows.nbytes
+
     def chunks(self, size):
         """Yield (start, rows (n, D)) with n <= size, in order, as they are in the data (not centred)."""
         if self._rows is not None:

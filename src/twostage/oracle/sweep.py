@@ -19,7 +19,7 @@ from twostage.oracle.samples import WIDE, Samples, check_times, exact_product
 from twostage.provenance import atomic_write
 
 NEAR_DUPLICATE = 2e-3  # share of |x^(i)|^2 + |x_1|^2 below which q_i is taken by direct differences
-NEGLIGIBLE = math.exp(-400.0)  # weights below this change no float64 result, squared errors included
+NEGLIGIBLE = -400.0  # log-weights below this change no float64 result, squared errors included
 DROPPED = 2e-6  # share of sum_i gamma_i |d_i| that may be left out where few samples carry the rest
 FAR = 1e250  # the q of the true sample and its duplicates, which are counted apart
 AT_PRIOR = 1e-100  # times below this are t = 0 in float64
@@ -182,20 +182,20 @@ class _Pairs:
         for k in self.inner:
             t = self.times[k].item()
             s = t / (1 - t)
-            # r_i / s falls with s: a pair in which all samples are negligible stays so at all later times
             r = torch.add(chunk.a, chunk.q, alpha=-s / 2).mul_(s)
-            peak = torch.maximum(self.peak[k, pairs], r.amax(1))
-            weights = (r - peak[:, None]).exp_()
-            sizes = weights * chunk.lengths
-            largest = sizes.amax(1)
-            alive = largest > NEGLIGIBLE * chunk.longest
+            top = r.amax(1)
+            # r_i / s falls with s: a pair to which all samples are negligible stays so at all later times
+            alive = top > NEGLIGIBLE
             if not alive.all():
-                pairs, peak, largest = pairs[alive], peak[alive], largest[alive]
-                r, weights, sizes = r[alive], weights[alive], sizes[alive]
+                pairs, r, top = pairs[alive], r[alive], top[alive]
                 chunk.select(alive)
                 if len(pairs) == 0:
                     break
+            peak = torch.maximum(self.peak[k, pairs], top)
+            weights = (r - peak[:, None]).exp_()
             self._add_totals(k, pairs, peak, r, weights)
+            sizes = weights * chunk.lengths
+            largest = sizes.amax(1)
             weights = _few(weights, sizes, largest)
             shrink = self._add_near(k, pairs, peak, weights, largest, chunk)
             waiting.append((k, pairs, shrink, weights.to(rows.dtype)))
@@ -236,12 +236,10 @@ class _Pairs:
             moved = next(products) if is_dense else _sparse_product(weights, mask, y)
             if k in self.moved:
                 moved = moved.to(WIDE).addcmul_(self.moved[k][pairs], shrink[:, None])
-            elif len(pairs) == len(self.base):
-                self.moved[k] = moved
-                continue
-            if self.moved.get(k, moved).dtype != WIDE or k not in self.moved:
-                self.moved[k] = self.moved[k].to(WIDE) if k in self.moved else torch.zeros_like(self.base)
-            self.moved[k].index_copy_(0, pairs, moved.to(WIDE))
+            if len(pairs) < len(self.base):
+                whole = self.moved[k].to(WIDE) if k in self.moved else torch.zeros_like(self.base)
+                moved = whole.index_copy_(0, pairs, moved.to(WIDE))
+            self.moved[k] = moved
 
     def result(self, offset):
         """The arrays of a ``Sweep``, each (P, T) float64."""
@@ -310,13 +308,12 @@ class _Chunk:
         pairs.copies += copies.sum(1)
         self.near = self.near[~copies[self.near[:, 0], self.near[:, 1]]]
         self.lengths = self.q.sqrt()
-        self.longest = self.lengths.amax(1)
         self.q.masked_fill_(copies, FAR)
 
     def select(self, alive):
         """Keep only the pairs that ``alive`` (P,) says."""
         self.a, self.q, self.lengths = self.a[alive], self.q[alive], self.lengths[alive]
-        self.longest, self.data_point = self.longest[alive], self.data_point[alive]
+        self.data_point = self.data_point[alive]
         position = alive.cumsum(0) - 1
         kept = self.near[alive[self.near[:, 0]]]
         self.near = torch.stack([position[kept[:, 0]], kept[:, 1]], 1)
