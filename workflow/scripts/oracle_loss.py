@@ -1,8 +1,7 @@
 """Adapter: every model's error against both targets, by t."""
 
-from twostage.training.oracle_loss import measure_oracle_loss
-
 from twostage.job import job
+from twostage.training.oracle_loss import measure_oracle_loss
 
 with job(snakemake):
     checkpoints = {
