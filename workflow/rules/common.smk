@@ -27,7 +27,7 @@ from twostage.provenance import code_of
 try:
     CONFIG = load(config)
 except ConfigError as error:
-    raise WorkflowError(error)
+    raise WorkflowError(str(error)) from None
 
 
 def slice_of(block):
