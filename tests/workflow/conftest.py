@@ -1,5 +1,6 @@
 """A copy of the checkout in which the whole workflow has run once, at its smallest size."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -32,12 +33,11 @@ class Checkout:
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
-    def reruns(self, *arguments):
+    def reruns(self, *targets, config=()):
         """Names of the rules that a dry run would execute, without `all`."""
-        output = self.snakemake("--dry-run", *arguments).stdout
-        return {
-            line.split()[1].rstrip(":") for line in output.splitlines() if line.startswith(("rule ", "localrule "))
-        } - {"all"}
+        arguments = ["--config", *config] if config else []
+        output = self.snakemake("--dry-run", *arguments, "--quiet", "rules", "--", *targets).stdout
+        return set(re.findall(r"^(\w+) +\d+$", output, flags=re.MULTILINE)) - {"all", "total"}
 
     def edit(self, path, old, new):
         file = self.folder / path

@@ -19,7 +19,7 @@ def test_a_comment_in_the_training_code_reruns_nothing(finished):
 
 
 def test_another_learning_rate_retrains_and_nothing_upstream(finished):
-    reruns = finished.reruns("--config", "training={lr: 0.01, steps: 4, snapshots: [2, 4], batch_size: 32, ema: 0.9}")
+    reruns = finished.reruns(config=["training={lr: 0.01, steps: 4, snapshots: [2, 4], batch_size: 32, ema: 0.9}"])
     assert {"train_S", "train_B", "train_XL", "oracle_loss", "sample_tab1", "fig7", "tab1", "report"} <= reruns
     assert not {"encode", "autoencoder", "posterior", "synthetic", "fig2", "fig3"} & reruns
 

@@ -56,7 +56,7 @@ def test_the_measured_split_flows_into_the_plans(finished):
 
 
 def test_a_split_fixed_in_the_configuration_is_used_and_retrains_nothing(finished):
-    reruns = finished.reruns("--config", "split=0.25")
+    reruns = finished.reruns(config=["split=0.25"])
     assert {"sample_tab1", "evaluate", "tab1", "claims"} <= reruns
     assert not any(rule.startswith(("train_", "posterior", "encode")) for rule in reruns)
     finished.snakemake("--config", "split=0.25", "--", "results/smoke/samples/pixel/tab1-measured-XL-B/shard-0.h5")
