@@ -12,7 +12,8 @@ ARTEFACTS = {".csv", ".json", ".jsonl", ".h5", ".safetensors", ".png", ".pdf", "
 
 
 def test_a_finished_run_has_nothing_to_do(finished):
-    assert "Nothing to be done" in finished.snakemake().stdout + finished.snakemake().stderr
+    done = finished.snakemake()
+    assert "Nothing to be done" in done.stdout + done.stderr
 
 
 def test_the_report_is_one_page_that_asks_the_network_for_nothing(finished):

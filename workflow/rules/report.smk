@@ -156,7 +156,7 @@ rule report:
     params:
         # The one rule that sees the whole configuration: it writes it beside the results.
         config=slice_of(CONFIG),
-        snakefile=workflow.main_snakefile,
+        snakefile=os.path.relpath(workflow.main_snakefile),
         targets=["claims", *FIGURES, *TABLES],
     message:
         "Building the report"
