@@ -158,19 +158,14 @@ class Model(Block):
     target: Literal["cfm", "oracle"] | None = Field(
         None, description="Regression target of this model, when not `training.target`"
     )
-    checkpoint: str | None = Field(
-        None, description="Published weights to use in place of training (.pt or .safetensors)"
-    )
 
     @model_validator(mode="after")
-    def _heads_and_checkpoint(self):
+    def _heads_fit(self):
         if self.hidden_size % (4 * self.num_heads):
             raise ValueError(
                 f"hidden_size {self.hidden_size} with num_heads {self.num_heads}; "
                 "expected a multiple of 4 x num_heads (2-D rotary positions)"
             )
-        if self.checkpoint is not None and not Path(self.checkpoint).is_file():
-            raise ValueError(f"checkpoint is {self.checkpoint!r}; expected a file that exists")
         return self
 
 

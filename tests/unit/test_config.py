@@ -47,7 +47,11 @@ def with_value(path, value):
         ),
         ("spaces.vae.encoder.kind", "k", "spaces.vae.encoder.kind is \"k\"; expected one of 'identity', 'kl'"),
         ("spaces.vae.encoder.chanels", [8], "unknown key spaces.vae.encoder.chanels: .* did you mean 'channels'"),
-        ("models.S.checkpoint", "no/such.pt", "models.S: checkpoint is 'no/such.pt'; expected a file that exists"),
+        (
+            "spaces.vae.encoder",
+            {"kind": "sd-vae", "weights": "no/such.pt"},
+            "spaces.vae.encoder: weights is 'no/such.pt'; expected a file that exists",
+        ),
         ("models.S.hidden_size", 33, "models.S: hidden_size 33 with num_heads 2; expected a multiple"),
         ("data.name", "digit", "data.name is \"digit\"; expected 'digits', .*; did you mean 'digits'"),
         (
