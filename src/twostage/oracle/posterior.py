@@ -103,11 +103,11 @@ class Oracle:
             before, peak = peak, torch.maximum(peak, logits.amax(1, keepdim=True))
             weights = _gaps(logits, peak, t).exp_()
             added = weights.sum(1, keepdim=True)
-            near = self._near_sum(point, t, rows, weights, pairs)
-            here = exact_product(weights.to(rows.dtype), self.samples.centred(start, rows)).to(WIDE)
-            here.addcmul_(weights.sum(1, keepdim=True), base, value=-1)
-            if near is not None:
-                here += near
+            here = self._near_sum(point, t, rows, weights, pairs)
+            rest = weights.sum(1, keepdim=True)
+            if rest.any():
+                here += exact_product(weights.to(rows.dtype), self.samples.centred(start, rows))
+                here.addcmul_(rest, base, value=-1)
             if moved is None:
                 total, moved = added, here
             else:
@@ -120,15 +120,13 @@ class Oracle:
         return moved
 
     def _near_sum(self, point, t, rows, weights, pairs):
-        """Near the data, the sum of weights times ``x^(i) - x_t`` over ``pairs``, (B, D), or None where there is none.
+        """Near the data, the sum of weights times ``x^(i) - x_t`` over ``pairs``, (B, D); zero elsewhere.
 
         Their ``weights`` are set to zero: a float32 product would lose the differences.
         """
         row, column = pairs
         chosen = (1 - t[row] < NEAR_DATA) & (weights[row, column] > 0)
         row, column = row[chosen], column[chosen]
-        if len(row) == 0:
-            return None
         weight = weights[row, column]
         weights[row, column] = 0
         moved = torch.zeros_like(point)
