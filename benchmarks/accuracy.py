@@ -1,6 +1,6 @@
 """Errors of the oracle and of the sweep against direct float64 differences, the worst of each data set and time.
 
-    OMP_NUM_THREADS=1 python benchmarks/accuracy.py [--images FOLDER] [--points 16]
+    OMP_NUM_THREADS=1 python benchmarks/accuracy.py [--images FOLDER [--image-size 32]] [--points 16]
 
 Velocity: largest relative error of a vector. Weights: largest absolute error. mse: largest relative error, wherever it
 is above 1e-300; smallest: the least such mse met. References work with differences x^(i) - x_1 and log-weights, so that
@@ -22,11 +22,12 @@ TIMES = (0.0, 1e-4, 0.01, 0.05, 0.1, 0.3, 0.5, 0.9, 0.99, 0.999, 1 - 1e-6)
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images")
+    parser.add_argument("--image-size", type=int, default=32)
     parser.add_argument("--points", type=int, default=16)
     options = parser.parse_args()
     print("data                          t        weights   velocity  mse       smallest mse")
     worst = np.zeros(3)
-    for name, data in data_sets(options.images):
+    for name, data in data_sets(options.images, options.image_size):
         index = torch.arange(options.points)
         noise = torch.randn(len(index), data.shape[1], generator=torch.Generator().manual_seed(1))
         oracle, found = Oracle(data), sweep(data, index, noise, TIMES)
@@ -48,7 +49,7 @@ def main():
     print(f"{'worst':38s} " + "  ".join(f"{error:.1e}" for error in worst))
 
 
-def data_sets(images):
+def data_sets(images, size):
     torch.manual_seed(0)
     count, dim = 1300, 4096
     base = torch.randn(count, dim)
@@ -62,7 +63,7 @@ def data_sets(images):
     yield "digits, one class", normalise(digits[labels == 0])
     yield "digits", normalise(digits)
     if images is not None:
-        dataset = load_dataset("image_folder", "train", path=images, held_out=0.2, seed=0)
+        dataset = load_dataset("image_folder", "train", path=images, image_size=size)
         pixels = dataset.images(np.flatnonzero(dataset.labels == 0)[:1300])
         yield "images, one class", normalise(pixels.reshape(len(pixels), -1))
 
