@@ -30,7 +30,7 @@ $(ENVIRONMENT): envs/requirements.txt pyproject.toml
 
 # Needs uv. Writes the hash-locked requirements from pyproject.toml and envs/constraints.txt.
 lock:
-	uv pip compile pyproject.toml --extra dev --extra flux --constraint envs/constraints.txt --universal \
+	uv pip compile pyproject.toml --extra dev --extra docs --extra flux --constraint envs/constraints.txt --universal \
 	    --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
 	    -o envs/requirements.txt
 

@@ -10,7 +10,7 @@ from data_examples import write_random_store
 
 from twostage.data.latents import LatentStore
 from twostage.oracle import ClassOracle, Oracle, sweep
-from twostage.oracle.law import spectrum
+from twostage.oracle.law import spectrum, transition_time
 from twostage.oracle.panels import measure_synthetic
 from twostage.oracle.study import measure_nsweep, measure_posterior
 from twostage.provenance import provenance_path
@@ -100,6 +100,9 @@ def test_posterior_stage(store, tmp_path):
         assert entry["interval"][0] <= entry["measured"] <= entry["interval"][1]
         assert entry["predicted"] == pytest.approx(entry["measured"], abs=0.2)
     assert 0 < transition["split_interval"][0] <= transition["split"] <= transition["split_interval"][1] < 1
+    typical = transition["spectrum"]
+    medians = sorted(entry["predicted"] for entry in transition["classes"])
+    assert transition_time(typical["eigenvalues"], typical["n"]) == pytest.approx(medians[1])
     law = pd.read_csv(tmp_path / "oracle" / "law.csv", dtype={"label": str})
     assert list(law.columns) == ["conditioning", "label", "n", "dim", "t", "measured", "measured_sem", "predicted"]
     np.testing.assert_array_equal(law.measured, table.self_weight)

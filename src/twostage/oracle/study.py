@@ -79,6 +79,7 @@ def measure_posterior(
             {"label": int(each.label[0]), **_compare(each, values, curve, bootstrap, seed)}
             for each, values, curve in zip(found, predicted, curves)
         ],
+        "spectrum": _typical(found, predicted),
     }
     if pairs_unconditional:
         samples = Samples(store, None, device, budget_mb)
@@ -214,6 +215,14 @@ def _compare(found, values, curve, bootstrap, seed):
         "predicted": transition_time(values, count),
         "curve_error": float(np.abs(found.self_weight.mean(0) - curve).max()),
     }
+
+
+def _typical(found, spectra):
+    """The covariance spectrum of the class whose predicted transition is the median one: label, n, eigenvalues."""
+    order = np.argsort([transition_time(values, each.count[0]) for each, values in zip(found, spectra)], kind="stable")
+    k = order[len(order) // 2]
+    values = spectra[k][spectra[k] > 0]
+    return {"label": int(found[k].label[0]), "n": int(found[k].count[0]), "eigenvalues": values.tolist()}
 
 
 def _crossing(found):
