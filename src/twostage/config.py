@@ -231,8 +231,7 @@ class Synthetic(Block):
     dim: Annotated[int, Field(ge=2)] = Field(1024, description="D of the panel that varies N")
     sizes: list[Count] = Field([100, 1000, 10000], description="N of the panel that varies N")
     time_steps: Annotated[int, Field(ge=10)] = Field(50, description="Intervals of the time grid on [0, 1]")
-    trials: Count = Field(1000, description="Trials a curve")
-    bfloat16_trials: Count = Field(64, description="Brute-force trials a curve with distances rounded to bfloat16")
+    trials: Count = Field(1000, description="Trials a curve, exact and in bfloat16")
     law_dims: list[Annotated[int, Field(ge=2)]] = Field(
         [16, 64, 512, 4096], description="D of the grid on which the transition law is checked"
     )

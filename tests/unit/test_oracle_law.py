@@ -160,7 +160,9 @@ def test_a_transition_that_is_not_there_is_refused():
         (lambda: transition_time([1.0], 0), "n is 0"),
         (lambda: predicted_self_weight([1.0], 0.5, [0.1]), r"n is 0\.5"),
         (lambda: predicted_self_weight([1.0], 5, [1.1]), "times are"),
+        (lambda: transition_time([1.0], np.inf), "n is inf"),
         (lambda: measured_transition(np.zeros((3, 4)), np.zeros(5)), r"\(3, 4\)"),
+        (lambda: measured_transition([[0.0, np.nan, 1.0]], [0.0, 0.5, 1.0]), "a self weight is nan"),
         (lambda: spectrum(torch.full((3, 3), float("nan"))), "NaN"),
     ],
 )

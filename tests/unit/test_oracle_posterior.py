@@ -183,7 +183,7 @@ def test_class_oracle_takes_one_label_for_all():
     ("data", "message"),
     [
         (torch.full((3, 4), float("nan")), "NaN or infinite"),
-        (torch.tensor([[1.0, float("inf")]]), "NaN or infinite"),
+        (torch.tensor([[1.0, float("inf")]]), "sample 0 of the data holds NaN or infinite"),
         (torch.zeros(0, 4), r"shape \(0, 4\)"),
         (torch.zeros(4), r"shape \(4,\)"),
         (torch.zeros(4, 4, dtype=torch.int64), "int64"),
@@ -211,6 +211,23 @@ def test_bad_data_is_refused(data, message):
 def test_bad_queries_are_refused(x_t, t, message):
     with pytest.raises(ValueError, match=message):
         Oracle(torch.randn(6, 4)).velocity(x_t, t)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y": torch.tensor([0, 1, 1])}, r"y has shape \(3,\); expected one value or \(2,\)"),
+        ({"y": torch.tensor([0.0, 1.0])}, "y has dtype torch.float32; expected integer labels"),
+        ({"t": torch.tensor([0.1, 0.2, 0.3])}, r"t has shape \(3,\); expected one value or \(2,\)"),
+        ({"t": 2.0}, r"t is 2\.0"),
+        ({"x_t": torch.zeros(4)}, r"x_t has shape \(4,\)"),
+        ({"x_t": torch.zeros(2, 5)}, r"x_t has shape \(1, 5\); expected \(B, 4\)"),
+    ],
+)
+def test_bad_queries_of_a_class_are_refused(change, message):
+    oracle = ClassOracle(torch.randn(6, 4), torch.tensor([0, 0, 1, 1, 3, 3]))
+    with pytest.raises(ValueError, match=message):
+        oracle.velocity(**{"x_t": torch.zeros(2, 4), "t": 0.5, "y": torch.tensor([0, 1]), **change})
 
 
 def test_bad_labels_are_refused():

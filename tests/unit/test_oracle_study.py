@@ -173,7 +173,6 @@ def test_synthetic_stage(tmp_path):
         "seed": 0,
         "dimension_panel": {"size": 40, "dims": [8, 32]},
         "size_panel": {"dim": 16, "sizes": [10, 100]},
-        "bfloat16_trials": 5,
         "law_grid": [(16, 50)],
         "bootstrap": 50,
     }
@@ -181,13 +180,13 @@ def test_synthetic_stage(tmp_path):
     assert list(table.columns) == ["panel", "dim", "size", "t", "trials", "top1", "top1_sem", "precision"]
     assert table.groupby(["panel", "dim", "size", "precision"]).trials.first().to_dict() == {
         ("dimension", 8, 40, "exact"): 30,
-        ("dimension", 8, 40, "bfloat16"): 5,
+        ("dimension", 8, 40, "bfloat16"): 30,
         ("dimension", 32, 40, "exact"): 30,
-        ("dimension", 32, 40, "bfloat16"): 5,
+        ("dimension", 32, 40, "bfloat16"): 30,
         ("size", 16, 10, "exact"): 30,
-        ("size", 16, 10, "bfloat16"): 5,
+        ("size", 16, 10, "bfloat16"): 30,
         ("size", 16, 100, "exact"): 30,
-        ("size", 16, 100, "bfloat16"): 5,
+        ("size", 16, 100, "bfloat16"): 30,
     }
     law = pd.read_csv(tmp_path / "synthetic" / "law.csv")
     assert list(law.columns) == ["dim", "size", "t", "measured", "measured_sem", "predicted", "corrected"]

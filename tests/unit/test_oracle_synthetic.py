@@ -141,6 +141,8 @@ def test_a_foreign_or_broken_state_is_refused(tmp_path):
         ({"dim": 1}, "dim is 1; expected an integer of at least 2"),
         ({"size": 0}, "size is 0"),
         ({"size": 2.5}, r"size is 2\.5"),
+        ({"size": np.inf}, "size is inf"),
+        ({"dim": np.nan}, "dim is nan"),
         ({"trials": 0}, "trials is 0"),
         ({"seed": -1}, "seed is -1"),
         ({"times": [1.2]}, "times are"),

@@ -16,7 +16,6 @@ with job(snakemake):
         trials=settings["trials"],
         dimension_panel={"size": settings["size"], "dims": settings["dims"]},
         size_panel={"dim": settings["dim"], "sizes": settings["sizes"]},
-        bfloat16_trials=settings["bfloat16_trials"],
         law_grid=list(product(settings["law_dims"], settings["law_sizes"])),
         law_trials=settings["law_trials"],
         seed=snakemake.params.seed,

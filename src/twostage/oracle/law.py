@@ -197,6 +197,9 @@ def _weights(sweep, times):
     times = np.asarray(sweep.times if times is None else times, dtype=float)
     if weights.ndim != 2 or times.shape != weights.shape[1:]:
         raise ValueError(f"self weights have shape {weights.shape} and times {times.shape}; expected (P, T) and (T,)")
+    bad = weights[~((weights >= 0) & (weights <= 1))]
+    if bad.size:
+        raise ValueError(f"a self weight is {bad[0]}; expected numbers in [0, 1]")
     order = np.argsort(times)
     return weights[:, order], times[order]
 
@@ -209,7 +212,7 @@ def _check_eigenvalues(eigenvalues):
 
 
 def _check_count(n):
-    if not n >= 1:
+    if not 1 <= n < math.inf:
         raise ValueError(f"n is {n}; expected a number of samples, at least 1")
 
 

@@ -31,8 +31,6 @@ def measure_synthetic(
     seed,
     dimension_panel=PAPER_DIMENSIONS,
     size_panel=PAPER_SIZES,
-    brute_bfloat16=True,
-    bfloat16_trials=None,
     law_grid=LAW_GRID,
     law_trials=None,
     bootstrap=1000,
@@ -42,23 +40,21 @@ def measure_synthetic(
     """Write top1.csv, law.csv and transition.csv into ``output_dir``; returns the top-1 table.
 
     dimension_panel: one size, several dims; size_panel: one dim, several sizes (Figs. 3a, 3b); times: (T,) of Fig. 3;
-    trials: a (D, N); brute_bfloat16: also the curves with distances and logits in bfloat16, with ``bfloat16_trials``
-    trials (None: as many); law_grid: (D, N) to compare with the law, each on its own times about
-    the predicted transition, with ``law_trials`` trials; workers: threads; state_dir: where finished trials are kept
-    until all is written, so that the same call goes on where a killed one stopped.
+    trials: a (D, N), exact and with distances and logits in bfloat16; law_grid: (D, N) to compare with the law, each on
+    its own times about the predicted transition, with ``law_trials`` trials; workers: threads; state_dir: where
+    finished trials are kept until all is written, so that the same call goes on where a killed one stopped.
 
     ``corrected`` in law.csv and transition.csv is ``corrected_self_weight``, the prediction for Gaussian data.
     """
     draw = _Draw(seed, workers, state_dir)
     times = np.asarray(times, dtype=float)
-    precisions = {"exact": trials, **({"bfloat16": bfloat16_trials or trials} if brute_bfloat16 else {})}
     panels = [("dimension", dim, dimension_panel["size"]) for dim in dimension_panel["dims"]]
     panels += [("size", size_panel["dim"], size) for size in size_panel["sizes"]]
     tables = []
     for panel, dim, size in panels:
-        for precision, number in precisions.items():
-            mean, error = mean_and_error(draw(dim, size, times, number, precision)[0])
-            columns = {"panel": panel, "dim": dim, "size": size, "t": times, "trials": number}
+        for precision in ("exact", "bfloat16"):
+            mean, error = mean_and_error(draw(dim, size, times, trials, precision)[0])
+            columns = {"panel": panel, "dim": dim, "size": size, "t": times, "trials": trials}
             tables.append(pd.DataFrame({**columns, "top1": mean, "top1_sem": error, "precision": precision}))
     laws, transitions = [], []
     for dim, size in law_grid:
@@ -71,7 +67,6 @@ def measure_synthetic(
         "size_panel": size_panel,
         "times": times.tolist(),
         "trials": trials,
-        "bfloat16_trials": precisions.get("bfloat16"),
         "law_grid": [list(pair) for pair in law_grid],
         "law_trials": law_trials or trials,
         "bootstrap": bootstrap,

@@ -12,7 +12,7 @@ import math
 
 import torch
 
-from twostage.oracle.samples import WIDE, Samples, check_times, exact_product
+from twostage.oracle.samples import WIDE, Samples, check_finite, check_times, exact_product, one_each
 
 TOLERANCE = 1e-6  # error of a posterior weight, absolute, beyond which its squared distance is taken again
 NEAR_DATA = 0.1  # below this 1 - t, sums are of float64 differences: float32 products lose u / (1 - t)
@@ -72,13 +72,10 @@ class Oracle:
             raise ValueError(f"x_t is {getattr(x_t, 'dtype', type(x_t))}; expected a floating tensor")
         if x_t.ndim < 2 or tuple(x_t.shape[1:]) not in (samples.shape, (samples.dim,)):
             raise ValueError(f"x_t has shape {tuple(x_t.shape)}; expected (B, {', '.join(map(str, samples.shape))})")
-        t = check_times(t).to(samples.device)
-        if t.ndim > 1 or (t.ndim == 1 and len(t) not in (1, len(x_t))):
-            raise ValueError(f"t has shape {tuple(t.shape)}; expected a float or ({len(x_t)},), one time a sample")
+        t = one_each("t", check_times(t), len(x_t)).to(samples.device)
         point = x_t.detach().to(samples.device, WIDE).reshape(len(x_t), -1)
-        if not torch.isfinite(torch.linalg.vecdot(point, point)).all():
-            raise ValueError("x_t holds NaN or infinite values; expected finite numbers")
-        return point, t.expand(len(x_t))
+        check_finite("x_t", torch.linalg.vecdot(point, point))
+        return point, t
 
     def _chunk(self, batch):
         """Samples a chunk, by what one of them costs: its logits and, when it is streamed, itself read ahead."""
@@ -236,8 +233,12 @@ class ClassOracle:
         return self._each("posterior_mean", x_t, t, y)
 
     def _each(self, method, x_t, t, y):
-        y = torch.as_tensor(y, device="cpu").expand(len(x_t))
-        t = check_times(t).cpu().expand(len(x_t))
+        if not isinstance(x_t, torch.Tensor) or x_t.ndim < 2:
+            raise ValueError(f"x_t has shape {tuple(getattr(x_t, 'shape', ()))}; expected a (B, ...) tensor")
+        y, t = torch.as_tensor(y, device="cpu"), check_times(t).cpu()
+        if y.is_floating_point() or y.dtype == torch.bool:
+            raise ValueError(f"y has dtype {y.dtype}; expected integer labels")
+        y, t = one_each("y", y, len(x_t)), one_each("t", t, len(x_t))
         result = torch.empty_like(x_t)
         for label in y.unique().tolist():
             rows = (y == label).nonzero()[:, 0].to(x_t.device)

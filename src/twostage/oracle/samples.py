@@ -63,8 +63,7 @@ class Samples:
     def _measure(self):
         total = torch.zeros(self.dim, dtype=WIDE, device=self.device)
         self.half_norms = self._half_norms(None, total)
-        if not (torch.isfinite(total).all() and torch.isfinite(self.half_norms).all()):
-            raise ValueError("the data hold NaN or infinite values; expected finite numbers: clean them first")
+        check_finite("the data", self.half_norms)
         self.mean = total / self.count
         self.centre, self._centred = None, self._rows
         if self.mean.square().sum() > self.half_norms.mean():
@@ -158,6 +157,20 @@ def check_times(t, name="t"):
     if outside.any():
         raise ValueError(f"{name} is {t[outside].flatten()[0].item()}; expected times in [0, 1]")
     return t
+
+
+def one_each(name, values, count):
+    """``values``, one or (count,), as (count,); ValueError for another shape."""
+    if tuple(values.shape) not in ((), (1,), (count,)):
+        raise ValueError(f"{name} has shape {tuple(values.shape)}; expected one value or ({count},), one a sample")
+    return values.expand(count)
+
+
+def check_finite(name, squares):
+    """ValueError where ``squares`` (N,), the squared lengths of the rows of ``name``, are not finite."""
+    bad = (~torch.isfinite(squares)).nonzero()
+    if len(bad):
+        raise ValueError(f"sample {bad[0].item()} of {name} holds NaN or infinite values; expected finite numbers")
 
 
 def _ahead(batches):

@@ -20,8 +20,8 @@ from twostage.oracle.law import (
     transition_interval,
     transition_time,
 )
+from twostage.oracle.pairs import Sweep, sweep
 from twostage.oracle.samples import Samples
-from twostage.oracle.sweep import Sweep, sweep
 from twostage.oracle.tables import mean_and_error, write_table
 from twostage.provenance import write_json, write_provenance
 

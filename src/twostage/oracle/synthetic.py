@@ -152,7 +152,7 @@ def _check(dim, size, times, trials, seed, precision, workers):
         raise ValueError(f"times are {times}; expected (T,) in [0, 1]")
     least = {"dim": (dim, 2), "size": (size, 1), "trials": (trials, 1), "workers": (workers, 1), "seed": (seed, 0)}
     for name, (value, smallest) in least.items():
-        if value != int(value) or value < smallest:
+        if not (np.isfinite(value) and value == int(value) and value >= smallest):
             raise ValueError(f"{name} is {value}; expected an integer of at least {smallest}")
     if precision not in ("exact", "bfloat16"):
         raise ValueError(f"precision is {precision!r}; expected 'exact' or 'bfloat16'")

@@ -9,11 +9,11 @@ from twostage.data.encoders import load_encoder
 from twostage.data.latents import LatentStore
 from twostage.flow import time_grid
 from twostage.model.checkpoints import load_model
+from twostage.oracle import ClassOracle
 from twostage.provenance import sha256
 from twostage.sampling.plan import ORACLE, Plan
 from twostage.sampling.solver import SOLVERS
 from twostage.sampling.starts import noise_of, present_classes, resumed_states
-from twostage.sampling.store_oracle import StoreOracle
 from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity
 
 
@@ -21,7 +21,7 @@ class Context:
     """Resolved plans, and what they draw on.
 
     plans: {name: resolved Plan}; split: the number that stood for "split", or None; train: the training LatentStore;
-    classes: labels that occur in it; fields: {model name or "oracle": velocity field}; oracle: the ``StoreOracle``;
+    classes: labels that occur in it; fields: {model name or "oracle": velocity field}; oracle: its ``ClassOracle``;
     facts: attributes that every file of samples records; weights: {model name: {"sha256", "metadata"}}.
     """
 
@@ -62,7 +62,7 @@ class Context:
         self.encoder = load_encoder(encoder_spec, encoder_weights, self.device)
         names = dict.fromkeys(part.field for plan in self.plans.values() for part in plan.parts if part.field != ORACLE)
         models = {name: load_model(checkpoints[name], self.device) for name in names}
-        self.oracle = StoreOracle(self.train, self.device)
+        self.oracle = ClassOracle(self.train, device=self.device)
         self.fields = {name: ModelVelocity(model, precision) for name, model in models.items()}
         self.fields[ORACLE] = OracleVelocity(self.oracle)
         self.classes = present_classes(self.train)
@@ -112,8 +112,19 @@ class Context:
         last = {}
         remember = lambda t, _, state, __: last.update(t=t, x=state)  # noqa: E731
         SOLVERS[plan.solver](self.fields[ORACLE], x, follow_grid(plan), y, remember)
-        rows, mirrored = self.oracle.heaviest(last["x"], last["t"], y)
-        return rows.numpy(), mirrored.numpy()
+        return self._heaviest(last["x"], last["t"], y)
+
+    def _heaviest(self, x, t, y):
+        """The training latent of largest posterior weight in each sample's class, as in ``begin``."""
+        rows, mirrored = np.empty(len(y), dtype=np.int64), np.empty(len(y), dtype=bool)
+        for label in y.unique().tolist():
+            chosen = y == label
+            index = self.oracle.oracle(label).log_weights(x[chosen], t).argmax(1).cpu().numpy()
+            members = self.train.class_slice(label)
+            size = members.stop - members.start
+            rows[chosen.cpu()] = members.start + index % size
+            mirrored[chosen.cpu()] = index >= size
+        return rows, mirrored
 
     def decode(self, x):
         """Images uint8 (n, H, W, C) of normalised latents."""

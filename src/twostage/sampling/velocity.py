@@ -36,8 +36,7 @@ class ModelVelocity:
 class OracleVelocity:
     """The velocity of an oracle (Theorem 2.1).
 
-    oracle: an ``Oracle`` over all the data, which takes no label, or anything class-conditional with
-    ``velocity(x, t, y)``: a ``ClassOracle``, or a ``StoreOracle``.
+    oracle: an ``Oracle`` over all the data, which takes no label, or a ``ClassOracle``.
     """
 
     def __init__(self, oracle):

@@ -15,7 +15,7 @@ import math
 import numpy as np
 import torch
 
-from twostage.oracle.samples import WIDE, Samples, check_times, exact_product
+from twostage.oracle.samples import WIDE, Samples, check_finite, check_times, exact_product
 from twostage.provenance import atomic_write
 
 NEAR_DUPLICATE = 2e-3  # share of |x^(i)|^2 + |x_1|^2 below which q_i is taken by direct differences
@@ -145,8 +145,7 @@ def _check_pairs(samples, index, x_0, times, offset):
         raise ValueError(
             f"x_0 has shape {tuple(x_0.shape)}; expected ({len(index)}, {', '.join(map(str, samples.shape))})"
         )
-    if not torch.isfinite(x_0).all():
-        raise ValueError("x_0 holds NaN or infinite values; expected finite numbers")
+    check_finite("x_0", x_0.flatten(1).abs().amax(1))
     if offset is not None and not offset > 0:
         raise ValueError(f"offset is {offset}; expected a number above 0, or None")
 
