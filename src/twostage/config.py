@@ -16,7 +16,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -47,6 +46,48 @@ class Block(BaseModel):
 # ---------------------------------------------------------------------------------------------------------------- data
 
 
+class File(Block):
+    """A file of weights: where it lies, and where it is fetched from while it is not there. A bare path is enough."""
+
+    path: str | None = Field(None, description="Where the file lies; unless given, weights/ and the name at its source")
+    repo: str | None = Field(None, description="Hugging Face hub id to fetch it from, with `revision` and `file`")
+    revision: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{40}$",
+        description="Pinned commit of `repo`, 40 hex digits: a branch can change under you",
+    )
+    file: str | None = Field(None, description="Name of the file in `repo`")
+    url: str | None = Field(
+        None, pattern="^(https?|file)://", description="Address to fetch it from, instead of `repo`"
+    )
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="Expected digest; unless given, any file is taken"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, value):
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _has_one_source(self):
+        if self.repo and self.url:
+            raise ValueError("both `repo` and `url`; expected one place to fetch the file from")
+        if bool(self.repo) != bool(self.revision) or bool(self.repo) != bool(self.file):
+            raise ValueError("`repo`, `revision` and `file` go together: a hub id, a pinned commit and a file in it")
+        if not (self.path or self.repo or self.url):
+            raise ValueError("a file needs `path`, where it lies, or where it is fetched from: `repo` or `url`")
+        return self
+
+    @property
+    def place(self):
+        """Path of the file: `path`, or its name under weights/."""
+        if self.path:
+            return self.path
+        parts = [self.repo.replace("/", "--"), self.file] if self.repo else [self.url.rpartition("/")[2]]
+        return "/".join(["weights", *parts])
+
+
 class Data(Block):
     """The images, and how they are split into training and held-out ones."""
 
@@ -75,13 +116,11 @@ class Data(Block):
     shards: Count = Field(1, description="Encoding jobs a latent space; their files are joined without copying")
 
     @model_validator(mode="after")
-    def _folders_exist(self):
+    def _has_path(self):
         if self.name == "image_folder" and self.path is None:
             raise ValueError("image_folder needs `path`, the folder that holds one folder a class")
-        for key in ("path", "held_out_path"):
-            folder = getattr(self, key)
-            if folder is not None and self.name == "image_folder" and not Path(folder).is_dir():
-                raise ValueError(f"{key} is {folder!r}; expected a folder that exists")
+        if self.name == "cifar10" and self.path is None:
+            raise ValueError("cifar10 needs `path`, the folder that its archive is unpacked in")
         return self
 
 
@@ -102,30 +141,34 @@ class KLEncoder(Block):
     batch_size: Count = Field(32, description="Images a training step")
     lr: float = Field(1e-2, gt=0, description="AdamW learning rate")
     kl_weight: float = Field(1e-4, ge=0, description="Weight of the KL term, in nats a latent dimension")
+    align_weight: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the alignment to the classifier's features, as VA-VAE's to DINOv2's; 0 is none",
+    )
     posterior: Literal["mean", "sample"] = Field("mean", description="What is stored of each image's latent posterior")
 
 
+class Latents(Block):
+    """Training latents that others made with the encoder, taken in place of encoding the training images."""
+
+    format: Literal["lightningdit", "repa"] = Field(
+        description="LightningDiT's latents_rank*_shard*.safetensors, or REPA's img-mean-std-*.npy with dataset.json"
+    )
+    path: str = Field(description="Folder that holds them")
+
+
 class PretrainedEncoder(Block):
-    """A published autoencoder, loaded through diffusers from a local file or a hub id."""
+    """A published autoencoder, loaded through diffusers."""
 
     kind: Literal["sd-vae", "va-vae", "tiny"] = Field(
         description="SD-VAE (f8, 4 channels), VA-VAE (f16, 32 channels), AutoencoderTiny"
     )
-    weights: str | None = Field(None, description="Local file or folder with the weights")
-    repo: str | None = Field(None, description="Hub id to fetch the weights from, when no local file is given")
-    revision: str | None = Field(None, description="Pinned revision of `repo` (a commit)")
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Expected digest of the weights file")
+    weights: File = Field(description="The weights: a diffusers file or folder, or an LDM checkpoint")
     posterior: Literal["mean", "sample"] = Field("mean", description="What is stored of each image's latent posterior")
-
-    @model_validator(mode="after")
-    def _has_source(self):
-        if self.weights is None and self.repo is None:
-            raise ValueError("a pretrained encoder needs `weights` (a local file) or `repo` with `revision` (a hub id)")
-        if self.weights is not None and not Path(self.weights).exists():
-            raise ValueError(f"weights is {self.weights!r}; expected a file that exists")
-        if self.repo is not None and self.weights is None and self.revision is None:
-            raise ValueError("repo needs `revision`: a hub id without a pinned commit can change under you")
-        return self
+    latents: Latents | None = Field(
+        None, description="Training latents to import; the held-out images are still encoded"
+    )
 
 
 Encoder = Annotated[IdentityEncoder | KLEncoder | PretrainedEncoder, Field(discriminator="kind")]
@@ -136,6 +179,16 @@ class Space(Block):
 
     encoder: Encoder = Field(description="What turns images into latents")
     patch_size: Count = Field(1, description="Side of a LightningDiT patch, latent pixels")
+
+    @property
+    def imported(self):
+        """The ``Latents`` to import in place of encoding, or None."""
+        return getattr(self.encoder, "latents", None)
+
+    @property
+    def weights(self):
+        """The ``File`` of a published encoder's weights, or None."""
+        return getattr(self.encoder, "weights", None)
 
 
 # -------------------------------------------------------------------------------------------------------------- models
@@ -157,6 +210,11 @@ class Model(Block):
     steps: Count | None = Field(None, description="Training steps of this model, when not `training.steps`")
     target: Literal["cfm", "oracle"] | None = Field(
         None, description="Regression target of this model, when not `training.target`"
+    )
+    checkpoint: dict[Name, File] = Field(
+        {},
+        description="Weights to import in place of training, by latent space (a bare file: in all of them); `steps` "
+        "says how long they were trained. LightningDiT's .pt (its `ema`), SiT-style .pt, safetensors",
     )
 
     @model_validator(mode="after")
@@ -381,8 +439,27 @@ class Evaluation(Block):
     features: list[Literal["classifier", "inception", "dinov2"]] = Field(
         ["classifier"], min_length=1, description="Feature extractors"
     )
-    inception_weights: str | None = Field(None, description="Inception-v3 weights (clean-fid's TorchScript file)")
-    dinov2_weights: str | None = Field(None, description="DINOv2 weights (timm, safetensors)")
+    inception_weights: File = Field(
+        File(
+            url="https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
+            sha256="f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
+        ),
+        description="Inception-v3 weights: NVIDIA's TorchScript file, which clean-fid uses",
+    )
+    dinov2_weights: File = Field(
+        File(
+            repo="timm/vit_base_patch14_dinov2.lvd142m",
+            revision="4685c99dabffe5affac90bd99dbffd25801ae58d",
+            file="model.safetensors",
+            sha256="55cbb5d887b336d430e649c277b85a1429e724871f9d02ac16203235886d8c7b",
+        ),
+        description="DINOv2 ViT-B/14 weights: timm's safetensors",
+    )
+
+    @property
+    def published(self):
+        """The features that need published weights."""
+        return [name for name in self.features if name != "classifier"]
 
 
 # ----------------------------------------------------------------------------------------------------------- resources
@@ -435,16 +512,22 @@ class Config(Block):
     evaluation: Evaluation = Field(Evaluation(), description="Evaluation")
     jobs: Jobs = Field(Jobs(), description="Resources of the jobs")
 
-    @field_validator("models", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _paper_sizes(cls, models):
-        """A name of the paper without its own sizes has the paper's; `XL:` alone is enough."""
-        if not isinstance(models, dict):
-            return models
-        return {name: {**PAPER_SIZES.get(name, {}), **(model or {})} for name, model in models.items()}
+    def _models_in_full(cls, raw):
+        """A name of the paper without its own sizes has the paper's; a bare `checkpoint` is that of every space."""
+        if not (isinstance(raw, dict) and isinstance(raw.get("models"), dict) and isinstance(raw.get("spaces"), dict)):
+            return raw
+        return {
+            **raw,
+            "models": {name: _model_in_full(name, model, raw["spaces"]) for name, model in raw["models"].items()},
+        }
 
     @model_validator(mode="after")
     def _names_exist(self):
+        for name, model in self.models.items():
+            for space in model.checkpoint:
+                _known(space, self.spaces, f"models.{name}.checkpoint", "a latent space of `spaces`, or a file's key")
         for experiment, settings in self.experiments:
             key = f"experiments.{experiment}"
             for name in getattr(settings, "models", None) or [getattr(settings, "model", None)]:
@@ -455,14 +538,34 @@ class Config(Block):
                 _known(name, self.spaces, f"{key}.spaces", "a latent space of `spaces`")
         return self
 
+    def files(self):
+        """Every ``File`` of weights that a run with this configuration reads, by its place."""
+        found = [space.weights for space in self.spaces.values() if space.weights]
+        found += [file for model in self.models.values() for file in model.checkpoint.values()]
+        found += [getattr(self.evaluation, f"{name}_weights") for name in self.evaluation.published]
+        return {file.place: file for file in found}
+
     def model_steps(self, model):
         """Optimiser steps of a model."""
         return self.models[model].steps or self.training.steps
 
-    def snapshots(self, model):
-        """Steps at which a model's EMA weights are kept, in order, its last step included."""
+    def snapshots(self, model, space=None):
+        """Steps at which a model's EMA weights are kept, in order, its last step included.
+
+        space: the latent space; where the model's weights are imported there is the last alone. None: as trained.
+        """
         last = self.model_steps(model)
+        if space in self.models[model].checkpoint:
+            return [last]
         return sorted({step for step in self.training.snapshots if step < last} | {last})
+
+
+def _model_in_full(name, model, spaces):
+    model = {**PAPER_SIZES.get(name, {}), **model} if isinstance(model, dict) else model or PAPER_SIZES.get(name, {})
+    file = model.get("checkpoint") if isinstance(model, dict) else None
+    if isinstance(file, str) or (isinstance(file, dict) and set(file) & set(File.model_fields) - set(spaces)):
+        return {**model, "checkpoint": dict.fromkeys(spaces, file)}
+    return model
 
 
 def load(raw):
@@ -474,6 +577,20 @@ def load(raw):
         return Config.model_validate({key: value for key, value in raw.items() if key != "pathvars"})
     except ValidationError as error:
         raise ConfigError("\n".join(f"config: {line}" for line in _explain(error.errors()))) from None
+
+
+def check_folders(config):
+    """Raise ConfigError where a folder of images or latents that the configuration names is not there."""
+    folders = {
+        f"spaces.{name}.encoder.latents.path": space.imported.path
+        for name, space in config.spaces.items()
+        if space.imported
+    }
+    if config.data.name == "image_folder":
+        folders |= {f"data.{key}": getattr(config.data, key) for key in ("path", "held_out_path")}
+    for key, folder in folders.items():
+        if folder is not None and not Path(folder).is_dir():
+            raise ConfigError(f"config: {key} is {folder!r}; expected a folder that exists")
 
 
 def _known(name, names, key, kind):
@@ -622,6 +739,8 @@ def reference():
         ("spaces.{name}.encoder: identity", IdentityEncoder),
         ("spaces.{name}.encoder: kl", KLEncoder),
         ("spaces.{name}.encoder: sd-vae, va-vae, tiny", PretrainedEncoder),
+        ("spaces.{name}.encoder.latents", Latents),
+        ("A file of weights", File),
         ("models.{name}", Model),
         ("training", Training),
         ("oracle", Oracle),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from twostage.config import ConfigError, load, reference
+from twostage.config import ConfigError, check_folders, load, reference
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -49,16 +49,22 @@ def with_value(path, value):
         ("spaces.vae.encoder.chanels", [8], "unknown key spaces.vae.encoder.chanels: .* did you mean 'channels'"),
         (
             "spaces.vae.encoder",
-            {"kind": "sd-vae", "weights": "no/such.pt"},
-            "spaces.vae.encoder: weights is 'no/such.pt'; expected a file that exists",
+            {"kind": "sd-vae", "weights": {"repo": "a/b", "file": "c.pt"}},
+            "spaces.vae.encoder.weights: `repo`, `revision` and `file` go together",
+        ),
+        (
+            "spaces.vae.encoder",
+            {"kind": "sd-vae", "weights": {"repo": "a/b", "file": "c.pt", "revision": "main"}},
+            r"spaces.vae.encoder.weights.revision is \"main\"; expected text that matches \^\[0-9a-f\]\{40\}",
+        ),
+        (
+            "models.S",
+            {"hidden_size": 32, "depth": 2, "num_heads": 2, "checkpoint": {"pixl": "x.pt"}},
+            "models.S.checkpoint is 'pixl'; expected a latent space of `spaces`.*: pixel, vae; did you mean 'pixel'",
         ),
         ("models.S.hidden_size", 33, "models.S: hidden_size 33 with num_heads 2; expected a multiple"),
         ("data.name", "digit", "data.name is \"digit\"; expected 'digits', .*; did you mean 'digits'"),
-        (
-            "data",
-            {"name": "image_folder", "image_size": 8, "path": "no/such"},
-            "data: path is 'no/such'; expected a folder",
-        ),
+        ("data", {"name": "image_folder", "image_size": 8}, "data: image_folder needs `path`"),
         ("sampling.seeds", [], r"sampling.seeds is \[\]; expected at least one item"),
         ("sampling.steps", "many", 'sampling.steps is "many"; expected a whole number'),
         ("jobs.training.gpus", 1, "unknown key jobs.training.gpus: 1; .* did you mean 'gpu'"),
@@ -102,6 +108,31 @@ def test_a_name_of_the_paper_alone_has_its_size():
     )
     assert (config.models["S"].hidden_size, config.models["S"].depth, config.models["S"].num_heads) == (384, 12, 6)
     assert (config.models["XL"].hidden_size, config.models["XL"].depth, config.models["XL"].num_heads) == (1152, 28, 16)
+
+
+def test_a_folder_that_is_not_there_is_named():
+    raw = with_value("data", {"name": "image_folder", "image_size": 8, "path": "no/such"})
+    with pytest.raises(ConfigError, match=r"^config: data.path is 'no/such'; expected a folder that exists$"):
+        check_folders(load(raw))
+
+
+def test_a_file_lies_where_its_path_says_or_under_weights():
+    raw = with_value("models.S.checkpoint", "some/S.pt")
+    raw["models"]["B"]["checkpoint"] = {"vae": {"repo": "a/b", "revision": "0" * 40, "file": "c/d.pt"}}
+    raw["models"]["XL"]["checkpoint"] = {"url": "https://example.org/e/XL.pt", "sha256": "0" * 64}
+    models = load(raw).models
+    assert {space: file.place for space, file in models["S"].checkpoint.items()} == dict.fromkeys(
+        ("pixel", "vae"), "some/S.pt"
+    )
+    assert models["B"].checkpoint["vae"].place == "weights/a--b/c/d.pt"
+    assert models["XL"].checkpoint["pixel"].place == "weights/XL.pt"
+    assert {"some/S.pt", "weights/a--b/c/d.pt", "weights/XL.pt"} == set(load(raw).files())
+
+
+def test_an_imported_model_has_one_snapshot_where_it_is_imported():
+    config = load(with_value("models.S.checkpoint", {"vae": "some/S.pt"}))
+    assert config.snapshots("S", "vae") == [config.training.steps]
+    assert config.snapshots("S", "pixel") == config.snapshots("S")
 
 
 def test_snapshots_end_with_the_last_step_of_each_model():

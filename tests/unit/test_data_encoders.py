@@ -14,7 +14,7 @@ from torch import nn
 from twostage.data.encode import encode
 from twostage.data.encoders import Encoder, load_encoder
 from twostage.data.latents import LatentStore
-from twostage.data.published import fetch_weights, kl_arguments, to_diffusers
+from twostage.data.published import kl_arguments, to_diffusers
 from twostage.data.reconstruction import psnr, reconstruction_quality, squared_error
 from twostage.data.weights import load_network, save_network
 
@@ -259,40 +259,6 @@ def test_a_store_of_an_autoencoder_decodes_to_what_the_autoencoder_shows(va_vae,
     assert store.attributes["encoder_sha256"] == encoder.sha256
     expected = encoder.encode(torch.from_numpy(dataset.images(store.source)))
     torch.testing.assert_close(store.read(slice(None), normalised=False), expected, rtol=1e-4, atol=1e-4)
-
-
-# ------------------------------------------------------------------------------------------------------------- fetching
-
-
-def test_fetched_weights_bear_their_architecture_and_origin(va_vae, tmp_path, monkeypatch):
-    path, digest = va_vae[0], hashlib.sha256(va_vae[0].read_bytes()).hexdigest()
-    asked = {}
-
-    def download(repo, name, revision):
-        asked.update(repo=repo, name=name, revision=revision)
-        return str(path)
-
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
-    spec = {"kind": "va-vae", "repo": "someone/va-vae", "revision": "abc", "sha256": digest, "weights": None}
-    fetch_weights(spec, tmp_path / "encoder.safetensors")
-    assert asked == {"repo": "someone/va-vae", "name": "vavae-imagenet256-f16d32-dinov2.pt", "revision": "abc"}
-    images = torch.from_numpy(random_dataset(1, shape=(16, 16, 3)).pixels)
-    fetched = load_encoder(spec, tmp_path / "encoder.safetensors")
-    assert torch.equal(fetched.encode(images), load_encoder({"kind": "va-vae"}, path).encode(images))
-    with pytest.raises(ValueError, match=rf"vavae\.pt: sha256 is {digest}; expected {'0' * 64}"):
-        fetch_weights({**spec, "sha256": "0" * 64}, tmp_path / "other.safetensors")
-    assert not (tmp_path / "other.safetensors").exists()
-
-
-def test_a_hub_out_of_reach_is_one_line(monkeypatch):
-    def refuse(*args, **options):
-        raise ConnectionError("no route to host\nand a long explanation")
-
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
-    with pytest.raises(
-        ValueError, match=r"cannot fetch .* of a/b at revision c \(no route to host\); fetch it on a machine"
-    ):
-        load_encoder({"kind": "sd-vae", "repo": "a/b", "revision": "c"})
 
 
 # ------------------------------------------------------------------------------------------------------------ refusals

@@ -14,8 +14,6 @@ from twostage.evaluation.classifier import Classifier, train_classifier
 from twostage.evaluation.features import batch_size_for, classifier, dinov2, inception, load_extractors
 from twostage.evaluation.frechet import distance_of_roots, mean_and_root
 from twostage.evaluation.reference import Moments, read_reference, write_reference
-from twostage.evaluation.weights import fetch_weights, main
-from twostage.provenance import sha256
 
 RGB = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), dtype=np.uint8)
 
@@ -187,21 +185,6 @@ def test_moments_of_a_stream_are_those_of_the_whole():
         moments.add(part)
     np.testing.assert_allclose(moments.mean, x.mean(0), rtol=1e-14)
     np.testing.assert_allclose(moments.covariance, np.cov(x, rowvar=False), rtol=1e-10, atol=1e-10)
-
-
-def test_weights_are_fetched_once_and_checked(tmp_path, capsys):
-    source = tmp_path / "source.pt"
-    source.write_bytes(b"weights")
-    url, output = source.as_uri(), tmp_path / "fetched.pt"
-    assert fetch_weights(url, output) == sha256(source)
-    assert output.read_bytes() == b"weights"
-    refused = tmp_path / "refused.pt"
-    assert main(["inception", "--url", url, "--output", str(refused)]) == 1
-    assert "expected f58cb9b6" in capsys.readouterr().err
-    assert main(["inception", "--url", (tmp_path / "absent").as_uri(), "--output", str(refused)]) == 1
-    assert "could not be fetched" in capsys.readouterr().err
-    assert not refused.exists()
-    assert main(["inception", "--url", url, "--sha256", sha256(source), "--output", str(refused)]) == 0
 
 
 def test_references_that_cannot_be_used_are_refused_by_name(tmp_path):

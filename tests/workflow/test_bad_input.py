@@ -17,7 +17,7 @@ import pytest
         ),
         (
             ["--config", "data={name: image_folder, image_size: 8, path: no/such}"],
-            "config: data: path is 'no/such'; expected a folder that exists",
+            "config: data.path is 'no/such'; expected a folder that exists",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 # The validated configuration, paths and names that every stage uses.
 import json
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -21,11 +22,12 @@ def before(variable, folder):
 # So does `python` in shell commands find Snakemake's own interpreter, where no environment of the rule is activated.
 os.environ.update(PYTHONPATH=before("PYTHONPATH", SOURCE), PATH=before("PATH", str(Path(sys.executable).parent)))
 
-from twostage.config import ConfigError, load
+from twostage.config import ConfigError, check_folders, load
 from twostage.provenance import code_of
 
 try:
     CONFIG = load(config)
+    check_folders(CONFIG)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
@@ -109,17 +111,30 @@ def resources_of(stage):
 
 
 def encoder_weights(wildcards):
-    """The weights of a latent space's encoder: trained here, given as a file, or none."""
-    encoder = CONFIG.spaces[wildcards.space].encoder
-    if encoder.kind == "kl":
+    """The weights of a latent space's encoder: trained here, a published file, or none."""
+    space = CONFIG.spaces[wildcards.space]
+    if space.encoder.kind == "kl":
         return f"results/{CONFIG.run}/data/{wildcards.space}/encoder.safetensors"
-    return getattr(encoder, "weights", None) or []
+    return space.weights.place if space.weights else []
+
+
+def encoder_of(space):
+    """What ``twostage.data.encoders.load_encoder`` makes a latent space's encoder from, its weights aside."""
+    encoder = slice_of(CONFIG.spaces[space].encoder)
+    weights = encoder.pop("weights", None)
+    encoder.pop("latents", None)
+    return encoder | ({"sha256": weights["sha256"]} if weights and weights["sha256"] else {})
+
+
+def feature_weights():
+    """{features: weights} of the feature extractors whose weights are published."""
+    return {name: getattr(CONFIG.evaluation, f"{name}_weights").place for name in CONFIG.evaluation.published}
 
 
 def encoding_arguments(space, weights):
     """Command line arguments that say which images go through which encoder."""
-    encoder = slice_of(CONFIG.spaces[space].encoder)
-    words = ["--dataset", as_json({**DATASET, "max_corrupt": CONFIG.data.max_corrupt}), "--encoder", as_json(encoder)]
+    words = ["--dataset", as_json({**DATASET, "max_corrupt": CONFIG.data.max_corrupt})]
+    words += ["--encoder", as_json(encoder_of(space))]
     words += ["--weights", str(weights)] if weights else []
     words += ["--flips"] if CONFIG.data.flips else []
     words += ["--seed", str(CONFIG.seed), "--device", device_of("data")]

@@ -1,7 +1,34 @@
 # Images to latents: train an autoencoder where a space asks for one, encode both splits.
 # Called through the shell, so that a comment in the package re-encodes (and so retrains) nothing.
 
+# Files that are there already are the user's: no rule of ours replaces them.
+MISSING_WEIGHTS = {place: file for place, file in CONFIG.files().items() if not os.path.exists(place)}
 TRAINED_ENCODERS = [name for name, space in CONFIG.spaces.items() if space.encoder.kind == "kl"]
+
+
+# On the machine that Snakemake runs on: compute nodes often have no internet.
+rule fetch_weights:
+    output:
+        "{weights}",
+    log:
+        "<logs>/fetch/{weights}.log",
+    benchmark:
+        "<benchmarks>/fetch/{weights}.tsv"
+    wildcard_constraints:
+        weights="|".join(map(re.escape, MISSING_WEIGHTS)) or "none",
+    priority: 1000
+    localrule: True
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **resources_of("data"),
+    params:
+        file=lambda w: as_json({**slice_of(MISSING_WEIGHTS[w.weights]), "path": w.weights}),
+    message:
+        "Fetching {wildcards.weights}"
+    shell:
+        "python -m twostage.fetch {params.file:q} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
 
 
 rule autoencoder:

@@ -28,6 +28,7 @@ rule classifier:
 
 rule evaluate:
     input:
+        **feature_weights(),
         classifier=branch(
             "classifier" in CONFIG.evaluation.features,
             then=rules.classifier.output.weights,
@@ -49,7 +50,7 @@ rule evaluate:
     params:
         dataset=DATASET,
         samples=lambda w: sample_paths(w.space, w.experiment),
-        evaluation=slice_of(CONFIG.evaluation),
+        features=CONFIG.evaluation.features,
         device=device_of("evaluation"),
         code=code_of("twostage.evaluation.evaluate"),
     message:
@@ -60,6 +61,7 @@ rule evaluate:
 
 rule memorization:
     input:
+        **feature_weights(),
         classifier=branch(
             "classifier" in CONFIG.evaluation.features, then=rules.classifier.output.weights, otherwise=[]
         ),
@@ -84,8 +86,8 @@ rule memorization:
         samples=lambda w: sample_paths(w.space, w.experiment),
         # A sheet of samples alone has room for more of them than one with a column a plan.
         rows=lambda w: 36 if w.experiment == "fig_samples" else 8,
-        encoder=lambda w: slice_of(CONFIG.spaces[w.space].encoder),
-        evaluation=slice_of(CONFIG.evaluation),
+        encoder=lambda w: encoder_of(w.space),
+        features=CONFIG.evaluation.features,
         device=device_of("evaluation"),
         code=code_of("twostage.evaluation.memorization", "twostage.evaluation.pictures"),
     message:

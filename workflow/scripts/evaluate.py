@@ -4,14 +4,13 @@ from twostage.evaluation.evaluate import evaluate_samples
 from twostage.job import job
 
 with job(snakemake):
-    settings = snakemake.params.evaluation
     evaluate_samples(
         snakemake.params.dataset,
         snakemake.params.samples,
         snakemake.output.table,
-        features=settings["features"],
+        features=snakemake.params.features,
         classifier=snakemake.input.get("classifier"),
-        inception=settings["inception_weights"],
-        dinov2=settings["dinov2_weights"],
+        inception=snakemake.input.get("inception"),
+        dinov2=snakemake.input.get("dinov2"),
         device=snakemake.params.device,
     )

@@ -5,7 +5,7 @@ from twostage.evaluation.pictures import collect_pictures
 from twostage.job import job
 
 with job(snakemake):
-    inputs, params, settings = snakemake.input, snakemake.params, snakemake.params.evaluation
+    inputs, params = snakemake.input, snakemake.params
     latents = {
         "store_path": inputs.latents,
         "held_out_path": inputs.held_out,
@@ -17,10 +17,10 @@ with job(snakemake):
         snakemake.output.table,
         snakemake.output.neighbours,
         **latents,
-        features=settings["features"],
+        features=params.features,
         classifier=inputs.get("classifier"),
-        inception=settings["inception_weights"],
-        dinov2=settings["dinov2_weights"],
+        inception=inputs.get("inception"),
+        dinov2=inputs.get("dinov2"),
         device=params.device,
     )
     collect_pictures(params.samples, snakemake.output.pictures, neighbours_csv=snakemake.output.neighbours, **latents)

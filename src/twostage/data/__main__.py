@@ -113,16 +113,6 @@ def _reconstruction(options):
     write_provenance(options.output, config=config, inputs=[options.weights] if options.weights else [])
 
 
-def _fetch(options):
-    from twostage.data.published import EXPECTED, fetch_weights
-    from twostage.provenance import write_provenance
-
-    if options.encoder.get("kind") not in EXPECTED:
-        raise ValueError(f"encoder kind is {options.encoder.get('kind')!r}; expected one of {', '.join(EXPECTED)}")
-    fetch_weights(options.encoder, options.output)
-    write_provenance(options.output, config={"encoder": options.encoder})
-
-
 def _download(options):
     from twostage.data.datasets import download_cifar10
 
@@ -132,12 +122,18 @@ def _download(options):
 
 
 def _import(options):
+    from twostage.data.encoders import load_encoder
     from twostage.data.interchange import import_lightningdit, import_repa
     from twostage.provenance import write_provenance
 
     run = {"lightningdit": import_lightningdit, "repa": import_repa}[options.format]
-    run(options.input, options.output, num_classes=options.classes, split=options.split)
-    write_provenance(options.output, config={"format": options.format, "folder": options.input, "split": options.split})
+    about = {}
+    if options.encoder:
+        encoder = load_encoder(options.encoder, options.weights)
+        about = {"encoder": encoder.kind, "encoder_sha256": encoder.sha256}
+    run(options.input, options.output, num_classes=options.classes, split=options.split, **about)
+    config = {"format": options.format, "folder": options.input, "split": options.split, "encoder": options.encoder}
+    write_provenance(options.output, config=config, inputs=[options.weights] if options.weights else [])
 
 
 def _export(options):
@@ -197,9 +193,6 @@ def _parser():
     weights(added)
     added.add_argument("--images", type=_count, help="images a split, evenly spaced; all of them unless given")
 
-    added = command("fetch", _fetch, "Fetch a published autoencoder's weights, their sha256 checked.")
-    added.add_argument("--encoder", type=_json, required=True, help='JSON with "kind", "repo", "revision", "sha256"')
-
     added = commands.add_parser("download", help="Download CIFAR-10, its checksum checked.")
     added.set_defaults(run=_download, threads=1)
     added.add_argument("--dataset", type=_json, required=True, help='JSON, {"name": "cifar10", "path": folder}')
@@ -209,6 +202,8 @@ def _parser():
     added.add_argument("--input", required=True, help="folder of latents")
     added.add_argument("--classes", type=_count, help="number of classes; largest label + 1 unless given")
     added.add_argument("--split", choices=("train", "held_out"), default="train")
+    added.add_argument("--encoder", type=_json, help='what made the latents, e.g. {"kind": "va-vae"}; with --weights')
+    added.add_argument("--weights", help="weights file of that encoder")
 
     added = command("export", _export, "A latent store as other projects' latents.", output="folder to write")
     added.add_argument("--format", choices=("lightningdit", "repa"), required=True)

@@ -7,7 +7,7 @@ truncated (as in LightningDiT). Latents are raw: not scaled, not normalised; the
 import torch
 
 from twostage.data.published import find_weights, load_published
-from twostage.data.weights import file_metadata, load_network
+from twostage.data.weights import load_network
 from twostage.provenance import sha256
 
 KINDS = ("identity", "kl", "sd-vae", "va-vae", "tiny")
@@ -103,7 +103,7 @@ def load_encoder(spec, weights=None, device="cpu"):
     if kind == "identity":
         return Encoder()
     path = find_weights(spec, weights)
-    network = load_network(path) if kind == "kl" or file_metadata(path) else load_published(kind, path)[0]
+    network = load_network(path) if kind == "kl" else load_published(kind, path)[0]
     return Autoencoder(kind, network, sha256(path), spec.get("posterior") or "mean", device)
 
 

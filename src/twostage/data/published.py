@@ -1,4 +1,4 @@
-"""Published autoencoders as diffusers networks: SD-VAE, VA-VAE and AutoencoderTiny, from a local file or the hub.
+"""Published autoencoders as diffusers networks: SD-VAE, VA-VAE and AutoencoderTiny, from a file or a diffusers folder.
 
 The architecture is read off the weights' own shapes, so that a file is all that is needed. Layouts understood:
 diffusers' (with its older names of the attention layers) and the LDM checkpoints of latent diffusion and VA-VAE.
@@ -7,33 +7,23 @@ diffusers' (with its older names of the attention layers) and the LDM checkpoint
 import re
 from pathlib import Path
 
-from twostage.data.weights import file_metadata, save_network
-from twostage.provenance import atomic_write, sha256
+from twostage.fetch import check_digest
 
 # kind: (latent channels, pixels a latent position covers along a side)
 EXPECTED = {"sd-vae": (4, 8), "va-vae": (32, 16), "tiny": (None, 8)}
-HUB_FILES = {
-    "sd-vae": "diffusion_pytorch_model.safetensors",
-    "va-vae": "vavae-imagenet256-f16d32-dinov2.pt",
-    "tiny": "diffusion_pytorch_model.safetensors",
-}
 FOLDER_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 # Parts of an LDM checkpoint that only its training used.
 TRAINING_ONLY = ("loss.", "foundation_model.", "linear_proj.", "model_ema.")
 
 
 def find_weights(spec, weights=None):
-    """Local path of the weights file that ``spec`` names: ``weights``, a diffusers folder, or a file on the hub.
+    """Path of the weights file: ``weights``, else ``spec["weights"]``; either a file or a diffusers folder.
 
-    spec: ``weights`` (file or folder) or ``repo``, ``revision`` and optionally ``file``; ``sha256`` is checked where
-    given.
-    Raises ValueError for a file that is absent, cannot be fetched, or has another digest.
+    Raises ValueError for a file that is absent or has another digest than ``spec["sha256"]``, where that is given.
     """
     path = weights or spec.get("weights")
-    if path is None and spec.get("repo") is not None:
-        path = _from_hub(spec)
     if path is None:
-        raise ValueError(f"the {spec['kind']} encoder needs weights; expected `weights` (a path) or `repo` (a hub id)")
+        raise ValueError(f"the {spec['kind']} encoder needs weights; expected `weights`, the path of their file")
     path = Path(path)
     if path.is_dir():
         found = [path / name for name in FOLDER_FILES if (path / name).is_file()]
@@ -44,45 +34,6 @@ def find_weights(spec, weights=None):
         raise ValueError(f"{path}: no such weights file; expected the {spec['kind']} encoder's weights there")
     check_digest(path, spec.get("sha256"))
     return path
-
-
-def check_digest(path, expected):
-    """Raise ValueError when the file's sha256 is not ``expected`` (None: anything).
-
-    A file that ``fetch_weights`` wrote passes when it was made from one with that digest.
-    """
-    if not expected or file_metadata(path).get("origin", {}).get("sha256") == expected:
-        return
-    if (found := sha256(path)) != expected:
-        raise ValueError(f"{path}: sha256 is {found}; expected {expected}: fetch the file again or mend `sha256`")
-
-
-def _from_hub(spec):
-    import huggingface_hub
-
-    name = spec.get("file") or HUB_FILES[spec["kind"]]
-    try:
-        return huggingface_hub.hf_hub_download(spec["repo"], name, revision=spec.get("revision"))
-    except Exception as error:  # the hub's client raises its own, requests' and httpx's errors
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"cannot fetch {name} of {spec['repo']} at revision {spec.get('revision')} ({reason}); "
-            "fetch it on a machine with internet access and give its path as `weights`"
-        ) from None
-
-
-def fetch_weights(spec, output):
-    """Fetch the weights that ``spec`` names and write them to ``output``, as ``save_network`` does."""
-    path = find_weights(spec)
-    network, arguments = load_published(spec["kind"], path)
-    with atomic_write(output) as temporary:
-        origin = {
-            "kind": spec["kind"],
-            "repo": spec.get("repo"),
-            "revision": spec.get("revision"),
-            "sha256": sha256(path),
-        }
-        save_network(temporary, network, arguments, origin=origin)
 
 
 def load_published(kind, path):

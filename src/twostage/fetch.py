@@ -1,0 +1,78 @@
+"""Fetching a file once, its sha256 checked: weights on the Hugging Face hub or at an address.
+
+    python -m twostage.fetch '{"path": "weights/x.pt", "url": "https://...", "sha256": "..."}'
+
+Run by local rules, on the machine with internet; every job reads local files.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import urllib.error
+import urllib.request
+
+from twostage.provenance import atomic_write, sha256, write_provenance
+
+KEYS = ("path", "repo", "revision", "file", "url", "sha256")
+
+
+def fetch(path, *, repo=None, revision=None, file=None, url=None, sha256=None):
+    """Fetch ``path``, atomically, from ``url`` or from the hub (``file`` of ``repo`` at ``revision``): its digest.
+
+    sha256: expected digest, None for any. Raises ValueError, keeping nothing, for another digest and where no source is
+    given; OSError when the source cannot be reached.
+    """
+    if not (repo or url):
+        raise ValueError(
+            f"{path}: no such file, and the configuration names no place to fetch it from; put it there, or add "
+            "`repo`, `revision` and `file`, or `url`, beside `path`"
+        )
+    source = url or f"{repo}/{file} at revision {revision}"
+    with atomic_write(path) as temporary:
+        try:
+            _download(temporary, url) if url else _from_hub(temporary, repo, revision, file)
+        except Exception as error:  # the hub's client raises its own, requests' and httpx's errors
+            reason = (str(getattr(error, "reason", error)).splitlines() or [type(error).__name__])[0]
+            raise OSError(f"{source} could not be fetched ({reason}); put the file at {path} by hand") from None
+        found = check_digest(temporary, sha256, source)
+    write_provenance(path, source=source)
+    return found
+
+
+def check_digest(path, expected, name=None):
+    """The sha256 of a file. Raises ValueError, with ``name`` or the path, when it is not ``expected`` (None: any)."""
+    found = sha256(path)
+    if expected is not None and found != expected:
+        raise ValueError(
+            f"{name or path}: sha256 is {found}; expected {expected}: fetch the file again or mend `sha256`"
+        )
+    return found
+
+
+def _download(path, url):
+    with urllib.request.urlopen(url) as response, open(path, "wb") as stream:
+        shutil.copyfileobj(response, stream)
+
+
+def _from_hub(path, repo, revision, file):
+    import huggingface_hub
+
+    shutil.copyfile(huggingface_hub.hf_hub_download(repo, file, revision=revision), path)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m twostage.fetch", description=__doc__.splitlines()[0])
+    parser.add_argument("file", type=json.loads, help=f"JSON with {', '.join(KEYS)}")
+    options = parser.parse_args(arguments).file
+    try:
+        digest = fetch(**{key: value for key, value in options.items() if key in KEYS})
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{options['path']}: sha256 {digest}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

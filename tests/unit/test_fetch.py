@@ -1,0 +1,70 @@
+"""Fetching weights: from an address, from the hub, checked; nothing is left where that fails."""
+
+import hashlib
+import json
+import re
+
+import pytest
+
+from twostage.fetch import fetch, main
+from twostage.provenance import provenance_path
+
+DIGEST = hashlib.sha256(b"weights").hexdigest()
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "source.pt"
+    path.write_bytes(b"weights")
+    return path
+
+
+def run(**options):
+    return main([json.dumps({key: str(value) for key, value in options.items()})])
+
+
+def test_a_file_is_fetched_and_its_digest_printed(source, tmp_path, capsys):
+    output = tmp_path / "weights/fetched.pt"
+    assert run(path=output, url=source.as_uri(), sha256=DIGEST) == 0
+    assert output.read_bytes() == b"weights"
+    assert DIGEST in capsys.readouterr().out
+    assert json.loads(provenance_path(output).read_text())["source"] == source.as_uri()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"url": "{source}", "sha256": "0" * 64}, rf"sha256 is {DIGEST}; expected {'0' * 64}"),
+        ({"url": "{source}.absent"}, "could not be fetched .*No such file.*; put the file at .*fetched.pt by hand"),
+        ({}, "fetched.pt: no such file, and the configuration names no place to fetch it from; put it there, or add"),
+    ],
+)
+def test_what_cannot_be_had_is_one_line_and_leaves_nothing(source, tmp_path, capsys, options, message):
+    folder = tmp_path / "weights"
+    options = {key: value.format(source=source.as_uri()) for key, value in options.items()}
+    assert run(path=folder / "fetched.pt", **options) == 1
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert re.search(message, error), error
+    assert not folder.exists() or not list(folder.iterdir())
+
+
+def test_the_hub_is_asked_for_the_pinned_revision(source, tmp_path, monkeypatch):
+    asked = []
+
+    def download(repo, file, revision):
+        asked.append((repo, file, revision))
+        return str(source)
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    fetch(tmp_path / "x.pt", repo="someone/va-vae", revision="abc", file="x.pt", sha256=DIGEST)
+    assert asked == [("someone/va-vae", "x.pt", "abc")]
+
+
+def test_a_hub_out_of_reach_is_one_line(tmp_path, monkeypatch):
+    def refuse(*args, **options):
+        raise ConnectionError("no route to host\nand a long explanation")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
+    with pytest.raises(OSError, match=r"^a/b/x.pt at revision c could not be fetched \(no route to host\); put the"):
+        fetch(tmp_path / "x.pt", repo="a/b", revision="c", file="x.pt")
