@@ -25,6 +25,7 @@ from twostage.training.recipe import Recipe
 from twostage.training.statistics import Diverged
 
 OUTPUTS = ["stats.jsonl", "step-0000004.safetensors", "step-0000012.safetensors"]
+KEPT = ["events.jsonl", "finished", "lock", "training.json"]
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +65,16 @@ def weights(output):
     return load_file(output / OUTPUTS[-1])
 
 
+def events(output):
+    return [json.loads(line) for line in (output / "state" / "events.jsonl").read_text().splitlines()]
+
+
 def assert_complete(output):
     files = {path.relative_to(output).as_posix() for path in output.rglob("*")}
-    assert files == {name + suffix for name in OUTPUTS for suffix in ("", ".provenance.json")}
+    outputs = {name + suffix for name in OUTPUTS for suffix in ("", ".provenance.json")}
+    links = {f"state/{name}" for name in OUTPUTS}
+    assert files == outputs | links | {"state", *(f"state/{name}" for name in KEPT)}
+    assert all(path.stat().st_nlink > 1 for name in links if (path := output / name))
 
 
 # --------------------------------------------------------------------------------------------------- a whole training
@@ -182,6 +190,36 @@ def test_deleted_outputs_of_a_failed_job_come_back(latents, reference, tmp_path)
     assert train(latents, ARCHITECTURE, RECIPE, tmp_path)
     assert_same_weights(tmp_path, reference)
     assert lines(tmp_path)[0]["step"] == 1
+
+
+def test_deleted_outputs_of_a_finished_training_come_back_without_training(latents, tmp_path):
+    train(latents, ARCHITECTURE, RECIPE, tmp_path)
+    weights = (tmp_path / OUTPUTS[0]).read_bytes()
+    for name in OUTPUTS:
+        (tmp_path / name).unlink()  # as a workflow manager does that was killed and is started again
+    assert train(latents, ARCHITECTURE, RECIPE, tmp_path)
+    assert_complete(tmp_path)
+    assert (tmp_path / OUTPUTS[0]).read_bytes() == weights
+    assert [event["event"] for event in events(tmp_path)] == ["start", "finish", "finish"]
+
+
+def test_a_finished_training_makes_room_for_another_recipe(latents, tmp_path):
+    train(latents, ARCHITECTURE, {**RECIPE, "lr": 0.02}, tmp_path)
+    for name in OUTPUTS:
+        (tmp_path / name).unlink()
+    assert train(latents, ARCHITECTURE, RECIPE, tmp_path)
+    assert_complete(tmp_path)
+    assert [event["step"] for event in events(tmp_path) if event["event"] == "start"] == [0, 0]
+
+
+def test_events_tell_where_each_attempt_began_and_what_it_repeats(latents, tmp_path):
+    for _ in range(4):
+        train(latents, ARCHITECTURE, {**RECIPE, "minutes": 1e-9, "log_every": 1}, tmp_path)
+    (tmp_path / "state" / "checkpoint-0000004.safetensors").unlink()
+    train(latents, ARCHITECTURE, RECIPE, tmp_path)
+    starts = [(event["step"], event["repeated"]) for event in events(tmp_path) if event["event"] == "start"]
+    assert starts == [(0, 0), (1, 0), (2, 0), (3, 0), (3, 1)]
+    assert all(event["pid"] == os.getpid() for event in events(tmp_path))
 
 
 def test_damaged_checkpoint_costs_steps_not_the_training(latents, reference, tmp_path, capsys):
@@ -304,12 +342,22 @@ def test_recomputed_activations_change_nothing(latents, reference, tmp_path):
 
 
 def test_two_processes_have_the_losses_of_one(latents, reference, tmp_path):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    subprocess.run(
-        [*launcher, "-m", "twostage.training", *command(latents, tmp_path, {**RECIPE, "accumulate": 2})], check=True
-    )
+    assert main([*command(latents, tmp_path, {**RECIPE, "accumulate": 2}), "--gpus", "2"]) == 0
     assert_complete(tmp_path)
     assert_near(tmp_path, reference)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--gpus", "3", "--nodes", "2"], "3 GPUs on 2 nodes; expected a multiple of the nodes"),
+        (["--nodes", "2"], "nodes is 2, but this is no Slurm job; expected 1"),
+    ],
+)
+def test_processes_that_cannot_be_started_are_refused(latents, tmp_path, capsys, monkeypatch, arguments, reason):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert main([*command(latents, tmp_path), *arguments]) == 1
+    assert reason in capsys.readouterr().err
 
 
 def test_batch_that_cannot_be_shared_out_is_refused():

@@ -3,8 +3,10 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -77,7 +79,6 @@ def test_full_disk_is_told_and_leaves_the_older_checkpoint(state):
 
 def test_half_written_files_of_a_killed_process_are_swept_up(tmp_path):
     leftovers = [tmp_path / "state" / ".checkpoint-0000003.safetensors.99.tmp", tmp_path / ".step-1.99.tmp"]
-    leftovers += [tmp_path / ".state-finished" / "checkpoint-0000001.safetensors"]
     for path in leftovers:
         path.parent.mkdir(exist_ok=True)
         path.write_text("half")
@@ -107,8 +108,8 @@ def test_published_outputs_follow_their_source_and_outlive_the_folder(tmp_path, 
     state.publish("stats.jsonl")
     state.publish("stats.jsonl")
     state.finish()
+    shutil.rmtree(state.folder)
     assert (tmp_path / "stats.jsonl").read_text() == "1\n2\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["stats.jsonl"]
 
 
 def test_publishing_copies_where_there_are_no_links(tmp_path, state, monkeypatch):
@@ -119,13 +120,16 @@ def test_publishing_copies_where_there_are_no_links(tmp_path, state, monkeypatch
     state.path("a").write_text("text")
     state.publish("a")
     assert (tmp_path / "a").read_text() == "text"
+    state.finish()
+    assert not state.path("a").exists()
+    assert (tmp_path / "a").read_text() == "text"
 
 
 # ------------------------------------------------------------------------------------------------------------- lock
 
 
 def owner(**changes):
-    facts = {"host": lock_module._self()["host"], "pid": os.getpid(), "slurm_job": "", "slurm_restart": 0}
+    facts = {"host": lock_module.identity()["host"], "pid": os.getpid(), "slurm_job": "", "slurm_restart": 0}
     facts["started"] = lock_module._start_time(os.getpid())
     return {**facts, **changes}
 
@@ -180,6 +184,20 @@ def test_holder_on_another_host_is_judged_by_slurm_and_by_its_silence(tmp_path, 
             Lock(tmp_path).acquire()
     else:
         Lock(tmp_path).acquire()
+
+
+def test_a_waiting_process_goes_on_when_the_holder_ends(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(lock_module, "POLL_S", 0.05)
+    holder = Lock(tmp_path)
+    holder.acquire()
+    with pytest.raises(Locked, match="is in use"):
+        Lock(tmp_path).wait(0.1)
+    ending = threading.Timer(0.3, holder.release)
+    ending.start()
+    Lock(tmp_path).wait(60)
+    ending.join()
+    assert capsys.readouterr().err.count("waiting: ") == 2
+    Lock(tmp_path).acquire()
 
 
 def test_torn_lock_file_holds_nobody_off(tmp_path):

@@ -7,7 +7,9 @@ is torchrun's own, 1 for anything but 0: whoever starts it again goes by the che
 
 import argparse
 import json
+import os
 import sys
+from pathlib import Path
 
 REQUEUE = 85
 
@@ -26,7 +28,26 @@ def main(arguments=None):
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a process")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--tensorboard", metavar="FOLDER", help="also write TensorBoard event files there")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs of all nodes: a process each, started by torchrun")
+    parser.add_argument("--nodes", type=int, default=1, help="nodes of the Slurm job; joined by srun and torchrun")
+    parser.add_argument(
+        "--wait", type=float, default=0, metavar="MINUTES", help="how long to wait for another training of this output"
+    )
     options = parser.parse_args(arguments)
+
+    from twostage.training.launch import launch
+    from twostage.training.lock import Lock
+
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        try:
+            if options.wait:
+                Lock(Path(options.output) / "state").wait(60 * options.wait)
+            if max(options.gpus, options.nodes) > 1:
+                words = sys.argv[1:] if arguments is None else arguments
+                return launch(options.gpus, options.nodes, options.threads, words)
+        except (ValueError, OSError) as error:
+            print(f"training: {error}", file=sys.stderr)
+            return 1
 
     import torch
 

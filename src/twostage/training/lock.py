@@ -11,8 +11,10 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 
+POLL_S = 2  # between two looks of a process that waits
 HEARTBEAT_S = 60  # how often a holder touches its lock
 SILENT_S = 600  # without a touch for so long, a holder on another host counts as dead
 
@@ -47,7 +49,24 @@ class Lock:
             file.close()
             raise self._held(owner)
         self._file = file
-        self._write(json.dumps(_self()))
+        self._write(json.dumps(identity()))
+
+    def wait(self, seconds):
+        """Wait until no living process holds the lock, saying once who does; at most so long, then raise Locked."""
+        deadline, told = time.monotonic() + seconds, False
+        while True:
+            try:
+                self.acquire()
+            except Locked as held:
+                if time.monotonic() >= deadline:
+                    raise
+                if not told:
+                    print(f"waiting: {held}", file=sys.stderr, flush=True)
+                told = True
+                time.sleep(min(POLL_S, max(0.0, deadline - time.monotonic())))
+            else:
+                self.release()
+                return
 
     def touch(self):
         """Say that the holder lives; called every step, cheap."""
@@ -82,7 +101,8 @@ class Lock:
         )
 
 
-def _self():
+def identity():
+    """Which process this is: host, number, start, and the Slurm job with how often it was requeued."""
     return {
         "host": platform.node(),
         "pid": os.getpid(),
@@ -108,7 +128,7 @@ def _same_file(file, path):
 
 
 def _alive(owner, touched):
-    me = _self()
+    me = identity()
     if owner.get("host") == me["host"]:
         return owner.get("pid") != me["pid"] and _start_time(owner.get("pid")) == owner.get("started", -1)
     if me["slurm_job"] and owner.get("slurm_job") == me["slurm_job"] and me["slurm_restart"] > owner["slurm_restart"]:

@@ -47,7 +47,7 @@ def train(latents, architecture, recipe, output, *, seed=0, device="cpu", tensor
     try:
         recipe = recipe.resolved(processes.device.type)
         outputs = Outputs(Path(output), sizes, recipe, seed, store)
-        if processes.from_first(processes.first and outputs.complete() and not outputs.state.folder.exists()):
+        if processes.from_first(processes.first and outputs.complete() and outputs.state.finished()):
             return True
         try:
             with StopRequest(recipe.minutes, began) as stop:
@@ -158,6 +158,8 @@ def _run(outputs, processes, stop, tensorboard):
     run.prepare()
 
     log = Statistics(outputs.state.path(STATISTICS) if processes.first else None, start, tensorboard)
+    if processes.first:
+        outputs.state.note("start", step=start, repeated=log.repeated, processes=processes.count)
     # Looking at a loss waits for the GPU, so there it is done as often as lines are written; CPUs lose nothing.
     check_every = recipe.log_every if run.device.type == "cuda" else 1
     try:
@@ -183,6 +185,7 @@ def _run(outputs, processes, stop, tensorboard):
                         outputs.state.save(done, run.state())
             if leave:
                 if processes.first:
+                    outputs.state.note("leave", step=done, reason=stop.reason)
                     print(f"{stop.reason}: checkpoint of step {done} written; run again to resume", file=sys.stderr)
                 return False
         progress.close()
@@ -230,6 +233,9 @@ class Outputs:
             return True
         self.state.claim(self.fingerprint)
         self._publish()
+        if self.state.finished() and self.complete():
+            return True
+        self.state.reopen()
         return False
 
     def resume(self, run, processes):
@@ -255,7 +261,7 @@ class Outputs:
             self.state.publish(STATISTICS)
 
     def finish(self):
-        """Put the last outputs in place, their provenance beside them, and remove the state folder."""
+        """Put the last outputs in place, their provenance beside them, and close the state folder."""
         self._publish()
         for name in (*self.names.values(), STATISTICS):
             write_provenance(

@@ -2,7 +2,8 @@
 
 It lies beside the outputs as ``state/`` and is no output itself, because a workflow manager deletes the declared
 outputs of a job that failed. Snapshots and statistics are written into it and linked out, so that a later try can put
-them back. Nothing of it remains once the training is complete.
+them back. Of a finished training these links remain, and the events: a workflow manager that was killed counts the
+outputs as unfinished when it is started again and deletes them, and days of training would go with them.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -18,9 +20,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from twostage.provenance import atomic_write, write_json
-from twostage.training.lock import Lock
+from twostage.training.lock import Lock, identity
 
 SCHEMA = "twostage.training.state/1"
+EVENTS = "events.jsonl"
+FINISHED = "finished"
 KEPT = 2  # resumable checkpoints: the newest, and the one before in case the newest is damaged
 
 
@@ -38,20 +42,24 @@ class StateFolder:
         for folder in (self.output, self.folder):
             for leftover in folder.glob(".*.tmp"):
                 leftover.unlink(missing_ok=True)
-        shutil.rmtree(self._discarded, ignore_errors=True)
 
     # ------------------------------------------------------------------------------------------------- checkpoints
 
     def claim(self, fingerprint):
         """Bind the folder to a training, as it is found for the first time.
 
-        Raises ValueError, with the differences, when it belongs to another one.
+        What another training left that finished is removed. Raises ValueError, with the differences, when it belongs
+        to one that did not.
         """
         path = self.folder / "training.json"
         if path.exists():
-            refuse_other(json.loads(path.read_text()), fingerprint, self.folder)
-        else:
-            write_json(path, fingerprint)
+            theirs = json.loads(path.read_text())
+            if self.finished() and theirs != fingerprint:
+                self._clear()
+            else:
+                refuse_other(theirs, fingerprint, self.folder)
+                return
+        write_json(path, fingerprint)
 
     def save(self, step, tensors):
         """Write a checkpoint of ``step`` finished steps, then drop all but the newest ``KEPT``.
@@ -97,6 +105,14 @@ class StateFolder:
     def _checkpoints(self):
         return sorted(self.folder.glob("checkpoint-*.safetensors"))
 
+    # ------------------------------------------------------------------------------------------------------ events
+
+    def note(self, event, **facts):
+        """Append a line to ``events.jsonl``: what happened, when, and in which process of which job on which GPUs."""
+        facts |= {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **identity()}
+        with open(self.folder / EVENTS, "a") as stream:
+            stream.write(json.dumps({"event": event, **facts, "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}) + "\n")
+
     # ----------------------------------------------------------------------------------------------------- outputs
 
     def path(self, name):
@@ -115,15 +131,31 @@ class StateFolder:
             except OSError:
                 shutil.copyfile(source, temporary)
 
+    def finished(self):
+        """Whether no training is under way here: the last one ended with all its outputs, or there was none."""
+        return (self.folder / FINISHED).exists() or not self.folder.exists()
+
+    def reopen(self):
+        """Take the mark of a finished training off: outputs of it are missing and will be made again."""
+        (self.folder / FINISHED).unlink(missing_ok=True)
+
     def finish(self):
-        """Remove the folder: first out of the way in one stroke, then piece by piece."""
-        os.replace(self.folder, self._discarded)
-        shutil.rmtree(self._discarded, ignore_errors=True)
+        """Mark the training as finished and drop what only an unfinished one needs; links to its outputs stay."""
+        self.note("finish")
+        (self.folder / FINISHED).touch()
+        for path in self._checkpoints():
+            path.unlink(missing_ok=True)
+        for path in self.folder.iterdir():
+            published = self.output / path.name
+            if published.exists() and not os.path.samefile(path, published):
+                path.unlink()  # a copy, where the file system has no links: not worth its space
         self.lock.release()
 
-    @property
-    def _discarded(self):
-        return self.output / ".state-finished"
+    def _clear(self):
+        self.reopen()
+        for path in self.folder.iterdir():
+            if path.name not in (self.lock.path.name, EVENTS):
+                path.unlink()
 
 
 def refuse_other(theirs, ours, place):

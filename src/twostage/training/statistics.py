@@ -24,7 +24,7 @@ class Statistics:
         self.path, self.step = path, step
         self.recent, self.unchecked = [], 0
         self.clock = time.monotonic()
-        self.seconds = _cut_after(path, step) if path else 0.0
+        self.seconds, self.repeated = _cut_after(path, step) if path else (0.0, 0)
         self.board = _board(tensorboard) if path and tensorboard else None
 
     def add(self, loss, norm):
@@ -74,20 +74,24 @@ class Statistics:
 
 
 def _cut_after(path, step):
-    """Drop lines after ``step`` and a torn one, in place, so that links to the file hold; seconds spent before it."""
-    seconds, kept = 0.0, 0
+    """Drop lines after ``step`` and a torn one, in place, so that links to the file hold.
+
+    Returns the seconds spent up to ``step``, and the steps beyond it that a killed process had logged.
+    """
+    seconds, kept, last = 0.0, 0, step
     with open(path, "a+b") as stream:
         stream.seek(0)
         for line in stream:
             try:
                 entry = json.loads(line)
-                if entry["step"] > step or not line.endswith(b"\n"):
-                    break
+                last = max(last, entry["step"])
+                if last > step or not line.endswith(b"\n"):
+                    continue
             except (ValueError, KeyError, TypeError):
                 break
             seconds, kept = entry["seconds"], kept + len(line)
         stream.truncate(kept)
-    return seconds
+    return seconds, last - step
 
 
 def _board(folder):
