@@ -474,13 +474,26 @@ class Resources(Block):
     gpu: int = Field(0, ge=0, description="GPUs; 0 runs on the CPU")
 
 
+class TrainingResources(Resources):
+    """What a training asks for; `gpu` counts those of all nodes, and each runs one process."""
+
+    nodes: Count = Field(1, description="Nodes of a job, joined by torchrun (Slurm only); `gpu` is a multiple of them")
+    scratch: bool = Field(False, description="Copy the latents to the node's `$TMPDIR` before training")
+
+    @model_validator(mode="after")
+    def _as_many_on_each(self):
+        if self.gpu % self.nodes:
+            raise ValueError(f"gpu is {self.gpu} with nodes {self.nodes}; expected a multiple, as many on each node")
+        return self
+
+
 class Jobs(Block):
     """Resources a stage."""
 
     data: Resources = Field(Resources(), description="Autoencoder and encoding")
     oracle: Resources = Field(Resources(), description="Oracle posterior")
     synthetic: Resources = Field(Resources(), description="Synthetic Gaussians")
-    training: Resources = Field(Resources(), description="Training, a model")
+    training: TrainingResources = Field(TrainingResources(), description="Training, a model")
     sampling: Resources = Field(Resources(), description="Sampling, and the models' oracle loss")
     evaluation: Resources = Field(Resources(), description="Classifier, features and distances")
     report: Resources = Field(Resources(mem_mb=1000, runtime=10), description="Figures, tables, claims")
@@ -761,6 +774,7 @@ def reference():
         ("evaluation", Evaluation),
         ("jobs", Jobs),
         ("jobs.{stage}", Resources),
+        ("jobs.training", TrainingResources),
     ]
     for title, block in blocks:
         lines += [

@@ -12,6 +12,7 @@ import os
 import platform
 import subprocess
 import time
+import uuid
 from functools import cache
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def atomic_write(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Process numbers repeat on the nodes of a cluster, so a random name.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         yield temporary
         with open(temporary, "rb") as written:

@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "workflow", "config", "envs", "src", "tests/workflow/smoke.yaml")
+PARTS = (
+    "Snakefile",
+    "slurm",
+    "workflow",
+    "config",
+    "envs",
+    "src",
+    "tests/workflow/smoke.yaml",
+    "tests/workflow/faults.yaml",
+)
 
 
 class Checkout:
@@ -20,7 +29,9 @@ class Checkout:
         for part in PARTS:
             source, target = ROOT / part, folder / part
             target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
+            if source.is_symlink():
+                target.symlink_to(source.readlink())
+            elif source.is_dir():
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
             else:
                 shutil.copy2(source, target)

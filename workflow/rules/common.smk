@@ -22,8 +22,12 @@ def before(variable, folder):
 # So does `python` in shell commands find Snakemake's own interpreter, where no environment of the rule is activated.
 os.environ.update(PYTHONPATH=before("PYTHONPATH", SOURCE), PATH=before("PATH", str(Path(sys.executable).parent)))
 
+# Stores are written under another name and renamed, so locks guard nothing; network file systems refuse or lose them.
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+
 from twostage.config import ConfigError, check_folders, load
 from twostage.provenance import code_of
+from twostage.training import OPERATIONAL
 
 try:
     CONFIG = load(config)
@@ -97,7 +101,7 @@ def architecture_of(space, model):
 def recipe_of(model):
     """The training recipe of a model: the configuration's, with the model's own target, steps and snapshots."""
     return {
-        **slice_of(CONFIG.training),
+        **{key: value for key, value in slice_of(CONFIG.training).items() if key not in OPERATIONAL},
         "target": CONFIG.models[model].target or CONFIG.training.target,
         "steps": CONFIG.model_steps(model),
         "snapshots": CONFIG.snapshots(model),
@@ -105,9 +109,9 @@ def recipe_of(model):
 
 
 def resources_of(stage):
-    """Memory, time and GPUs of a stage's jobs; GPUs only where some are asked for."""
+    """Memory (MB), time (minutes) and GPUs of a stage's jobs."""
     jobs = getattr(CONFIG.jobs, stage)
-    return {"mem_mb": jobs.mem_mb, "runtime": jobs.runtime} | ({"gpu": jobs.gpu} if jobs.gpu else {})
+    return {"mem_mb": jobs.mem_mb, "runtime": jobs.runtime, "gpu": jobs.gpu}
 
 
 def encoder_weights(wildcards):

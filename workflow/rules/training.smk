@@ -3,6 +3,16 @@
 # retrains a model that may have taken days. One rule a model, because each has its own snapshots.
 from twostage.training import TRAINING_VERSION
 
+TRAINING_JOBS = CONFIG.jobs.training
+# srun starts a process a node only where Snakemake has not put the command into a step of one task: what `mpi` does.
+# No `--ntasks-per-gpu`, which the executor would add.
+NODES = {"nodes": TRAINING_JOBS.nodes}
+if TRAINING_JOBS.nodes > 1:
+    NODES |= {"mpi": "srun", "tasks": TRAINING_JOBS.nodes, "tasks_per_gpu": 0}
+# None of these is a param: where and how a model is trained retrains nothing.
+SCRATCH = "--scratch" if TRAINING_JOBS.scratch else ""
+OPERATION = as_json({key: value for key, value in slice_of(CONFIG.training).items() if key in OPERATIONAL})
+
 for model in MODELS:
 
     rule:
@@ -24,6 +34,7 @@ for model in MODELS:
         threads: CONFIG.jobs.training.threads
         resources:
             **resources_of("training"),
+            **NODES,
         params:
             architecture=lambda w, model=model: as_json(architecture_of(w.space, model)),
             recipe=as_json(recipe_of(model)),
@@ -34,7 +45,8 @@ for model in MODELS:
             f"Training {model} in latent space {{wildcards.space}}"
         shell:
             "python -m twostage.training --latents {input.latents} --architecture {params.architecture:q}"
-            " --recipe {params.recipe:q} --seed {params.seed} --threads {threads} --device {params.device}"
+            " --recipe {params.recipe:q} --recipe {OPERATION:q} --seed {params.seed} --threads {threads} --device {params.device}"
+            " --gpus {resources.gpu} --nodes {resources.nodes} --wait {resources.runtime} {SCRATCH}"
             " --output $(dirname {output.stats}) > {log} 2>&1"
 
 

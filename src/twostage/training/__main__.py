@@ -21,15 +21,21 @@ def main(arguments=None):
         "--architecture", required=True, type=_json, metavar="JSON", help="patch_size, hidden_size, depth, num_heads"
     )
     parser.add_argument(
-        "--recipe", required=True, type=_json, metavar="JSON", help='settings besides the paper\'s, e.g. {"steps": 600}'
+        "--recipe",
+        required=True,
+        type=_json,
+        action="append",
+        metavar="JSON",
+        help='settings besides the paper\'s, e.g. {"steps": 600}; several are merged',
     )
     parser.add_argument("--output", required=True, help="folder for step-*.safetensors and stats.jsonl")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of a process")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of a node, shared out among its processes")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--tensorboard", metavar="FOLDER", help="also write TensorBoard event files there")
     parser.add_argument("--gpus", type=int, default=0, help="GPUs of all nodes: a process each, started by torchrun")
     parser.add_argument("--nodes", type=int, default=1, help="nodes of the Slurm job; joined by srun and torchrun")
+    parser.add_argument("--scratch", action="store_true", help="copy the latents to $TMPDIR first, and read them there")
     parser.add_argument(
         "--wait", type=float, default=0, metavar="MINUTES", help="how long to wait for another training of this output"
     )
@@ -54,16 +60,17 @@ def main(arguments=None):
     from twostage.training.loop import train
     from twostage.training.statistics import Diverged
 
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(max(1, options.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
     try:
         complete = train(
             options.latents,
             options.architecture,
-            options.recipe,
+            {key: value for settings in options.recipe for key, value in settings.items()},
             options.output,
             seed=options.seed,
             device=options.device,
             tensorboard=options.tensorboard,
+            scratch=options.scratch,
         )
     except (ValueError, OSError, Diverged) as error:
         print(f"training: {error}", file=sys.stderr)

@@ -27,7 +27,7 @@ def launch(gpus, nodes, threads, arguments):
         raise ValueError(f"nodes is {nodes}, but this is no Slurm job; expected 1, or `snakemake --profile slurm`")
     else:
         command = ["srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
-        command += [f"--cpus-per-task={each * threads}", "--kill-on-bad-exit=1"]
+        command += [f"--cpus-per-task={threads}", "--kill-on-bad-exit=1"]
         command += [sys.executable, "-m", __spec__.name, str(nodes), str(each), *arguments]
     return subprocess.run(command, check=False).returncode
 

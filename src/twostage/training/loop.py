@@ -6,12 +6,14 @@ import signal
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 from twostage.data.latents import LatentStore
+from twostage.data.staging import staged
 from twostage.model.checkpoints import read_header, save_model
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import write_provenance
@@ -26,12 +28,13 @@ from twostage.training.statistics import Statistics
 STATISTICS = "stats.jsonl"
 
 
-def train(latents, architecture, recipe, output, *, seed=0, device="cpu", tensorboard=None):
+def train(latents, architecture, recipe, output, *, seed=0, device="cpu", tensorboard=None, scratch=False):
     """Train a LightningDiT and write its snapshots; the same call again resumes, or returns at once when complete.
 
     latents: path of a store; architecture: ``patch_size, hidden_size, depth, num_heads`` (the rest is the store's);
     recipe: a Recipe, or a dict for ``Recipe.parse``; output: folder for ``step-*.safetensors`` (EMA weights) and
-    ``stats.jsonl``; device: ``cpu``, ``cuda`` or ``auto``; tensorboard: folder for event files, or None.
+    ``stats.jsonl``; device: ``cpu``, ``cuda`` or ``auto``; tensorboard: folder for event files, or None;
+    scratch: read the latents from a copy in ``$TMPDIR``.
     Under torchrun every process calls this; the batch is shared out among them.
 
     Returns True when the training is complete, False when a signal (SIGTERM, SIGUSR1) or the recipe's wall-clock
@@ -50,7 +53,8 @@ def train(latents, architecture, recipe, output, *, seed=0, device="cpu", tensor
         if processes.from_first(processes.first and outputs.complete() and outputs.state.finished()):
             return True
         try:
-            with StopRequest(recipe.minutes, began) as stop:
+            local = staged(store) if scratch else nullcontext(store)
+            with StopRequest(recipe.minutes, began) as stop, local as outputs.store:
                 return _run(outputs, processes, stop, tensorboard)
         finally:
             outputs.state.lock.release()
@@ -94,7 +98,7 @@ class Run:
         total = 0.0
         for part in self.parts:
             last = part is self.parts[-1]
-            with contextlib.nullcontext() if last else self.processes.unsynchronised(self.network):
+            with nullcontext() if last else self.processes.unsynchronised(self.network):
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
                     loss, squared = self.objective.loss(self.network, x_1[part], labels[part], draw.part(part))
                 (loss / len(self.parts)).backward()

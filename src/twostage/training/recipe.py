@@ -4,6 +4,8 @@ import dataclasses
 import difflib
 from dataclasses import dataclass
 
+from twostage.training import OPERATIONAL
+
 # What LightningDiT's published configuration sets otherwise than the paper (its code clips no gradients).
 PRESETS = {
     "paper": {},
@@ -16,9 +18,6 @@ PRESETS = {
         "cosine_loss": True,
     },
 }
-
-# How a job is run, not what it computes: these may differ between a killed job and the one that takes it up.
-OPERATIONAL = ("accumulate", "compile", "activation_checkpointing", "checkpoint_every", "log_every", "minutes")
 
 
 @dataclass(frozen=True, kw_only=True)
