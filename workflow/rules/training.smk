@@ -4,14 +4,16 @@
 from twostage.training import TRAINING_VERSION
 
 TRAINING_JOBS = CONFIG.jobs.training
-# srun starts a process a node only where Snakemake has not put the command into a step of one task: what `mpi` does.
-# No `--ntasks-per-gpu`, which the executor would add.
-NODES = {"nodes": TRAINING_JOBS.nodes}
+# How and where a model is trained is a resource, not a param: a change of it retrains nothing.
+HOW = {
+    "operation": as_json({key: value for key, value in slice_of(CONFIG.training).items() if key in OPERATIONAL}),
+    "scratch": "--scratch" if TRAINING_JOBS.scratch else "",
+    "nodes": TRAINING_JOBS.nodes,
+}
 if TRAINING_JOBS.nodes > 1:
-    NODES |= {"mpi": "srun", "tasks": TRAINING_JOBS.nodes, "tasks_per_gpu": 0}
-# None of these is a param: where and how a model is trained retrains nothing.
-SCRATCH = "--scratch" if TRAINING_JOBS.scratch else ""
-OPERATION = as_json({key: value for key, value in slice_of(CONFIG.training).items() if key in OPERATIONAL})
+    # srun starts a process a node only where Snakemake has not put the command into a step of one task: what `mpi` does.
+    # Without tasks_per_gpu the executor would ask for as many tasks on each GPU.
+    HOW |= {"mpi": "srun", "tasks": TRAINING_JOBS.nodes, "tasks_per_gpu": 0}
 
 for model in MODELS:
 
@@ -34,7 +36,7 @@ for model in MODELS:
         threads: CONFIG.jobs.training.threads
         resources:
             **resources_of("training"),
-            **NODES,
+            **HOW,
         params:
             architecture=lambda w, model=model: as_json(architecture_of(w.space, model)),
             recipe=as_json(recipe_of(model)),
@@ -45,8 +47,9 @@ for model in MODELS:
             f"Training {model} in latent space {{wildcards.space}}"
         shell:
             "python -m twostage.training --latents {input.latents} --architecture {params.architecture:q}"
-            " --recipe {params.recipe:q} --recipe {OPERATION:q} --seed {params.seed} --threads {threads} --device {params.device}"
-            " --gpus {resources.gpu} --nodes {resources.nodes} --wait {resources.runtime} {SCRATCH}"
+            " --recipe {params.recipe:q} --recipe {resources.operation:q}"
+            " --seed {params.seed} --threads {threads} --device {params.device}"
+            " --gpus {resources.gpu} --nodes {resources.nodes} --wait {resources.runtime} {resources.scratch}"
             " --output $(dirname {output.stats}) > {log} 2>&1"
 
 
