@@ -205,7 +205,7 @@ def drained(run):
 
 
 def two_gpus(run):
-    run.start("--set-resources", "train_S:gpu=2").finish()
+    run.start("--set-resources", "train_S:gpu=2", "train_S:processes=2").finish()
 
 
 def two_nodes(run):

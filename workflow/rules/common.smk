@@ -25,6 +25,7 @@ os.environ.update(PYTHONPATH=before("PYTHONPATH", SOURCE), PATH=before("PATH", s
 # Stores are written under another name and renamed, so locks guard nothing; network file systems refuse or lose them.
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
+from twostage.cluster import partition_from_environment
 from twostage.config import ConfigError, check_folders, load
 from twostage.provenance import code_of
 from twostage.training import OPERATIONAL
@@ -111,7 +112,7 @@ def recipe_of(model):
 def resources_of(stage):
     """Memory (MB), time (minutes) and GPUs of a stage's jobs."""
     jobs = getattr(CONFIG.jobs, stage)
-    return {"mem_mb": jobs.mem_mb, "runtime": jobs.runtime, "gpu": jobs.gpu}
+    return {"mem_mb": jobs.mem_mb, "runtime": jobs.runtime, "gpu": jobs.gpu, **partition_from_environment()}
 
 
 def encoder_weights(wildcards):

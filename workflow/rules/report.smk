@@ -89,6 +89,8 @@ for figure, sources in (FIGURES | TABLES).items():
             f"<logs>/report/{figure}.log",
         benchmark:
             f"<benchmarks>/report/{figure}.tsv"
+        group:
+            "drawing"
         conda:
             REPORT_ENVIRONMENT
         threads: CONFIG.jobs.report.threads
@@ -119,6 +121,8 @@ rule claims:
         "<logs>/report/claims.log",
     benchmark:
         "<benchmarks>/report/claims.tsv"
+    group:
+        "drawing"
     conda:
         REPORT_ENVIRONMENT
     threads: CONFIG.jobs.report.threads

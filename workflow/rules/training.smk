@@ -9,6 +9,8 @@ HOW = {
     "operation": as_json({key: value for key, value in slice_of(CONFIG.training).items() if key in OPERATIONAL}),
     "scratch": "--scratch" if TRAINING_JOBS.scratch else "",
     "nodes": TRAINING_JOBS.nodes,
+    # As many as there are GPUs; apart from them for clusters where GPUs are asked for as `gres`.
+    "processes": TRAINING_JOBS.gpu,
 }
 if TRAINING_JOBS.nodes > 1:
     # srun starts a process a node only where Snakemake has not put the command into a step of one task: what `mpi` does.
@@ -49,7 +51,7 @@ for model in MODELS:
             "python -m twostage.training --latents {input.latents} --architecture {params.architecture:q}"
             " --recipe {params.recipe:q} --recipe {resources.operation:q}"
             " --seed {params.seed} --threads {threads} --device {params.device}"
-            " --gpus {resources.gpu} --nodes {resources.nodes} --wait {resources.runtime} {resources.scratch}"
+            " --gpus {resources.processes} --nodes {resources.nodes} --wait {resources.runtime} {resources.scratch}"
             " --output $(dirname {output.stats}) > {log} 2>&1"
 
 

@@ -1,0 +1,60 @@
+# Said and checked before the first job starts. Nested Snakemakes, which run the jobs, do not come here.
+from twostage.cluster import ClusterError, Request, refuse_impossible
+
+
+def profiles_named(words):
+    """[(option, profile)] of a command line, and of the variable that names profiles, too."""
+    named = [("SNAKEMAKE_PROFILE", name) for name in filter(None, os.environ.get("SNAKEMAKE_PROFILE", "").split(","))]
+    for word, following in zip(words, [*words[1:], ""]):
+        option, equals, value = word.partition("=")
+        if option in ("--profile", "--workflow-profile"):
+            named.append((option, value if equals else following))
+    return named
+
+
+def refuse_missing_profiles(named):
+    """Snakemake goes on without a --workflow-profile that it does not find, and so runs everything on this machine."""
+    for option, name in named:
+        places = [Path("profiles") / name, Path(workflow.basedir) / "profiles" / name, Path(name)]
+        if option == "--workflow-profile" and name != "none" and not any(place.exists() for place in places):
+            raise WorkflowError(f"there is no profile {name!r}; looked for {' and '.join(map(str, places))}")
+
+
+def refuse_unwritable(folder):
+    """Results go to a folder that exists or can be made, and be written to."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise WorkflowError(f"{there} cannot be written to; expected a folder for this run's results ({folder})")
+
+
+def note_trainings_under_way(folder):
+    """A training that still runs, for a Snakemake that was killed, is waited for; said here, so that nobody wonders."""
+    for lock in sorted(folder.glob("*/*/state/lock")):
+        owner = lock_owner(lock)
+        if owner:
+            who = ", ".join(f"{key} {owner[key]}" for key in ("slurm_job", "host", "pid") if owner.get(key))
+            logger.info(f"{lock.parent.parent} is held by a training ({who}); a job of this run will wait for its end.")
+
+
+def lock_owner(lock):
+    try:
+        return json.loads(lock.read_text() or "{}")
+    except (OSError, ValueError):
+        return {}
+
+
+onstart:
+    executor = workflow.executor_plugin.name
+    named = profiles_named(sys.argv)
+    logger.info(f"Executor: {executor}; profiles: {', '.join(name for _, name in named) or 'none'}")
+    refuse_missing_profiles(named)
+    refuse_unwritable(Path("results") / CONFIG.run)
+    note_trainings_under_way(Path("results") / CONFIG.run / "training")
+    if executor == "slurm":
+        submitted = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+        try:
+            refuse_impossible(
+                [Request.of(job.rule.name, job.threads, dict(job.resources.items())) for job in submitted]
+            )
+        except ClusterError as error:
+            raise WorkflowError(str(error)) from None
