@@ -20,7 +20,7 @@ from report_results import (
 )
 
 from twostage.provenance import provenance_path
-from twostage.report import claims, claims_sampling
+from twostage.report import claims, claims_page, claims_sampling
 from twostage.report.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Results, above, below, together, within
 from twostage.report.claims_swap import distances_of
 from twostage.report.curves import Estimate
@@ -471,7 +471,7 @@ def test_claims_are_complete_and_named_once():
     ],
 )
 def test_numbers_are_written_by_their_kind(value, form, text):
-    assert claims.written(value, form) == text
+    assert claims_page.written(value, form) == text
 
 
 def test_weights_of_the_imaginary_run_cross_one_half_at_the_split():

@@ -99,7 +99,11 @@ class Results:
     @property
     def paths(self):
         """Paths of everything given, for the provenance."""
-        given = [getattr(self, name) for name in self.sources if self.has(name)]
+        return self.paths_of(self.sources)
+
+    def paths_of(self, names):
+        """Paths of the sources of these names, of those that are given."""
+        given = [getattr(self, name) for name in names if self.has(name)]
         return [path for source in given for path in (source.values() if isinstance(source, dict) else [source])]
 
     @cached_property

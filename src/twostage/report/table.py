@@ -27,6 +27,7 @@ th.number { text-align: right; }
 .verdict { display: inline-block; padding: .1rem .55rem; border-radius: 1rem; font-weight: 600; white-space: nowrap; }
 .sign { display: inline-block; width: 1.35rem; border-radius: .7rem; text-align: center; font-weight: 600; }
 .quantity { font-size: .88rem; margin-bottom: .25rem; }
+code { overflow-wrap: anywhere; }
 .case + .case { margin-top: .35rem; }
 .holds { color: #0b5d1e; background: #e3f4e6; } .fails { color: #8b1a1a; background: #fbe6e4; }
 .undecided { color: #5f4700; background: #fff3d1; } .not-tested { color: #444; background: #eee; }
@@ -89,13 +90,16 @@ def decimals(mean, sd):
     return int(min(max(1 - math.floor(math.log10(scale)), 0), 6)) if scale > 0 else 2
 
 
-def html_page(title, body):
-    """A whole HTML document (str) around ``body``; styles and script inside, nothing fetched."""
+def html_page(title, body, *, styles="", script=_SCRIPT):
+    """A whole HTML document (str) around ``body``; styles (added to those of all pages) and script inside it.
+
+    Nothing is fetched, whoever opens it.
+    """
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_CSS}</style>\n</head>\n<body>\n{body}\n"
-        f"<script>{_SCRIPT}</script>\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>{_CSS}{styles}</style>\n</head>\n<body>\n{body}\n"
+        f"<script>{script}</script>\n</body>\n</html>\n"
     )
 
 
