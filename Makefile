@@ -1,10 +1,11 @@
 # make demo: the environment, the whole workflow on scikit-learn's digits, results/digits/report.html
 # make test: the environment, every test
+# make docs: the documentation as a site
 PYTHON ?= python3
 CORES ?= all
 ENVIRONMENT := .venv/.installed
 
-.PHONY: demo test lint lock readme clean
+.PHONY: demo test lint docs lock readme clean
 
 demo: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES)
@@ -12,12 +13,16 @@ demo: $(ENVIRONMENT)
 test: $(ENVIRONMENT)
 	.venv/bin/pytest
 
-lint: $(ENVIRONMENT)
+lint: $(ENVIRONMENT) docs
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/lint-imports
 	.venv/bin/snakemake --lint
+
+# The documentation as a site in site/; a broken link or an unknown name ends it.
+docs: $(ENVIRONMENT)
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
 .venv: $(ENVIRONMENT)
 

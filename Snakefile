@@ -33,4 +33,4 @@ rule all:
     input:
         rules.report.output,
     message:
-        "Everything is made; open {input}"
+        "Everything is made; open {input[0]}"

@@ -108,7 +108,8 @@ def code_of(*modules):
     """Hash of what the named ``twostage`` modules, and the package modules they import, compute: 12 hex digits.
 
     Comments, formatting and docstrings do not count (the hash is of the syntax trees without docstrings), so a rule
-    that carries it as a param reruns when the code changes its meaning, not when it changes its looks.
+    that carries it as a param reruns when the code changes its meaning, not when it changes its looks. Scripts
+    (``*.js``) whose names begin with a module's lie beside it and count as they are.
     Raises ValueError for a module that is not there.
     """
     digest = hashlib.sha256()
@@ -155,7 +156,9 @@ def _tree(name):
 
 @cache
 def _normalised_source(name):
-    return ast.dump(_tree(name))
+    file = _module_file(name)
+    scripts = [path.read_text() for path in sorted(file.parent.glob(f"{file.stem}*.js"))]
+    return "\n".join([ast.dump(_tree(name)), *scripts])
 
 
 @cache

@@ -28,6 +28,7 @@ os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 from twostage.cluster import partition_from_environment
 from twostage.config import ConfigError, check_folders, load
 from twostage.provenance import code_of
+from twostage.report.parts import part_of
 from twostage.training import OPERATIONAL
 
 try:
@@ -221,13 +222,45 @@ def filled(source, space, each):
     return [source.format(space=space, each=name) for name in (each if "{each}" in source else [None])]
 
 
-def report_outputs(name, category):
+def labels_of(name, sources):
+    """What the report says of a figure in its list: latent spaces, models and sampling seeds behind it."""
+    experiment = EXPERIMENTS.get(name)
+    models = (experiment.get("models") or [experiment.get("model")]) if experiment else []
+    if any(path.startswith("training/") for path in sources.values()) and not models:
+        models = MODELS
+    spaces = spaces_of(name) if any("{space}" in path for path in sources.values()) else ["unit Gaussians"]
+    seeds = seeds_of(name) if experiment else [CONFIG.seed]
+    return {
+        "item": name,
+        "latent space": ", ".join(spaces),
+        "model": ", ".join(filter(None, models)) or "none",
+        "seed": ", ".join(map(str, seeds)),
+    }
+
+
+def page_of(name, kind, category):
+    """A file of a page that is no figure, as the report shows it."""
+    labels = {"item": name, "as": {"html": "page"}.get(kind, kind.upper())}
+    return report(f"<results>/report/{name}.{kind}", caption=f"../report/{name}.rst", category=category, labels=labels)
+
+
+def stage_of_rule():
+    """{rule: the stage, by its folder of results, whose rules file it stands in}, of the rules so far."""
+    folders = {"sampling": "samples"}
+    stems = {rule.name: Path(str(rule.snakefile)).stem for rule in workflow.rules}
+    return {name: folders.get(stem, stem) for name, stem in stems.items()}
+
+
+def report_outputs(name, category, sources):
     """The files of a figure or table: PDF; PNG and CSV, which the report shows; of a table a page as well."""
-    caption = f"../report/{name}.rst"
 
     def shown(suffix, kind):
         return report(
-            f"<results>/report/{name}.{suffix}", caption=caption, category=category, labels={"item": name, "as": kind}
+            f"<results>/report/{name}.{suffix}",
+            caption=f"../report/{name}.rst",
+            category=category,
+            subcategory=part_of(sources.values()),
+            labels=labels_of(name, sources) | {"as": kind},
         )
 
     outputs = {"pdf": f"<results>/report/{name}.pdf", "png": shown("png", "picture"), "csv": shown("csv", "numbers")}

@@ -84,7 +84,7 @@ for figure, sources in (FIGURES | TABLES).items():
         input:
             **result_paths(sources, spaces_of(figure), EACH.get(figure, ())),
         output:
-            **report_outputs(figure, "Tables" if figure in TABLES else "Figures"),
+            **report_outputs(figure, "Tables" if figure in TABLES else "Figures", sources),
         log:
             f"<logs>/report/{figure}.log",
         benchmark:
@@ -114,9 +114,10 @@ rule claims:
             for keyword, (experiment, source) in CHECKED.items()
         },
     output:
-        json="<results>/report/claims.json",
-        csv="<results>/report/claims.csv",
-        html=report("<results>/report/claims.html", caption="../report/claims.rst", category="Claims"),
+        **{kind: page_of("claims", kind, "Claims") for kind in ("json", "csv", "html")},
+        beside=page_of("side_by_side", "html", "Side by side"),
+        beside_csv=page_of("side_by_side", "csv", "Side by side"),
+        interactive=page_of("interactive", "html", "Try it yourself"),
     log:
         "<logs>/report/claims.log",
     benchmark:
@@ -133,7 +134,7 @@ rule claims:
         models=SIZES,
         split=SPLIT,
         pairs=SETTINGS.get("fig_oracle_supervised", {}).get("pairs"),
-        code=code_of("twostage.report.claims"),
+        code=code_of("twostage.report.claims", "twostage.report.side_by_side_page", "twostage.report.interactive"),
     message:
         "Checking the paper's claims against this run"
     script:
@@ -143,9 +144,11 @@ rule claims:
 rule report:
     input:
         rules.claims.output,
-        [f"<results>/report/{name}.png" for name in FIGURES | TABLES],
+        claims=rules.claims.output.json,
+        figures=[f"<results>/report/{name}.png" for name in FIGURES | TABLES],
     output:
         report="<results>/report.html",
+        overview="<results>/report/overview.html",
         config="<results>/config.yaml",
     log:
         "<logs>/report/report.log",
@@ -161,7 +164,9 @@ rule report:
         # The one rule that sees the whole configuration: it writes it beside the results.
         config=slice_of(CONFIG),
         snakefile=os.path.relpath(workflow.main_snakefile),
-        targets=["claims", *FIGURES, *TABLES],
+        figures={name: part_of(sources.values()) for name, sources in (FIGURES | TABLES).items()},
+        stages=stage_of_rule(),
+        code=code_of("twostage.report.overview"),
     message:
         "Building the report"
     script:

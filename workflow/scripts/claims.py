@@ -1,19 +1,15 @@
-"""Adapter: every statement of the paper that this run can check."""
+"""Adapter: every statement of the paper that this run can check, its numbers beside ours, the law to play with."""
 
 from twostage.job import job
-from twostage.report import claims
+from twostage.report import claims, interactive, side_by_side_page
 
 with job(snakemake):
     spaces, sources = snakemake.params.spaces, {}
     for name, paths in snakemake.input.items():
         # What was given once a latent space arrives as a list in the order of the spaces.
         sources[name] = paths if isinstance(paths, str) else dict(zip(spaces.get(name, spaces["all"]), paths))
-    claims.write(
-        snakemake.output.json,
-        snakemake.output.csv,
-        snakemake.output.html,
-        models=snakemake.params.models,
-        split=snakemake.params.split,
-        pairs=snakemake.params.pairs,
-        **sources,
-    )
+    out, params = snakemake.output, snakemake.params
+    told = {"models": params.models, "split": params.split, "pairs": params.pairs}
+    claims.write(out.json, out.csv, out.html, config=told, **told, **sources)
+    side_by_side_page.write(out.beside, out.beside_csv, config=told, **told, **sources)
+    interactive.write(out.interactive, sources["transition"])

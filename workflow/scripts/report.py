@@ -1,23 +1,39 @@
-"""Adapter: the configuration as it was run, and Snakemake's own report over every figure and table."""
+"""Adapter: the configuration as it was run, the overview, and Snakemake's own report over every figure and table."""
 
 import subprocess
 import sys
+from pathlib import Path
 
 import yaml
 
 from twostage.job import job
 from twostage.provenance import atomic_write
+from twostage.report import overview
 
 with job(snakemake):
-    with atomic_write(snakemake.output.config) as temporary:
-        temporary.write_text(yaml.safe_dump(snakemake.params.config, sort_keys=False))
-    with atomic_write(snakemake.output.report) as temporary:
+    p, out, folder = snakemake.params, snakemake.output, Path(snakemake.output.report).with_suffix("").parent
+    texts = Path(p.snakefile).parent / "workflow/report"
+    with atomic_write(out.config) as temporary:
+        temporary.write_text(yaml.safe_dump(p.config, sort_keys=False))
+    told = {"config": p.config, "captions": texts, "benchmarks": folder / "benchmarks", "stage_of_rule": p.stages}
+    overview.write(out.overview, folder, snakemake.input.claims, p.figures, **told)
+    with atomic_write(out.report) as temporary:
         # Snakemake tells the format of a report by its suffix. The run that called this holds the lock.
         page = temporary.with_suffix(".html")
-        command = [sys.executable, "-m", "snakemake", "--snakefile", snakemake.params.snakefile, "--nolock"]
-        command += ["--configfile", snakemake.output.config, "--report", str(page), "--", *snakemake.params.targets]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--snakefile",
+            p.snakefile,
+            "--nolock",
+            "--configfile",
+            out.config,
+        ]
+        command += ["--report-stylesheet", texts / "report.css", "--report", page, "--", "claims", *p.figures]
         done = subprocess.run(command, capture_output=True, text=True)
         print(done.stdout, done.stderr)
         if done.returncode:
             raise OSError(f"snakemake --report ended with {done.returncode}: {done.stderr.strip().splitlines()[-1]}")
+        overview.put_into(page, out.overview)
         page.rename(temporary)

@@ -37,7 +37,7 @@ predicted split. Nothing is fitted. Left of it lies navigation, right of it refi
 <option value="power">power law, λ ∝ k^(−a)</option><option value="own">your own, from a CSV</option></select>
 </label>
 <label>samples N <output id="n-value"></output>
-<input id="n" type="range" min="0.31" max="6" step="0.01" value="3.11"></label>
+<input id="n" type="range" min="0.31" max="6" step="0.001" value="3.11"></label>
 <label id="dim-row">dimension D <output id="dim-value"></output>
 <input id="dim" type="range" min="1" max="13" step="0.1" value="10"></label>
 <label id="decay-row">decay a <output id="decay-value"></output>

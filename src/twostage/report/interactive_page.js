@@ -128,6 +128,7 @@ for (const preset of PRESETS) {
 byId("kind").addEventListener("change", event => {
   const preset = PRESETS.find(entry => entry.name === event.target.value);
   if (preset) byId("n").value = Math.log10(preset.n);
+  update();
   if (event.target.value === "own" && !own) byId("file").click();
 });
 byId("again").addEventListener("click", () => { byId("seed").value = Number(byId("seed").value) + 1; update(); });

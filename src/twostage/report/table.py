@@ -32,6 +32,7 @@ code { overflow-wrap: anywhere; }
 .holds { color: #0b5d1e; background: #e3f4e6; } .fails { color: #8b1a1a; background: #fbe6e4; }
 .undecided { color: #5f4700; background: #fff3d1; } .not-tested { color: #444; background: #eee; }
 @media (max-width: 640px) {
+  table.cards, table.cards tbody { display: block; } table.cards col { display: none; }
   table.cards thead { position: absolute; left: -9999px; }
   table.cards tr { display: block; border: 1px solid #d0d0d0; border-radius: .5rem; margin: .6rem 0; padding: .3rem; }
   table.cards td { display: block; border: 0; padding: .2rem .6rem; text-align: left; white-space: normal; }
