@@ -35,8 +35,8 @@ class Browser:
         return WebDriverWait(self.driver, seconds, 0.1).until(lambda _: self.run(script))
 
     def complaints(self):
-        """Errors and warnings on the console since the page was opened, list of str."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] != "INFO"]
+        """Errors on the console since the page was opened, list of str."""
+        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
 
     def requests(self):
         """Addresses outside this machine's files that the page asked for, list of str."""

@@ -40,19 +40,15 @@ def test_every_item_of_the_menu_opens(opened):
     assert {"image/png", "text/html", "text/csv"} <= {kind for _, kind in kinds}
     for path, kind in kinds:
         if kind in ("image/png", "text/html"):
-            content = "img" if kind == "image/png" else "html"
+            content, node = ("img", "img") if kind == "image/png" else ("html", "iframe")
             page.run(
                 "app.setView({ content: arguments[0], contentPath: results[arguments[1]].data_uri })", content, path
             )
-            frame = (
-                "[...document.querySelectorAll('#app img')].some(i => i.src.startsWith('data:image/png')"
-                " && i.naturalWidth > 100)"
+            page.wait(
+                f"const node = document.querySelector('#app > div > div.grow {node}');"
+                f"return node && node.src === results['{path}'].data_uri && (node.naturalWidth ?? 101) > 100"
             )
-            if kind == "text/html":
-                frame = "document.querySelector('#app iframe')?.src.startsWith('data:text/html')"
-            page.wait(f"return {frame}")
-    assert page.complaints() == []
-    assert page.requests() == []
+    assert (page.complaints(), page.requests()) == ([], [])
 
 
 def test_pages_inside_the_report_run_their_scripts(opened, browser):
