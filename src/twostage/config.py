@@ -114,6 +114,8 @@ class Data(Block):
         description="Largest share of unreadable images to leave out (counted and listed) instead of stopping",
     )
     shards: Count = Field(1, description="Encoding jobs a latent space; their files are joined without copying")
+    images: Count | None = Field(None, description="Training images that `estimate` reckons with; else it counts them")
+    held_out_images: Count | None = Field(None, description="Held-out images that `estimate` reckons with")
 
     @model_validator(mode="after")
     def _has_path(self):
@@ -512,7 +514,7 @@ class Config(Block):
         description="Stage split: `measured` from each latent space's posterior (transition.json), or a fixed time",
     )
     data: Data = Field(description="The images")
-    spaces: dict[Name, Space] = Field(min_length=1, description="Latent spaces by name")
+    spaces: dict[Name, Space] = Field(min_length=1, description="Latent spaces by name; null leaves one out")
     models: dict[Name, Model] = Field(min_length=1, description="Models by name, smallest first")
     training: Training = Field(description="Training recipe")
     oracle: Oracle = Field(Oracle(), description="Oracle posterior on the latents")
@@ -528,9 +530,14 @@ class Config(Block):
     @model_validator(mode="before")
     @classmethod
     def _models_in_full(cls, raw):
-        """A name of the paper without its own sizes has the paper's; a bare `checkpoint` is that of every space."""
+        """A name of the paper without its own sizes has the paper's; a bare `checkpoint` is that of every space.
+
+        A latent space that is null is left out, so that `--config 'spaces={vae: null}'` can do without one of a
+        file's; Snakemake hands nested values of a command line on as text.
+        """
         if not (isinstance(raw, dict) and isinstance(raw.get("models"), dict) and isinstance(raw.get("spaces"), dict)):
             return raw
+        raw = {**raw, "spaces": {name: space for name, space in raw["spaces"].items() if space not in (None, "null")}}
         return {
             **raw,
             "models": {name: _model_in_full(name, model, raw["spaces"]) for name, model in raw["models"].items()},

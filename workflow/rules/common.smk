@@ -44,8 +44,12 @@ def slice_of(block):
 
 
 DATASET = {"seed": CONFIG.seed} | {
-    key: value for key, value in slice_of(CONFIG.data).items() if key not in ("flips", "shards", "max_corrupt")
+    key: value
+    for key, value in slice_of(CONFIG.data).items()
+    if key not in ("flips", "shards", "max_corrupt", "images", "held_out_images")
 }
+# What every job that reads images waits for, where a rule of ours fetches them.
+IMAGES = [f"{CONFIG.data.path}/cifar-10-batches-py/batches.meta"] if CONFIG.data.name == "cifar10" else []
 SPACES = list(CONFIG.spaces)
 MODELS = list(CONFIG.models)
 # The models that differ in size alone: what the comparisons of sizes are drawn from.
@@ -78,15 +82,27 @@ def device_of(stage):
     return "cuda" if getattr(CONFIG.jobs, stage).gpu else "cpu"
 
 
-def snapshot_names(model):
+def snapshot_names(model, space=None):
     """File names of a model's EMA weights, in the order of their steps."""
-    return [f"step-{step:07d}.safetensors" for step in CONFIG.snapshots(model)]
+    return [f"step-{step:07d}.safetensors" for step in CONFIG.snapshots(model, space)]
 
 
 def snapshot_paths(space, model):
     """{step: path} of a model's EMA weights in a latent space."""
     folder = f"results/{CONFIG.run}/training/{space}/{model}"
-    return {step: f"{folder}/{name}" for step, name in zip(CONFIG.snapshots(model), snapshot_names(model))}
+    return {
+        step: f"{folder}/{name}" for step, name in zip(CONFIG.snapshots(model, space), snapshot_names(model, space))
+    }
+
+
+def as_constraint(names):
+    """A wildcard constraint to some names; to none where there are none."""
+    return "|".join(map(re.escape, names)) or "none"
+
+
+def spaces_by_origin(model, imported):
+    """A constraint on {space}: those in which a model is trained, or in which its weights are imported."""
+    return as_constraint(space for space in SPACES if (space in CONFIG.models[model].checkpoint) == imported)
 
 
 def architecture_of(space, model):
@@ -108,6 +124,17 @@ def recipe_of(model):
         "steps": CONFIG.model_steps(model),
         "snapshots": CONFIG.snapshots(model),
     }
+
+
+def import_arguments(space):
+    """Command line arguments that say which training latents are imported into a latent space."""
+    latents = CONFIG.spaces[space].imported
+    return shlex.join(["--format", latents.format, "--input", latents.path, "--encoder", as_json(encoder_of(space))])
+
+
+def digest_option(file):
+    """Command line arguments that have a file's digest checked."""
+    return f"--sha256 {file.sha256}" if file.sha256 else ""
 
 
 def resources_of(stage):
@@ -147,8 +174,15 @@ def encoding_arguments(space, weights):
     return shlex.join(words)
 
 
+def trained_models(space):
+    """The models that are trained in a latent space, not imported."""
+    return [model for model in MODELS if space not in CONFIG.models[model].checkpoint]
+
+
 def spaces_of(name):
     """The latent spaces an experiment runs in; every one for what is no experiment."""
+    if name == "fig_training":
+        return [space for space in SPACES if trained_models(space)]
     return EXPERIMENTS.get(name, {}).get("spaces") or SPACES
 
 
@@ -206,7 +240,10 @@ def sample_paths(space, experiment):
 
 
 def result_paths(sources, spaces, each=()):
-    """Inputs of a figure: {name: path}, or paths where the source names a {space} (and in it {each} plan or model)."""
+    """Inputs of a figure: {name: path}, or paths where the source names a {space} (and in it {each} plan or model).
+
+    each: names, or a function that gives those of a space.
+    """
     return {
         name: (
             [f"<results>/{path}" for space in spaces for path in filled(source, space, each)]
@@ -219,6 +256,7 @@ def result_paths(sources, spaces, each=()):
 
 def filled(source, space, each):
     """A source with its latent space, and one after the other what it names as {each}, put in."""
+    each = each(space) if callable(each) else each
     return [source.format(space=space, each=name) for name in (each if "{each}" in source else [None])]
 
 

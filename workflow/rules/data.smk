@@ -4,6 +4,8 @@
 # Files that are there already are the user's: no rule of ours replaces them.
 MISSING_WEIGHTS = {place: file for place, file in CONFIG.files().items() if not os.path.exists(place)}
 TRAINED_ENCODERS = [name for name, space in CONFIG.spaces.items() if space.encoder.kind == "kl"]
+IMPORTED_SPACES = [name for name, space in CONFIG.spaces.items() if space.imported]
+ENCODED_SPACES = [name for name in SPACES if name not in IMPORTED_SPACES]
 
 
 # On the machine that Snakemake runs on: compute nodes often have no internet.
@@ -15,7 +17,7 @@ rule fetch_weights:
     benchmark:
         "<benchmarks>/fetch/{weights}.tsv"
     wildcard_constraints:
-        weights="|".join(map(re.escape, MISSING_WEIGHTS)) or "none",
+        weights=as_constraint(MISSING_WEIGHTS),
     priority: 1000
     localrule: True
     conda:
@@ -31,7 +33,39 @@ rule fetch_weights:
         "python -m twostage.fetch {params.file:q} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
 
 
+if IMAGES and not os.path.exists(IMAGES[0]):
+
+    rule fetch_images:
+        output:
+            IMAGES,
+        log:
+            "<logs>/fetch/images.log",
+        benchmark:
+            "<benchmarks>/fetch/images.tsv"
+        priority: 1000
+        localrule: True
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            **resources_of("data"),
+        params:
+            dataset=as_json(DATASET),
+        message:
+            "Downloading CIFAR-10"
+        shell:
+            "python -m twostage.data download --dataset {params.dataset:q} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
+
+
 rule autoencoder:
+    input:
+        images=IMAGES,
+        # Ancient: a classifier trained again is no reason to train the autoencoder, and all models after it, again.
+        features=lambda w: (
+            ancient(f"results/{CONFIG.run}/evaluation/classifier/features.npy")
+            if CONFIG.spaces[w.space].encoder.align_weight
+            else []
+        ),
     output:
         weights="<results>/data/{space}/encoder.safetensors",
         quality="<results>/data/{space}/reconstruction.json",
@@ -40,7 +74,7 @@ rule autoencoder:
     benchmark:
         "<benchmarks>/autoencoder/{space}.tsv"
     wildcard_constraints:
-        space="|".join(TRAINED_ENCODERS) or "none",
+        space=as_constraint(TRAINED_ENCODERS),
     priority: 100
     conda:
         ENVIRONMENT
@@ -49,14 +83,16 @@ rule autoencoder:
         **resources_of("data"),
     params:
         dataset=as_json(DATASET),
-        encoder=lambda w: as_json(slice_of(CONFIG.spaces[w.space].encoder)),
+        encoder=lambda w: as_json(encoder_of(w.space)),
+        features=lambda w, input: f"--features {input.features}" if input.features else "",
         seed=CONFIG.seed,
         device=device_of("data"),
     message:
         "Training the autoencoder of latent space {wildcards.space}"
     shell:
         "python -m twostage.data autoencoder --dataset {params.dataset:q} --encoder {params.encoder:q}"
-        " --seed {params.seed} --threads {threads} --device {params.device} --output {output.weights} > {log} 2>&1"
+        " {params.features} --seed {params.seed} --threads {threads} --device {params.device} --output {output.weights}"
+        " > {log} 2>&1"
 
 
 if CONFIG.data.shards == 1:
@@ -64,6 +100,7 @@ if CONFIG.data.shards == 1:
     rule encode:
         input:
             weights=encoder_weights,
+            images=IMAGES,
         output:
             latents="<results>/data/{space}/latents.h5",
             held_out="<results>/data/{space}/held_out.h5",
@@ -71,6 +108,8 @@ if CONFIG.data.shards == 1:
             "<logs>/encode/{space}.log",
         benchmark:
             "<benchmarks>/encode/{space}.tsv"
+        wildcard_constraints:
+            space=as_constraint(ENCODED_SPACES),
         priority: 100
         conda:
             ENVIRONMENT
@@ -90,6 +129,7 @@ else:
     rule encode_shard:
         input:
             weights=encoder_weights,
+            images=IMAGES,
         output:
             "<results>/data/{space}/shards/{split}-{shard}.h5",
         log:
@@ -98,6 +138,7 @@ else:
             "<benchmarks>/encode/{space}-{split}-{shard}.tsv"
         wildcard_constraints:
             split="train|held_out",
+            space=as_constraint(ENCODED_SPACES),
         priority: 100
         conda:
             ENVIRONMENT
@@ -124,6 +165,8 @@ else:
             "<logs>/join/{space}.log",
         benchmark:
             "<benchmarks>/join/{space}.tsv"
+        wildcard_constraints:
+            space=as_constraint(ENCODED_SPACES),
         conda:
             ENVIRONMENT
         threads: 1
@@ -135,3 +178,35 @@ else:
             "python -m twostage.data join --shards {input.train} --output {output.latents} > {log} 2>&1 &&"
             " python -m twostage.data join --shards {input.held_out} --statistics {output.latents}"
             " --output {output.held_out} >> {log} 2>&1"
+
+
+# Training latents that others made, in place of encoding the training images.
+rule import_latents:
+    input:
+        weights=encoder_weights,
+        images=IMAGES,
+    output:
+        latents="<results>/data/{space}/latents.h5",
+        held_out="<results>/data/{space}/held_out.h5",
+    log:
+        "<logs>/import_latents/{space}.log",
+    benchmark:
+        "<benchmarks>/import_latents/{space}.tsv"
+    wildcard_constraints:
+        space=as_constraint(IMPORTED_SPACES),
+    priority: 100
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.data.threads
+    resources:
+        **resources_of("data"),
+    params:
+        latents=lambda w: import_arguments(w.space),
+        images=lambda w, input: encoding_arguments(w.space, input.weights),
+    message:
+        "Importing the latents of latent space {wildcards.space}"
+    shell:
+        "python -m twostage.data import {params.latents} --weights {input.weights:q} --threads {threads}"
+        " --output {output.latents} > {log} 2>&1 &&"
+        " python -m twostage.data encode {params.images} --threads {threads} --split held_out"
+        " --statistics {output.latents} --output {output.held_out} >> {log} 2>&1"

@@ -2,6 +2,8 @@
 
 
 rule classifier:
+    input:
+        images=IMAGES,
     output:
         weights="<results>/evaluation/classifier/classifier.safetensors",
         accuracy="<results>/evaluation/classifier/accuracy.json",
@@ -24,6 +26,30 @@ rule classifier:
         "Training the classifier whose features the distances are taken in"
     script:
         "../scripts/classifier.py"
+
+
+# What an aligned autoencoder is trained towards.
+rule classifier_features:
+    input:
+        classifier=rules.classifier.output.weights,
+    output:
+        "<results>/evaluation/classifier/features.npy",
+    log:
+        "<logs>/classifier_features.log",
+    benchmark:
+        "<benchmarks>/classifier_features.tsv"
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.evaluation.threads
+    resources:
+        **resources_of("evaluation"),
+    params:
+        dataset=DATASET,
+        device=device_of("evaluation"),
+    message:
+        "Taking the classifier's features of the training images"
+    script:
+        "../scripts/classifier_features.py"
 
 
 rule evaluate:

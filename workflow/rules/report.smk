@@ -28,8 +28,10 @@ OF_EXPERIMENTS = {
     "fig_samples": {"pictures": "evaluation/{space}/fig_samples-pictures.h5"},
     "fig_oracle_supervised": {"evaluation": "evaluation/{space}/fig_oracle_supervised.csv"} | LOSSES | TRANSITION,
 }
-EACH = PLANS | {"fig_training": MODELS}
+EACH = PLANS | {"fig_training": trained_models}
 FIGURES = ALWAYS | {name: sources for name, sources in OF_EXPERIMENTS.items() if name in EXPERIMENTS}
+if not spaces_of("fig_training"):
+    del FIGURES["fig_training"]
 if "tab2" in EXPERIMENTS:
     FIGURES["fig_shift"] = TRANSITION
 if {"fig5", "fig6"} <= set(EXPERIMENTS):

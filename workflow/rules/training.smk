@@ -31,6 +31,8 @@ for model in MODELS:
             f"<logs>/train/{{space}}/{model}.log",
         benchmark:
             f"<benchmarks>/train/{{space}}/{model}.tsv"
+        wildcard_constraints:
+            space=spaces_by_origin(model, imported=False),
         # The longest job first: the rest fits beside it.
         priority: 10 + MODELS.index(model)
         conda:
@@ -53,6 +55,39 @@ for model in MODELS:
             " --seed {params.seed} --threads {threads} --device {params.device}"
             " --gpus {resources.processes} --nodes {resources.nodes} --wait {resources.runtime} {resources.scratch}"
             " --output $(dirname {output.stats}) > {log} 2>&1"
+
+
+# A published checkpoint in place of a training.
+for model in [name for name in MODELS if CONFIG.models[name].checkpoint]:
+
+    rule:
+        name:
+            f"import_{model}"
+        input:
+            checkpoint=lambda w, model=model: CONFIG.models[model].checkpoint[w.space].place,
+            latents="<results>/data/{space}/latents.h5",
+        output:
+            f"<results>/training/{{space}}/{model}/{snapshot_names(model)[-1]}",
+        log:
+            f"<logs>/import/{{space}}/{model}.log",
+        benchmark:
+            f"<benchmarks>/import/{{space}}/{model}.tsv"
+        wildcard_constraints:
+            space=spaces_by_origin(model, imported=True),
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            **resources_of("evaluation"),
+        params:
+            architecture=lambda w, model=model: as_json(architecture_of(w.space, model)),
+            step=CONFIG.model_steps(model),
+            sha256=lambda w, model=model: digest_option(CONFIG.models[model].checkpoint[w.space]),
+        message:
+            f"Importing {model} in latent space {{wildcards.space}} in place of training it"
+        shell:
+            "python -m twostage.training.published --checkpoint {input.checkpoint:q} --latents {input.latents}"
+            " --architecture {params.architecture:q} --step {params.step} {params.sha256} --output {output} > {log} 2>&1"
 
 
 rule oracle_loss:

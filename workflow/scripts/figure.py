@@ -1,5 +1,6 @@
 """Adapter: one figure or table, by the module of twostage.report that bears the rule's name."""
 
+import os
 from importlib import import_module
 
 from twostage.job import job
@@ -9,9 +10,9 @@ def by_space(paths, spaces):
     """A path as it is; paths, which come in the order of the spaces, as {space: its path, or its paths}."""
     if isinstance(paths, str):
         return paths
-    each = len(paths) // len(spaces)
-    groups = [paths[start : start + each] for start in range(0, len(paths), each)]
-    return {space: group[0] if each == 1 else list(group) for space, group in zip(spaces, groups)}
+    stage = os.path.commonpath(paths) if len(spaces) > 1 else ""
+    groups = {space: [path for path in paths if path.startswith(f"{stage}/{space}/") or not stage] for space in spaces}
+    return {space: group[0] if len(group) == 1 else group for space, group in groups.items()}
 
 
 with job(snakemake):

@@ -95,6 +95,23 @@ def train_classifier(
     return accuracy
 
 
+def write_features(dataset, classifier, output, *, device="cpu", batch=512):
+    """Write ``features`` of the training images, in the data set's order, as .npy: float32 (N, 4 width).
+
+    dataset: as for ``train_classifier``; classifier: path of the trained one. What an aligned autoencoder is trained
+    towards (``twostage.data.autoencoder``).
+    """
+    model, train = load_classifier(classifier, device), load_split(dataset, "train")
+    found = []
+    with torch.inference_mode():
+        for start in tqdm(range(0, len(train), batch), desc="features", unit="batch", disable=None):
+            images = train.images(np.arange(start, min(start + batch, len(train))))
+            found.append(model.features(torch.from_numpy(images).to(device)).cpu().numpy())
+    with atomic_write(output) as temporary, open(temporary, "wb") as stream:
+        np.save(stream, np.concatenate(found))
+    write_provenance(output, config={"dataset": dataset}, inputs=[classifier], data=train.fingerprint)
+
+
 def load_classifier(path, device="cpu"):
     """The trained ``Classifier`` in eval mode. Raises ValueError for a file that is not one, naming it."""
     try:

@@ -1,0 +1,8 @@
+"""Adapter: the classifier's features of the training images."""
+
+from twostage.evaluation.classifier import write_features
+from twostage.job import job
+
+with job(snakemake):
+    params = snakemake.params
+    write_features(params.dataset, snakemake.input.classifier, snakemake.output[0], device=params.device)
