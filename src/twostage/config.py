@@ -489,6 +489,17 @@ class TrainingResources(Resources):
         return self
 
 
+class Hardware(Block):
+    """What `estimate` reckons with. Defaults: one H100 (SXM, dense), one core of a present server."""
+
+    gpu_bf16_tflops: float = Field(989, gt=0, description="Peak of a GPU in bf16, TFLOP/s")
+    gpu_float32_tflops: float = Field(67, gt=0, description="Peak of a GPU in float32 (no TF32), TFLOP/s")
+    gpu_utilisation: Share = Field(0.35, description="Share of that peak that is reached")
+    cpu_gflops: float = Field(80, gt=0, description="Peak of a CPU core in float32, GFLOP/s")
+    cpu_utilisation: Share = Field(0.35, description="Share of that peak that is reached")
+    image_seconds: float = Field(0.01, ge=0, description="Reading and cropping one image file on one core, s")
+
+
 class Jobs(Block):
     """Resources a stage."""
 
@@ -526,6 +537,7 @@ class Config(Block):
     classifier: Classifier = Field(Classifier(), description="Feature classifier")
     evaluation: Evaluation = Field(Evaluation(), description="Evaluation")
     jobs: Jobs = Field(Jobs(), description="Resources of the jobs")
+    estimate: Hardware = Field(Hardware(), description="What `estimate` reckons with")
 
     @model_validator(mode="before")
     @classmethod
@@ -782,6 +794,7 @@ def reference():
         ("jobs", Jobs),
         ("jobs.{stage}", Resources),
         ("jobs.training", TrainingResources),
+        ("estimate", Hardware),
     ]
     for title, block in blocks:
         lines += [

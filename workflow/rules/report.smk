@@ -183,3 +183,31 @@ rule figures:
 rule tables:
     input:
         [f"<results>/report/{name}.png" for name in TABLES],
+
+
+# Before anything is spent: snakemake estimate
+rule estimate:
+    log:
+        "<logs>/estimate.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **resources_of("report"),
+    params:
+        config=slice_of(CONFIG),
+        plans=PLANS,
+        targets={
+            name: [
+                path
+                for source in sources.values()
+                for space in spaces_of(name)
+                for path in filled(source, space, EACH.get(name, ()))
+            ]
+            for name, sources in (FIGURES | TABLES).items()
+        },
+    message:
+        "Estimating what the run will cost"
+    script:
+        "../scripts/estimate.py"
