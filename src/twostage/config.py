@@ -457,6 +457,9 @@ class Evaluation(Block):
         ),
         description="DINOv2 ViT-B/14 weights: timm's safetensors",
     )
+    reconstruction_images: Annotated[int, Field(ge=2)] = Field(
+        5000, description="Most images a split whose reconstructions `tab_reconstruction` looks at"
+    )
 
     @property
     def published(self):

@@ -114,7 +114,7 @@ class Costs:
     def _fetched(self):
         for place in self.config.files():
             if not os.path.exists(place):
-                yield Row("fetch_weights", place, disk=_size_of_weights(place), makes=(place,))
+                yield Row("fetch_weights", os.path.basename(place), disk=_size_of_weights(place), makes=(place,))
 
     def _synthetic(self):
         s = self.config.synthetic
@@ -157,21 +157,31 @@ class Costs:
             )  # fmt: skip
         elif self.config.spaces[space].weights:
             needs = (self.config.spaces[space].weights.place,)
+        makes = (f"data/{space}/latents.h5", f"data/{space}/held_out.h5")
         count = self.images["held_out"] + (0 if latents else self.images["train"])
         copies = 1 + self.config.data.flips
-        shards = self.config.data.shards
+        shards = 1 if latents else self.config.data.shards
+        if shards > 1:
+            yield Row("join", space, stage="data", needs=(f"data/{space}/shards/",), makes=makes)
+            makes = (f"data/{space}/shards/",)
         yield Row(
             "import_latents" if latents else "encode" if shards == 1 else "encode_shard",
             space,
-            jobs=1 if latents or shards == 1 else 2 * shards,
+            jobs=1 if shards == 1 else 2 * shards,
             samples=count * copies,
             flops=count * copies * inward,
             cpu_seconds=self._decoding(count),
             disk=sum(self.images.values()) * copies * math.prod(self._latent_shape(space)) * BYTES,
             stage="data",
             needs=needs,
-            makes=(f"data/{space}/latents.h5", f"data/{space}/held_out.h5"),
+            makes=makes,
         )
+
+        images = sum(min(number, self.config.evaluation.reconstruction_images) for number in self.images.values())
+        yield Row(
+            "reconstruction", space, samples=images, flops=images * (inward + outward + 2 * self._feature_flops()),
+            stage="evaluation", needs=(*needs, *self._feature_files()), makes=(f"evaluation/{space}/reconstruction",),
+        )  # fmt: skip
 
     def _oracle(self, space):
         o, n = self.config.oracle, self.config.nsweep

@@ -120,3 +120,35 @@ rule memorization:
         "Looking for the training images nearest to the samples of {wildcards.experiment} in {wildcards.space}"
     script:
         "../scripts/memorization.py"
+
+
+rule reconstruction:
+    input:
+        **feature_weights(),
+        classifier=branch(
+            "classifier" in CONFIG.evaluation.features, then=rules.classifier.output.weights, otherwise=[]
+        ),
+        weights=encoder_weights,
+        images=IMAGES,
+    output:
+        "<results>/evaluation/{space}/reconstruction.csv",
+    log:
+        "<logs>/reconstruction/{space}.log",
+    benchmark:
+        "<benchmarks>/reconstruction/{space}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.evaluation.threads
+    resources:
+        **resources_of("evaluation"),
+    params:
+        dataset=DATASET,
+        encoder=lambda w: encoder_of(w.space),
+        images=CONFIG.evaluation.reconstruction_images,
+        features=CONFIG.evaluation.features,
+        device=device_of("evaluation"),
+        code=code_of("twostage.evaluation.reconstruction"),
+    message:
+        "Comparing reconstructions of latent space {wildcards.space} with their originals"
+    script:
+        "../scripts/reconstruction.py"

@@ -1,0 +1,151 @@
+"""The dress rehearsal of config/imagenet256.yaml: its every target, on ten classes of awkward JPEGs, at reduced widths.
+
+What is small here: images, widths, steps and counts. What is not: the rules, the formats, VA-VAE's and SD-VAE's classes,
+the shards, an external checkpoint in LightningDiT's own form.
+"""
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from conftest import ROOT, Checkout
+from ldm import ldm_checkpoint, make_ldm
+from PIL import Image
+from safetensors.torch import save_file
+
+from twostage.data.published import to_diffusers
+from twostage.model.checkpoints import export_published, read_header
+from twostage.model.lightningdit import LightningDiT
+
+CLASSES, SIDE = 10, 32
+# (width, height, mode, EXIF orientation): ImageNet's odd ones, and what is smaller, longer and thinner than any of them.
+TRAIN = [(48, 40, "RGB", 1), (33, 65, "L", 1), (32, 32, "CMYK", 1), (91, 31, "RGB", 6), (1, 37, "RGB", 1)]
+TRAIN += [(150, 113, "RGB", 1)]
+HELD_OUT = [(40, 40, "RGB", 1), (21, 29, "L", 8)]
+SIZES = {"hidden_size": 8, "depth": 1, "num_heads": 1}
+
+
+def write_images(folder, kinds, rng):
+    folder.mkdir(parents=True)
+    for number, (width, height, mode, orientation) in enumerate(kinds):
+        low = rng.integers(0, 256, (max(1, height // 8), max(1, width // 8), 3), dtype=np.uint8)
+        image = Image.fromarray(low).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        image.save(folder / f"{folder.name}_{number}.JPEG", exif=exif)
+
+
+def write_data(folder):
+    rng = np.random.default_rng(0)
+    for split, kinds in (("train", TRAIN), ("val", HELD_OUT)):
+        for label in range(CLASSES):
+            write_images(folder / split / f"n{label:08d}", kinds, rng)
+
+
+class TinyInception(torch.nn.Module):
+    """The interface of clean-fid's TorchScript file, a few features wide."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 4, 9, stride=9), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(2)
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def write_weights(folder):
+    torch.manual_seed(0)
+    folder.mkdir()
+    torch.save(ldm_checkpoint(make_ldm("va-vae")), folder / "vavae.pt")
+    save_file(to_diffusers(make_ldm("sd-vae").state_dict()), folder / "diffusion_pytorch_model.safetensors")
+    side = SIDE // 16
+    model = LightningDiT(input_size=side, patch_size=1, in_channels=32, num_classes=CLASSES, **SIZES)
+    export_published(folder / "lightningdit-xl.pt", model, train={"global_batch_size": 1024})
+    torch.jit.script(TinyInception()).save(folder / "inception.pt")
+
+
+def configure(folder):
+    """config/imagenet256.yaml with everything small."""
+    config = yaml.safe_load((ROOT / "config/imagenet256.yaml").read_text())
+    config |= {"run": "rehearsal", "jobs": {}, "classifier": {"steps": 5, "width": 4}}
+    config["data"] |= {"path": "images/train", "held_out_path": "images/val", "image_size": SIDE, "shards": 2}
+    config["data"] |= {"images": None, "held_out_images": None}
+    config["spaces"]["vavae"]["encoder"]["weights"] = "weights/vavae.pt"
+    config["spaces"]["sdvae"]["encoder"]["weights"] = {
+        "url": (folder / "weights/diffusion_pytorch_model.safetensors").as_uri(),
+        "path": "weights/fetched.safetensors",
+    }
+    models = config["models"]
+    config["models"] = {name: {**(models[name] or {}), **SIZES} for name in models}
+    config["models"]["XL_long"] |= {"steps": 8, "checkpoint": {"vavae": "weights/lightningdit-xl.pt"}}
+    config["training"] |= {"steps": 4, "snapshots": [2], "batch_size": 16, "compile": False, "checkpoint_every": 4}
+    config["oracle"] = {"time_steps": 20, "pairs_per_class": 4, "pairs_unconditional": 16, "bootstrap": 20}
+    config["oracle_loss"] = {"time_steps": 10, "pairs": 20}
+    config["nsweep"] = {"sizes": [2, 5, 20], "pairs": 8, "repeats": 1}
+    small = {"size": 100, "dims": [16, 64, 256], "dim": 32, "sizes": [10, 100, 1000], "trials": 20}
+    config["synthetic"] = {**small, "law_dims": [16, 64], "law_sizes": [10, 100], "law_trials": 20}
+    config["sampling"] = {"samples": 20, "steps": 10, "batch_size": 64}
+    for settings in config["experiments"].values():
+        settings.pop("samples", None)
+    config["experiments"]["tab3"] |= {"short": [[0, 0.1], [0.1, 0.2]], "wide": [[0, 1], [0.1, 0.6]]}
+    config["evaluation"] = {"features": ["classifier"], "reconstruction_images": 40}
+    (folder / "rehearsal.yaml").write_text(yaml.safe_dump(config))
+
+
+@pytest.fixture(scope="module")
+def rehearsal(tmp_path_factory):
+    """A checkout in which every target of the ImageNet configuration has been made, small."""
+    checkout = Checkout(tmp_path_factory.mktemp("rehearsal"))
+    write_data(checkout.folder / "images")
+    write_weights(checkout.folder / "weights")
+    configure(checkout.folder)
+    checkout.snakemake("--", "all", "tab_reconstruction", configfile="rehearsal.yaml")
+    return checkout
+
+
+def results(checkout):
+    return checkout.folder / "results/rehearsal"
+
+
+def test_every_target_is_made_and_nothing_is_left_to_do(rehearsal):
+    config = yaml.safe_load((rehearsal.folder / "rehearsal.yaml").read_text())
+    made = {path.stem for path in (results(rehearsal) / "report").glob("*.png")}
+    wanted = {"fig2", "fig3", "fig7", "fig9", "law", "nsweep", "fig_training", "fig_shift", "fig_memorization"}
+    assert wanted | {"tab_reconstruction"} | set(config["experiments"]) <= made
+    done = rehearsal.snakemake("--", "all", "tab_reconstruction", configfile="rehearsal.yaml")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_latents_of_both_spaces_are_whole(rehearsal):
+    for space, shape in (("vavae", (32, 2, 2)), ("sdvae", (4, 4, 4))):
+        for name, count in (("latents", CLASSES * len(TRAIN)), ("held_out", CLASSES * len(HELD_OUT))):
+            with h5py.File(results(rehearsal) / f"data/{space}/{name}.h5") as file:
+                assert file["latents"].is_virtual
+                assert file["latents"].shape == (count, *shape)
+                assert file.attrs["posterior"] == "sample, seed 0"
+                assert "left_out" not in file
+
+
+def test_the_external_checkpoint_is_imported_where_it_is_given_and_trained_elsewhere(rehearsal):
+    training = results(rehearsal) / "training"
+    assert [path.name for path in (training / "vavae/XL_long").glob("*.safetensors")] == ["step-0000008.safetensors"]
+    _, metadata = read_header(training / "vavae/XL_long/step-0000008.safetensors")
+    assert metadata["published"]["source"] == "lightningdit-xl.pt"
+    assert (training / "sdvae/XL_long/stats.jsonl").is_file()
+    losses = pd.read_csv(training / "vavae/oracle_loss.csv")
+    assert set(losses.loc[losses["model"] == "XL_long", "step"]) == {8}
+    drawn = pd.read_csv(results(rehearsal) / "report/fig_training.csv")
+    assert "XL_long" in set(drawn.loc[drawn["space"] == "sdvae", "model"])
+    assert "XL_long" not in set(drawn.loc[drawn["space"] == "vavae", "model"])
+
+
+def test_reconstruction_is_a_row_a_space_and_split(rehearsal):
+    table = pd.read_csv(results(rehearsal) / "report/tab_reconstruction.csv")
+    assert list(zip(table["space"], table["split"], table["images"])) == [
+        (space, split, images) for space in ("vavae", "sdvae") for split, images in (("train", 40), ("held_out", 20))
+    ]
+    assert np.isfinite(table[["psnr", "distance"]]).all(axis=None)
