@@ -1,7 +1,7 @@
 """The dress rehearsal of config/imagenet256.yaml: its every target, on ten classes of awkward JPEGs, at reduced widths.
 
-What is small here: images, widths, steps and counts. What is not: the rules, the formats, VA-VAE's and SD-VAE's classes,
-the shards, an external checkpoint in LightningDiT's own form.
+What is small here: images, widths, steps and counts. What is not: the rules, the formats, VA-VAE's and SD-VAE's
+classes, the shards, an external checkpoint in LightningDiT's own form.
 """
 
 import h5py
@@ -20,7 +20,7 @@ from twostage.model.checkpoints import export_published, read_header
 from twostage.model.lightningdit import LightningDiT
 
 CLASSES, SIDE = 10, 32
-# (width, height, mode, EXIF orientation): ImageNet's odd ones, and what is smaller, longer and thinner than any of them.
+# (width, height, mode, EXIF orientation): ImageNet's odd ones, and what is smaller, longer and thinner than any.
 TRAIN = [(48, 40, "RGB", 1), (33, 65, "L", 1), (32, 32, "CMYK", 1), (91, 31, "RGB", 6), (1, 37, "RGB", 1)]
 TRAIN += [(150, 113, "RGB", 1)]
 HELD_OUT = [(40, 40, "RGB", 1), (21, 29, "L", 8)]
