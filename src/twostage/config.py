@@ -499,7 +499,7 @@ class Hardware(Block):
     gpu_float32_tflops: float = Field(67, gt=0, description="Peak of a GPU in float32 (no TF32), TFLOP/s")
     gpu_utilisation: Share = Field(0.35, description="Share of that peak that is reached")
     cpu_gflops: float = Field(80, gt=0, description="Peak of a CPU core in float32, GFLOP/s")
-    cpu_utilisation: Share = Field(0.35, description="Share of that peak that is reached")
+    cpu_utilisation: Share = Field(0.5, description="Share of that peak that is reached")
     image_seconds: float = Field(0.01, ge=0, description="Reading and cropping one image file on one core, s")
 
 

@@ -30,7 +30,7 @@ rule fetch_weights:
     message:
         "Fetching {wildcards.weights}"
     shell:
-        "python -m twostage.fetch {params.file:q} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
+        "python -m twostage.fetch {params.file:q}" + TO_LOG
 
 
 if IMAGES and not os.path.exists(IMAGES[0]):
@@ -54,7 +54,7 @@ if IMAGES and not os.path.exists(IMAGES[0]):
         message:
             "Downloading CIFAR-10"
         shell:
-            "python -m twostage.data download --dataset {params.dataset:q} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
+            "python -m twostage.data download --dataset {params.dataset:q}" + TO_LOG
 
 
 rule autoencoder:
@@ -92,7 +92,7 @@ rule autoencoder:
     shell:
         "python -m twostage.data autoencoder --dataset {params.dataset:q} --encoder {params.encoder:q}"
         " {params.features} --seed {params.seed} --threads {threads} --device {params.device} --output {output.weights}"
-        " > {log} 2>&1"
+        + TO_LOG
 
 
 if CONFIG.data.shards == 1:
@@ -122,7 +122,7 @@ if CONFIG.data.shards == 1:
             "Encoding the images into latent space {wildcards.space}"
         shell:
             "python -m twostage.data encode {params.images} --threads {threads} --split train"
-            " --output {output.latents} --held-out {output.held_out} > {log} 2>&1"
+            " --output {output.latents} --held-out {output.held_out}" + TO_LOG
 
 else:
 
@@ -152,7 +152,7 @@ else:
             "Encoding shard {wildcards.shard} of the {wildcards.split} images into latent space {wildcards.space}"
         shell:
             "python -m twostage.data encode {params.images} --threads {threads} --split {wildcards.split}"
-            " --shard {params.shard} --output {output} > {log} 2>&1"
+            " --shard {params.shard} --output {output}" + TO_LOG
 
     rule join:
         input:
@@ -175,9 +175,9 @@ else:
         message:
             "Joining the shards of latent space {wildcards.space}"
         shell:
-            "python -m twostage.data join --shards {input.train} --output {output.latents} > {log} 2>&1 &&"
+            "(python -m twostage.data join --shards {input.train} --output {output.latents} &&"
             " python -m twostage.data join --shards {input.held_out} --statistics {output.latents}"
-            " --output {output.held_out} >> {log} 2>&1"
+            " --output {output.held_out})" + TO_LOG
 
 
 # Training latents that others made, in place of encoding the training images.
@@ -206,7 +206,7 @@ rule import_latents:
     message:
         "Importing the latents of latent space {wildcards.space}"
     shell:
-        "python -m twostage.data import {params.latents} --weights {input.weights:q} --threads {threads}"
-        " --output {output.latents} > {log} 2>&1 &&"
+        "(python -m twostage.data import {params.latents} --weights {input.weights:q} --threads {threads}"
+        " --output {output.latents} &&"
         " python -m twostage.data encode {params.images} --threads {threads} --split held_out"
-        " --statistics {output.latents} --output {output.held_out} >> {log} 2>&1"
+        " --statistics {output.latents} --output {output.held_out})" + TO_LOG

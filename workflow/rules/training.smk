@@ -87,7 +87,7 @@ for model in [name for name in MODELS if CONFIG.models[name].checkpoint]:
             f"Importing {model} in latent space {{wildcards.space}} in place of training it"
         shell:
             "python -m twostage.training.published --checkpoint {input.checkpoint:q} --latents {input.latents}"
-            " --architecture {params.architecture:q} --step {params.step} {params.sha256} --output {output} > {log} 2>&1"
+            " --architecture {params.architecture:q} --step {params.step} {params.sha256} --output {output}" + TO_LOG
 
 
 rule oracle_loss:

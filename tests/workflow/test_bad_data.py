@@ -1,0 +1,116 @@
+"""Images, weights and shards that cannot be used: the reason on the terminal in one line, nothing half-written."""
+
+import hashlib
+import resource
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from ldm import ldm_checkpoint, make_ldm
+from PIL import Image
+
+BASE = {
+    "run": "bad",
+    "data": {"name": "image_folder", "path": "images", "image_size": 16, "held_out": 0.25, "shards": 2},
+    "spaces": {"pixel": {"encoder": {"kind": "identity"}}},
+    "models": {"S": {"hidden_size": 8, "depth": 1, "num_heads": 1}},
+    "training": {"steps": 1},
+}
+LATENTS = "results/bad/data/{}/latents.h5"
+
+
+@pytest.fixture
+def images(checkout):
+    """A checkout with two class folders of four images, and a function that runs a configuration up to its latents."""
+    for name in ("cat", "dog"):
+        (checkout.folder / "images" / name).mkdir(parents=True)
+        for number in range(4):
+            pixels = np.random.default_rng(number).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(checkout.folder / "images" / name / f"{number}.png")
+
+    def run(*options, spaces=BASE["spaces"]):
+        (checkout.folder / "bad.yaml").write_text(yaml.safe_dump({**BASE, "spaces": spaces}))
+        targets = [LATENTS.format(space) for space in spaces]
+        done = checkout.snakemake(*options, "--", *targets, configfile="bad.yaml", check=False)
+        return done.returncode, (done.stdout + done.stderr).splitlines()
+
+    return checkout.folder, run
+
+
+def stores(folder):
+    return sorted(path.name for path in (folder / "results/bad/data").rglob("*.h5"))
+
+
+def test_weights_that_cannot_be_used(images):
+    folder, run = images
+    (folder / "weights").mkdir()
+    torch.save(ldm_checkpoint(make_ldm("sd-vae")), folder / "weights/sd.pt")
+    digest = hashlib.sha256((folder / "weights/sd.pt").read_bytes()).hexdigest()
+    encoder = lambda kind, weights: {"encoder": {"kind": kind, "weights": weights}}  # noqa: E731
+    code, lines = run(
+        "--keep-going",
+        spaces={
+            "absent": encoder("va-vae", "weights/absent.pt"),
+            "changed": encoder("sd-vae", {"path": "weights/sd.pt", "sha256": "0" * 64}),
+            "other": encoder("va-vae", "weights/sd.pt"),
+        },
+    )
+    assert code != 0
+    for line in (
+        "error: weights/absent.pt: no such file, and the configuration names no place to fetch it from; put it there, ",
+        f"error: weights/sd.pt: sha256 is {digest}; expected {'0' * 64}: fetch the file again or mend `sha256`",
+        "error: weights/sd.pt: an autoencoder with 4 latent channels at 1/8 of the side; expected 32 at 1/16",
+    ):
+        assert any(found.startswith(line) for found in lines), "\n".join(lines)
+    assert stores(folder) == []
+
+
+def test_an_empty_class_folder(images):
+    folder, run = images
+    (folder / "images/eel").mkdir()
+    code, lines = run()
+    assert code != 0
+    assert any(line.startswith("error: images/eel: an empty class folder; expected images (.jpg") for line in lines)
+    assert stores(folder) == []
+
+
+def test_a_damaged_image_keeps_the_shards_without_it_and_a_damaged_shard_is_encoded_again(images):
+    folder, run = images
+    damaged = folder / "images/dog/0.png"
+    whole = damaged.read_bytes()
+    Image.new("RGB", (15, 40)).save(damaged)
+    code, lines = run("--keep-going")
+    assert code != 0
+    why = "error: images/dog/0.png: 15 x 40 pixels, smaller than the crop of 16; expected a shorter side of at least 16"
+    assert any(line.startswith(why) for line in lines), "\n".join(lines)
+    assert "train-0.h5" in stores(folder)
+    assert "latents.h5" not in stores(folder)
+
+    damaged.write_bytes(whole)
+    assert run()[0] == 0
+    shard = folder / "results/bad/data/pixel/shards/train-0.h5"
+    shard.write_bytes(shard.read_bytes()[:-1000])
+    code, lines = run()
+    assert code != 0
+    why = "error: results/bad/data/pixel/shards/train-0.h5: not a whole HDF5 file"
+    assert any(line.startswith(why) and line.endswith("encode it again") for line in lines), "\n".join(lines)
+    assert {"train-1.h5", "held_out-0.h5", "held_out-1.h5"} <= set(stores(folder))
+    shard.unlink()
+    assert run()[0] == 0
+
+
+def test_a_full_disk(images, monkeypatch):
+    folder, run = images
+    limit = 15_000  # bytes a file may have, less than a shard's: what a full disk does to a write
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        code, lines = run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert code != 0
+    why = "cannot be written (File too large); make room and run again: finished files are kept"
+    assert any(line.startswith("error: results/bad/data/pixel/shards/") and line.endswith(why) for line in lines)
+    assert stores(folder) == []
+    assert not list((folder / "results/bad/data").rglob("*.tmp"))
