@@ -52,7 +52,8 @@ def test_a_checkpoint_that_does_not_fit_is_one_line(
     published, tmp_path, capsys, architecture, counts, options, message
 ):
     latents = write_latents(tmp_path / "latents.h5", counts=counts)
-    assert run(published[0], latents, tmp_path / "step.safetensors", architecture, **options) == 1
+    words = {"checkpoint": published[0], "architecture": architecture, **options}
+    assert run(latents=latents, output=tmp_path / "step.safetensors", **words) == 1
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1
     assert re.search(message, error), error
