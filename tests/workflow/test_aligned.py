@@ -1,0 +1,15 @@
+"""An autoencoder aligned to the classifier's features: the classifier comes first, and is no reason to do it all again."""
+
+from twostage.data.weights import file_metadata
+
+ALIGNED = ("--config", "spaces={vae: {encoder: {align_weight: 0.5}}}")
+ENCODER = "results/smoke/data/vae/encoder.safetensors"
+
+
+def test_the_classifier_is_trained_before_what_is_aligned_to_it(checkout):
+    assert "classifier_features" not in checkout.reruns(ENCODER)
+    assert checkout.reruns(ENCODER, config=ALIGNED[1:]) == {"classifier", "classifier_features", "autoencoder"}
+    checkout.snakemake(*ALIGNED, "--", ENCODER)
+    assert file_metadata(checkout.folder / ENCODER)["recipe"]["align_weight"] == 0.5
+    (checkout.folder / "results/smoke/evaluation/classifier/features.npy").touch()
+    assert checkout.reruns(ENCODER, config=ALIGNED[1:]) == set()
