@@ -1,4 +1,4 @@
-"""An autoencoder aligned to the classifier's features: the classifier comes first, and is no reason to do it all again."""
+"""An autoencoder aligned to the classifier: the classifier comes first, and is no reason to do it all again."""
 
 from twostage.data.weights import file_metadata
 
