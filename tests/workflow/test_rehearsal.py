@@ -44,19 +44,6 @@ def write_data(folder):
             write_images(folder / split / f"n{label:08d}", kinds, rng)
 
 
-class TinyInception(torch.nn.Module):
-    """The interface of clean-fid's TorchScript file, a few features wide."""
-
-    def __init__(self):
-        super().__init__()
-        self.layers = torch.nn.Sequential(
-            torch.nn.Conv2d(3, 4, 9, stride=9), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(2)
-        )
-
-    def forward(self, x):
-        return self.layers(x)
-
-
 def write_weights(folder):
     torch.manual_seed(0)
     folder.mkdir()
@@ -65,7 +52,6 @@ def write_weights(folder):
     side = SIDE // 16
     model = LightningDiT(input_size=side, patch_size=1, in_channels=32, num_classes=CLASSES, **SIZES)
     export_published(folder / "lightningdit-xl.pt", model, train={"global_batch_size": 1024})
-    torch.jit.script(TinyInception()).save(folder / "inception.pt")
 
 
 def configure(folder):
