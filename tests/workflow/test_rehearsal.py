@@ -67,8 +67,8 @@ def configure(folder):
     }
     models = config["models"]
     config["models"] = {name: {**(models[name] or {}), **SIZES} for name in models}
-    config["models"]["XL_long"] |= {"steps": 8, "checkpoint": {"vavae": "weights/lightningdit-xl.pt"}}
-    config["training"] |= {"steps": 4, "snapshots": [2], "batch_size": 16, "compile": False, "checkpoint_every": 4}
+    config["models"]["XL"] |= {"steps": 8, "checkpoint": {"vavae": "weights/lightningdit-xl.pt"}}
+    config["training"] |= {"steps": 4, "snapshots": [2, 4], "batch_size": 16, "compile": False, "checkpoint_every": 4}
     config["oracle"] = {"time_steps": 20, "pairs_per_class": 4, "pairs_unconditional": 16, "bootstrap": 20}
     config["oracle_loss"] = {"time_steps": 10, "pairs": 20}
     config["nsweep"] = {"sizes": [2, 5, 20], "pairs": 8, "repeats": 1}
@@ -79,7 +79,7 @@ def configure(folder):
         settings.pop("samples", None)
     config["experiments"]["tab3"] |= {"short": [[0, 0.1], [0.1, 0.2]], "wide": [[0, 1], [0.1, 0.6]]}
     config["evaluation"] = {"features": ["classifier"], "reconstruction_images": 40}
-    (folder / "rehearsal.yaml").write_text(yaml.safe_dump(config))
+    (folder / "rehearsal.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
 
 
 @pytest.fixture(scope="module")
@@ -118,15 +118,15 @@ def test_latents_of_both_spaces_are_whole(rehearsal):
 
 def test_the_external_checkpoint_is_imported_where_it_is_given_and_trained_elsewhere(rehearsal):
     training = results(rehearsal) / "training"
-    assert [path.name for path in (training / "vavae/XL_long").glob("*.safetensors")] == ["step-0000008.safetensors"]
-    _, metadata = read_header(training / "vavae/XL_long/step-0000008.safetensors")
+    assert [path.name for path in (training / "vavae/XL").glob("*.safetensors")] == ["step-0000008.safetensors"]
+    _, metadata = read_header(training / "vavae/XL/step-0000008.safetensors")
     assert metadata["published"]["source"] == "lightningdit-xl.pt"
-    assert (training / "sdvae/XL_long/stats.jsonl").is_file()
+    assert (training / "sdvae/XL/stats.jsonl").is_file()
     losses = pd.read_csv(training / "vavae/oracle_loss.csv")
-    assert set(losses.loc[losses["model"] == "XL_long", "step"]) == {8}
+    assert set(losses.loc[losses["model"] == "XL", "step"]) == {8}
     drawn = pd.read_csv(results(rehearsal) / "report/fig_training.csv")
-    assert "XL_long" in set(drawn.loc[drawn["space"] == "sdvae", "model"])
-    assert "XL_long" not in set(drawn.loc[drawn["space"] == "vavae", "model"])
+    assert "XL" in set(drawn.loc[drawn["space"] == "sdvae", "model"])
+    assert "XL" not in set(drawn.loc[drawn["space"] == "vavae", "model"])
 
 
 def test_reconstruction_is_a_row_a_space_and_split(rehearsal):

@@ -24,6 +24,12 @@ def models_of(losses, space):
     return list(dict.fromkeys(losses.loc[losses["space"] == space, "model"]))
 
 
+def sizes_of(losses, space):
+    """The models of a latent space that are there at the length that all share, smallest first: not an imported one."""
+    shared = losses[(losses["space"] == space) & (losses["length"] == "shared")]
+    return [model for model in models_of(losses, space) if (shared["model"] == model).any()]
+
+
 def mean_loss(rows, low, high):
     """Mean oracle loss of a curve over [low, high], an Estimate."""
     return curves.mean_over(rows["t"], rows["oracle"], rows["oracle_sem"], low, high)
@@ -105,7 +111,7 @@ def _rises_to_data(run, space):
 
 
 def _sizes_alike_in_navigation(run, space):
-    models = models_of(run.losses, space)
+    models = sizes_of(run.losses, space)
     if len(models) < 2:
         return Finding(space, NOT_TESTED, note="one model only")
     split, saturation = run.stages(space)
@@ -132,7 +138,7 @@ def _absolute(estimate):
 
 
 def _larger_lower(run, space):
-    models = models_of(run.losses, space)
+    models = sizes_of(run.losses, space)
     if len(models) < 2:
         return Finding(space, NOT_TESTED, note="one model only")
     _, saturation = run.stages(space)
@@ -145,6 +151,7 @@ def _larger_lower(run, space):
 def _lengths(run, space):
     """The last model that was trained longer than the rest, at both lengths; None when there is none."""
     rows = run.losses[(run.losses["space"] == space) & (run.losses["length"] == "longer")]
+    rows = rows[rows["model"].isin(sizes_of(run.losses, space))]
     if rows.empty:
         return None
     model = rows["model"].iloc[-1]

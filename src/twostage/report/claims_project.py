@@ -15,7 +15,7 @@ from twostage.report.claim import (
     together,
     within,
 )
-from twostage.report.claims_learning import mean_loss, models_of
+from twostage.report.claims_learning import mean_loss, models_of, sizes_of
 
 POSTERIOR = ("posterior", "transition")
 LOSSES = ("oracle_loss", *POSTERIOR)
@@ -173,7 +173,7 @@ def _rounding(run):
 def _relative_navigation(run):
     findings = []
     for space in _spaces(run.losses):
-        models = models_of(run.losses, space)
+        models = sizes_of(run.losses, space)
         if len(models) < 2:
             findings.append(Finding(space, NOT_TESTED, note="one model only"))
             continue

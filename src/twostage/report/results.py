@@ -123,7 +123,7 @@ def loss_curves(oracle_loss, transition, *, models=None, split=None):
         shared = last[order].min()
         for model in order:
             own = rows[rows["model"] == model].sort_values(["step", "t"])
-            reached = own.loc[own["step"] <= shared, "step"].max()
+            reached = own["step"].where(own["step"] <= shared, 0).max()  # 0: imported, all of its training beyond
             length = np.where(own["step"] == reached, "shared", "shorter")
             length[(own["step"] == last[model]) & (own["step"] > reached)] = "longer"
             parts.append(own.assign(length=length, largest=model == order[-1]))
