@@ -73,10 +73,6 @@ wildcard_constraints:
     experiment="|".join(EXPERIMENTS) or "none",
 
 
-# Ends a shell command: output goes to the log; the last line of a failed one, the reason, to the terminal too.
-TO_LOG = " > {log} 2>&1 || {{ code=$?; tail -n 1 {log} >&2; exit $code; }}"
-
-
 def as_json(value):
     """A slice of the configuration as one command line argument."""
     return json.dumps(value, sort_keys=True)

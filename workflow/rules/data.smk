@@ -30,7 +30,7 @@ rule fetch_weights:
     message:
         "Fetching {wildcards.weights}"
     shell:
-        "python -m twostage.fetch {params.file:q}" + TO_LOG
+        "python -m twostage.fetch {params.file:q}" " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
 
 
 if IMAGES and not os.path.exists(IMAGES[0]):
@@ -54,7 +54,8 @@ if IMAGES and not os.path.exists(IMAGES[0]):
         message:
             "Downloading CIFAR-10"
         shell:
-            "python -m twostage.data download --dataset {params.dataset:q}" + TO_LOG
+            "python -m twostage.data download --dataset {params.dataset:q}"
+            " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
 
 
 rule autoencoder:
@@ -92,7 +93,7 @@ rule autoencoder:
     shell:
         "python -m twostage.data autoencoder --dataset {params.dataset:q} --encoder {params.encoder:q}"
         " {params.features} --seed {params.seed} --threads {threads} --device {params.device} --output {output.weights}"
-        + TO_LOG
+        " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
 
 
 if CONFIG.data.shards == 1:
@@ -122,7 +123,8 @@ if CONFIG.data.shards == 1:
             "Encoding the images into latent space {wildcards.space}"
         shell:
             "python -m twostage.data encode {params.images} --threads {threads} --split train"
-            " --output {output.latents} --held-out {output.held_out}" + TO_LOG
+            " --output {output.latents} --held-out {output.held_out}"
+            " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
 
 else:
 
@@ -152,7 +154,8 @@ else:
             "Encoding shard {wildcards.shard} of the {wildcards.split} images into latent space {wildcards.space}"
         shell:
             "python -m twostage.data encode {params.images} --threads {threads} --split {wildcards.split}"
-            " --shard {params.shard} --output {output}" + TO_LOG
+            " --shard {params.shard} --output {output}"
+            " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
 
     rule join:
         input:
@@ -177,7 +180,8 @@ else:
         shell:
             "(python -m twostage.data join --shards {input.train} --output {output.latents} &&"
             " python -m twostage.data join --shards {input.held_out} --statistics {output.latents}"
-            " --output {output.held_out})" + TO_LOG
+            " --output {output.held_out})"
+            " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
 
 
 # Training latents that others made, in place of encoding the training images.
@@ -209,4 +213,5 @@ rule import_latents:
         "(python -m twostage.data import {params.latents} --weights {input.weights:q} --threads {threads}"
         " --output {output.latents} &&"
         " python -m twostage.data encode {params.images} --threads {threads} --split held_out"
-        " --statistics {output.latents} --output {output.held_out})" + TO_LOG
+        " --statistics {output.latents} --output {output.held_out})"
+        " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"

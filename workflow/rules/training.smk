@@ -87,7 +87,8 @@ for model in [name for name in MODELS if CONFIG.models[name].checkpoint]:
             f"Importing {model} in latent space {{wildcards.space}} in place of training it"
         shell:
             "python -m twostage.training.published --checkpoint {input.checkpoint:q} --latents {input.latents}"
-            " --architecture {params.architecture:q} --step {params.step} {params.sha256} --output {output}" + TO_LOG
+            " --architecture {params.architecture:q} --step {params.step} {params.sha256} --output {output}"
+            " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
 
 
 rule oracle_loss:
