@@ -5,7 +5,7 @@ PYTHON ?= python3
 CORES ?= all
 ENVIRONMENT := .venv/.installed
 
-.PHONY: demo test lint docs lock readme clean
+.PHONY: demo test lint docs results lock readme clean
 
 demo: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES)
@@ -32,6 +32,11 @@ $(ENVIRONMENT): envs/requirements.txt pyproject.toml
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r envs/requirements.txt
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
+
+# Results of the digits' run as committed CSVs, and the README's pictures drawn from them.
+results: $(ENVIRONMENT)
+	.venv/bin/python -m twostage.report.publish results/digits docs/results/digits
+	.venv/bin/snakemake --cores 1 pictures
 
 # Needs uv. Writes the hash-locked requirements from pyproject.toml and envs/constraints.txt.
 lock:

@@ -36,7 +36,7 @@ def test_each_takes_at_most_20_lines(name):
 
 def test_a_figure(finished):
     apply(finished, "figure")
-    finished.snakemake("fig_effective")
+    finished.snakemake("--", "fig_effective")
     folder = finished.folder / "results/smoke/report"
     assert set(pd.read_csv(folder / "fig_effective.csv")["space"]) == {"pixel", "vae"}
     assert (folder / "fig_effective.png").read_bytes().startswith(b"\x89PNG")
@@ -46,7 +46,7 @@ def test_a_figure(finished):
 def test_a_data_set(checkout):
     apply(checkout, "data set")
     checkout.edit("tests/workflow/smoke.yaml", "name: digits", "name: squares")
-    checkout.snakemake("results/smoke/data/pixel/latents.h5")
+    checkout.snakemake("--", "results/smoke/data/pixel/latents.h5")
     with h5py.File(checkout.folder / "results/smoke/data/pixel/latents.h5") as store:
         assert len(store["labels"]) == 100
 
@@ -54,19 +54,19 @@ def test_a_data_set(checkout):
 def test_an_encoder(checkout):
     apply(checkout, "encoder")
     checkout.edit("tests/workflow/smoke.yaml", "{kind: identity}", "{kind: half}")
-    checkout.snakemake("results/smoke/data/pixel/latents.h5")
+    checkout.snakemake("--", "results/smoke/data/pixel/latents.h5")
     with h5py.File(checkout.folder / "results/smoke/data/pixel/latents.h5") as store:
         assert store["latents"].shape[1:] == (1, 4, 4)
 
 
 def test_a_model(finished):
     apply(finished, "model")
-    finished.snakemake("fig7")
+    finished.snakemake("--", "fig7")
     assert "M" in set(pd.read_csv(finished.folder / "results/smoke/report/fig7.csv")["model"])
 
 
 def test_a_metric(finished):
     apply(finished, "metric")
-    finished.snakemake("results/smoke/evaluation/pixel/tab2.csv")
+    finished.snakemake("--", "results/smoke/evaluation/pixel/tab2.csv")
     table = pd.read_csv(finished.folder / "results/smoke/evaluation/pixel/tab2.csv")
     assert (table["mean_shift"] > 0).all()

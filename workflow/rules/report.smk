@@ -214,3 +214,37 @@ rule estimate:
         "Estimating what the run will cost"
     script:
         "../scripts/estimate.py"
+
+
+# The pictures of the README, from committed results alone: `make results` publishes a run's and draws them again.
+PUBLISHED = ("fig2", "fig7", "tab1")
+
+
+rule picture:
+    input:
+        csv="docs/results/digits/{figure}.csv",
+    output:
+        png="docs/pictures/{figure}.png",
+    log:
+        "<logs>/report/picture-{figure}.log",
+    benchmark:
+        "<benchmarks>/report/picture-{figure}.tsv"
+    wildcard_constraints:
+        figure="|".join(PUBLISHED),
+    localrule: True
+    conda:
+        REPORT_ENVIRONMENT
+    threads: 1
+    resources:
+        **resources_of("report"),
+    params:
+        code=lambda w: code_of(f"twostage.report.{w.figure}"),
+    message:
+        "Drawing {wildcards.figure} for the README"
+    script:
+        "../scripts/pictures.py"
+
+
+rule pictures:
+    input:
+        expand("docs/pictures/{figure}.png", figure=PUBLISHED),

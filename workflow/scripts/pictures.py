@@ -1,0 +1,15 @@
+"""Adapter: a picture of the README, drawn from its committed CSV by its figure's module."""
+
+from importlib import import_module
+
+import pandas
+
+from twostage.job import job
+from twostage.provenance import atomic_write
+from twostage.report import style
+
+with job(snakemake):
+    module = import_module(f"twostage.report.{snakemake.wildcards.figure}")
+    picture = module.figure(pandas.read_csv(snakemake.input.csv))
+    with style.look(), atomic_write(snakemake.output.png) as temporary:
+        picture.savefig(temporary, format="png", dpi=100, metadata={"Software": None})
