@@ -1,7 +1,8 @@
 """Every statement that a run can check, checked on its own numbers: JSON, CSV and a page.
 
 The verdict is the outcome of a rule (``twostage.report.claim``) on the results, never typed in. The paper's statements
-live in ``claims_target``, ``claims_learning``, ``claims_swap``, ``claims_sampling`` and ``claims_untested``, this
+live in ``claims_target``, ``claims_geometry``, ``claims_learning``, ``claims_swap``, ``claims_sampling`` and
+``claims_untested``, this
 project's own in ``claims_project``.
 """
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from twostage.provenance import atomic_write, write_json, write_provenance
 from twostage.report import (
+    claims_geometry,
     claims_learning,
     claims_project,
     claims_sampling,
@@ -25,6 +27,7 @@ from twostage.report.claims_page import page
 
 CLAIMS = [
     *claims_target.CLAIMS,
+    *claims_geometry.CLAIMS,
     *claims_learning.CLAIMS,
     *claims_swap.CLAIMS,
     *claims_sampling.CLAIMS,

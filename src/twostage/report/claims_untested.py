@@ -11,6 +11,13 @@ _STATEMENTS = [
         "VA-VAE against SD-VAE, by eye",
     ),
     (
+        "oracle-supervision-costs",
+        "7.3",
+        "fig_oracle_supervised",
+        "Computing the oracle while training becomes a bottleneck that grows with the data set.",
+        "stated without a number",
+    ),
+    (
         "stages-in-flux",
         "App. H",
         "fig_flux",
