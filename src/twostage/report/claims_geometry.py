@@ -1,14 +1,11 @@
-"""The paper's Sec. 3, 4.2 and App. D: what dimension, sample size, geometry and schedule alone decide."""
+"""The paper's Sec. 3: what dimension, sample size and the data's geometry decide (Figs. 2 and 3)."""
 
 import math
 from itertools import pairwise
 
 from twostage.report import curves, results
-from twostage.report.claim import NOT_TESTED, Claim, Finding, below, exactly, together, within
-from twostage.report.claims_sampling import SHARE, share_of
-from twostage.report.results_sampling import of_plans
+from twostage.report.claim import Claim, Finding, below, exactly, together, within
 
-STEPS = 50  # of the paper's schedule
 RISE = (0.1, 0.9)  # weights between which a transition is measured
 
 
@@ -45,31 +42,6 @@ def _like_gaussians(run):
     return findings
 
 
-def _not_from_scratch(run):
-    findings = []
-    for space, features in run.switched[["space", "features"]].drop_duplicates().itertuples(index=False):
-        rows = of_plans(run.switched, space, features)
-        rows = rows[rows["t"] == 0]
-        case = space if features == "pixel" else f"{space}, {features}"
-        if rows.empty:
-            findings.append(Finding(case, NOT_TESTED, note="no samples of the model alone"))
-            continue
-        share = share_of(rows.iloc[0]["copied"], rows.iloc[0]["samples"])
-        findings.append(Finding(case, below(share, 0.05), share, f"{rows.iloc[0]['samples']:,} samples"))
-    return findings
-
-
-def _shares(run):
-    known = run.shifts.dropna(subset="paper_share")
-    known = known[known["steps"] == STEPS]
-    if known.empty:
-        return [Finding("", NOT_TESTED, note=f"no shift of the paper with {STEPS} steps")]
-    off = exactly((known["share_before_0.2"] - known["paper_share"]).abs().max())
-    shares = known.drop_duplicates("shift")
-    note = ", ".join(f"s = {s:g}: {share:.0%}" for s, share in zip(shares["shift"], shares["share_before_0.2"]))
-    return [Finding(f"{STEPS} steps", below(off, 0.005), off, note)]
-
-
 CLAIMS = [
     Claim(
         id="larger-dimension-sharper",
@@ -94,29 +66,5 @@ CLAIMS = [
         rule="holds if the whole interval lies between 0.8 and 1.25",
         needs=("posterior", "transition"),
         check=_like_gaussians,
-    ),
-    Claim(
-        id="from-scratch-is-novel",
-        section="4.2",
-        statement="Sampled from the prior, the model reproduces no training images.",
-        paper="highly unlikely where the data set exceeds the model's capacity to memorise",
-        figure="fig5",
-        quantity="share of samples of the model alone that are copies (d1/d2 < 1/3)",
-        rule=f"holds if the whole interval is at most 5%; {SHARE}",
-        form="share",
-        needs=("memorization_switch",),
-        check=_not_from_scratch,
-    ),
-    Claim(
-        id="shares-of-the-shifted-steps",
-        section="App. D",
-        statement="Of 50 steps shifted by s, these shares start at t′ ≤ 0.2.",
-        paper="6, 12, 22, 28, 34, 46, 72% for s = 4, 2, 1, 0.7, 0.5, 0.3, 0.1",
-        figure="tab2",
-        quantity="largest difference from the paper's share",
-        rule="holds if it is at most half a percentage point at every shift of the paper that was run",
-        form="share",
-        needs=("tab2",),
-        check=_shares,
     ),
 ]

@@ -13,6 +13,7 @@ from twostage.report.claim import (
     Finding,
     above,
     below,
+    exactly,
     together,
     within,
 )
@@ -22,6 +23,7 @@ PIXEL, ORACLE = "pixel", "oracle"
 MODERATE = 0.3  # shifts from here to below 1 count as moderate
 NEAR = 0.1  # how far from the split an interval still touches the transition
 UNIFORM = "1"
+STEPS = 50  # of the paper's schedule
 
 
 def _name(space, features, usual="classifier"):
@@ -81,6 +83,17 @@ def _extremes_worse(case, shifts, distances):
     note = ", ".join(f"s = {name}: {cost.value:+.3g}" for name, cost in costs.items())
     least = min(costs.values(), key=lambda cost: cost.value)
     return Finding(case, together(above(cost, 0.0) for cost in costs.values()), least, note)
+
+
+def _shares(run):
+    known = run.shifts.dropna(subset="paper_share")
+    known = known[known["steps"] == STEPS]
+    if known.empty:
+        return [Finding("", NOT_TESTED, note=f"no shift of the paper with {STEPS} steps")]
+    off = exactly((known["share_before_0.2"] - known["paper_share"]).abs().max())
+    shares = known.drop_duplicates("shift")
+    note = ", ".join(f"s = {s:g}: {share:.0%}" for s, share in zip(shares["shift"], shares["share_before_0.2"]))
+    return [Finding(f"{STEPS} steps", below(off, 0.005), off, note)]
 
 
 # ------------------------------------------------------------------------------------------- guidance interval (Tab. 3)
@@ -312,6 +325,15 @@ def _early_novel(case, points, control):
     return Finding(case, below(share, 0.05), share, note)
 
 
+def _not_from_scratch(case, points, control):
+    row = points[points["t"] == 0]
+    if row.empty:
+        return Finding(case, NOT_TESTED, note="no samples of the model alone")
+    row = row.iloc[0]
+    share = share_of(row["copied"], row["samples"])
+    return Finding(case, below(share, 0.05), share, f"{row['samples']:,} samples")
+
+
 def _closer_with_time(case, points, control):
     if len(points) < 2:
         return Finding(case, NOT_TESTED, note="one time only")
@@ -515,6 +537,18 @@ CLAIMS = [
         check=_memorised("switched", _early_novel),
     ),
     Claim(
+        id="from-scratch-is-novel",
+        section="4.2",
+        statement="Sampled from the prior, the model reproduces no training images.",
+        paper="highly unlikely where the data set exceeds the model's capacity to memorise",
+        figure="fig5",
+        quantity="share of samples of the model alone that are copies (d1/d2 < 1/3)",
+        rule=f"holds if the whole interval is at most 5%; {SHARE}",
+        form="share",
+        needs=("memorization_switch",),
+        check=_memorised("switched", _not_from_scratch),
+    ),
+    Claim(
         id="later-switch-is-closer",
         section="4.2",
         statement="The later the switch, the closer the samples are to the training image followed.",
@@ -581,6 +615,18 @@ CLAIMS = [
         rule=f"holds if both are above zero with their whole intervals; extreme: below 0.3, above 3.3; {SEEDS}",
         needs=("tab2",),
         check=_shifts(_extremes_worse),
+    ),
+    Claim(
+        id="shares-of-the-shifted-steps",
+        section="App. D",
+        statement="Of 50 steps shifted by s, these shares start at t′ ≤ 0.2.",
+        paper="6, 12, 22, 28, 34, 46, 72% for s = 4, 2, 1, 0.7, 0.5, 0.3, 0.1",
+        figure="tab2",
+        quantity="largest difference from the paper's share",
+        rule="holds if it is at most half a percentage point at every shift of the paper that was run",
+        form="share",
+        needs=("tab2",),
+        check=_shares,
     ),
     Claim(
         id="guidance-in-the-transition",
