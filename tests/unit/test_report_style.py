@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -69,8 +71,38 @@ def test_verdicts_have_the_contrast_of_text(verdict):
 
 def test_a_model_has_its_colour_whatever_is_drawn_beside_it():
     assert style.model_colours(["XL"])["XL"] == style.model_colours(["S", "tiny", "B", "XL"])["XL"]
+    assert style.model_colours(["L"])["L"] == style.MODEL_COLOURS["L"]
     many = style.model_colours([f"m{i}" for i in range(6)])
     assert len(many) == 6
+
+
+@pytest.fixture
+def named():
+    style.colour_by(models=["tiny", "S", "twin", "huge"], spaces=["pixel", "vae", "sd"])
+    yield
+    style.colour_by()
+
+
+def test_other_models_and_spaces_keep_their_colour_in_figures_that_draw_some_of_them(named):
+    every = style.model_colours(["tiny", "S", "twin", "huge"])
+    assert len(set(every.values())) == 4
+    for some in (["huge"], ["twin", "huge"], ["S", "twin"]):
+        assert style.model_colours(some) == {name: every[name] for name in some}
+    spaces = style.space_colours(["pixel", "vae", "sd"])
+    assert style.space_colours(["sd"]) == {"sd": spaces["sd"]}
+
+
+def test_no_figure_has_colours_of_its_own():
+    folder = Path(style.__file__).parent
+    pages = {"style.py", "table.py", "interactive.py", "overview.py"}  # looks, and the style sheets of pages
+    for module in folder.glob("*.py"):
+        if module.name not in pages:
+            assert not re.search(r"#[0-9A-Fa-f]{6}|\"C\d\"|tab:", module.read_text()), module.name
+
+
+@pytest.mark.parametrize("colour", style.OTHER_MODELS)
+def test_spare_colours_have_the_contrast_of_graphics_against_white(colour):
+    assert contrast(colour) >= 3
 
 
 def test_saving_writes_whole_files_with_provenance_and_leaves_the_old_ones_on_failure(tmp_path, monkeypatch):

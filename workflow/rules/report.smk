@@ -103,6 +103,7 @@ for figure, sources in (FIGURES | TABLES | ON_DEMAND).items():
             **resources_of("report"),
         params:
             spaces=spaces_of(figure),
+            order={"models": MODELS, "spaces": SPACES},
             settings=SETTINGS.get(figure, {}),
             code=code_of(f"twostage.report.{figure}"),
         message:

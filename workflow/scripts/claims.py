@@ -1,7 +1,7 @@
 """Adapter: every statement of the paper that this run can check, its numbers beside ours, the law to play with."""
 
 from twostage.job import job
-from twostage.report import claims, interactive, side_by_side_page
+from twostage.report import claims, interactive, side_by_side_page, style
 
 with job(snakemake):
     spaces, sources = snakemake.params.spaces, {}
@@ -10,6 +10,7 @@ with job(snakemake):
         sources[name] = paths if isinstance(paths, str) else dict(zip(spaces.get(name, spaces["all"]), paths))
     out, params = snakemake.output, snakemake.params
     told = {"models": params.models, "split": params.split, "pairs": params.pairs}
+    style.colour_by(spaces=spaces["all"])
     claims.write(out.json, out.csv, out.html, config=told, **told, **sources)
     side_by_side_page.write(out.beside, out.beside_csv, config=told, **told, **sources)
     interactive.write(out.interactive, sources["transition"])

@@ -4,6 +4,7 @@ import os
 from importlib import import_module
 
 from twostage.job import job
+from twostage.report import style
 
 
 def by_space(paths, spaces):
@@ -18,5 +19,6 @@ def by_space(paths, spaces):
 with job(snakemake):
     inputs = {name: by_space(paths, snakemake.params.spaces) for name, paths in snakemake.input.items()}
     outputs = {f"output_{kind}": path for kind, path in snakemake.output.items()}
+    style.colour_by(**snakemake.params.order)
     draw = import_module(f"twostage.report.{snakemake.rule}").draw
     draw(**inputs, **outputs, **snakemake.params.settings)

@@ -93,15 +93,26 @@ def title(axes, text):
     axes.set_title(textwrap.fill(text, width=int(10.6 * width), break_long_words=False))
 
 
+_order = {"models": (), "spaces": ()}
+
+
+def colour_by(models=(), spaces=()):
+    """Hand out colours in the order in which the run names its models and spaces, whichever of them a figure draws."""
+    _order.update(models=tuple(models), spaces=tuple(spaces))
+
+
 def model_colours(names):
-    """{model: colour}; S, B, L and XL have their own, other names take the spare ones in order."""
-    spare = iter(OTHER_MODELS * (1 + len(names) // len(OTHER_MODELS)))
-    return {name: MODEL_COLOURS[name] if name in MODEL_COLOURS else next(spare) for name in names}
+    """{model: colour}; S, B, L and XL have their own, other names take the spare ones in the run's order."""
+    others = [name for name in dict.fromkeys([*_order["models"], *names]) if name not in MODEL_COLOURS]
+    spare = {name: OTHER_MODELS[i % len(OTHER_MODELS)] for i, name in enumerate(others)}
+    return {name: (MODEL_COLOURS | spare)[name] for name in names}
 
 
 def space_colours(names):
-    """{latent space: colour}, by the order in which the run names its spaces."""
-    return {name: SPACE_COLOURS[i % len(SPACE_COLOURS)] for i, name in enumerate(names)}
+    """{latent space: colour}, in the run's order."""
+    order = dict.fromkeys([*_order["spaces"], *names])
+    colours = {name: SPACE_COLOURS[i % len(SPACE_COLOURS)] for i, name in enumerate(order)}
+    return {name: colours[name] for name in names}
 
 
 def sequence(count):
