@@ -127,6 +127,11 @@ def scaled_before(rows, factor):
     return rows.assign(oracle=rows["oracle"].where(~chosen, factor * rows["oracle"]))
 
 
+def imported(rows):
+    """Without XL's snapshots but for its longest: what a checkpoint in place of its training leaves."""
+    return rows[(rows["model"] != "XL") | (rows["step"] == 1200)]
+
+
 def equal_before(rows):
     """Every curve as XL's longest before the split."""
     reference = rows[(rows["model"] == "XL") & (rows["step"] == 1200)].set_index("t")["oracle"]
@@ -282,6 +287,10 @@ CASES = [
     ("loss-falls-with-training", "oracle_loss", oracle_loss(SPLIT), HOLDS),
     ("loss-falls-with-training", "oracle_loss", noisy(oracle_loss(SPLIT), "oracle", sem=0.05), UNDECIDED),
     ("loss-falls-with-training", "oracle_loss", oracle_loss(SPLIT, steps=(600,), longer=None), NOT_TESTED),
+    # An imported model, whose one snapshot lies beyond the length that the others share.
+    ("longer-is-lower-in-refinement", "oracle_loss", imported(oracle_loss(SPLIT)), NOT_TESTED),
+    ("larger-is-lower-in-refinement", "oracle_loss", imported(oracle_loss(SPLIT)), HOLDS),
+    ("losses-coincide-in-refinement", "oracle_loss", imported(oracle_loss(SPLIT)), HOLDS),
     ("stage-1-matters-less", "tab1", swap(3, 3.6, 8, 9), HOLDS),
     ("stage-1-matters-less", "tab1", swap(3, 8, 3.6, 9), FAILS),
     ("stage-1-matters-less", "tab1", swap(3, 5, 5.01, 9), UNDECIDED),
