@@ -199,3 +199,18 @@ def test_an_exif_orientation_is_not_applied_as_in_adm(tmp_path):
     image.save(tmp_path / "turned.png", exif=exif)
     image.save(tmp_path / "plain.png")
     assert np.array_equal(read_image(tmp_path / "turned.png", 24), read_image(tmp_path / "plain.png", 24))
+
+
+def test_a_network_is_trained_without_the_images_that_may_be_left_out(folder):
+    (folder / "ant" / "000.jpg").write_bytes(b"no image")
+    strict, lenient = (
+        load_dataset("image_folder", "train", path=folder, held_out=0.0, image_size=8, min_side=1, max_corrupt=share)
+        for share in (0.0, 0.5)
+    )
+    with pytest.raises(BadImage, match=r"ant/000.jpg: not a readable image"):
+        strict.usable_images([0, 1])
+    images, kept = lenient.usable_images([0, 1])
+    assert kept.tolist() == [1]
+    assert np.array_equal(images, lenient.images([1]))
+    with pytest.raises(BadImage, match=r"ant/000.jpg"):
+        lenient.usable_images([0])

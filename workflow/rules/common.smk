@@ -50,6 +50,8 @@ DATASET = {"seed": CONFIG.seed} | {
 }
 # What every job that reads images waits for, where a rule of ours fetches them.
 IMAGES = [f"{CONFIG.data.path}/cifar-10-batches-py/batches.meta"] if CONFIG.data.name == "cifar10" else []
+if CONFIG.data.max_corrupt:
+    DATASET["max_corrupt"] = CONFIG.data.max_corrupt
 SPACES = list(CONFIG.spaces)
 MODELS = list(CONFIG.models)
 # The models that differ in size alone: what the comparisons of sizes are drawn from.
@@ -166,7 +168,7 @@ def feature_weights():
 
 def encoding_arguments(space, weights):
     """Command line arguments that say which images go through which encoder."""
-    words = ["--dataset", as_json({**DATASET, "max_corrupt": CONFIG.data.max_corrupt})]
+    words = ["--dataset", as_json(DATASET)]
     words += ["--encoder", as_json(encoder_of(space))]
     words += ["--weights", str(weights)] if weights else []
     words += ["--flips"] if CONFIG.data.flips else []

@@ -70,7 +70,8 @@ def train_autoencoder(dataset, spec, seed, output, device="cpu", features=None):
     generator = torch.Generator().manual_seed(seed)
     for _ in tqdm(range(options["steps"]), "autoencoder", disable=None):
         rows = torch.randint(len(dataset), (options["batch_size"],), generator=generator).numpy()
-        images = torch.from_numpy(dataset.images(rows))
+        images, rows = dataset.usable_images(rows)
+        images = torch.from_numpy(images)
         x = images.to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
         posterior = network.encode(x).latent_dist
         noise = torch.randn(posterior.mean.shape, generator=generator).to(device)

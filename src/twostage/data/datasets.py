@@ -55,6 +55,17 @@ class ImageDataset:
                 kept.append(index)
         return images[: len(kept)], np.array(kept, dtype=np.int64), problems
 
+    def usable_images(self, indices):
+        """Images at ``indices`` for training a network: (uint8 (m, H, W, C), indices kept int64 (m,)).
+
+        Unusable ones are left out where ``max_corrupt`` allows for some, else the first is raised (BadImage). How many
+        they are in all is for encoding to judge.
+        """
+        images, kept, problems = self.readable_images(indices)
+        if problems and (not self.max_corrupt or not len(kept)):
+            raise problems[0]
+        return images, kept
+
 
 class ArrayDataset(ImageDataset):
     """A data set whose pixels fit in memory: uint8 (N, H, W, C)."""

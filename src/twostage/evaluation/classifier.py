@@ -69,7 +69,8 @@ def train_classifier(
         if len(order) < batch_size:
             order = torch.cat([order, torch.randperm(len(train), generator=generator)])
         batch, order = order[:batch_size], order[batch_size:]
-        images = _shifted(torch.from_numpy(train.images(batch.numpy())), generator).to(device)
+        images, batch = train.usable_images(batch.numpy())
+        images = _shifted(torch.from_numpy(images), generator).to(device)
         loss = nn.functional.cross_entropy(model(images), labels[batch].to(device), label_smoothing=0.05)
         optimizer.zero_grad()
         loss.backward()
@@ -102,13 +103,13 @@ def write_features(dataset, classifier, output, *, device="cpu", batch=512):
     towards (``twostage.data.autoencoder``).
     """
     model, train = load_classifier(classifier, device), load_split(dataset, "train")
-    found = []
+    found = np.zeros((len(train), model.hidden[2].out_features), dtype=np.float32)  # zeros where an image is left out
     with torch.inference_mode():
         for start in tqdm(range(0, len(train), batch), desc="features", unit="batch", disable=None):
-            images = train.images(np.arange(start, min(start + batch, len(train))))
-            found.append(model.features(torch.from_numpy(images).to(device)).cpu().numpy())
+            images, kept = train.usable_images(np.arange(start, min(start + batch, len(train))))
+            found[kept] = model.features(torch.from_numpy(images).to(device)).cpu().numpy()
     with atomic_write(output) as temporary, open(temporary, "wb") as stream:
-        np.save(stream, np.concatenate(found))
+        np.save(stream, found)
     write_provenance(output, config={"dataset": dataset}, inputs=[classifier], data=train.fingerprint)
 
 
@@ -143,10 +144,12 @@ def _shifted(images, generator):
 
 def _accuracy(model, dataset, device, batch):
     model.eval()
-    right = 0
+    right = seen = 0
     with torch.inference_mode():
         for start in range(0, len(dataset), batch):
             index = np.arange(start, min(start + batch, len(dataset)))
-            scores = model(torch.from_numpy(dataset.images(index)).to(device))
+            images, index = dataset.usable_images(index)
+            scores = model(torch.from_numpy(images).to(device))
             right += (scores.argmax(1).cpu().numpy() == dataset.labels[index]).sum()
-    return float(right / len(dataset))
+            seen += len(index)
+    return float(right / seen)
