@@ -1,0 +1,54 @@
+"""Latents that LightningDiT wrote, in place of encoding the training images; the held-out ones are still encoded."""
+
+import numpy as np
+import torch
+import yaml
+from ldm import ldm_checkpoint, make_ldm
+from PIL import Image
+from safetensors.torch import save_file
+
+from twostage.data.latents import LatentStore
+
+CLASSES, EACH, SIDE = 2, 5, 32
+
+
+def test_training_latents_are_imported_and_held_out_images_encoded_to_match(checkout):
+    random = np.random.default_rng(0)
+    for split, count in (("train", 1), ("val", 3)):
+        for name in ("cat", "dog"):
+            (checkout.folder / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = random.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(checkout.folder / split / name / f"{number}.png")
+    torch.save(ldm_checkpoint(make_ldm("va-vae")), checkout.folder / "vavae.pt")
+    latents = torch.randn(CLASSES * EACH, 32, 2, 2, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(CLASSES * EACH) % CLASSES
+    (checkout.folder / "latents").mkdir()
+    tensors = {"latents": latents, "latents_flip": latents.flip(3).contiguous(), "labels": labels}
+    save_file(tensors, checkout.folder / "latents/latents_rank00_shard000.safetensors")
+    config = {
+        "run": "imported",
+        "data": {"name": "image_folder", "path": "train", "held_out_path": "val", "image_size": SIDE},
+        "spaces": {
+            "vavae": {
+                "encoder": {
+                    "kind": "va-vae",
+                    "weights": "vavae.pt",
+                    "latents": {"format": "lightningdit", "path": "latents"},
+                }
+            }
+        },
+        "models": {"S": {"hidden_size": 8, "depth": 1, "num_heads": 1}},
+        "training": {"steps": 1},
+    }
+    (checkout.folder / "imported.yaml").write_text(yaml.safe_dump(config))
+    folder = checkout.folder / "results/imported/data/vavae"
+    checkout.snakemake("--", "results/imported/data/vavae/latents.h5", configfile="imported.yaml")
+    train, held_out = LatentStore.open(folder / "latents.h5"), LatentStore.open(folder / "held_out.h5")
+    assert train.shape == (CLASSES * EACH, 32, 2, 2)
+    assert train.has_flips
+    for label in range(CLASSES):
+        assert torch.equal(train.read(train.class_slice(label), normalised=False), latents[labels == label])
+    assert held_out.shape == (2 * 3, 32, 2, 2)
+    assert held_out.attributes["encoder_sha256"] == train.attributes["encoder_sha256"]
+    assert torch.equal(held_out.mean, train.mean)
