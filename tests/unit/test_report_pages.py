@@ -157,7 +157,7 @@ def test_stages_show_their_jobs_and_times(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"s\th:m:s\n{seconds}\t0:00:00\n")
-    done = stages.work(tmp_path, {"train": "training"})
+    done = stages.work(tmp_path, {"train_S": "training", "train_B": "training"})
     assert done == {"training": (2, 150.0), "report": (1, 2.0)}
     svg = stages.picture({("training", "report"), ("training", "elsewhere")}, done)
     assert "2 jobs, 2 min" in svg

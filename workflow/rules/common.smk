@@ -264,17 +264,18 @@ def filled(source, space, each):
 
 def labels_of(name, sources):
     """What the report says of a figure in its list: latent spaces, models and sampling seeds behind it."""
-    experiment = EXPERIMENTS.get(name)
-    models = (experiment.get("models") or [experiment.get("model")]) if experiment else []
+    words = {name} | {Path(path).name.split("-")[0] for path in sources.values()}
+    experiments = [found for found in EXPERIMENTS if found in words]
+    models = [m for found in experiments for m in EXPERIMENTS[found].get("models") or [EXPERIMENTS[found].get("model")]]
     if any(path.startswith("training/") for path in sources.values()) and not models:
         models = MODELS
     spaces = spaces_of(name) if any("{space}" in path for path in sources.values()) else ["unit Gaussians"]
-    seeds = seeds_of(name) if experiment else [CONFIG.seed]
+    seeds = [seed for found in experiments for seed in seeds_of(found)] or [CONFIG.seed]
     return {
         "item": name,
         "latent space": ", ".join(spaces),
-        "model": ", ".join(filter(None, models)) or "none",
-        "seed": ", ".join(map(str, seeds)),
+        "model": ", ".join(filter(None, dict.fromkeys(models))) or "none",
+        "seed": ", ".join(map(str, dict.fromkeys(seeds))),
     }
 
 

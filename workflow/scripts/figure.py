@@ -19,6 +19,7 @@ def by_space(paths, spaces):
 with job(snakemake):
     inputs = {name: by_space(paths, snakemake.params.spaces) for name, paths in snakemake.input.items()}
     outputs = {f"output_{kind}": path for kind, path in snakemake.output.items()}
+    settings = snakemake.params.settings
     style.colour_by(**snakemake.params.order)
     draw = import_module(f"twostage.report.{snakemake.rule}").draw
-    draw(**inputs, **outputs, **snakemake.params.settings)
+    draw(**inputs, **outputs, **settings, config={"spaces": snakemake.params.spaces, **settings})

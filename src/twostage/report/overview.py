@@ -143,7 +143,7 @@ def _figures(folder, names, items, content, config, captions, records):
 def _figure(folder, name, content, words, records):
     claims = [claim for claim in content["claims"] if claim["figure"] == name and claim["verdict"] != "not tested"]
     findings = "".join(
-        f"<li>{claims_page.badge(claim['verdict'])} {escape(claim['statement'])}"
+        f"<li>{claims_page.badge(claim['verdict'])} {escape(claim['statement'])} {_in_short(claim)}"
         f"<details><summary>numbers</summary>{claims_page.numbers_of(claim)}</details></li>"
         for claim in claims
     )
@@ -156,6 +156,13 @@ def _figure(folder, name, content, words, records):
         + (f'<p><strong>This run:</strong></p><ul class="findings">{findings}</ul>' if findings else "")
         + f"<p>{_files(files)}. Made from {lineage.made_from(records[path], folder)}.</p></div>"
     )
+
+
+def _in_short(claim):
+    """The numbers of a claim without intervals and notes, as HTML."""
+    known = [finding for finding in claim["findings"] if finding["value"] is not None]
+    words = ", ".join(f"{each['case']} {claims_page.written(each['value'], claim['form'])}" for each in known)
+    return f'<span class="quiet">{escape(words)}</span>'
 
 
 def _made(folder, records):

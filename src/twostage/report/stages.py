@@ -21,8 +21,10 @@ _WIDTH, _HEIGHT, _ACROSS, _DOWN = 148, 66, 186, 96
 def work(benchmarks, stage_of_rule):
     """{stage: (jobs, seconds of wall time in all)} from the benchmark files (TSV) under the folder ``benchmarks``.
 
-    stage_of_rule: {rule: stage}; a rule's files lie in the folder, or the file, of its name.
+    stage_of_rule: {rule: stage}; a rule's files lie in the folder, or the file, of its name or of its name's first
+    word (train_B's in train).
     """
+    stage_of_rule = {rule.split("_")[0]: stage for rule, stage in stage_of_rule.items()} | stage_of_rule
     found = {}
     for path in sorted(Path(benchmarks).rglob("*.tsv")):
         first = path.relative_to(benchmarks).parts[0].removesuffix(".tsv")
