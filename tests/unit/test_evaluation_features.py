@@ -83,15 +83,24 @@ def test_dinov2_features_come_from_a_local_file(tmp_path):
     with torch.no_grad():
         expected = model(torch.from_numpy(normalised).permute(0, 3, 1, 2).float()).numpy()
     np.testing.assert_allclose(extractor(own), expected, atol=1e-4)
-    with pytest.raises(ValueError, match=r"dinov2.safetensors: sha256 is"):
-        dinov2(path, expected_sha256="0" * 64)
+    path.write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"dinov2.safetensors does not hold weights of vit_tiny_patch16_224"):
+        dinov2(path, architecture=architecture, side=32)
+
+
+def test_dinov2_weights_of_another_image_size_are_resampled(tmp_path):
+    path = tmp_path / "dinov2.safetensors"
+    model = timm.create_model("vit_tiny_patch16_224", num_classes=0, img_size=64)
+    save_file(model.state_dict(), path)
+    assert dinov2(path, architecture="vit_tiny_patch16_224", side=32)(RGB).shape == (3, 192)
 
 
 def test_extractors_are_loaded_by_name():
     with pytest.raises(ValueError, match="features are 'clip'; expected one of classifier, inception, dinov2"):
         load_extractors(["clip"])
-    with pytest.raises(ValueError, match="features 'inception' need a weights file"):
-        load_extractors(["inception"])
+    for name in ("classifier", "inception", "dinov2"):
+        with pytest.raises(ValueError, match=f"features '{name}' need a weights file"):
+            load_extractors([name])
 
 
 def test_batches_hold_many_small_images_and_few_large_ones():

@@ -1,84 +1,30 @@
 """Flux study on a tiny random pipeline of the true classes."""
 
+import shutil
+
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from tiny_flux import save_tiny_flux
 
 from twostage.flow import time_grid
 from twostage.sampling.flux import load_flux, study_flux
 
-transformers = pytest.importorskip("transformers")
+pytest.importorskip("transformers")
 SIDE, STEPS = 16, 6
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A FluxPipeline of a few thousand random weights, saved as diffusers saves one."""
-    from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, FluxPipeline, FluxTransformer2DModel
-
-    torch.manual_seed(0)
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    clip_vocab = {word: number for number, word in enumerate(["<|startoftext|>", "<|endoftext|>", *letters])}
-    clip_vocab |= {f"{letter}</w>": len(clip_vocab) + number for number, letter in enumerate(letters)}
-    t5_vocab = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -1.0), ("▁", -2.0), *((letter, -3.0) for letter in letters)]
-    clip = transformers.CLIPTextConfig(
-        vocab_size=len(clip_vocab),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=77,
-        projection_dim=16,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=1,
-    )
-    t5 = transformers.T5Config(
-        vocab_size=len(t5_vocab) + 100, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2, decoder_start_token_id=0
-    )
-    pipeline = FluxPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
-        vae=AutoencoderKL(
-            block_out_channels=(8, 8),
-            down_block_types=("DownEncoderBlock2D",) * 2,
-            up_block_types=("UpDecoderBlock2D",) * 2,
-            layers_per_block=1,
-            latent_channels=2,
-            norm_num_groups=4,
-            scaling_factor=1.5,
-            shift_factor=0.1,
-            use_quant_conv=False,
-            use_post_quant_conv=False,
-        ),
-        text_encoder=transformers.CLIPTextModel(clip),
-        tokenizer=transformers.CLIPTokenizer(vocab=clip_vocab, merges=[], model_max_length=77),
-        text_encoder_2=transformers.T5EncoderModel(t5),
-        tokenizer_2=transformers.T5TokenizerFast(vocab=t5_vocab),
-        transformer=FluxTransformer2DModel(
-            patch_size=1,
-            in_channels=8,
-            num_layers=1,
-            num_single_layers=1,
-            attention_head_dim=8,
-            num_attention_heads=2,
-            joint_attention_dim=16,
-            pooled_projection_dim=16,
-            guidance_embeds=True,
-            axes_dims_rope=(2, 2, 4),
-        ),
-    )
     path = tmp_path_factory.mktemp("flux") / "pipeline"
-    pipeline.save_pretrained(path)
+    save_tiny_flux(path)
     return path
 
 
 @pytest.fixture(scope="module")
 def pipeline(folder):
-    loaded = load_flux(folder, precision="float32")
-    loaded.set_progress_bar_config(disable=True)
-    return loaded
+    return load_flux(folder, precision="float32")
 
 
 def study(pipeline, path, **options):
@@ -100,6 +46,23 @@ def test_predictions_and_images_are_those_of_our_euler_steps(pipeline, tmp_path)
         starts = table[table["shift"] == shift]["t"]
         np.testing.assert_allclose(starts, time_grid(STEPS, shift=shift)[:-1])
     assert (table["norm"] > 0).all()
+    assert (table["prompts"] == 2).all()
+    assert (table["norm_sem"] > 0).all()
+
+
+def test_predictions_close_in_on_the_end(pipeline, tmp_path):
+    _, table = study(pipeline, tmp_path)
+    for _, rows in table.groupby("shift"):
+        last = rows.iloc[-1]
+        # The last step is the prediction itself.
+        assert last["to_end"] == pytest.approx(0, abs=1e-5)
+        assert (rows["to_end"].iloc[:-1] > 1e-4).all()
+        assert (rows["layout_to_end"] <= rows["to_end"] + 1e-6).all()
+
+
+def test_predictions_are_those_of_uniform_steps_whatever_the_order_of_shifts(pipeline, tmp_path):
+    content, _ = study(pipeline, tmp_path, shifts=(0.3, 1))
+    assert np.array_equal(content["predictions"][:, -1], content["images"][:, 1])
 
 
 def test_a_single_step_arrives_at_its_prediction(pipeline, tmp_path):
@@ -128,3 +91,13 @@ def test_bad_requests_are_refused(pipeline, tmp_path):
         load_flux("black-forest-labs/FLUX.1-dev")
     with pytest.raises(ValueError, match="height is 10; expected a multiple of 4"):
         study(pipeline, tmp_path, height=10)
+
+
+def test_a_folder_without_a_whole_pipeline_is_refused_by_name(folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"empty: not a whole FluxPipeline .*model_index.json"):
+        load_flux(tmp_path / "empty")
+    shutil.copytree(folder, tmp_path / "part")
+    (tmp_path / "part/transformer/diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"part: not a whole FluxPipeline"):
+        load_flux(tmp_path / "part")

@@ -13,7 +13,6 @@ SETTINGS = {
     "tab1": {"models": ["XL", "B"], "splits": ["measured", 0.1, 0.2]},
     "tab2": {"model": "B"},
     "tab3": {"model": "B", "guidance": 1.5},
-    "fig4": {"models": ["B", "XL"]},
     "fig8": {"models": ["B"]},
     "fig5": {"model": "XL"},
     "fig6": {"model": "XL"},
@@ -138,11 +137,26 @@ def test_the_experiments_are_the_papers():
     assert len(tab1) == 12
     equal = plans_for("tab1", {**SETTINGS["tab1"], "stage_steps": "equal"})
     assert [part["steps"] for part in equal["tab1-0.1-B-XL"]["parts"]] == [25, 25]
-    assert len(plans_for("tab3", SETTINGS["tab3"])) == 1 + 10 + 12
+    given = plans_for("tab1", {**SETTINGS["tab1"], "stage_steps": (10, 40)})
+    assert [part["steps"] for part in given["tab1-0.2-B-XL"]["parts"]] == [10, 40]
+    with pytest.raises(ValueError, match=r"stage_steps are \[10, 30\]; expected two numbers that add up to 50"):
+        plans_for("tab1", {**SETTINGS["tab1"], "stage_steps": (10, 30)})
+    tab3 = plans_for("tab3", SETTINGS["tab3"])
+    assert len(tab3) == 1 + 10 + 12
+    wide = [
+        tuple(part["interval"])
+        for content in list(tab3.values())[11:]
+        for part in content["parts"]
+        if "interval" in part
+    ]
+    assert {"tab3-0-1", "tab3-0.1-0.4", "tab3-0.2-1"} <= set(tab3)
+    assert sorted(wide) == sorted((a, b) for a in (0, 0.1, 0.2) for b in (0.4, 0.6, 0.8, 1) if (a, b) != (0, 1))
     fig5 = plans_for("fig5", SETTINGS["fig5"])
     assert [part["field"] for part in fig5["fig5-0"]["parts"]] == ["XL"]
     assert [part["field"] for part in fig5["fig5-1"]["parts"]] == ["oracle"]
     assert [part["field"] for part in fig5["fig5-0.15"]["parts"]] == ["oracle", "XL"]
+    many = plans_for("fig5", {**SETTINGS["fig5"], "oracle_samples": 400})
+    assert {name for name, content in many.items() if content.get("samples") == 400} == {"fig5-1"}
     fig6 = plans_for("fig6", SETTINGS["fig6"])
     assert [content["start"]["resume"] for content in fig6.values()] == [0.1, 0.2, 0.4, 0.8]
 

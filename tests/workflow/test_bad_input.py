@@ -16,6 +16,14 @@ import pytest
             "config: experiments.tab1.spaces is 'pixels'; expected a latent space of `spaces`: pixel, vae",
         ),
         (
+            ["--config", "experiments={tab3: {short: [[0.5, 0.2]]}}"],
+            "config: experiments: plan tab3-0.5-0.2, part 1 (B): interval is [0.5, 0.2]; expected lo < hi",
+        ),
+        (
+            ["--config", "experiments={tab3: {wide: [[0.5, 1.2]]}}"],
+            'config: experiments.tab3.wide.0.1 is "1.2"; expected a number less than or equal to 1',
+        ),
+        (
             ["--config", "data={name: image_folder, image_size: 8, path: no/such}"],
             "config: data.path is 'no/such'; expected a folder that exists",
         ),

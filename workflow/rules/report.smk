@@ -39,6 +39,26 @@ if {"fig5", "fig6"} <= set(EXPERIMENTS):
         "memorization_switch": MIXED["fig5"]["memorization"],
         "memorization_resume": MIXED["fig6"]["memorization"],
     } | TRANSITION
+if CONFIG.flux:
+    FIGURES["fig_flux"] = {"trajectories": "samples/flux.csv", "pictures": "samples/flux.h5"}
+# App. E: what was run in every latent space, side by side.
+IN_EVERY_SPACE = {
+    "trajectories": ("fig8", OF_EXPERIMENTS["fig8"]["trajectories"]),
+    "memorization_switch": ("fig5", MIXED["fig5"]["memorization"]),
+    "tab1": ("tab1", "evaluation/{space}/tab1.csv"),
+    "tab2": ("tab2", "evaluation/{space}/tab2.csv"),
+}
+if len(SPACES) > 1:
+    FIGURES["fig_spaces"] = (
+        {"posterior": "oracle/{space}/posterior.csv"}
+        | LOSSES
+        | TRANSITION
+        | {
+            keyword: source
+            for keyword, (experiment, source) in IN_EVERY_SPACE.items()
+            if experiment in EXPERIMENTS and spaces_of(experiment) == SPACES
+        }
+    )
 TABLES = {
     name: {"evaluation": f"evaluation/{{space}}/{name}.csv"} | TRANSITION
     for name in EXPERIMENTS
@@ -51,13 +71,14 @@ CLAIMS = (
         "nsweep": "oracle/{space}/nsweep.csv",
         "top1": "synthetic/top1.csv",
     }
+    | ({"flux": FIGURES["fig_flux"]["trajectories"]} if CONFIG.flux else {})
     | SYNTHETIC
     | LOSSES
     | TRANSITION
 )
 BY_MODEL = {"models": SIZES, "split": SPLIT}
 BY_SPLIT = {"split": SPLIT}
-SETTINGS = {"fig7": BY_MODEL, "fig9": BY_MODEL} | dict.fromkeys(
+SETTINGS = {"fig7": BY_MODEL, "fig9": BY_MODEL, "fig_spaces": BY_MODEL} | dict.fromkeys(
     ["tab2", "tab3", "fig5", "fig6", "fig8", "fig_memorization"], BY_SPLIT
 )
 if "tab2" in EXPERIMENTS:
@@ -110,6 +131,14 @@ for figure, sources in (FIGURES | TABLES | ON_DEMAND).items():
             f"Drawing {figure}"
         script:
             "../scripts/figure.py"
+
+
+if "fig8" in FIGURES:
+
+    # The paper's Fig. 4 is a part of its Fig. 8: one figure here.
+    rule fig4:
+        input:
+            rules.fig8.output,
 
 
 rule claims:

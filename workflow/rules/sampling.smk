@@ -2,10 +2,13 @@
 from twostage.sampling.experiments import plans_for
 
 SPLIT = None if CONFIG.split == "measured" else CONFIG.split
-PLANS = {
-    name: plans_for(name, settings, steps=CONFIG.sampling.steps, solver=CONFIG.sampling.solver)
-    for name, settings in plan_settings(EXPERIMENTS).items()
-}
+try:
+    PLANS = {
+        name: plans_for(name, settings, steps=CONFIG.sampling.steps, solver=CONFIG.sampling.solver)
+        for name, settings in plan_settings(EXPERIMENTS).items()
+    }
+except ValueError as error:
+    raise WorkflowError(f"config: experiments: {error}") from None
 # Figs. 4 and 8 look at the way of a sample, not at its end.
 TRAJECTORIES = [name for name in PLANS if name == "fig8"]
 SAMPLED = [name for name in PLANS if name not in TRAJECTORIES]
@@ -35,6 +38,7 @@ for experiment in SAMPLED:
             seeds=seeds_of(experiment),
             shards=CONFIG.sampling.shards,
             batch_size=CONFIG.sampling.batch_size,
+            precision=CONFIG.sampling.precision,
             encoder=lambda w: encoder_of(w.space),
             checkpoints=lambda w, experiment=experiment: plan_checkpoints(w.space, PLANS[experiment]),
             device=device_of("sampling"),
@@ -70,6 +74,7 @@ for experiment in TRAJECTORIES:
             samples=samples_of(experiment),
             seed=seeds_of(experiment)[0],
             batch_size=CONFIG.sampling.batch_size,
+            precision=CONFIG.sampling.precision,
             encoder=lambda w: encoder_of(w.space),
             checkpoints=lambda w, experiment=experiment: plan_checkpoints(w.space, PLANS[experiment]),
             device=device_of("sampling"),
@@ -78,3 +83,59 @@ for experiment in TRAJECTORIES:
             f"Following the trajectories of {experiment} in latent space {{wildcards.space}}"
         script:
             "../scripts/follow.py"
+
+
+if CONFIG.flux:
+    FLUX = CONFIG.flux.model
+    if not os.path.isdir(FLUX):
+        # A hub id, which is fetched where Snakemake runs: compute nodes often have no internet.
+        FLUX = f"weights/{CONFIG.flux.model.replace('/', '--')}-{CONFIG.flux.revision[:12]}"
+
+        rule fetch_flux:
+            output:
+                f"{FLUX}/fetched.json",
+            log:
+                "<logs>/fetch/flux.log",
+            benchmark:
+                "<benchmarks>/fetch/flux.tsv"
+            priority: 1000
+            localrule: True
+            conda:
+                ENVIRONMENT
+            threads: 1
+            resources:
+                **resources_of("data"),
+            params:
+                repo=CONFIG.flux.model,
+                revision=CONFIG.flux.revision,
+            message:
+                "Fetching {params.repo}"
+            shell:
+                "python -m twostage.fetch --repo {params.repo:q} --revision {params.revision} --output {output:q}"
+                " > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
+
+    rule flux:
+        input:
+            branch(FLUX == CONFIG.flux.model, then=f"{FLUX}/model_index.json", otherwise=f"{FLUX}/fetched.json"),
+        output:
+            pictures="<results>/samples/flux.h5",
+            table="<results>/samples/flux.csv",
+        log:
+            "<logs>/flux.log",
+        benchmark:
+            "<benchmarks>/flux.tsv"
+        conda:
+            ENVIRONMENT
+        threads: CONFIG.jobs.flux.threads
+        resources:
+            **resources_of("flux"),
+        params:
+            folder=FLUX,
+            flux=slice_of(CONFIG.flux),
+            seed=CONFIG.seed,
+            device=device_of("flux"),
+            code=code_of("twostage.sampling.flux"),
+        message:
+            "Following the trajectories of Flux"
+        script:
+            "../scripts/flux.py"

@@ -19,6 +19,7 @@ with job(snakemake):
         seed=params.seed,
         batch_size=params.batch_size,
         device=params.device,
+        precision=params.precision,
         held_out_path=snakemake.input.held_out,
         space=snakemake.wildcards.space,
         split=params.split,

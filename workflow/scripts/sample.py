@@ -18,6 +18,7 @@ with job(snakemake):
         shard=(int(snakemake.wildcards.shard), params.shards),
         batch_size=params.batch_size,
         device=params.device,
+        precision=params.precision,
         held_out_path=snakemake.input.held_out,
         space=snakemake.wildcards.space,
         split=params.split,

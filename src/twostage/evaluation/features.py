@@ -28,8 +28,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class FeatureExtractor:
     """``extractor(images)``: uint8 (n, H, W, C) to float32 (n, D).
 
-    name: "classifier", "inception" or "dinov2"; sha256: of the weights ("" for a hub id); network: uint8 tensor
-    (n, H, W, C) on ``device`` to a tensor (n, D).
+    name: "classifier", "inception" or "dinov2"; sha256: of the weights; network: uint8 tensor (n, H, W, C) on
+    ``device`` to a tensor (n, D).
     """
 
     def __init__(self, name, network, digest, device="cpu"):
@@ -77,19 +77,20 @@ def inception(path, device="cpu", expected_sha256=INCEPTION_SHA256):
     return FeatureExtractor("inception", network, digest, device)
 
 
-def dinov2(path=None, device="cpu", expected_sha256=None, architecture=DINOV2, side=DINOV2_SIDE):
+def dinov2(path, device="cpu", architecture=DINOV2, side=DINOV2_SIDE):
     """Class-token features of a DINOv2 vision transformer of timm.
 
-    path: local weights (safetensors or a checkpoint that timm reads); None loads timm's own by its hub id. Images are
-    resized to side x side (bicubic, antialiased) and normalised with ImageNet's mean and std.
+    path: local weights (safetensors or a checkpoint that timm reads). Images are resized to side x side (bicubic,
+    antialiased) and normalised with ImageNet's mean and std. Raises ValueError for a file that holds no such weights.
     """
     import timm
 
-    digest = _checked_digest(path, expected_sha256) if path is not None else ""
-    source = {"pretrained": True} if path is None else {"checkpoint_path": str(path)}
+    digest = sha256(path)
     try:
+        # As timm loads its own: the published weights are of 518 pixels, their positions are resampled to the side.
+        source = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}}
         model = timm.create_model(architecture, num_classes=0, img_size=side, **source).to(device).eval()
-    except RuntimeError as error:
+    except Exception as error:
         raise ValueError(f"{path} does not hold weights of {architecture} ({_first_line(error)})") from None
     mean, std = (torch.tensor(values, device=device).reshape(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
 
@@ -113,7 +114,7 @@ def load_extractors(names, *, classifier_path=None, inception_path=None, dinov2_
         if name not in makers:
             raise ValueError(f"features are {name!r}; expected one of {', '.join(makers)}")
         make, path = makers[name]
-        if path is None and name != "dinov2":
+        if path is None:
             raise ValueError(f"features {name!r} need a weights file; none was given")
         extractors.append(make(path, device))
     return extractors

@@ -62,8 +62,9 @@ class Results:
 
     posterior, transition, oracle_loss, tab1, tab2, tab3, curves, nsweep, trajectories (fig8.csv), memorization_switch,
     memorization_resume (fig5-, fig6-memorization.csv), oracle_supervised (fig_oracle_supervised.csv): {space: path};
-    top1, synthetic_transition, synthetic_curves: paths; any may be None. models: names, smallest first, of the models
-    that differ in size alone; pairs: {oracle-supervised model: its CFM twin}; split: a fixed split, or None.
+    top1, synthetic_transition, synthetic_curves, flux (flux.csv): paths; any may be None. models: names, smallest
+    first, of the models that differ in size alone; pairs: {oracle-supervised model: its CFM twin}; split: a fixed
+    split, or None.
     """
 
     posterior: dict | None = None
@@ -81,6 +82,7 @@ class Results:
     memorization_switch: dict | None = None
     memorization_resume: dict | None = None
     oracle_supervised: dict | None = None
+    flux: str | None = None
     models: list | None = None
     pairs: dict | None = None
     split: float | None = None
@@ -88,7 +90,7 @@ class Results:
         default=(
             "posterior", "transition", "top1", "oracle_loss", "tab1", "curves", "synthetic_transition",
             "synthetic_curves", "nsweep", "tab2", "tab3", "trajectories", "memorization_switch", "memorization_resume",
-            "oracle_supervised",
+            "oracle_supervised", "flux",
         ),
         repr=False,
     )  # fmt: skip
@@ -141,6 +143,10 @@ class Results:
     @cached_property
     def paths_of_samples(self):
         return results_sampling.trajectories(self.trajectories, self.transition, split=self.split)
+
+    @cached_property
+    def flux_trajectories(self):
+        return results_sampling.flux_trajectories(self.flux)
 
     @cached_property
     def switched(self):

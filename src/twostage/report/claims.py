@@ -129,7 +129,7 @@ def write(output_json, output_csv, output_html, *, config=None, **sources):
 
     sources: the keywords of ``twostage.report.claim.Results``: ``posterior``, ``transition``, ``oracle_loss``,
     ``tab1``, ``tab2``, ``tab3``, ``curves``, ``nsweep``, ``trajectories``, ``memorization_switch``,
-    ``memorization_resume``, ``oracle_supervised`` ({space: path}), ``top1``, ``synthetic_transition``,
+    ``memorization_resume``, ``oracle_supervised`` ({space: path}), ``flux``, ``top1``, ``synthetic_transition``,
     ``synthetic_curves`` (paths), ``models`` (names, smallest first), ``pairs`` ({oracle-supervised model: its CFM
     twin}), ``split`` (a fixed split). What is not given is not tested.
     """

@@ -17,13 +17,6 @@ _STATEMENTS = [
         "Computing the oracle while training becomes a bottleneck that grows with the data set.",
         "stated without a number",
     ),
-    (
-        "stages-in-flux",
-        "App. H",
-        "fig_flux",
-        "A large text-to-image model (Flux.1) shows the same two stages.",
-        "by eye",
-    ),
 ]
 
 CLAIMS = [

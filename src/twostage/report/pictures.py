@@ -50,6 +50,16 @@ def read_predictions(path):
     return found["name"], found["times"], found["labels"], found["predictions"]
 
 
+def read_flux(path):
+    """Of the Flux study: prompts, times (T,), shifts (S,), and images uint8 of its predictions and by shift.
+
+    predictions (prompts, T, H, W, 3), images (prompts, S, H, W, 3).
+    """
+    found = _read(path, ("prompts", "times", "shifts", "predictions", "images"), ())
+    prompts = [text.decode() for text in found["prompts"]]
+    return prompts, found["times"], found["shifts"], found["predictions"], found["images"]
+
+
 def _read(path, needed, wanted):
     if not Path(path).is_file():
         raise ValueError(f"{path} is not there; expected the pictures of an earlier stage: run that stage first")
@@ -101,6 +111,17 @@ def tiles(pictures, rows):
 
 
 # ------------------------------------------------------------------------------------------------------------- drawing
+
+
+def reduced(images, largest=256):
+    """Images (..., H, W, C) averaged over whole blocks of pixels, until the longer side is at most ``largest``."""
+    *rest, height, width, channels = images.shape
+    block = -(-max(height, width) // largest)
+    if block == 1:
+        return images
+    cut = images[..., : height // block * block, : width // block * block, :]
+    blocks = cut.reshape(*rest, height // block, block, width // block, block, channels)
+    return blocks.mean((-4, -2)).round().astype(np.uint8)
 
 
 def tile_side(images):

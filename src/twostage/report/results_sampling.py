@@ -15,6 +15,7 @@ DISTANCE = ("plan", "seed", "features", "distance")
 SHIFTED = (*DISTANCE, "steps", "share_before_0.2", "share_before_split")
 MEASURES = ("norm", "to_end", "layout_to_end", "to_class_mean")
 TRAJECTORY = ("plan", "t", "samples", *(name for measure in MEASURES for name in (measure, f"{measure}_sem")))
+FLUX = ("shift", "t", "prompts", *(name for measure in MEASURES[:3] for name in (measure, f"{measure}_sem")))
 MEMORISED = (
     "followed_distance", "nearest_distance", "ratio", "copied", "retrieved", "within_one_grey_level",
 )  # fmt: skip
@@ -138,6 +139,18 @@ def trajectories(trajectories, transition=None, *, split=None):
         table[f"{measure}_left"] = table[measure] / first
         table[f"{measure}_left_sem"] = table[f"{measure}_sem"] / first
     return table.merge(stage_splits(transition, split), on="space", how="left")
+
+
+def flux_trajectories(path):
+    """App. H: one row per (shift, t) of flux.csv, DataFrame, with ``to_end_left`` and ``layout_to_end_left``.
+
+    These are the distances to the end as shares of those at the first step, with standard errors, ``_sem``.
+    """
+    table = read_table(path, FLUX)
+    for measure in ("to_end", "layout_to_end"):
+        first = table.groupby("shift", sort=False)[measure].transform("first")
+        table[f"{measure}_left"], table[f"{measure}_left_sem"] = table[measure] / first, table[f"{measure}_sem"] / first
+    return table
 
 
 def _in_order_of_appearance(column):

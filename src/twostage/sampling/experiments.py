@@ -5,7 +5,6 @@ names. Times may be "split", the stage split measured from the data, which ``Pla
 """
 
 import inspect
-from functools import partial
 
 from twostage.sampling.plan import Plan
 
@@ -44,8 +43,11 @@ def stage_swap(common, guided, *, models, splits=(MEASURED,), stage_steps="propo
     """Tab. 1: one model up to the split, another after it, in every order of ``models`` (the largest first).
 
     splits: "measured" or times. stage_steps: "proportional" gives each stage its share of the uniform grid (at least
-    one step), "equal" half each, [n1, n2] those; each stage is uniform and the total is fixed.
+    one step), "equal" half each, [n1, n2] those; each stage is uniform and the total is fixed. (The paper does not say;
+    its XL before and after gives two distances for two splits, which "proportional" cannot.)
     """
+    if stage_steps not in ("proportional", "equal") and sum(stage_steps) != common["steps"]:
+        raise ValueError(f"stage_steps are {list(stage_steps)}; expected two numbers that add up to {common['steps']}")
     if stage_steps == "equal":
         stage_steps = [common["steps"] // 2, common["steps"] - common["steps"] // 2]
     first, second = (None, None) if stage_steps == "proportional" else stage_steps
@@ -82,27 +84,29 @@ def guidance_interval(
     return plans
 
 
-def predictions(common, guided, *, models, oracle=True, prefix="fig8"):
+def predictions(common, guided, *, models):
     """Figs. 4 and 8: whole trajectories from the prior, of each model and of the oracle."""
-    fields = [*models, *(["oracle"] if oracle else [])]
+    fields = [*models, "oracle"]
     return {
-        f"{prefix}-{field}": {**common, "parts": [{"field": field, **(guided if field != "oracle" else {})}]}
+        f"fig8-{field}": {**common, "parts": [{"field": field, **(guided if field != "oracle" else {})}]}
         for field in fields
     }
 
 
-def mixed_sampling(common, guided, *, model, times=SWITCH_TIMES):
+def mixed_sampling(common, guided, *, model, times=SWITCH_TIMES, oracle_samples=None):
     """Fig. 5: the oracle up to each switch time, the model after it; 0 is the model alone, 1 the oracle alone.
 
-    The steps are raised until every switch time lies on the uniform grid (50 become 60 for the paper's times): the
-    oracle then takes the same steps in every plan, and leads a sample to the same training image.
+    oracle_samples: samples of the oracle alone; they are cheap, and it takes many to tell 99% from less. The steps
+    are raised until every switch time lies on the uniform grid (50 become 60 for the paper's times): the oracle then
+    takes the same steps in every plan, and leads a sample to the same training image.
     """
     common = {**common, "steps": _steps_with(times, common["steps"])}
     plans = {}
     for time in times:
         parts = [{"field": "oracle", "stop": time}] if time != 0 else []
         parts += [{"field": model, **guided}] if time != 1 else []
-        plans[f"fig5-{_word(time)}"] = {**common, "follow": True, "parts": parts}
+        more = {"samples": oracle_samples} if time == 1 and oracle_samples else {}
+        plans[f"fig5-{_word(time)}"] = {**common, **more, "follow": True, "parts": parts}
     return plans
 
 
@@ -162,7 +166,6 @@ EXPERIMENTS = {
     "tab1": stage_swap,
     "tab2": timestep_shift,
     "tab3": guidance_interval,
-    "fig4": partial(predictions, prefix="fig4"),
     "fig8": predictions,
     "fig5": mixed_sampling,
     "fig6": resumed_sampling,

@@ -15,7 +15,9 @@ from tqdm import tqdm
 from twostage.flow import predict_data, sample_noise, time_grid
 from twostage.provenance import atomic_write, write_provenance
 from twostage.sampling.experiments import SHOWN_TIMES
+from twostage.sampling.trajectory import layout, rms
 
+MEASURES = ("norm", "to_end", "layout_to_end")
 SHIFTS = (1, 0.7, 0.5, 0.3, 0.2, 0.1)
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 
@@ -24,20 +26,29 @@ def load_flux(model, revision=None, *, device="cpu", precision="bf16", offload=F
     """diffusers' FluxPipeline from a folder, or from a hub id at a pinned revision (a commit).
 
     offload: keep on the device only the part that is at work (for GPUs that do not hold it all). Raises ValueError for
-    a hub id without a revision, or when transformers, which the text encoders need, is not installed.
+    a hub id without a revision, for a folder that holds no whole FluxPipeline, and when transformers, which the text
+    encoders need, is not installed.
     """
+    if not Path(model).is_dir() and revision is None:
+        raise ValueError(f"{model} is not a folder; a hub id needs `revision`, a commit, to stay what it is")
     try:
         import transformers  # noqa: F401
         from diffusers import FluxPipeline
     except ImportError as error:
         raise ValueError(f"Flux needs the package transformers ({error}); install twostage[flux]") from None
-    if not Path(model).is_dir() and revision is None:
-        raise ValueError(f"{model} is not a folder; a hub id needs `revision`, a commit, to stay what it is")
-    pipeline = FluxPipeline.from_pretrained(model, revision=revision, torch_dtype=DTYPES[precision])
+    try:
+        pipeline = FluxPipeline.from_pretrained(model, revision=revision, torch_dtype=DTYPES[precision])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"{model}: not a whole FluxPipeline ({reason}); expected diffusers' layout, model_index.json with the "
+            "folders that it names: fetch it again"
+        ) from None
     if offload:
         pipeline.enable_model_cpu_offload(device=device)
     else:
         pipeline.to(device)
+    pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
@@ -59,16 +70,19 @@ def study_flux(
     """Sample every prompt with every shift; keep predictions along the trajectories and velocity norms.
 
     pipeline: a FluxPipeline (``load_flux``); source: where it came from, for the record. Prompt i has the noise of
-    (seed, i), the same for every shift. guidance: Flux's own distilled guidance scale.
+    (seed, i), the same for every shift. guidance: Flux's own distilled guidance scale. The predictions are those of
+    shift 1 (uniform steps), or of the first shift where 1 is not among them.
 
     output: HDF5 with /images uint8 (prompts, shifts, H, W, 3); /predictions uint8 (prompts, T, H, W, 3), decoded
-    one-step predictions of the first shift at the step starts nearest to ``times`` (t = 1: the image itself);
-    /times (T,), /shifts, /prompts. output_csv: shift, t (step start), norm (root mean square of the velocity over the
-    latent's dimensions, mean over prompts), norm_sem.
+    one-step predictions at the step starts nearest to ``times`` (t = 1: the image itself); /times (T,), /shifts,
+    /prompts. output_csv, a row a shift and step start t, means over prompts with standard errors (``_sem``):
+    norm: root mean square of the velocity over the latent's dimensions; to_end: the same of (prediction - end of the
+    trajectory); layout_to_end: after averaging both to a quarter of their side.
     """
     height, width = _checked_sides(pipeline, height, width)
     grids = {shift: time_grid(steps, shift=shift) for shift in shifts}
-    shown = _nearest_starts(grids[shifts[0]], times)
+    followed = 1 if 1 in grids else shifts[0]
+    shown = _nearest_starts(grids[followed], times)
     images, predictions, rows = [], [], []
     with torch.inference_mode(), tqdm(total=len(prompts) * len(shifts), desc="Flux", disable=None) as progress:
         for index, prompt in enumerate(prompts):
@@ -77,22 +91,28 @@ def study_flux(
             for shift, grid in grids.items():
                 latents, visited = _trajectory(pipeline, prompt, noise, grid, height, width, guidance)
                 finals.append(_decode(pipeline, latents, height, width))
-                if shift == shifts[0]:
+                if shift == followed:
                     drawn = [predict_data(*visited[t]) for t in shown if t < 1]
                     pictures = [_decode(pipeline, x, height, width) for x in drawn]
                     predictions.append(np.stack(pictures + [finals[-1]] * (1.0 in shown)))
-                for t, (_, velocity, _) in visited.items():
-                    rows.append({"shift": shift, "t": t, "norm": velocity.square().mean().sqrt().item()})
+                end = _unpacked(pipeline, latents.float(), height, width)
+                for t, (state, velocity, _) in visited.items():
+                    left = _unpacked(pipeline, predict_data(state, velocity, t), height, width) - end
+                    values = rms(velocity), rms(left), rms(layout(left))
+                    rows.append({"shift": shift, "t": t, **dict(zip(MEASURES, (value.item() for value in values)))})
                 progress.update()
             images.append(np.stack(finals))
+    facts = {"steps": steps, "guidance": guidance, "height": height, "width": width}
     with atomic_write(output) as temporary, h5py.File(temporary, "w") as file:
         file["images"], file["predictions"] = np.stack(images), np.stack(predictions)
         file["times"], file["shifts"], file["prompts"] = np.array(shown), np.array(shifts, float), list(prompts)
-        file.attrs.update({"steps": steps, "guidance": guidance, "seed": seed, "source": str(source or "")})
-    table = pd.DataFrame(rows).groupby(["shift", "t"], sort=False)["norm"].agg(["mean", "sem"]).reset_index()
+        file.attrs.update(facts | {"seed": seed, "source": str(source or ""), "followed_shift": float(followed)})
+    cells = pd.DataFrame(rows).groupby(["shift", "t"], sort=False)
+    table = cells[list(MEASURES)].mean().join(cells[list(MEASURES)].sem().add_suffix("_sem"))
+    table.insert(0, "prompts", cells.size())
     with atomic_write(output_csv) as temporary:
-        table.rename(columns={"mean": "norm", "sem": "norm_sem"}).to_csv(temporary, index=False)
-    config = {"prompts": list(prompts), "shifts": list(shifts), "steps": steps, "guidance": guidance}
+        table.reset_index().to_csv(temporary, index=False)
+    config = {"prompts": list(prompts), "shifts": list(shifts), **facts}
     write_provenance(output, config=config, seed=seed, source=source)
     write_provenance(output_csv, config=config, seed=seed, inputs=[output])
 
@@ -134,10 +154,15 @@ def _packed_noise(pipeline, seed, index, height, width):
     return packed.to(pipeline._execution_device, pipeline.transformer.dtype)
 
 
+def _unpacked(pipeline, latents, height, width):
+    """Latents (1, C, h, w) of packed ones."""
+    return pipeline._unpack_latents(latents, height, width, pipeline.vae_scale_factor)
+
+
 def _decode(pipeline, latents, height, width):
     """Image uint8 (H, W, 3) of packed latents, as the pipeline's own last lines decode them."""
     vae = pipeline.vae
-    x = pipeline._unpack_latents(latents, height, width, pipeline.vae_scale_factor)
+    x = _unpacked(pipeline, latents, height, width)
     x = x / vae.config.scaling_factor + vae.config.shift_factor
     image = vae.decode(x.to(pipeline._execution_device, vae.dtype), return_dict=False)[0]
     image = pipeline.image_processor.postprocess(image.float(), output_type="np")[0]

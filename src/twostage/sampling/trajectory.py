@@ -100,9 +100,9 @@ def _follow_plan(plan, items, context, shown, times, batch_size):
         for t, prediction, norm in steps:
             values = (
                 norm,
-                _rms(prediction - x),
-                _rms(_layout(prediction) - _layout(x)),
-                _rms(prediction - class_mean),
+                rms(prediction - x),
+                rms(layout(prediction) - layout(x)),
+                rms(prediction - class_mean),
             )
             measured.setdefault(t, []).append(torch.stack(values, dim=1).cpu())
         if show:
@@ -122,7 +122,7 @@ def _observer(field, y, show, times, steps, drawn):
     """What a solver calls before each step: keeps prediction and norm, and predictions at the shown times inside it."""
 
     def observe(t, t_next, x, velocity):
-        steps.append((t, predict_data(x, velocity, t), _rms(velocity)))
+        steps.append((t, predict_data(x, velocity, t), rms(velocity)))
         for time in times:
             if t - 1e-9 <= time < t_next - 1e-9 and show:
                 # Within an Euler step the trajectory is a straight line.
@@ -133,11 +133,13 @@ def _observer(field, y, show, times, steps, drawn):
     return observe
 
 
-def _rms(x):
+def rms(x):
+    """Root mean square of each sample over its dimensions: (B, ...) to (B,)."""
     return x.flatten(1).square().mean(1).sqrt()
 
 
-def _layout(x):
+def layout(x):
+    """The latents (B, C, H, W) averaged to a quarter of their side."""
     return adaptive_avg_pool2d(x, [max(1, side // LAYOUT_SHARE) for side in x.shape[2:]])
 
 
