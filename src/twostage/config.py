@@ -510,6 +510,17 @@ class Evaluation(Block):
     reconstruction_images: Annotated[int, Field(ge=2)] = Field(
         5000, description="Most images a split whose reconstructions `tab_reconstruction` looks at"
     )
+    references: dict[Literal["classifier", "inception", "dinov2"], File] = Field(
+        {},
+        description="Reference statistics by features, in place of the training images': an npz with `mu` and `sigma` "
+        "(ADM's reference batches, clean-fid's statistics); without features in it there is no KID and no PRDC",
+    )
+
+    @model_validator(mode="after")
+    def _references_are_used(self):
+        if unused := set(self.references) - set(self.features):
+            raise ValueError(f"references names {min(unused)}, which is not among features: {', '.join(self.features)}")
+        return self
 
     @property
     def published(self):
@@ -632,6 +643,7 @@ class Config(Block):
         found = [space.weights for space in self.spaces.values() if space.weights]
         found += [file for model in self.models.values() for file in model.checkpoint.values()]
         found += [getattr(self.evaluation, f"{name}_weights") for name in self.evaluation.published]
+        found += self.evaluation.references.values()
         return {file.place: file for file in found}
 
     def model_steps(self, model):

@@ -1,6 +1,7 @@
-"""Fetching a file once, its sha256 checked: weights on the Hugging Face hub or at an address.
+"""Fetching a file once, its sha256 checked, or a whole repository: weights on the Hugging Face hub or at an address.
 
     python -m twostage.fetch '{"path": "weights/x.pt", "url": "https://...", "sha256": "..."}'
+    python -m twostage.fetch '{"path": "weights/flux/fetched.json", "repo": "...", "revision": "..."}'
 
 Run by local rules, on the machine with internet; every job reads local files.
 """
@@ -11,8 +12,9 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
-from twostage.provenance import atomic_write, sha256, write_provenance
+from twostage.provenance import atomic_write, sha256, write_json, write_provenance
 
 KEYS = ("path", "repo", "revision", "file", "url", "sha256")
 
@@ -33,11 +35,34 @@ def fetch(path, *, repo=None, revision=None, file=None, url=None, sha256=None):
         try:
             _download(temporary, url) if url else _from_hub(temporary, repo, revision, file)
         except Exception as error:  # the hub's client raises its own, requests' and httpx's errors
-            reason = (str(getattr(error, "reason", error)).splitlines() or [type(error).__name__])[0]
-            raise OSError(f"{source} could not be fetched ({reason}); put the file at {path} by hand") from None
+            expected = f", sha256 {sha256}" if sha256 else ""
+            raise OSError(
+                f"{source} could not be fetched ({_reason(error)}); put the file at {path} by hand{expected}"
+            ) from None
         found = check_digest(temporary, sha256, source)
     write_provenance(path, source=source)
     return found
+
+
+def fetch_repository(path, *, repo, revision):
+    """Fetch all of a hub repository at a revision into the folder of ``path``, a JSON written when all is there.
+
+    The JSON holds repo, revision and {file: bytes}; files that an earlier attempt has fetched are kept. Raises OSError
+    when the repository cannot be reached.
+    """
+    import huggingface_hub
+
+    folder = Path(path).parent
+    try:
+        huggingface_hub.snapshot_download(repo, revision=revision, local_dir=folder)
+    except Exception as error:  # the hub's client raises its own, requests' and httpx's errors
+        raise OSError(
+            f"{repo} at revision {revision} could not be fetched ({_reason(error)}); fetch it where there is internet "
+            "(a gated one needs `hf auth login`) and name its folder in the configuration instead of the hub id"
+        ) from None
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and ".cache" not in file.parts]
+    listed = {str(file.relative_to(folder)): file.stat().st_size for file in files}
+    write_json(path, {"repo": repo, "revision": revision, "files": listed})
 
 
 def check_digest(path, expected, name=None):
@@ -61,11 +86,18 @@ def _from_hub(path, repo, revision, file):
     shutil.copyfile(huggingface_hub.hf_hub_download(repo, file, revision=revision), path)
 
 
+def _reason(error):
+    return (str(getattr(error, "reason", error)).strip().splitlines() or [type(error).__name__])[0]
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m twostage.fetch", description=__doc__.splitlines()[0])
     parser.add_argument("file", type=json.loads, help=f"JSON with {', '.join(KEYS)}")
     options = parser.parse_args(arguments).file
     try:
+        if options.get("repo") and not options.get("file"):
+            fetch_repository(options["path"], repo=options["repo"], revision=options["revision"])
+            return 0
         digest = fetch(**{key: value for key, value in options.items() if key in KEYS})
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

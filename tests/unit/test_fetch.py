@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from twostage.fetch import fetch, main
+from twostage.fetch import fetch, fetch_repository, main
 from twostage.provenance import provenance_path
 
 DIGEST = hashlib.sha256(b"weights").hexdigest()
@@ -68,3 +68,22 @@ def test_a_hub_out_of_reach_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.hf_hub_download", refuse)
     with pytest.raises(OSError, match=r"^a/b/x.pt at revision c could not be fetched \(no route to host\); put the"):
         fetch(tmp_path / "x.pt", repo="a/b", revision="c", file="x.pt")
+
+
+def test_a_repository_is_fetched_at_a_revision_and_listed(tmp_path, monkeypatch):
+    def snapshot(repo, revision, local_dir):
+        if repo == "someone/gated":
+            raise OSError("401 Client Error\nmore")
+        (local_dir / "vae").mkdir(parents=True)
+        (local_dir / "vae/config.json").write_text("{}")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    output = tmp_path / "flux/fetched.json"
+    assert run(path=output, repo="someone/flux", revision="abc") == 0
+    files = {"vae/config.json": 2}
+    assert json.loads(output.read_text()) == {"repo": "someone/flux", "revision": "abc", "files": files}
+    with pytest.raises(
+        OSError, match=r"someone/gated at revision abc could not be fetched \(401 Client Error\); fetch"
+    ):
+        fetch_repository(tmp_path / "gated/fetched.json", repo="someone/gated", revision="abc")
+    assert not (tmp_path / "gated/fetched.json").exists()

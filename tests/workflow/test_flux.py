@@ -53,5 +53,5 @@ def test_weights_that_are_not_there_are_one_clear_line(checkout, configure, monk
     monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "1")
     done = checkout.snakemake("--", "fig_flux", configfile=configure(model="no/such", revision="0" * 40), check=False)
     assert done.returncode != 0
-    assert f"cannot fetch no/such at revision {'0' * 40}" in done.stdout + done.stderr
+    assert f"error: no/such at revision {'0' * 40} could not be fetched" in done.stdout + done.stderr
     assert not (checkout.folder / "results/smoke/samples").exists()

@@ -166,6 +166,17 @@ def feature_weights():
     return {name: getattr(CONFIG.evaluation, f"{name}_weights").place for name in CONFIG.evaluation.published}
 
 
+def feature_references():
+    """{"reference_{features}": npz} that samples are compared with: given, or made of the training images."""
+    given = CONFIG.evaluation.references
+    return {
+        f"reference_{name}": (
+            given[name].place if name in given else f"results/{CONFIG.run}/evaluation/{name}/reference.npz"
+        )
+        for name in CONFIG.evaluation.features
+    }
+
+
 def encoding_arguments(space, weights):
     """Command line arguments that say which images go through which encoder."""
     words = ["--dataset", as_json(DATASET)]

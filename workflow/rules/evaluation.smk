@@ -1,5 +1,8 @@
 # Features, and the distance of samples to the training images in them.
 
+# Unusable images that encoding may leave out are left out here too.
+USABLE = DATASET | {"max_corrupt": CONFIG.data.max_corrupt}
+
 
 rule classifier:
     input:
@@ -7,6 +10,7 @@ rule classifier:
     output:
         weights="<results>/evaluation/classifier/classifier.safetensors",
         accuracy="<results>/evaluation/classifier/accuracy.json",
+        reference="<results>/evaluation/classifier/reference.npz",
     log:
         "<logs>/classifier.log",
     benchmark:
@@ -17,11 +21,11 @@ rule classifier:
     resources:
         **resources_of("evaluation"),
     params:
-        dataset=DATASET,
+        dataset=USABLE,
         classifier=slice_of(CONFIG.classifier),
         seed=CONFIG.seed,
         device=device_of("evaluation"),
-        code=code_of("twostage.evaluation.classifier"),
+        code=code_of("twostage.evaluation.classifier", "twostage.evaluation.reference"),
     message:
         "Training the classifier whose features the distances are taken in"
     script:
@@ -52,9 +56,37 @@ rule classifier_features:
         "../scripts/classifier_features.py"
 
 
+rule reference:
+    input:
+        weights=lambda w: feature_weights()[w.features],
+        images=IMAGES,
+    output:
+        "<results>/evaluation/{features}/reference.npz",
+    log:
+        "<logs>/reference/{features}.log",
+    benchmark:
+        "<benchmarks>/reference/{features}.tsv"
+    wildcard_constraints:
+        features="|".join(CONFIG.evaluation.published) or "none",
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.evaluation.threads
+    resources:
+        **resources_of("evaluation"),
+    params:
+        dataset=USABLE,
+        device=device_of("evaluation"),
+        code=code_of("twostage.evaluation.reference"),
+    message:
+        "Taking the {wildcards.features} features of the training images"
+    script:
+        "../scripts/reference.py"
+
+
 rule evaluate:
     input:
         **feature_weights(),
+        **feature_references(),
         classifier=branch(
             "classifier" in CONFIG.evaluation.features,
             then=rules.classifier.output.weights,
@@ -74,7 +106,7 @@ rule evaluate:
     resources:
         **resources_of("evaluation"),
     params:
-        dataset=DATASET,
+        dataset=USABLE,
         samples=lambda w: sample_paths(w.space, w.experiment),
         features=CONFIG.evaluation.features,
         device=device_of("evaluation"),
@@ -152,3 +184,28 @@ rule reconstruction:
         "Comparing reconstructions of latent space {wildcards.space} with their originals"
     script:
         "../scripts/reconstruction.py"
+
+
+# For ADM's own evaluator: `snakemake results/{run}/samples/{space}/{plan}/adm-seed-0.npz`.
+rule export:
+    input:
+        lambda w: [f"<results>/samples/{{space}}/{{plan}}/shard-{shard}.h5" for shard in range(CONFIG.sampling.shards)],
+    output:
+        "<results>/samples/{space}/{plan}/adm-seed-{seed}.npz",
+    log:
+        "<logs>/export/{space}-{plan}-{seed}.log",
+    benchmark:
+        "<benchmarks>/export/{space}-{plan}-{seed}.tsv"
+    wildcard_constraints:
+        plan="|".join(re.escape(plan) for name in SAMPLED for plan in PLANS[name]) or "none",
+        seed=r"\d+",
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **resources_of("evaluation"),
+    message:
+        "Writing the samples of {wildcards.plan} as ADM's npz"
+    shell:
+        "python -m twostage.evaluation.export {input:q} --seed {wildcards.seed} --output {output:q} > {log} 2>&1"
+        " || {{ cat {log} >&2; exit 1; }}"

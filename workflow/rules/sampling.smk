@@ -106,13 +106,13 @@ if CONFIG.flux:
             resources:
                 **resources_of("data"),
             params:
-                repo=CONFIG.flux.model,
-                revision=CONFIG.flux.revision,
+                repository=as_json(
+                    {"path": f"{FLUX}/fetched.json", "repo": CONFIG.flux.model, "revision": CONFIG.flux.revision}
+                ),
             message:
-                "Fetching {params.repo}"
+                f"Fetching {CONFIG.flux.model}"
             shell:
-                "python -m twostage.fetch --repo {params.repo:q} --revision {params.revision} --output {output:q}"
-                " > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
+                "python -m twostage.fetch {params.repository:q} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
 
     rule flux:
         input:

@@ -1,8 +1,9 @@
-"""Adapter: the classifier whose features need no download."""
+"""Adapter: the classifier whose features need no download, and the training images' reference in them."""
 
 from pathlib import Path
 
 from twostage.evaluation.classifier import train_classifier
+from twostage.evaluation.reference import compute_references
 from twostage.job import job
 
 with job(snakemake):
@@ -11,5 +12,11 @@ with job(snakemake):
         Path(snakemake.output.weights).parent,
         **snakemake.params.classifier,
         seed=snakemake.params.seed,
+        device=snakemake.params.device,
+    )
+    compute_references(
+        snakemake.params.dataset,
+        {"classifier": snakemake.output.reference},
+        classifier=snakemake.output.weights,
         device=snakemake.params.device,
     )

@@ -4,11 +4,13 @@ from twostage.evaluation.evaluate import evaluate_samples
 from twostage.job import job
 
 with job(snakemake):
+    features = snakemake.params.features
     evaluate_samples(
         snakemake.params.dataset,
         snakemake.params.samples,
         snakemake.output.table,
-        features=snakemake.params.features,
+        features=features,
+        references={name: snakemake.input[f"reference_{name}"] for name in features},
         classifier=snakemake.input.get("classifier"),
         inception=snakemake.input.get("inception"),
         dinov2=snakemake.input.get("dinov2"),

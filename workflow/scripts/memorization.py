@@ -23,4 +23,10 @@ with job(snakemake):
         dinov2=inputs.get("dinov2"),
         device=params.device,
     )
-    collect_pictures(params.samples, snakemake.output.pictures, neighbours_csv=snakemake.output.neighbours, **latents)
+    collect_pictures(
+        params.samples,
+        snakemake.output.pictures,
+        rows=params.rows,
+        neighbours_csv=snakemake.output.neighbours,
+        **latents,
+    )

@@ -44,8 +44,9 @@ def evaluate_samples(
     neighbours: k of PRDC. batch_size: images at a time; None goes by their size.
 
     Columns: plan, seed, features, metric (the distance's name: gFID for Inception alone), distance, distance_sem, kid,
-    kid_sem, precision, recall, density, coverage, samples, reference_samples, what the samples' files say (solver,
-    steps, nfe, ...), fields, guidance, interval and shift of the plan. Returns the table.
+    kid_sem, precision, recall, density, coverage, samples, reference_samples, reference_sha256 and features_sha256 (of
+    the weights), what the samples' files say (solver, steps, nfe, ...), fields, weights (EMA decay, training step and
+    digest of each), guidance, interval and shift of the plan. Returns the table.
     """
     opened = {plan: Samples.open(plan, paths) for plan, paths in samples.items()}
     extractors = load_extractors(
@@ -67,7 +68,8 @@ def evaluate_samples(
                     rows.append(
                         {"plan": plan, "seed": int(seed), "features": extractor.name, "metric": extractor.distance_name}
                         | measure(found, reference, splits=splits, pairs=pairs, neighbours=neighbours)
-                        | _facts_of(item)
+                        | {"reference_sha256": reference.sha256, "features_sha256": extractor.sha256}
+                        | facts_of(item)
                     )
                     progress.update()
     table = pd.DataFrame(rows)
@@ -130,17 +132,27 @@ def _at_most(features, count, seed=0):
     return features[np.sort(np.random.default_rng(seed).permutation(len(features))[:count])]
 
 
-def _facts_of(item):
-    """Columns that a reader of the table needs to know how the samples were made."""
+def facts_of(item):
+    """Columns that a reader of a table needs to know how the samples (``Samples``) were made."""
     parts = item.attributes["plan"]["parts"]
     guided = [part for part in parts if part.get("guidance", 1) != 1]
     facts = {key: item.attributes[key] for key in RECORDED if key in item.attributes}
     return facts | {
         "fields": " > ".join(part["field"] for part in parts),
+        "weights": "; ".join(f"{field}: {_weights_of(record)}" for field, record in item.attributes["weights"].items()),
         "guidance": max((part["guidance"] for part in guided), default=1.0),
         "interval": "; ".join("{:g}-{:g}".format(*part.get("interval", (0, 1))) for part in guided),
         "shift": "; ".join(f"{part.get('shift', 1):g}" for part in parts),
     }
+
+
+def _weights_of(record):
+    """EMA decay, training step and digest of a model's weights, in words."""
+    metadata = record["metadata"]
+    decay = metadata.get("training", {}).get("recipe", {}).get("ema")
+    words = [f"EMA {decay:g}" if decay is not None else metadata.get("weights", "").replace("ema", "EMA")]
+    words += [f"step {metadata['step']}"] if "step" in metadata else []
+    return ", ".join([*filter(None, words), f"sha256 {record['sha256'][:12]}"])
 
 
 def _record_of(item):

@@ -128,14 +128,19 @@ def read_reference(path, keep=KEEP):
             if missing:
                 raise ValueError(f"it lacks {', '.join(missing)} and holds {', '.join(content)}")
             mean = np.asarray(content["mu"], dtype=np.float64)
-            root = covariance_root(content["sigma"], mean)
-            features = content["features"][:keep] if len(content.get("features", ())) else None
+            sigma = np.asarray(content["sigma"], dtype=np.float64)
+            features = content["features"] if len(content.get("features", ())) else None
             samples = int(content["samples"]) if "samples" in content else None  # ADM and clean-fid leave it out
+            if features is not None and len(features) == samples:
+                root = mean_and_root(features)[1]  # exact, however few they are
+            else:
+                root = covariance_root(sigma, mean)
     except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise ValueError(
             f"{path} is not a reference ({error}); expected an npz with mu (D,) and sigma (D, D)"
         ) from None
-    return Reference(mean, root, features, samples, str(path), sha256(path))
+    kept = None if features is None else features[:keep]
+    return Reference(mean, root, kept, samples, str(path), sha256(path))
 
 
 def _stream(dataset, extractor, batch_size, keep, seed):
