@@ -164,7 +164,7 @@ def test_table_1_gives_mean_and_spread_over_the_seeds(tmp_path):
     table = table_1.drawn({"pixel": write(tmp_path, "tab1.csv", rows)})
     headings, cells, _ = table_1.cells(table)
     assert headings[:5] == ["split", "stage 1", "stage 2", "pixel, Fréchet distance (classifier)", "pixel, change"]
-    assert [cell.text for cell in cells[1]] == ["measured", "B", "XL", "2.50 ± 0.50", "+0.50", "3.71", "4.47"]
+    assert [cell.text for cell in cells[1]] == ["measured", "B", "XL", "2.50 ± 0.50", "+0.50 ± 0.50", "3.71", "4.47"]
 
 
 def test_only_inception_distances_are_called_gfid(tmp_path):

@@ -4,16 +4,18 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from report_results import transition, write
+from report_results import oracle_loss, posterior, tab1, transition, write
 
 from twostage.provenance import provenance_path
 from twostage.report import (
     fig5,
     fig6,
     fig8,
+    fig_flux,
     fig_memorization,
     fig_samples,
     fig_shift,
+    fig_spaces,
     followed,
     paper,
     pictures,
@@ -112,6 +114,27 @@ def write_trajectory(path, field, times=(0, 0.2, 0.4, 1), labels=(3, 3, 5, 7), s
     return path
 
 
+def flux(shifts=(1, 0.3)):
+    tables = []
+    for shift in shifts:
+        t = np.arange(20) / 20
+        t = shift * t / (1 + (shift - 1) * t)
+        columns = {"shift": shift, "t": t, "prompts": 5}
+        for measure, values in (("norm", 1 + t), ("to_end", 0.6 * (1 - t)), ("layout_to_end", 0.3 * (1 - t) ** 2)):
+            columns |= {measure: values, f"{measure}_sem": 0.01}
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+def write_flux(path, shifts=(1, 0.3), times=(0, 0.2, 1), side=16):
+    random = np.random.default_rng(0)
+    with h5py.File(path, "w") as file:
+        file["prompts"], file["times"], file["shifts"] = [f"prompt {i}" for i in range(5)], times, shifts
+        file["predictions"] = random.integers(0, 256, (5, len(times), side, side, 3), dtype=np.uint8)
+        file["images"] = random.integers(0, 256, (5, len(shifts), side, side, 3), dtype=np.uint8)
+    return path
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """{figure: the arguments of its ``draw``} of an imaginary run."""
@@ -137,12 +160,25 @@ def run(tmp_path_factory):
         "fig_memorization": {"memorization_switch": switch, "memorization_resume": resume, "transition": splits},
         "fig_samples": {"pictures": shown("fig_samples", [np.nan] * 2, plans=models, followed=False)},
         "fig_shift": {"transition": splits},
+        "fig_flux": {
+            "trajectories": write(folder, "flux.csv", flux()),
+            "pictures": write_flux(folder / "flux.h5"),
+        },
+        "fig_spaces": {
+            "posterior": made("posterior.csv", lambda s: posterior(SPLITS[s])),
+            "oracle_loss": made("oracle_loss.csv", lambda s: oracle_loss(SPLITS[s])),
+            "transition": splits,
+            "trajectories": made("fig8.csv", lambda s: trajectories()),
+            "memorization_switch": switch,
+            "tab1": made("tab1.csv", lambda s: tab1()),
+            "tab2": made("tab2.csv", lambda s: tab2_results()),
+        },
     }
 
 
 MODULES = {
     "tab2": tab2, "tab3": tab3, "fig8": fig8, "fig5": fig5, "fig6": fig6, "fig_memorization": fig_memorization,
-    "fig_samples": fig_samples, "fig_shift": fig_shift,
+    "fig_samples": fig_samples, "fig_shift": fig_shift, "fig_flux": fig_flux, "fig_spaces": fig_spaces,
 }  # fmt: skip
 
 
@@ -186,6 +222,10 @@ def picture_of(name, table, run):
         return MODULES[name].figure(table, followed.images_of(run[name]["pictures"]))
     if name in ("fig8", "fig_samples"):
         return MODULES[name].figure(table, MODULES[name].images_of(run[name]["pictures"]))
+    if name == "fig_flux":
+        return fig_flux.figure(table, *pictures.read_flux(run[name]["pictures"]))
+    if name == "fig_spaces":
+        return fig_spaces.figure(table, fig_spaces.facts(run[name]["transition"]))
     return MODULES[name].figure(table)
 
 
@@ -223,6 +263,12 @@ def test_the_csv_gives_the_picture_back(run, made, name):
         ("fig_memorization", "space == 'pixel' and features == 'pixel' and time == 't_resume' and not control", "t",
          "copied"),
         ("fig_shift", "space == 'pixel' and shift == 0.3", "shifted", None),
+        ("fig_flux", "shift == 0.3", "t", "norm"),
+        ("fig_flux", "shift == 1", "t", "layout_to_end_left"),
+        ("fig_spaces", "space == 'vae' and panel == 'weight' and line == 'unconditional'", "x", "y"),
+        ("fig_spaces", "space == 'pixel' and panel == 'loss' and line == 'XL'", "x", "y"),
+        ("fig_spaces", "space == 'pixel' and panel == 'followed' and line == 'the image followed'", "x", "y"),
+        ("fig_spaces", "space == 'vae' and panel == 'shift'", "x", "y"),
     ],
 )  # fmt: skip
 def test_the_csv_holds_what_is_drawn(run, made, name, choose, x, y):
@@ -486,3 +532,34 @@ def test_a_time_without_numbers_is_refused(run, tmp_path):
 def test_bad_shifts_are_refused(bad, words):
     with pytest.raises(ValueError, match=words):
         fig_shift.drawn(**bad)
+
+
+# ------------------------------------------------------------------------------------------- Flux, spaces side by side
+
+
+def test_large_images_are_averaged_down_by_whole_blocks():
+    images = np.arange(2 * 6 * 4 * 3, dtype=np.uint8).reshape(2, 6, 4, 3)
+    assert pictures.reduced(images, 6) is images
+    small = pictures.reduced(images, 3)
+    assert small.shape == (2, 3, 2, 3)
+    assert small[0, 0, 0, 0] == round(images[0, :2, :2, 0].mean())
+
+
+def test_flux_shows_at_most_four_prompts(run):
+    found = sheets(picture_of("fig_flux", fig_flux.drawn(run["fig_flux"]["trajectories"]), run))
+    assert [sheet.shape[0] // sheet.shape[1] for sheet in found] == [4 // 3, 4 // 2]
+
+
+def test_the_spaces_page_is_drawn_without_the_experiments_that_were_not_run(run):
+    sources = {name: run["fig_spaces"][name] for name in ("posterior", "transition", "oracle_loss")}
+    table = fig_spaces.drawn(**sources)
+    assert list(dict.fromkeys(table["panel"])) == ["gap", "weight", "loss", "explained", "training"]
+    heads = fig_spaces.facts(sources["transition"])
+    assert heads["pixel"] == ["pixel", "D = 64, N = 144 to 144 a class", "split 0.450 [0.440, 0.460], law 0.459"]
+    picture = fig_spaces.figure(table, heads)
+    assert len(picture.axes) == 5 * 2
+
+
+def test_the_papers_share_before_its_split_is_that_of_its_shifts():
+    assert paper.TABLE2_BEFORE_SPLIT[1.0] == 0.12
+    assert paper.TABLE2_BEFORE_SPLIT[0.5] == 0.2

@@ -133,7 +133,7 @@ def test_every_experiments_plans_can_be_resolved_at_any_split(experiment):
 
 def test_the_experiments_are_the_papers():
     tab1 = plans_for("tab1", SETTINGS["tab1"])
-    assert list(tab1)[:4] == ["tab1-measured-XL-XL", "tab1-measured-XL-B", "tab1-measured-B-XL", "tab1-measured-B-B"]
+    assert list(tab1)[:4] == ["tab1-measured-XL-XL", "tab1-measured-B-XL", "tab1-measured-XL-B", "tab1-measured-B-B"]
     assert len(tab1) == 12
     equal = plans_for("tab1", {**SETTINGS["tab1"], "stage_steps": "equal"})
     assert [part["steps"] for part in equal["tab1-0.1-B-XL"]["parts"]] == [25, 25]

@@ -26,7 +26,7 @@ def distance_cells(part, plan):
     places = decimals(part["mean"], part["sd"])
     finer = decimals(part["change"], part["change_sd"][part["change"] != 0])  # paired: far smaller than the spread
     change = number(own["change"], finer, spread=own["change_sd"], sign="+")
-    mean = number(own["mean"], places, spread=own["sd"], mark=BEST if own["best"] else "")
+    mean = number(own["mean"], places, spread=own["sd"], mark=BEST if own.get("best", False) else "")
     return [mean, change if own["change"] != 0 else Cell("–", value=0, number=True)]
 
 

@@ -128,7 +128,8 @@ def figure(table, heads):
                 _draw(cell, panel, own)
                 if place == 0:
                     cell.set_ylabel(NAMES[panel], fontsize=9)
-                    style.legend(cell, loc="best", fontsize=7.5)
+                    if own["line"].nunique() > 1:
+                        style.legend(cell, loc="best", fontsize=7.5)
             if panel in SHARED:
                 top = max(cell.get_ylim()[1] for cell in row)
                 for cell in row:

@@ -52,6 +52,11 @@ TABLE2 = {
     4.0: (0.06, 18.89), 2.0: (0.12, 14.82), 1.0: (0.22, 12.99), 0.7: (0.28, 12.46), 0.5: (0.34, 12.23),
     0.3: (0.46, 12.66), 0.1: (0.72, 19.91),
 }  # fmt: skip
+# Share of the 50 step starts before the paper's stage split, by shift: from the shift's formula.
+SPLIT = 0.1
+TABLE2_BEFORE_SPLIT = {
+    s: sum(s * (k / 50) / (1 + (s - 1) * (k / 50)) <= SPLIT + 1e-9 for k in range(50)) / 50 for s in TABLE2
+}
 # Table 3: gFID@50K without guidance, on the short intervals (their order is recovered: likely, not certain), and on the
 # wide ones, whose ends were lost.
 TABLE3_NONE = 12.99

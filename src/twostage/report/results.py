@@ -176,8 +176,9 @@ def stage_swaps(evaluation, transition=None):
 
     evaluation: {space: tab1.csv}, whose plans are named ``tab1-{split}-{stage 1}-{stage 2}``; transition: {space:
     transition.json}, which gives the time of a measured split. ``distance_sem`` is the standard error within a seed,
-    NaN where it is not known; ``mean`` and ``sd`` are over the seeds of a row's cell; ``paper_0.1`` and ``paper_0.2``
-    the paper's gFID at its two splits for the same models.
+    NaN where it is not known; ``mean`` and ``sd`` are over the seeds of a row's cell, ``change`` and ``change_sd``
+    over the differences, seed by seed (same noise and labels), to the split's first plan; ``paper_0.1`` and
+    ``paper_0.2`` the paper's gFID at its two splits for the same models.
     """
     table = read_spaces(evaluation, SWAPS)
     keep = ["space", *SWAPS, *(name for name in ("distance_sem", "samples", "nfe") if name in table.columns)]
@@ -195,8 +196,14 @@ def stage_swaps(evaluation, transition=None):
         measured.get(space, np.nan) if split == "measured" else float(split)
         for space, split in zip(table["space"], table["split"])
     ]
-    cell = table.groupby(["space", "features", "plan"], sort=False)["distance"]
-    table["mean"], table["sd"] = cell.transform("mean"), cell.transform("std")
+    seeds = ["space", "features", "split", "seed"]
+    first = table["plan"] == table.groupby(["space", "features", "split"], sort=False)["plan"].transform("first")
+    base = table[first].set_index(seeds)["distance"].rename("base")
+    table["difference"] = table["distance"] - table.join(base, on=seeds)["base"]
+    cells = table.groupby(["space", "features", "plan"], sort=False)
+    for of, mean, sd in (("distance", "mean", "sd"), ("difference", "change", "change_sd")):
+        table[mean], table[sd] = cells[of].transform("mean"), cells[of].transform("std")
+    table = table.drop(columns="difference")
     for split in (0.1, 0.2):
         values = [paper.TABLE1.get(pair, {}).get(split, np.nan) for pair in zip(table["stage_1"], table["stage_2"])]
         table[f"paper_{split}"] = values

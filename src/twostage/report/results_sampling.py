@@ -42,13 +42,15 @@ def timestep_shifts(evaluation, transition=None, *, split=None):
     evaluation: {space: tab2.csv}, whose plans are named ``tab2-shift_{s}``; transition: {space: transition.json};
     split: a fixed stage split in place of the measured one. ``share_before_0.2`` and ``share_before_split`` are shares
     of the step starts; ``mean``, ``sd``, ``change``, ``change_sd`` and ``best`` as ``_over_seeds`` says, the change
-    against s = 1; ``paper_share`` and ``paper`` the paper's share and gFID of the same shift.
+    against s = 1; ``paper_share`` and ``paper`` the paper's share and gFID of the same shift, and
+    ``paper_share_before_split`` the share of its step starts up to its own split, 0.1.
     """
     table = _read_distances(evaluation, SHIFTED)
     table["shift"] = [_shift_of(plan) for plan in table["plan"]]
     table = _over_seeds(table, table["shift"] == 1, ["space", "features"])
     known = [paper.TABLE2.get(shift, (np.nan, np.nan)) for shift in table["shift"]]
     table["paper_share"], table["paper"] = np.array(known).T
+    table["paper_share_before_split"] = table["shift"].map(paper.TABLE2_BEFORE_SPLIT)
     return table.merge(stage_splits(transition, split), on="space", how="left")
 
 

@@ -4,12 +4,10 @@ The paper's gFID stands beside: another data set, other features, 50,000 samples
 rows, not the numbers.
 """
 
-import math
-
 from twostage.provenance import atomic_write, write_provenance
 from twostage.report import results, style
-from twostage.report.distances import DISTANCES
-from twostage.report.table import Cell, decimals, html_page, html_table, number, picture
+from twostage.report.distances import DISTANCES, distance_cells, part_of
+from twostage.report.table import Cell, html_page, html_table, number, picture
 
 drawn = results.stage_swaps
 
@@ -27,20 +25,10 @@ def cells(table):
         first = part.iloc[0]
         row = [Cell(first["split"]), Cell(first["stage_1"]), Cell(first["stage_2"])]
         for space, features in groups:
-            row += _distance(table[(table["space"] == space) & (table["features"] == features)], first)
+            row += distance_cells(part_of(table, space, features), first["plan"])
         row += [number(first[f"paper_{split}"], 2) for split in (0.1, 0.2)]
         rows.append(row)
     return headings, rows, paper_columns
-
-
-def _distance(group, row):
-    """Mean with spread, and the change against the split's first row, whose stages are both the largest model."""
-    own, same_split = group[group["plan"] == row["plan"]], group[group["split"] == row["split"]]
-    if own.empty:
-        return [number(math.nan, 0), number(math.nan, 0)]
-    mean, sd, places = own["mean"].iloc[0], own["sd"].iloc[0], decimals(group["mean"], group["sd"])
-    change = mean - same_split["mean"].iloc[0] if row["plan"] != same_split["plan"].iloc[0] else math.nan
-    return [number(mean, places, spread=sd), number(change, places, sign="+")]
 
 
 def notes(table):
@@ -50,7 +38,7 @@ def notes(table):
     if {"samples", "nfe"} <= set(table.columns):
         size = f" {table['samples'].iloc[0]:,} samples a row and seed, {table['nfe'].iloc[0]} function evaluations."
     spread = f"Mean ± standard deviation over {seeds} sampling seeds." if seeds > 1 else "One sampling seed."
-    lines = [f"{spread}{size} Change: against the first row of the split."]
+    lines = [f"{spread}{size} Change: against the first row of the split, seed by seed (same noise)."]
     measured = table[table["split"] == "measured"].drop_duplicates("space").dropna(subset="split_time")
     if len(measured):
         times = ", ".join(f"t = {time:.3f} ({space})" for space, time in zip(measured["space"], measured["split_time"]))

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from twostage.provenance import atomic_write, write_provenance
-from twostage.report import paper, results_sampling, style
+from twostage.report import results_sampling, style
 from twostage.report.distances import DISTANCES, distance_cells, groups_of, part_of, seeds_note, split_note
 from twostage.report.table import BEST, Cell, html_page, html_table, number, picture
 
@@ -68,25 +68,32 @@ def figure(table):
     with style.look():
         panels = style.panels_under(made, 1, 2)[0]
         colours = style.space_colours(list(dict.fromkeys(table["space"])))
-        for axes, share, name in (
-            (panels[0], "share_before_0.2", "(a) Share of step starts up to t′ = 0.2"),
-            (panels[1], "share_before_split", "(b) Share of step starts up to the stage split"),
+        for axes, share, name, theirs in (
+            (panels[0], "share_before_0.2", "(a) Share of step starts up to t′ = 0.2", "paper_share"),
+            (
+                panels[1],
+                "share_before_split",
+                "(b) Share of step starts up to the stage split (the paper's: 0.1)",
+                "paper_share_before_split",
+            ),
         ):
             for order, (space, features) in enumerate(groups_of(table)):
                 part = part_of(table, space, features).sort_values(share)
                 marker = style.MODEL_MARKERS[order % len(style.MODEL_MARKERS)]
                 error = part["change_sd"].fillna(0)
                 _curve(axes, part[share], part["mean"], error, f"{space}, {features}", "-", marker, colours[space])
-            known = table.dropna(subset="paper").drop_duplicates("shift").sort_values("paper_share")
+            known = table.dropna(subset="paper").drop_duplicates("shift").sort_values(theirs)
             if len(known):
                 zero = np.zeros(len(known))
-                _curve(axes, known["paper_share"], known["paper"], zero, "paper, t′ ≤ 0.2", ":", "o", style.QUIET)
+                _curve(axes, known[theirs], known["paper"], zero, "paper", ":", "o", style.QUIET)
             axes.set_xlim(0, 1)
+            axes.set_ylim(-0.2, 1.65)  # room for the legend above the curves
+            axes.set_yticks(np.linspace(0, 1, 6))
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
             axes.set_xlabel(name[4:])
-            style.title(axes, f"{name[:3]} {_lowest(table, share)}")
+            style.title(axes, f"{name[:3]} {_lowest(table, share, theirs)}")
         panels[0].set_ylabel("distance (0: lowest, 1: highest)")
-        style.legend(panels[0], loc="best")
+        style.legend(panels[0], loc="upper left")
     return made
 
 
@@ -101,13 +108,15 @@ def _curve(axes, share, distance, error, name, line, marker, colour):
     )  # fmt: skip
 
 
-def _lowest(table, share):
+def _lowest(table, share, theirs):
     lowest = [
         style.unbroken(f"{part.loc[part['best'], share].iloc[0]:.0%} ({space})")
         for space, features in groups_of(table)
         if len(part := part_of(table, space, features))
     ]
-    return f"Lowest distance at a share of {', '.join(lowest)}; the paper's at {paper.TABLE2[0.5][0]:.0%}"
+    best = table[theirs][table["paper"] == table["paper"].min()]
+    words = f"; the paper's at {best.iloc[0]:.0%}" if len(best) else ""
+    return f"Lowest distance at a share of {', '.join(lowest)}{words}"
 
 
 def page(table):

@@ -42,6 +42,8 @@ def plans_for(name, settings, *, steps=50, solver="euler", guidance=None):
 def stage_swap(common, guided, *, models, splits=(MEASURED,), stage_steps="proportional"):
     """Tab. 1: one model up to the split, another after it, in every order of ``models`` (the largest first).
 
+    In the paper's order: the first stage changes before the second.
+
     splits: "measured" or times. stage_steps: "proportional" gives each stage its share of the uniform grid (at least
     one step), "equal" half each, [n1, n2] those; each stage is uniform and the total is fixed. (The paper does not say;
     its XL before and after gives two distances for two splits, which "proportional" cannot.)
@@ -60,8 +62,8 @@ def stage_swap(common, guided, *, models, splits=(MEASURED,), stage_steps="propo
             ],
         }
         for split in splits
-        for one in models
         for two in models
+        for one in models
     }
 
 
