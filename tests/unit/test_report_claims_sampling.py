@@ -63,6 +63,12 @@ def paths(*, mean=0.1, layout=SPLIT, whole=0.55, oracle=0.45, peak=0.6, height=0
     return pd.concat(tables, ignore_index=True)
 
 
+def flux(shift=1.0, **options):
+    """Flux's trajectories: half of the distance to the end is left at ``layout`` and ``whole``."""
+    rows = paths(**options).query("plan == 'fig8-B'")
+    return rows.drop(columns=["plan", "samples"]).assign(shift=shift, prompts=20)
+
+
 def memorised(time, followed, *, copied=None, retrieved=None, exact=None, samples=1000, sem=0.1):
     """{t: distance to the image followed} as a summary of memorisation, with held-out images as the control."""
     rows = []
@@ -130,7 +136,13 @@ CASES = [
     ("norms-peak-in-refinement", "trajectories", paths(peak=0.1), FAILS),
     ("norms-peak-in-refinement", "trajectories", paths(peak=0.98), FAILS),
     ("norms-peak-in-refinement", "trajectories", paths(height=0.0), UNDECIDED),
+    ("stages-in-flux", "flux", flux(layout=0.3, whole=0.55), HOLDS),
+    ("stages-in-flux", "flux", flux(layout=0.6, whole=0.5), FAILS),
+    ("stages-in-flux", "flux", flux(layout=0.5, whole=0.5), UNDECIDED),
+    ("stages-in-flux", "flux", flux(shift=0.5), NOT_TESTED),
     ("oracle-retrieves", "memorization_switch", switched(), HOLDS),
+    ("oracle-retrieves", "memorization_switch", switched(samples=380), UNDECIDED),
+    ("oracle-retrieves", "memorization_switch", switched(samples=381), HOLDS),
     ("oracle-retrieves", "memorization_switch", switched(exact=0.9), FAILS),
     ("oracle-retrieves", "memorization_switch", switched(samples=60), UNDECIDED),
     ("oracle-retrieves", "memorization_switch", switched({0: 40, 0.8: 12}), NOT_TESTED),
@@ -214,12 +226,14 @@ def run(tmp_path_factory):
         "memorization_resume": resumed(), "oracle_supervised": twin_samples(),
     }  # fmt: skip
     suffix = {"transition": "json"}
-    return {name: {"x": write(folder, f"{name}.{suffix.get(name, 'csv')}", content)} for name, content in made.items()}
+    written = {name: write(folder, f"{name}.{suffix.get(name, 'csv')}", content) for name, content in made.items()}
+    return {name: {"x": path} for name, path in written.items()} | {"flux": write(folder, "flux.csv", flux())}
 
 
 @pytest.mark.parametrize(("name", "source", "content", "verdict"), CASES, ids=[f"{c[0]}-{c[3]}" for c in CASES])
 def test_verdict(run, tmp_path, name, source, content, verdict):
-    sources = {**run, source: {"x": write(tmp_path, f"{source}.csv", content)}}
+    path = write(tmp_path, f"{source}.csv", content)
+    sources = {**run, source: path if source == "flux" else {"x": path}}
     [(_, findings)] = claims.evaluate(Results(**sources, pairs={"B_oracle": "B"}), [BY_ID[name]])
     assert claims.overall(findings) == verdict, findings
 
