@@ -27,7 +27,7 @@ PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}  # dense bf16, maker
 CHANNELS, GRID, CLASSES = 32, 16, 1000
 
 
-def original_model(folder, size):
+def original_model(folder, size, channels=CHANNELS):
     """The original's LightningDiT from a checkout of its repository, with the options of its published weights."""
     sys.path.insert(0, folder)
     for name in ("fairscale", "fairscale.nn", "fairscale.nn.model_parallel"):
@@ -41,7 +41,7 @@ def original_model(folder, size):
     from models.lightningdit import LightningDiT as Original
 
     options = {"use_swiglu": True, "use_rope": True, "use_rmsnorm": True, "class_dropout_prob": 0.1}
-    return Original(input_size=GRID, patch_size=1, in_channels=CHANNELS, num_classes=CLASSES, **options, **SIZES[size])
+    return Original(input_size=GRID, patch_size=1, in_channels=channels, num_classes=CLASSES, **options, **SIZES[size])
 
 
 def loop_ema(ema, weights, decay):
