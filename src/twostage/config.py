@@ -414,6 +414,16 @@ class Pictures(Experiment):
     models: list[Name] = Field(["XL"], min_length=1, description="Models to sample from")
 
 
+class OwnPlans(Experiment):
+    """Sampling plans of one's own: which field acts on which part of [0, 1], and how (docs/plans.md)."""
+
+    plans: dict[Name, dict] = Field(
+        min_length=1,
+        description="Plans by name: `parts`, a list of {`field`, `stop`, `steps`, `shift`, `guidance`, `interval`, "
+        "`channels`}, and `start`, `solver`, `steps`",
+    )
+
+
 class Convergence(Experiment):
     """App. B: a model that regresses on the oracle velocity beside its twin that does not, snapshot by snapshot."""
 
@@ -429,6 +439,7 @@ class Experiments(Block):
     fig5: MixedSampling | None = Field(None, description="Oracle, then model (Fig. 5)")
     fig6: ResumedSampling | None = Field(None, description="Resuming from unseen images (Fig. 6)")
     fig8: Predictions | None = Field(None, description="Predictions along trajectories (Figs. 4 and 8)")
+    tab_plans: OwnPlans | None = Field(None, description="Plans of one's own")
     fig_samples: Pictures | None = Field(None, description="Samples (App. G)")
     fig_oracle_supervised: Convergence | None = Field(None, description="Oracle-supervised training (App. B)")
 
@@ -856,6 +867,7 @@ def reference():
         ("experiments.fig5", MixedSampling),
         ("experiments.fig6", ResumedSampling),
         ("experiments.fig8", Predictions),
+        ("experiments.tab_plans", OwnPlans),
         ("experiments.fig_samples", Pictures),
         ("experiments.fig_oracle_supervised", Convergence),
         ("flux", Flux),

@@ -168,6 +168,22 @@ def test_the_settings_say_everything_that_the_numbers_depend_on(world, table):
     assert plan["plan"]["parts"][0]["guidance"] == 1.5
     assert plan["weights"]["XL"]["metadata"] == {"step": 3, "ema": 0.9}
     assert plan["split"] is None
+    row = table[table["plan"] == "noisy"].iloc[0]
+    assert row[["solver", "steps", "nfe", "guidance", "samples"]].tolist() == ["euler", 50, 50, 1.5, PER_SEED]
+    assert row["weights"] == "XL: EMA 0.9, step 3, sha256 0"
+    assert row["reference_sha256"] == world["train"].fingerprint
+    assert row["features_sha256"] == features["weights_sha256"]
+
+
+def test_memorisation_says_how_its_samples_were_made(world, memorization):
+    row = memorization[0].query("plan == 'noisy' and space == 'classifier'").iloc[0]
+    assert row[["solver", "steps", "guidance", "weights"]].tolist() == [
+        "euler",
+        50,
+        1.5,
+        "XL: EMA 0.9, step 3, sha256 0",
+    ]
+    assert len(row["features_sha256"]) == 64
 
 
 def test_statistics_in_a_file_replace_the_training_images(world, table):
@@ -261,7 +277,7 @@ def memorization(world):
 
 
 def test_copies_are_found_and_noise_is_not(memorization):
-    summary = memorization[0].groupby(["plan", "space"]).mean()
+    summary = memorization[0].groupby(["plan", "space"]).mean(numeric_only=True)
     for space in ("pixel", "classifier"):
         copies, noise = summary.loc[("copies", space)], summary.loc[("noise", space)]
         assert copies["followed_distance"] == 0

@@ -22,6 +22,7 @@ from twostage.report import (
     results_sampling,
     tab2,
     tab3,
+    tab_plans,
 )  # fmt: skip
 
 SPLITS = {"pixel": 0.45, "vae": 0.4}
@@ -55,6 +56,13 @@ def tab3_results():
         f"{low:g}-{high:g}": 6 + abs(low - 0.1) + abs(high - 0.8) for low in (0, 0.1, 0.2) for high in (0.4, 0.8, 1)
     }
     return distances("tab3", plans | wide)
+
+
+def own_plans():
+    table = distances("tab_plans", {"plain": 5.0, "late_guidance": 3.0})
+    guided = table["plan"].str.endswith("guidance")
+    table["guidance"], table["interval"] = np.where(guided, 2.0, 1.0), np.where(guided, "0.45-1", "")
+    return table.assign(fields="XL", solver="euler")
 
 
 def trajectories(fields=("B", "oracle")):
@@ -150,6 +158,7 @@ def run(tmp_path_factory):
     return {
         "tab2": {"evaluation": made("tab2.csv", lambda s: tab2_results()), "transition": splits},
         "tab3": {"evaluation": made("tab3.csv", lambda s: tab3_results()), "transition": splits},
+        "tab_plans": {"evaluation": made("tab_plans.csv", lambda s: own_plans()), "transition": splits},
         "fig8": {
             "trajectories": made("fig8.csv", lambda s: trajectories()),
             "pictures": {s: [write_trajectory(folder / s / f"{f}.h5", f) for f in ("B", "oracle")] for s in SPLITS},
@@ -179,6 +188,7 @@ def run(tmp_path_factory):
 MODULES = {
     "tab2": tab2, "tab3": tab3, "fig8": fig8, "fig5": fig5, "fig6": fig6, "fig_memorization": fig_memorization,
     "fig_samples": fig_samples, "fig_shift": fig_shift, "fig_flux": fig_flux, "fig_spaces": fig_spaces,
+    "tab_plans": tab_plans,
 }  # fmt: skip
 
 
@@ -282,7 +292,7 @@ def test_the_csv_holds_what_is_drawn(run, made, name, choose, x, y):
 # ------------------------------------------------------------------------------------------------------------- tables
 
 
-@pytest.mark.parametrize("name", ["tab2", "tab3"])
+@pytest.mark.parametrize("name", ["tab2", "tab3", "tab_plans"])
 def test_a_table_shows_the_mean_and_the_spread_of_its_seeds(run, made, name):
     source = pd.read_csv(run[name]["evaluation"]["vae"])
     drawn = pd.read_csv(made / f"{name}.csv").query("space == 'vae'")
@@ -300,6 +310,17 @@ def test_a_change_is_paired_seed_by_seed(run):
     np.testing.assert_allclose(rows["change"], paired.mean())
     np.testing.assert_allclose(rows["change_sd"], paired.std())
     assert paired.std() < 0.3 * source.loc["tab2-shift_4"].std()
+
+
+def test_own_plans_are_compared_with_the_first(made):
+    _, rows = tab_plans.cells(pd.read_csv(made / "tab_plans.csv"))
+    assert [[cell.text for cell in row[:5]] for row in rows] == [
+        ["plain", "XL", "none", "euler", "50"],
+        ["late_guidance", "XL", "2 on 0.45-1", "euler", "50"],
+    ]
+    assert rows[0][6].text == "–"
+    assert rows[1][6].text.startswith("-2.0")
+    assert rows[1][5].text.startswith("▸")
 
 
 def test_the_lowest_shift_is_marked_once_a_space(run, made):

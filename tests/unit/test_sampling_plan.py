@@ -16,6 +16,7 @@ SETTINGS = {
     "fig8": {"models": ["B"]},
     "fig5": {"model": "XL"},
     "fig6": {"model": "XL"},
+    "tab_plans": {"plans": {"late": {"parts": [{"field": "XL", "guidance": 2.0, "interval": ["split", 1.0]}]}}},
     "fig_samples": {"models": ["XL"]},
     "fig_oracle_supervised": {"models": ["B"], "snapshots": [100, 200]},
 }
@@ -159,6 +160,22 @@ def test_the_experiments_are_the_papers():
     assert {name for name, content in many.items() if content.get("samples") == 400} == {"fig5-1"}
     fig6 = plans_for("fig6", SETTINGS["fig6"])
     assert [content["start"]["resume"] for content in fig6.values()] == [0.1, 0.2, 0.4, 0.8]
+
+
+def test_own_plans_take_what_they_leave_out_from_the_run_and_are_refused_by_name():
+    own = plans_for("tab_plans", {"plans": {"a": {"steps": 7, "parts": [{"field": "B"}]}}}, steps=20, solver="heun")
+    assert own == {"tab_plans-a": {"solver": "heun", "steps": 7, "parts": [{"field": "B", "stop": 1.0}]}}
+    for parts, message in (
+        ([{"field": "Bee"}], "plan tab_plans-a, part 1 .* field is 'Bee'; expected one of B, oracle; did you mean 'B'"),
+        ([{"field": "B", "stop": 0.4}, {"field": "B", "start": 0.5}], "plan tab_plans-a, part 2 .* leave a gap"),
+        ([{"field": "B", "stop": 0.4}, {"field": "B", "start": 0.3}], "plan tab_plans-a, part 2 .* overlap"),
+        (
+            [{"field": "B", "guidance": 2, "interval": [0.5, 1.5]}],
+            "plan tab_plans-a, part 1 .* 1.5; expected a time in",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            plans_for("tab_plans", {"plans": {"a": {"parts": parts}}}, models=["B"])
 
 
 def test_every_switch_time_of_figure_5_lies_on_one_grid():

@@ -24,6 +24,10 @@ import pytest
             'config: experiments.tab3.wide.0.1 is "1.2"; expected a number less than or equal to 1',
         ),
         (
+            ["--config", "experiments={tab_plans: {plans: {a: {parts: [{field: Bee}]}}}}"],
+            "config: experiments: plan tab_plans-a, part 1 (Bee): field is 'Bee'; expected one of S, S_oracle, B, XL",
+        ),
+        (
             ["--config", "data={name: image_folder, image_size: 8, path: no/such}"],
             "config: data.path is 'no/such'; expected a folder that exists",
         ),

@@ -2,9 +2,10 @@
 from twostage.sampling.experiments import plans_for
 
 SPLIT = None if CONFIG.split == "measured" else CONFIG.split
+FIELDS = [*MODELS, *(f"{model}@{step}" for model in MODELS for step in CONFIG.snapshots(model))]
 try:
     PLANS = {
-        name: plans_for(name, settings, steps=CONFIG.sampling.steps, solver=CONFIG.sampling.solver)
+        name: plans_for(name, settings, steps=CONFIG.sampling.steps, solver=CONFIG.sampling.solver, models=FIELDS)
         for name, settings in plan_settings(EXPERIMENTS).items()
     }
 except ValueError as error:

@@ -15,8 +15,6 @@ from twostage.evaluation.prdc import precision_recall_density_coverage
 from twostage.evaluation.reference import read_reference, reference_from_data
 from twostage.provenance import atomic_write, write_json, write_provenance
 
-RECORDED = ("solver", "steps", "nfe", "split", "share_before_0.2", "share_before_split", "t_switch", "t_resume")
-
 
 def evaluate_samples(
     dataset,
@@ -69,7 +67,7 @@ def evaluate_samples(
                         {"plan": plan, "seed": int(seed), "features": extractor.name, "metric": extractor.distance_name}
                         | measure(found, reference, splits=splits, pairs=pairs, neighbours=neighbours)
                         | {"reference_sha256": reference.sha256, "features_sha256": extractor.sha256}
-                        | facts_of(item)
+                        | item.facts()
                     )
                     progress.update()
     table = pd.DataFrame(rows)
@@ -130,29 +128,6 @@ def _at_most(features, count, seed=0):
     if len(features) <= count:
         return features
     return features[np.sort(np.random.default_rng(seed).permutation(len(features))[:count])]
-
-
-def facts_of(item):
-    """Columns that a reader of a table needs to know how the samples (``Samples``) were made."""
-    parts = item.attributes["plan"]["parts"]
-    guided = [part for part in parts if part.get("guidance", 1) != 1]
-    facts = {key: item.attributes[key] for key in RECORDED if key in item.attributes}
-    return facts | {
-        "fields": " > ".join(part["field"] for part in parts),
-        "weights": "; ".join(f"{field}: {_weights_of(record)}" for field, record in item.attributes["weights"].items()),
-        "guidance": max((part["guidance"] for part in guided), default=1.0),
-        "interval": "; ".join("{:g}-{:g}".format(*part.get("interval", (0, 1))) for part in guided),
-        "shift": "; ".join(f"{part.get('shift', 1):g}" for part in parts),
-    }
-
-
-def _weights_of(record):
-    """EMA decay, training step and digest of a model's weights, in words."""
-    metadata = record["metadata"]
-    decay = metadata.get("training", {}).get("recipe", {}).get("ema")
-    words = [f"EMA {decay:g}" if decay is not None else metadata.get("weights", "").replace("ema", "EMA")]
-    words += [f"step {metadata['step']}"] if "step" in metadata else []
-    return ", ".join([*filter(None, words), f"sha256 {record['sha256'][:12]}"])
 
 
 def _record_of(item):

@@ -8,6 +8,8 @@ import numpy as np
 
 from twostage.data.datasets import load_dataset
 
+RECORDED = ("solver", "steps", "nfe", "split", "share_before_0.2", "share_before_split", "t_switch", "t_resume")
+
 
 def load_split(dataset, split):
     """A split of the data set that ``dataset``, a dict of its name and options, describes."""
@@ -90,6 +92,19 @@ class Samples:
     def __len__(self):
         return len(self.seed)
 
+    def facts(self):
+        """Columns that a reader of a table needs to know how the samples were made: solver, steps, weights, ..."""
+        parts = self.attributes["plan"]["parts"]
+        guided = [part for part in parts if part.get("guidance", 1) != 1]
+        weights = self.attributes["weights"]
+        return {key: self.attributes[key] for key in RECORDED if key in self.attributes} | {
+            "fields": " > ".join(part["field"] for part in parts),
+            "weights": "; ".join(f"{field}: {_weights_in_words(record)}" for field, record in weights.items()),
+            "guidance": max((part["guidance"] for part in guided), default=1.0),
+            "interval": "; ".join("{:g}-{:g}".format(*part.get("interval", (0, 1))) for part in guided),
+            "shift": "; ".join(f"{part.get('shift', 1):g}" for part in parts),
+        }
+
     def images(self, positions):
         """Images at ``positions`` (int array, any order) of the sorted samples: uint8 (n, H, W, C)."""
         paths, files, rows = self.places
@@ -112,6 +127,15 @@ class Samples:
         positions = np.arange(len(self)) if positions is None else positions
         for start in range(0, len(positions), batch_size):
             yield self.images(positions[start : start + batch_size])
+
+
+def _weights_in_words(record):
+    """EMA decay, training step and digest of a model's weights."""
+    metadata = record["metadata"]
+    decay = metadata.get("ema", metadata.get("training", {}).get("recipe", {}).get("ema"))
+    words = [f"EMA {decay:g}" if decay is not None else metadata.get("weights", "").replace("ema", "EMA")]
+    words += [f"step {metadata['step']}"] if "step" in metadata else []
+    return ", ".join([*filter(None, words), f"sha256 {record['sha256'][:12]}"])
 
 
 def _exists(path):

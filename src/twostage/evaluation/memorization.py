@@ -52,7 +52,9 @@ def measure_memorization(
     it, grey levels), nearest (row of the training store), nearest_mirrored, nearest_distance, second_distance, ratio
     (d1 / d2). Pixel distances are root mean squares in grey levels (0-255), feature distances Euclidean.
     output_csv, one row a plan, seed and space: means and standard errors (``_sem``) of the distances, the ratio and
-    the shares copied (ratio below 1/3), retrieved (the nearest is the one followed) and within_one_grey_level of it.
+    the shares copied (ratio below 1/3), retrieved (the nearest is the one followed) and within_one_grey_level of it;
+    how the samples were made (``Samples.facts``), features_sha256 of the weights, and reference_sha256, the fingerprint
+    of the training images' store.
     Returns the summary table.
     """
     store = LatentStore.open(store_path)
@@ -61,7 +63,8 @@ def measure_memorization(
     extractors = load_extractors(
         features, classifier_path=classifier, inception_path=inception, dinov2_path=dinov2, device=device
     )
-    sets = [_sample_set(Samples.open(plan, paths), store, held_out, encoder) for plan, paths in samples.items()]
+    opened = {plan: Samples.open(plan, paths) for plan, paths in samples.items()}
+    sets = [_sample_set(item, store, held_out, encoder) for item in opened.values()]
     if held_out is not None:
         sets.append(_control_set(held_out, encoder))
     size = batch_size or batch_size_for(sets[0]["images"].shape[1:])
@@ -69,7 +72,11 @@ def measure_memorization(
     table = pd.concat(_table(sets, store, searches, extractors, size), ignore_index=True)
     with atomic_write(samples_csv) as temporary:
         table.to_csv(temporary, index=False)
-    summary = _summary(table)
+    facts = pd.DataFrame([{"plan": plan, **item.facts()} for plan, item in opened.items()])
+    digests = {extractor.name: extractor.sha256 for extractor in extractors}
+    summary = _summary(table).merge(facts.drop(columns=["t_switch", "t_resume"]), on="plan", how="left")
+    summary["features_sha256"] = summary["space"].map(digests)
+    summary["reference_sha256"] = store.fingerprint
     with atomic_write(output_csv) as temporary:
         summary.to_csv(temporary, index=False)
     config = {"features": list(features), "within_class": within_class, "encoder": encoder_spec}

@@ -76,6 +76,19 @@ def guidance_intervals(evaluation, transition=None, *, split=None):
     return table
 
 
+def own_plans(evaluation, transition=None):
+    """The user's own plans: one row per (space, features, plan, seed), DataFrame, in the order of the file.
+
+    evaluation: {space: tab_plans.csv}, whose plans are named ``tab_plans-{name}``. ``fields``, ``solver``, ``guidance``
+    and ``interval`` say what a plan does; the rest as in ``timestep_shifts``, the change against the first plan.
+    """
+    table = _read_distances(evaluation, (*DISTANCE, "fields", "solver", "interval"))
+    table["name"] = table["plan"].str.removeprefix("tab_plans-")
+    table["interval"] = table["interval"].fillna("")
+    table = _over_seeds(table, table["plan"] == table["plan"].iloc[0], ["space", "features"])
+    return table.merge(stage_splits(transition), on="space", how="left")
+
+
 def _read_distances(evaluation, columns):
     table = read_spaces(evaluation, columns)
     return table[

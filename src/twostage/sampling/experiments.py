@@ -20,14 +20,15 @@ RESUME_TIMES = (0.1, 0.2, 0.4, 0.8)
 SHOWN_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
 
 
-def plans_for(name, settings, *, steps=50, solver="euler", guidance=None):
+def plans_for(name, settings, *, steps=50, solver="euler", guidance=None, models=None):
     """The plans of experiment ``name``: {plan name: plan dict}, in the order in which they are shown.
 
     settings: the experiment's settings (a dict, see the functions below; a missing key has the paper's value).
     steps, solver: of every plan, where ``settings`` (which may name ``samples`` too) does not say otherwise. Its key
         ``spaces`` says where the experiment runs, not what it is, and is left aside.
     guidance: {"guidance": g, "interval": [lo, hi], "channels": ...} for every model part; None is without.
-    Every plan is validated but for model names. Raises ValueError for an unknown experiment, setting or plan.
+    models: names that the plans' fields may have besides "oracle"; None leaves them unchecked.
+    Raises ValueError for an unknown experiment or setting, and for a plan that cannot be run.
     """
     if name not in EXPERIMENTS:
         raise ValueError(f"there is no experiment {name!r}; expected one of {', '.join(EXPERIMENTS)}")
@@ -36,7 +37,7 @@ def plans_for(name, settings, *, steps=50, solver="euler", guidance=None):
     settings = {key: value for key, value in settings.items() if key not in (*COMMON, "spaces")}
     _check_settings(name, settings)
     plans = EXPERIMENTS[name](common, {**(guidance or {})}, **settings)
-    return {plan: Plan.from_dict(plan, content).validate().to_dict() for plan, content in plans.items()}
+    return {plan: Plan.from_dict(plan, content).validate(models).to_dict() for plan, content in plans.items()}
 
 
 def stage_swap(common, guided, *, models, splits=(MEASURED,), stage_steps="proportional"):
@@ -130,6 +131,11 @@ def more_samples(common, guided, *, models):
     return {f"fig_samples-{model}": {**common, "parts": [{"field": model, **guided}]} for model in models}
 
 
+def own_plans(common, guided, *, plans):
+    """Plans of the user's own, {name: plan dict} (``twostage.sampling.plan``); what one leaves out is as elsewhere."""
+    return {f"tab_plans-{name}": {**common, **content} for name, content in plans.items()}
+
+
 def convergence(common, guided, *, models, snapshots):
     """App. B: samples of each model at each training step of ``snapshots``; a field ``model@step`` is that snapshot."""
     return {
@@ -171,6 +177,7 @@ EXPERIMENTS = {
     "fig8": predictions,
     "fig5": mixed_sampling,
     "fig6": resumed_sampling,
+    "tab_plans": own_plans,
     "fig_samples": more_samples,
     "fig_oracle_supervised": convergence,
 }

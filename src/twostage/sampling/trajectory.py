@@ -43,7 +43,8 @@ def record_trajectories(
 
     outputs: {plan name: HDF5 path}: /predictions uint8 (shown, T, H, W, C), the decoded one-step predictions
         x_t + (1 - t) v of the first ``shown`` samples at ``times`` (t = 1: the sample itself), /times (T,), /labels.
-    output_csv: one row a plan and step start t over all ``samples``, means and standard errors (``_sem``) of
+    output_csv: one row a plan (with its solver, steps and NFE) and step start t over all ``samples``, means and
+        standard errors (``_sem``) of
         norm: root mean square of the velocity over the latent's dimensions;
         to_end: the same of (prediction - end of the trajectory), layout_to_end: after averaging both to a quarter of
         their side; to_class_mean: of (prediction - mean training latent of the sample's class).
@@ -111,7 +112,8 @@ def _follow_plan(plan, items, context, shown, times, batch_size):
     for t, parts in measured.items():
         values = torch.cat(parts).double().numpy()
         error = values.std(0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.full(len(MEASURES), np.nan)
-        row = {"plan": plan.name, "t": t, "samples": len(values)}
+        row = {"plan": plan.name, "solver": plan.solver, "steps": sum(part.steps for part in plan.parts)}
+        row |= {"nfe": plan.nfe, "t": t, "samples": len(values)}
         for measure, mean, sem in zip(MEASURES, values.mean(0), error):
             row |= {measure: mean, f"{measure}_sem": sem}
         rows.append(row)
