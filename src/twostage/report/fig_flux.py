@@ -12,7 +12,7 @@ from twostage.report.pictures import blank, place, read_flux, reduced, sheet
 
 SHOWN = 4  # prompts
 # Inches: a tile, left margin, titles over a sheet, room between sheets, the panels' height and what is around them.
-TILE, SIDE, ABOVE, BETWEEN, PANEL, AROUND = 1.1, 1.75, 0.75, 0.3, 2.6, 0.95
+TILE, SIDE, ABOVE, BETWEEN, PANEL, AROUND = 1.1, 1.75, 0.7, 0.15, 2.6, 0.7
 MEASURES = (("to_end_left", "-", "whole latent"), ("layout_to_end_left", "--", "layout"))
 
 drawn = results_sampling.flux_trajectories
@@ -73,7 +73,7 @@ def _left(axes, rows):
         style.curve(axes, rows["t"], rows[measure], rows[f"{measure}_sem"], colour=colour, linestyle=line, label=name)
         halves.append(f"{curves.first_crossing(rows['t'], -rows[measure], -0.5):.2f} ({name})")
     axes.axhline(0.5, color=style.QUIET, linewidth=0.9)
-    axes.set_title(f"(b) Half of the way to the end left at t = {', '.join(halves)}")
+    axes.set_title(f"(b) Half of it left at t = {', '.join(halves)}")
     axes.set_ylabel("share of distance\nto the end left")
     axes.set_ylim(bottom=0)
     style.time_axis(axes)
