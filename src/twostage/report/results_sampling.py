@@ -156,12 +156,12 @@ def trajectories(trajectories, transition=None, *, split=None):
     return table.merge(stage_splits(transition, split), on="space", how="left")
 
 
-def flux_trajectories(path):
+def flux_trajectories(trajectories):
     """App. H: one row per (shift, t) of flux.csv, DataFrame, with ``to_end_left`` and ``layout_to_end_left``.
 
     These are the distances to the end as shares of those at the first step, with standard errors, ``_sem``.
     """
-    table = read_table(path, FLUX)
+    table = read_table(trajectories, FLUX)
     for measure in ("to_end", "layout_to_end"):
         first = table.groupby("shift", sort=False)[measure].transform("first")
         table[f"{measure}_left"], table[f"{measure}_left_sem"] = table[measure] / first, table[f"{measure}_sem"] / first
