@@ -280,7 +280,8 @@ def labels_of(name, sources):
     models = [m for found in experiments for m in EXPERIMENTS[found].get("models") or [EXPERIMENTS[found].get("model")]]
     if any(path.startswith("training/") for path in sources.values()) and not models:
         models = MODELS
-    spaces = spaces_of(name) if any("{space}" in path for path in sources.values()) else ["unit Gaussians"]
+    elsewhere = ["Flux's own" if name == "fig_flux" else "unit Gaussians"]
+    spaces = spaces_of(name) if any("{space}" in path for path in sources.values()) else elsewhere
     seeds = [seed for found in experiments for seed in seeds_of(found)] or [CONFIG.seed]
     return {
         "item": name,
