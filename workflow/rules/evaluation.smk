@@ -1,8 +1,5 @@
 # Features, and the distance of samples to the training images in them.
 
-# Unusable images that encoding may leave out are left out here too.
-USABLE = DATASET | {"max_corrupt": CONFIG.data.max_corrupt}
-
 
 rule classifier:
     input:
@@ -21,7 +18,7 @@ rule classifier:
     resources:
         **resources_of("evaluation"),
     params:
-        dataset=USABLE,
+        dataset=DATASET,
         classifier=slice_of(CONFIG.classifier),
         seed=CONFIG.seed,
         device=device_of("evaluation"),
@@ -74,7 +71,7 @@ rule reference:
     resources:
         **resources_of("evaluation"),
     params:
-        dataset=USABLE,
+        dataset=DATASET,
         device=device_of("evaluation"),
         code=code_of("twostage.evaluation.reference"),
     message:
@@ -106,7 +103,7 @@ rule evaluate:
     resources:
         **resources_of("evaluation"),
     params:
-        dataset=USABLE,
+        dataset=DATASET,
         samples=lambda w: sample_paths(w.space, w.experiment),
         features=CONFIG.evaluation.features,
         device=device_of("evaluation"),
