@@ -90,7 +90,7 @@ if CONFIG.flux:
     FLUX = CONFIG.flux.model
     if not os.path.isdir(FLUX):
         # A hub id, which is fetched where Snakemake runs: compute nodes often have no internet.
-        FLUX = f"weights/{CONFIG.flux.model.replace('/', '--')}-{CONFIG.flux.revision[:12]}"
+        FLUX = f"weights/{'--'.join(Path(CONFIG.flux.model).parts)}-{CONFIG.flux.revision[:12]}"
 
         rule fetch_flux:
             output:
