@@ -75,3 +75,9 @@ def test_points_that_are_not_finite_are_left_out():
     y = T.copy()
     y[50] = np.nan
     assert curves.at(T, y, NONE, 0.5).value == pytest.approx(0.5)
+
+
+def test_a_curve_without_a_value_crosses_nothing():
+    nothing = np.full(3, np.nan)
+    found = curves.crossing([0, 0.5, 1], nothing, nothing, 0.5)
+    assert all(np.isnan([found.value, found.low, found.high]))

@@ -70,8 +70,10 @@ def share_before(t, y, sem, time):
 
 
 def first_crossing(t, y, level):
-    """The time from which on the curve stays at or above ``level``, interpolated; NaN when it never does."""
+    """The time from which on the curve stays at or above ``level``, interpolated; NaN when it never does, or has no value."""
     t, y = clean(t, y)
+    if len(t) == 0:
+        return math.nan
     below = np.flatnonzero(y < level)
     if len(below) == 0:
         return float(t[0])
