@@ -70,7 +70,7 @@ def share_before(t, y, sem, time):
 
 
 def first_crossing(t, y, level):
-    """The time from which on the curve stays at or above ``level``, interpolated; NaN when it never does, or has no value."""
+    """The time from which on a curve stays at or above ``level``, interpolated; NaN when never, or without values."""
     t, y = clean(t, y)
     if len(t) == 0:
         return math.nan
