@@ -39,7 +39,8 @@ def seeds_note(table):
         known = ", ".join(f"{error:.2g} ({space})" for space, error in errors.items() if math.isfinite(error))
         words += f"; standard error of a distance, by disjoint splits, about {known}." if known else "."
     if {"samples", "nfe"} <= set(table.columns):
-        words += f" {table['samples'].iloc[0]:,} samples a row and seed, {table['nfe'].iloc[0]} function evaluations."
+        counts = [f"{count}" for count in sorted(set(table["nfe"]))]
+        words += f" {table['samples'].iloc[0]:,} samples a row and seed, {' or '.join(counts)} function evaluations."
     return words
 
 
