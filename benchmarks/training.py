@@ -6,13 +6,14 @@
 
 Both do the same: VA-VAE latents (32 x 16 x 16), patch 1, forward, backward, AdamW, EMA, on the same weights and
 batches. The original runs as it comes, its forward methods under ``torch.compile``, its EMA a loop over the parameters,
-and once with compilation switched off.
-Rounds of the contenders alternate, so that a busy machine slows both; printed are the median and the fastest step,
-samples a second, and, where the peak is known, the model FLOP utilisation. Without ``--original`` only this project is
-timed.
+and once with compilation switched off. Each contender has a process of its own, as trainings have. On a CPU their steps
+alternate, so that a busy machine slows all of them; a GPU's memory is given to one after the other. Printed are the
+median and the fastest step, samples a second, and, where the peak is known, the model FLOP utilisation. Without
+``--original`` only this project is timed.
 """
 
 import argparse
+import multiprocessing
 import statistics
 import sys
 import time
@@ -22,9 +23,11 @@ import torch
 import torch.nn.functional as F
 
 from twostage.model.lightningdit import SIZES, LightningDiT
+from twostage.training.processes import keep_freed_memory
 
 PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}  # dense bf16, makers' data sheets
 CHANNELS, GRID, CLASSES = 32, 16, 1000
+EXCLUDED = {"eager": "twostage, compiled", "compiled": "twostage"}  # by --only
 
 
 def original_model(folder, size, channels=CHANNELS):
@@ -56,9 +59,9 @@ def foreach_ema(ema, weights, decay):
 class Contender:
     """A model with its optimiser and EMA; ``step`` takes one training step."""
 
-    def __init__(self, name, model, update_ema, device, precision, fused, stance="default"):
-        self.name, self.model, self.update_ema = name, model.to(device).train(), update_ema
-        self.device, self.precision, self.stance, self.seconds = device, precision, stance, []
+    def __init__(self, model, update_ema, fused, options):
+        self.model, self.update_ema = model.to(options.device).train(), update_ema
+        self.device, self.precision = options.device, options.precision
         self.weights = {key: weight for key, weight in model.named_parameters() if weight.requires_grad}
         self.ema = {key: weight.detach().clone() for key, weight in self.weights.items()}
         self.optimizer = torch.optim.AdamW(self.weights.values(), lr=1e-4, weight_decay=0, fused=fused or None)
@@ -75,13 +78,72 @@ class Contender:
             self.update_ema(self.ema, self.weights, 0.9999)
 
     def timed(self, batch, steps):
-        with torch.compiler.set_stance(self.stance):
-            for _ in range(steps):
-                start = time.perf_counter()
-                self.step(*batch)
-                if self.device == "cuda":
-                    torch.cuda.synchronize()
-                self.seconds.append(time.perf_counter() - start)
+        seconds = []
+        for _ in range(steps):
+            start = time.perf_counter()
+            self.step(*batch)
+            if self.device == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - start)
+        return seconds
+
+
+def contender_of(name, options):
+    """A contender by its name; the weights are the same for all."""
+    torch.manual_seed(0)
+    model = LightningDiT(GRID, 1, CHANNELS, num_classes=CLASSES, **SIZES[options.size])
+    if name.startswith("original"):
+        if name == "original, eager":
+            torch.compiler.set_stance("force_eager")
+        theirs = original_model(options.original, options.size)
+        theirs.load_state_dict(model.state_dict())
+        return Contender(theirs, loop_ema, False, options)
+    keep_freed_memory()  # as the training's command line does
+    if name == "twostage, compiled":
+        model.compile_blocks()
+    return Contender(model, foreach_ema, True, options)
+
+
+def batch_of(options):
+    generator = torch.Generator().manual_seed(1)
+    shape = (options.batch, CHANNELS, GRID, GRID)
+    batch = (
+        torch.randn(shape, generator=generator),
+        torch.randn(shape, generator=generator),
+        torch.rand(options.batch, generator=generator),
+        torch.randint(CLASSES, (options.batch,), generator=generator),
+    )
+    return [tensor.to(options.device) for tensor in batch]
+
+
+def serve(name, options, pipe):
+    """In a process of its own: time as many steps as asked for, until asked for none."""
+    torch.set_num_threads(options.threads)
+    contender, batch = contender_of(name, options), batch_of(options)
+    contender.timed(batch, 2)  # the first two steps compile, and warm the allocator
+    device = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
+    pipe.send(device)
+    while steps := pipe.recv():
+        pipe.send(contender.timed(batch, steps))
+
+
+def race(names, options):
+    """({name: seconds of each step}, the device's name) of contenders that take turns."""
+    context, pipes, processes = multiprocessing.get_context("spawn"), {}, []
+    for name in names:
+        pipes[name], theirs = context.Pipe()
+        processes.append(context.Process(target=serve, args=(name, options, theirs), daemon=True))
+        processes[-1].start()
+        device = pipes[name].recv()
+    seconds = {name: [] for name in names}
+    for _ in range(options.rounds):
+        for name, pipe in pipes.items():
+            pipe.send(options.steps)
+            seconds[name] += pipe.recv()
+    for pipe, process in zip(pipes.values(), processes):
+        pipe.send(0)
+        process.join()
+    return seconds, device
 
 
 def step_flops(size, batch):
@@ -106,61 +168,29 @@ def main():
     parser.add_argument("--only", choices=("eager", "compiled"), help="time one of this project's two forms")
     parser.add_argument("--peak-tflops", type=float, help="the device's peak, for the utilisation")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
 
-    def ours(name, compiled):
-        torch.manual_seed(0)
-        model = LightningDiT(GRID, 1, CHANNELS, num_classes=CLASSES, **SIZES[options.size])
-        if compiled:
-            model.compile_blocks()
-        return Contender(name, model, foreach_ema, options.device, options.precision, fused=True)
-
-    contenders = []
-    if options.only != "compiled":
-        contenders.append(ours("twostage", compiled=False))
-    if options.only != "eager":
-        contenders.append(ours("twostage, compiled", compiled=True))
-    if options.original:
-        start = contenders[0].model.state_dict()
-        for name, stance in (("original, eager", "force_eager"), ("original", "default")):
-            theirs = original_model(options.original, options.size)
-            theirs.load_state_dict(start)
-            contender = Contender(name, theirs, loop_ema, options.device, options.precision, False, stance)
-            contenders.append(contender)
-
-    generator = torch.Generator().manual_seed(1)
-    shape = (options.batch, CHANNELS, GRID, GRID)
-    batch = (
-        torch.randn(shape, generator=generator),
-        torch.randn(shape, generator=generator),
-        torch.rand(options.batch, generator=generator),
-        torch.randint(CLASSES, (options.batch,), generator=generator),
-    )
-    batch = [tensor.to(options.device) for tensor in batch]
-
-    for contender in contenders:  # the first two steps compile, and warm the allocator
-        contender.timed(batch, 2)
-        contender.seconds.clear()
-    for _ in range(options.rounds):
-        for contender in contenders:
-            contender.timed(batch, options.steps)
+    names = [name for name in ("twostage", "twostage, compiled") if name != EXCLUDED.get(options.only)]
+    names += ["original, eager", "original"] if options.original else []
+    seconds = {}
+    for group in [[name] for name in names] if options.device == "cuda" else [names]:
+        found, device = race(group, options)
+        seconds |= found
 
     peak = options.peak_tflops
-    if peak is None and options.device == "cuda" and options.precision == "bf16":
-        name = torch.cuda.get_device_name()
-        peak = next((value for key, value in PEAK_TFLOPS.items() if key in name), None)
+    if peak is None and options.precision == "bf16":
+        peak = next((value for key, value in PEAK_TFLOPS.items() if key in device), None)
     flops = step_flops(options.size, options.batch)
     print(
-        f"{options.size}/1, batch {options.batch}, {options.precision}, {options.device}, torch {torch.__version__}, "
+        f"{options.size}/1, batch {options.batch}, {options.precision}, {device}, torch {torch.__version__}, "
         f"{options.threads} threads, {flops / 1e12:.2f} TFLOP a step"
     )
-    reference = statistics.median(contenders[-1].seconds)
-    for contender in contenders:
-        median, fastest = statistics.median(contender.seconds), min(contender.seconds)
+    reference = statistics.median(seconds[names[-1]])
+    for name, taken in seconds.items():
+        median, fastest = statistics.median(taken), min(taken)
         used = f", {flops / median / peak / 1e12:.1%} of {peak:g} TFLOP/s" if peak else ""
         print(
-            f"{contender.name:20s} median {median:.3f} s, fastest {fastest:.3f} s, "
-            f"{options.batch / median:.1f} samples/s, {reference / median:.2f} x {contenders[-1].name}{used}"
+            f"{name:20s} median {median:.3f} s, fastest {fastest:.3f} s, "
+            f"{options.batch / median:.1f} samples/s, {reference / median:.2f} x {names[-1]}{used}"
         )
 
 

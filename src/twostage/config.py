@@ -20,11 +20,18 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from twostage.training.recipe import PRESETS
+
 
 def _inside(value):
     if not 0 < value < 1:
         raise PydanticCustomError("share", "a number between 0 and 1, both excluded")
     return value
+
+
+def _words(settings):
+    """Keys and values as they are written in a configuration."""
+    return ", ".join(f"{key} {json.dumps(value)}" for key, value in settings.items())
 
 
 Share = Annotated[
@@ -230,15 +237,20 @@ class Model(Block):
 
 
 class Training(Block):
-    """The training recipe; defaults are the paper's."""
+    """The training recipe; defaults are the paper's, or those of the `preset`."""
 
+    preset: Literal["paper", "lightningdit"] = Field(
+        "paper", description=f"Whose defaults the keys below have; `lightningdit`: {_words(PRESETS['lightningdit'])}"
+    )
     steps: Count = Field(description="Optimiser steps")
     snapshots: list[Count] = Field([], description="Steps at which EMA weights are kept, besides the last")
     batch_size: Count = Field(512, description="Samples a step, over all processes")
     lr: float = Field(1e-4, gt=0, description="AdamW learning rate, constant")
     betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW betas")
     weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay")
-    max_grad_norm: float = Field(1.0, gt=0, description="Largest gradient norm; beyond it gradients are scaled down")
+    max_grad_norm: float | None = Field(
+        1.0, gt=0, description="Largest gradient norm; beyond it gradients are scaled down; null scales none"
+    )
     ema: float = Field(0.9999, ge=0, lt=1, description="Decay of the exponential moving average of the weights, a step")
     time: Literal["uniform", "lognormal"] = Field("uniform", description="Distribution of the training times on [0, 1]")
     class_drop: float = Field(0.1, ge=0, lt=1, description="Probability that a sample's class is dropped")
@@ -246,21 +258,39 @@ class Training(Block):
         "cfm", description="Regression target: x_1 - x_0, or the oracle velocity (App. B)"
     )
     cosine_loss: bool = Field(False, description="Add LightningDiT's cosine loss")
-    precision: Literal["float32", "bf16"] = Field("float32", description="Precision of the forward and backward pass")
-    compile: bool = Field(False, description="Compile the model (GPUs)")
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto", description="Precision of the forward and backward pass (autocast); `auto`: bf16 on a GPU, else float32"
+    )
+    compile: Literal["auto"] | bool = Field("auto", description="Compile the model's blocks; `auto`: on a GPU")
     accumulate: Count = Field(1, description="Parts a batch is cut into, to fit the device's memory")
     activation_checkpointing: bool = Field(
         False, description="Recompute activations in the backward pass, to save memory"
     )
     checkpoint_every: Count = Field(1000, description="Steps between resumable checkpoints")
+    log_every: Count = Field(10, description="Steps a line of stats.jsonl is the mean of")
+    tensorboard: bool = Field(
+        False, description="Also write TensorBoard's event files, to `tensorboard/` beside the snapshots"
+    )
+    memory_mb: Count = Field(
+        8192, description="Latents held in memory, MiB; a larger store is read in sequence and shuffled in windows"
+    )
     minutes: float | None = Field(
         None,
         gt=0,
         description="Wall-clock budget of one job, minutes; at its end it checkpoints and leaves to be requeued",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _preset_first(cls, settings):
+        """The preset's values, where the configuration has none of its own."""
+        if not isinstance(settings, dict):
+            return settings
+        preset = settings.get("preset")
+        return {**(PRESETS.get(preset, {}) if isinstance(preset, str) else {}), **settings}
+
     @model_validator(mode="after")
-    def _snapshots_and_batch(self):
+    def _batch_divides(self):
         if self.batch_size % self.accumulate:
             raise ValueError(
                 f"batch_size {self.batch_size} with accumulate {self.accumulate}; expected a divisor of the batch"

@@ -6,6 +6,7 @@ changed in the returned tables before they are written.
 
 import json
 
+import h5py
 import numpy as np
 import pandas as pd
 
@@ -165,6 +166,24 @@ def tab1(*, distances=None, seeds=(0, 1, 2), noise=0.1, split="measured"):
     return pd.DataFrame(rows, columns=["plan", "seed", "features", "distance", "kid", "samples", "nfe"])
 
 
+def write_pairs(folder, name, losses, pairs=256):
+    """Errors pair by pair, as HDF5, with the means and standard errors of ``losses``; those of any two curves are
+    uncorrelated over the pairs, those of one curve go together."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    curves = list(losses.groupby(["model", "step"], sort=False))
+    waves = np.cos(np.pi * np.outer(1 + np.arange(len(curves)), np.arange(pairs) + 0.5) / pairs)
+    waves /= waves.std(1, ddof=1, keepdims=True)
+    with h5py.File(path, "w") as file:
+        file["model"], file["step"] = [model for (model, _), _ in curves], [step for (_, step), _ in curves]
+        file["t"] = curves[0][1]["t"].to_numpy()
+        file["oracle"] = [
+            rows["oracle"].to_numpy()[:, None] + np.sqrt(pairs) * np.outer(rows["oracle_sem"], wave)
+            for (_, rows), wave in zip(curves, waves)
+        ]
+    return path
+
+
 def write(folder, name, content):
     """Write a table as CSV or a dict as JSON into ``folder``; returns the path."""
     path = folder / name
@@ -193,6 +212,9 @@ def write_run(folder, splits=None):
             for space in splits
         }
         for name, make in per_space.items()
+    }
+    run["pair_errors"] = {
+        space: write_pairs(folder, f"{space}/oracle_loss.h5", oracle_loss(split)) for space, split in splits.items()
     }
     run["top1"] = write(folder, "synthetic/top1.csv", top1())
     run["synthetic_curves"] = write(folder, "synthetic/law.csv", synthetic_law())

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from twostage.config import ConfigError, check_folders, load, reference
+from twostage.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = yaml.safe_load((ROOT / "config/config.yaml").read_text())
@@ -149,3 +150,14 @@ def test_every_key_is_described():
 
 def test_the_readme_is_generated_from_the_schema():
     assert (ROOT / "config/README.md").read_text() == reference(), "run: python -m twostage.config > config/README.md"
+
+
+def test_the_recipes_defaults_are_the_papers_and_a_presets_by_name():
+    plain = load(with_value("training", {"steps": 5})).training.model_dump(exclude={"preset", "snapshots"})
+    recipe = Recipe.parse({"steps": 5})
+    assert plain == {name: getattr(recipe, name) for name in plain}
+    theirs = load(with_value("training", {"preset": "lightningdit", "steps": 5, "lr": 3e-4})).training
+    assert (theirs.batch_size, theirs.betas, theirs.time, theirs.cosine_loss) == (1024, (0.9, 0.95), "lognormal", True)
+    assert (theirs.max_grad_norm, theirs.lr) == (None, 3e-4)
+    with pytest.raises(ConfigError, match=r'training.preset is "lightning"; .*; did you mean .lightningdit.'):
+        load(with_value("training.preset", "lightning"))

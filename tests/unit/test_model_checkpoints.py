@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 from test_model_lightningdit import TINY, random_inputs, random_model
 
+from twostage.model.__main__ import main
 from twostage.model.checkpoints import export_published, import_published, load_model, read_header, save_model
 
 
@@ -96,6 +97,17 @@ def test_export_is_imported_again_and_has_the_originals_entries(tmp_path):
     assert set(content) == {"model", "ema", "opt", "config"}
     assert content["config"] == {"data": {"image_size": 256}}
     assert same_outputs(model, import_published(tmp_path / "out.pt", weights="model"))
+
+
+def test_command_line_exports(tmp_path, capsys):
+    model = random_model()
+    ours, theirs = str(tmp_path / "ours.safetensors"), str(tmp_path / "theirs.pt")
+    save_model(ours, model, step=5)
+    assert main([ours, theirs]) == 0
+    assert same_outputs(model, import_published(theirs))
+    assert torch.load(theirs, weights_only=True)["config"] == {"architecture": model.architecture, "step": 5}
+    assert main([theirs, ours]) == 1
+    assert "theirs.pt: not a whole safetensors file" in capsys.readouterr().err
 
 
 def test_misfitting_keys_are_listed(tmp_path):

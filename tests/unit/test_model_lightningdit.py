@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from twostage.model.lightningdit import SIZES, GatedSiLU, LightningDiT, count_parameters, rotate, sincos_positions
+from twostage.model.fused import GatedSiLU, ModulatedNorm, RotatedHeads
+from twostage.model.lightningdit import SIZES, LightningDiT, count_parameters, rotate, sincos_positions
 
 TINY = {
     "input_size": 4,
@@ -203,6 +204,34 @@ def test_gated_silu_has_the_gradient_of_its_formula():
     a, b = x.chunk(2, dim=-1)
     assert torch.equal(GatedSiLU.apply(x), torch.nn.functional.silu(a) * b)
     assert torch.autograd.gradcheck(GatedSiLU.apply, (x,))
+
+
+def gradients_of(outputs, inputs):
+    """Gradients of one fixed random sum of the outputs."""
+    generator = torch.Generator().manual_seed(9)
+    total = sum((output * torch.randn(output.shape, generator=generator)).sum() for output in outputs)
+    return torch.autograd.grad(total, inputs)
+
+
+def test_modulated_norm_is_its_formula():
+    x, gain, shift = (torch.randn(shape, requires_grad=True) for shape in ((3, 5, 8), (3, 8), (3, 8)))
+    fused = ModulatedNorm.apply(x, gain, shift, 1e-6)
+    normed = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)
+    plain = normed * gain[:, None] + shift[:, None]
+    torch.testing.assert_close(fused, plain, rtol=1e-6, atol=1e-6)
+    for ours, theirs in zip(gradients_of([fused], (x, gain, shift)), gradients_of([plain], (x, gain, shift))):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_rotated_heads_are_rotated_queries_and_keys_and_plain_values():
+    qkv = torch.randn(2, 4, 3, 2, 12, requires_grad=True)
+    rotation = LightningDiT(**TINY).feat_rope.rotation()
+    fused = RotatedHeads.apply(qkv, rotation)
+    plain = (*rotate(qkv[:, :, :2], rotation).unbind(2), qkv[:, :, 2])
+    for ours, theirs in zip(fused, plain):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    (ours,), (theirs,) = gradients_of(fused, qkv), gradients_of(plain, qkv)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_train_mode_drops_classes_by_the_global_generator():

@@ -17,6 +17,7 @@ from report_results import (
     transition_time,
     weight,
     write,
+    write_pairs,
     write_run,
 )
 
@@ -353,6 +354,8 @@ def run(tmp_path_factory):
 def test_verdict(run, tmp_path, name, source, content, verdict):
     path = write(tmp_path, f"{source}.{'json' if source == 'transition' else 'csv'}", content)
     sources = {**run, source: {"pixel": path} if isinstance(run[source], dict) else path}
+    if source == "oracle_loss":
+        sources["pair_errors"] = {"pixel": write_pairs(tmp_path, "oracle_loss.h5", content)}
     if name.startswith("law"):
         del sources["synthetic_transition"]
     results = Results(**sources)

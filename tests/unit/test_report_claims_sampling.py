@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from report_results import oracle_loss, posterior, transition, write
+from report_results import oracle_loss, posterior, transition, write, write_pairs
 
 from twostage.report import claims, claims_sampling, paper
 from twostage.report.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Results
@@ -227,13 +227,17 @@ def run(tmp_path_factory):
     }  # fmt: skip
     suffix = {"transition": "json"}
     written = {name: write(folder, f"{name}.{suffix.get(name, 'csv')}", content) for name, content in made.items()}
-    return {name: {"x": path} for name, path in written.items()} | {"flux": write(folder, "flux.csv", flux())}
+    pair_errors = {"x": write_pairs(folder, "oracle_loss.h5", twins())}
+    apart = {"flux": write(folder, "flux.csv", flux()), "pair_errors": pair_errors}
+    return {name: {"x": path} for name, path in written.items()} | apart
 
 
 @pytest.mark.parametrize(("name", "source", "content", "verdict"), CASES, ids=[f"{c[0]}-{c[3]}" for c in CASES])
 def test_verdict(run, tmp_path, name, source, content, verdict):
     path = write(tmp_path, f"{source}.csv", content)
     sources = {**run, source: path if source == "flux" else {"x": path}}
+    if source == "oracle_loss":
+        sources["pair_errors"] = {"x": write_pairs(tmp_path, "oracle_loss.h5", content)}
     [(_, findings)] = claims.evaluate(Results(**sources, pairs={"B_oracle": "B"}), [BY_ID[name]])
     assert claims.overall(findings) == verdict, findings
 

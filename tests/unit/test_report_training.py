@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ from report_results import oracle_loss, transition, write
 
 from twostage.provenance import provenance_path
 from twostage.report import convergence, fig7, fig9, fig_oracle_supervised, fig_training
+from twostage.report.pictures import read_snapshots
 
 SPLITS = {"pixel": 0.45, "vae": 0.4}
 PAIRS = {"B_oracle": "B"}
@@ -39,6 +41,20 @@ def stats(tmp_path_factory):
         space: [write_log(folder / space / model / "stats.jsonl", log(steps)) for model, steps in lengths.items()]
         for space, lengths in (("pixel", {"S": 600, "XL": 1200}), ("vae", {"S": 600, "XL": 1200}))
     }
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory):
+    """{space: samples.h5}: S to step 600, XL to 1200, eight grey images each, brighter from step to step."""
+    folder, paths = tmp_path_factory.mktemp("samples"), {}
+    snapshots = [("S", 300), ("S", 600), ("XL", 600), ("XL", 1200)]
+    for space in SPLITS:
+        paths[space] = folder / f"{space}.h5"
+        with h5py.File(paths[space], "w") as file:
+            file["model"], file["step"] = [model for model, _ in snapshots], [step for _, step in snapshots]
+            file["labels"] = np.arange(8)
+            file["images"] = np.stack([np.full((8, 4, 4, 1), step // 10, np.uint8) for _, step in snapshots])
+    return paths
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +110,37 @@ def same_lines(one, two):
 # ---------------------------------------------------------------------------------------------------- training curves
 
 
-def test_training_curves_draw_what_their_csv_holds(stats, tmp_path):
-    table = made(fig_training, tmp_path, stats=stats, models=["S", "XL"])
-    picture = fig_training.figure(table)
-    same_lines(picture, fig_training.figure(fig_training.drawn(stats, models=["S", "XL"])))
+def test_training_curves_draw_what_their_csv_holds(stats, samples, tmp_path):
+    table = made(fig_training, tmp_path, stats=stats, samples=samples, models=["S", "XL"])
+    picture = curves_of(table, samples)
+    same_lines(picture, curves_of(fig_training.drawn(stats, models=["S", "XL"]), samples))
     rows = table.query("space == 'vae' and model == 'XL'")
     assert len(rows) == 120
-    for axes, quantity in zip(picture.axes[2:], ("loss", "grad_norm")):
+    for axes, quantity in zip(picture.axes[2:4], ("loss", "grad_norm")):
         assert has_line(axes, rows["step"], rows[quantity])
         assert has_line(axes, rows["step"], rows[f"{quantity}_smoothed"])
+
+
+def curves_of(table, samples):
+    return fig_training.figure(table, {space: read_snapshots(path) for space, path in samples.items()})
+
+
+def test_samples_stand_in_the_row_of_their_step_and_the_block_of_their_model(stats, samples):
+    snapshots = read_snapshots(samples["vae"])
+    assert (snapshots.models, snapshots.steps) == (["S", "XL"], [300, 600, 1200])
+    images, starts = fig_training._sheet(snapshots)
+    grey = images[..., 0, 0, 0]
+    assert starts == {"S": 0, "XL": 9}
+    assert grey[:, starts["S"]].tolist() == [30, 60, 255]  # white where there is no snapshot
+    assert grey[:, starts["XL"]].tolist() == [255, 60, 120]
+    assert (grey[:, 8] == 255).all()
+    words = [text.get_text() for text in curves_of(fig_training.drawn(stats), samples).axes[-1].texts]
+    assert words == ["S", "XL", "step", "300", "600", "1,200"]
+
+
+def test_samples_that_are_not_there_are_refused_by_name(tmp_path):
+    with pytest.raises(ValueError, match=r"samples\.h5 is not there"):
+        read_snapshots(tmp_path / "samples.h5")
 
 
 def test_models_are_named_by_their_folders_or_as_given(stats):
@@ -117,8 +155,8 @@ def test_one_model_a_space_may_come_as_a_path(stats):
     assert len(table) == 60
 
 
-def test_the_legend_gives_throughput_and_time(stats):
-    picture = fig_training.figure(fig_training.drawn(stats))
+def test_the_legend_gives_throughput_and_time(stats, samples):
+    picture = curves_of(fig_training.drawn(stats), samples)
     words = [text.get_text() for text in picture.axes[0].get_legend().get_texts()]
     assert words == ["S: 100 samples/s, 2 min", "XL: 100 samples/s, 4 min"]
 

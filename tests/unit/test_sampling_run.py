@@ -15,6 +15,7 @@ from twostage.flow import sample_noise
 from twostage.model.checkpoints import save_model
 from twostage.model.lightningdit import LightningDiT
 from twostage.sampling.run import sample_plans
+from twostage.sampling.snapshots import SAMPLES, sample_snapshots
 from twostage.sampling.trajectory import record_trajectories
 
 IDENTITY = {"kind": "identity"}
@@ -266,3 +267,19 @@ def test_resumed_trajectories_show_the_times_after_their_start(world):
     content, table = trajectories(world, plan, times=(0, 0.2, 0.4, 0.8, 1))
     assert content["times"].tolist() == [0.4, 0.8, 1.0]
     assert table["t"][0] == pytest.approx(0.4)
+
+
+def test_snapshots_are_sampled_as_a_plan_samples_them(world):
+    folder, checkpoints = world["folder"], world["checkpoints"]
+    found = {("B", 5): checkpoints["B"], ("XL", 5): checkpoints["XL"]}
+    settings = {"steps": 5, "solver": "euler", "seed": 3}
+    sample_snapshots(folder / "latents.h5", IDENTITY, None, found, folder / "samples.h5", **settings)
+    data, _ = read(folder / "samples.h5")
+    assert [*zip(data["model"], data["step"])] == [(b"B", 5), (b"XL", 5)]
+    plans = {name: {"steps": 5, "parts": [{"field": name}]} for name in ("B", "XL")}
+    outputs = sample(world, plans, "snapshots", samples=SAMPLES, seeds=[3])
+    for place, name in enumerate(plans):
+        plain, _ = read(outputs[name])
+        assert np.array_equal(data["labels"], plain["labels"])
+        assert np.abs(data["images"][place].astype(int) - plain["images"]).max() <= 1
+    assert not np.array_equal(data["images"][0], data["images"][1])

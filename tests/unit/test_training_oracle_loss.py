@@ -1,5 +1,6 @@
 """Models against the oracle: a model that predicts zero, whose errors are known, balance, refusals."""
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,7 +24,9 @@ def measure(latents, tmp_path, sizes=SIZES, **changes):
     path = tmp_path / "zero.safetensors"
     save_model(path, LightningDiT(**sizes))  # fresh: its velocity is zero
     settings = {"time_steps": 10, "pairs": 12, "seed": 3, **changes}
-    measure_oracle_loss(latents, {("S", 5): path, ("B", 9): path}, tmp_path / "loss.csv", **settings)
+    measure_oracle_loss(
+        latents, {("S", 5): path, ("B", 9): path}, tmp_path / "loss.csv", tmp_path / "loss.h5", **settings
+    )
     return pd.read_csv(tmp_path / "loss.csv")
 
 
@@ -49,6 +52,13 @@ def test_errors_of_a_zero_velocity_are_the_targets_squares(latents, tmp_path):
         np.testing.assert_allclose(row.oracle_variance, target.var(0).mean(), rtol=1e-5)
         np.testing.assert_allclose(row.explained, 1 - row.oracle / row.oracle_variance, rtol=1e-6)
     assert one.oracle[0] < one.cfm[0]  # the oracle varies less than the conditional target
+    with h5py.File(tmp_path / "loss.h5") as file:
+        assert [*zip(file["model"].asstr(), file["step"])] == [("S", 5), ("B", 9)]
+        assert np.array_equal(file["label"], labels)
+        np.testing.assert_allclose(file["t"], one.t)
+        for name, errors in (("cfm", cfm.expand(11, 12)), ("oracle", None)):
+            np.testing.assert_allclose(file[name][0].mean(1), one[name], rtol=1e-5)
+            assert errors is None or np.allclose(file[name][0], errors, rtol=1e-5)
 
 
 def test_pairs_are_balanced_and_depend_on_the_seed_alone(latents):

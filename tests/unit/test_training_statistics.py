@@ -66,3 +66,17 @@ def test_missing_tensorboard_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ValueError, match="pip install tensorboard"):
         Statistics(tmp_path / "stats.jsonl", 0, tmp_path / "board")
+
+
+def test_tensorboard_shows_the_lines_and_hides_those_after_a_checkpoint(tmp_path):
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    board = tmp_path / "board"
+    for start, losses in ((0, (1.0, 2.0, 3.0, 4.0)), (2, (5.0, 6.0))):  # killed after step 4, resumed from step 2
+        log = Statistics(tmp_path / "stats.jsonl", start, board)
+        for loss in losses:
+            add(log, loss)
+            log.write(Processes("cpu"), 0.1, 8)
+        log.close()
+    shown = accumulators.EventAccumulator(str(board)).Reload()
+    assert [(event.step, event.value) for event in shown.Scalars("loss")] == [(1, 1.0), (2, 2.0), (3, 5.0), (4, 6.0)]
+    assert {"grad_norm", "samples_per_second"} <= set(shown.Tags()["scalars"])

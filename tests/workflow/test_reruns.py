@@ -24,6 +24,12 @@ def test_another_learning_rate_retrains_and_nothing_upstream(finished):
     assert not {"encode", "autoencoder", "posterior", "synthetic", "fig2", "fig3"} & reruns
 
 
+def test_how_trainings_are_run_retrains_nothing(finished):
+    training = "steps: 4, snapshots: [2, 4], batch_size: 32, lr: 1.0e-3, ema: 0.9"
+    how = "checkpoint_every: 3, minutes: 30, tensorboard: true, accumulate: 2, compile: false, log_every: 1"
+    assert finished.reruns(config=[f"training={{{training}, {how}}}"]) == {"report"}
+
+
 def test_one_figure_alone_runs_only_what_it_needs(checkout):
     assert checkout.reruns("fig3") == {"synthetic", "fig3"}
     assert checkout.reruns("fig2") == {"autoencoder", "encode", "posterior", "fig2"}

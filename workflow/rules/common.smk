@@ -119,9 +119,10 @@ def architecture_of(space, model):
 
 
 def recipe_of(model):
-    """The training recipe of a model: the configuration's, with the model's own target, steps and snapshots."""
+    """What decides a model's weights: the training settings, with the model's own target, steps and snapshots."""
+    settings = slice_of(CONFIG.training)
     return {
-        **{key: value for key, value in slice_of(CONFIG.training).items() if key not in OPERATIONAL},
+        **{key: value for key, value in settings.items() if key not in ("preset", *OPERATIONAL)},
         "target": CONFIG.models[model].target or CONFIG.training.target,
         "steps": CONFIG.model_steps(model),
         "snapshots": CONFIG.snapshots(model),

@@ -19,7 +19,7 @@ ALWAYS = {
     "fig9": LOSSES | TRANSITION,
     "law": {"curves": "oracle/{space}/law.csv"} | SYNTHETIC | TRANSITION,
     "nsweep": {"nsweep": "oracle/{space}/nsweep.csv"},
-    "fig_training": {"stats": "training/{space}/{each}/stats.jsonl"},
+    "fig_training": {"stats": "training/{space}/{each}/stats.jsonl", "samples": "training/{space}/samples.h5"},
 }
 OF_EXPERIMENTS = {
     "fig8": {"trajectories": "samples/{space}/fig8.csv", "pictures": "samples/{space}/{each}/trajectory.h5"}
@@ -74,6 +74,7 @@ CLAIMS = (
     | ({"flux": FIGURES["fig_flux"]["trajectories"]} if CONFIG.flux else {})
     | SYNTHETIC
     | LOSSES
+    | {"pair_errors": "training/{space}/oracle_loss.h5"}
     | TRANSITION
 )
 BY_MODEL = {"models": SIZES, "split": SPLIT}

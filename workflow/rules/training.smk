@@ -94,9 +94,12 @@ for model in [name for name in MODELS if CONFIG.models[name].checkpoint]:
 rule oracle_loss:
     input:
         latents="<results>/data/{space}/latents.h5",
+        weights=encoder_weights,
         snapshots=lambda w: [path for model in MODELS for path in snapshot_paths(w.space, model).values()],
     output:
-        "<results>/training/{space}/oracle_loss.csv",
+        table="<results>/training/{space}/oracle_loss.csv",
+        pairs="<results>/training/{space}/oracle_loss.h5",
+        samples="<results>/training/{space}/samples.h5",
     log:
         "<logs>/oracle_loss/{space}.log",
     benchmark:
@@ -108,11 +111,13 @@ rule oracle_loss:
         **resources_of("sampling"),
     params:
         oracle_loss=slice_of(CONFIG.oracle_loss),
+        sampling={"steps": CONFIG.sampling.steps, "solver": CONFIG.sampling.solver},
+        encoder=lambda w: slice_of(CONFIG.spaces[w.space].encoder),
         checkpoints=lambda w: {model: snapshot_paths(w.space, model) for model in MODELS},
         seed=CONFIG.seed,
         device=device_of("sampling"),
-        code=code_of("twostage.training.oracle_loss"),
+        code=code_of("twostage.training.oracle_loss", "twostage.sampling.snapshots"),
     message:
-        "Measuring every model's error against the oracle velocity in latent space {wildcards.space}"
+        "Measuring every snapshot's error against the oracle velocity in latent space {wildcards.space}"
     script:
         "../scripts/oracle_loss.py"

@@ -1,19 +1,21 @@
-"""Adapter: every model's error against both targets, by t."""
+"""Adapter: every snapshot's error against both targets by t, and samples of it."""
 
 from twostage.job import job
+from twostage.sampling.snapshots import sample_snapshots
 from twostage.training.oracle_loss import measure_oracle_loss
 
 with job(snakemake):
-    checkpoints = {
-        (model, int(step)): path
-        for model, paths in snakemake.params.checkpoints.items()
-        for step, path in paths.items()
-    }
-    measure_oracle_loss(
+    params, files = snakemake.params, snakemake.output
+    found = [(model, int(step), path) for model, paths in params.checkpoints.items() for step, path in paths.items()]
+    checkpoints = {(model, step): path for model, step, path in found}
+    common = {"seed": params.seed, "device": params.device}
+    measure_oracle_loss(snakemake.input.latents, checkpoints, files.table, files.pairs, **params.oracle_loss, **common)
+    sample_snapshots(
         snakemake.input.latents,
+        params.encoder,
+        snakemake.input.get("weights"),
         checkpoints,
-        snakemake.output[0],
-        **snakemake.params.oracle_loss,
-        seed=snakemake.params.seed,
-        device=snakemake.params.device,
+        files.samples,
+        **params.sampling,
+        **common,
     )

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from twostage.model.fused import GatedSiLU, ModulatedNorm, RotatedHeads
+
 TIME_FREQUENCIES = 256  # sinusoids of the time embedding, half of them cosines
 MAX_PERIOD = 10_000.0  # of the time embedding, of the fixed positions and of the rotary ones
 NORM_EPS = 1e-6
@@ -188,14 +190,8 @@ class RotaryPositions(nn.Module):
 
 
 def rotate(x, rotation):
-    """Turn adjacent pairs of the last axis of x (B, T, 2, heads, head_dim) by ``rotation``.
-
-    As complex numbers ten times faster eagerly on a CPU; the compiler fuses the real form instead.
-    """
-    pairs = x.unflatten(-1, (-1, 2))
-    if rotation.dtype == torch.float32 and not torch.compiler.is_compiling():
-        return torch.view_as_real(torch.view_as_complex(pairs.float()) * torch.view_as_complex(rotation)).flatten(-2)
-    first, second = pairs.unbind(-1)
+    """Turn adjacent pairs of the last axis of x (B, T, 2, heads, head_dim) by ``rotation``."""
+    first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
     cos, sin = rotation.unbind(-1)
     return torch.stack((first * cos - second * sin, first * sin + second * cos), dim=-1).flatten(-2)
 
@@ -209,9 +205,11 @@ class RMSNorm(nn.Module):
 
     def forward(self, x, shift, scale):
         """``norm(x) * weight * (1 + scale) + shift``: x (B, T, D), normalised in float32; shift and scale (B, D)."""
+        gain, shift = (self.weight * (1 + scale)).type_as(x), shift.type_as(x)
+        if not torch.compiler.is_compiling():
+            return ModulatedNorm.apply(x, gain, shift, NORM_EPS)
         normed = F.rms_norm(x.float(), x.shape[-1:], eps=NORM_EPS).type_as(x)
-        gain = self.weight * (1 + scale)
-        return torch.addcmul(shift[:, None].type_as(normed), normed, gain[:, None].type_as(normed))
+        return torch.addcmul(shift[:, None], normed, gain[:, None])
 
 
 class Attention(nn.Module):
@@ -225,9 +223,12 @@ class Attention(nn.Module):
 
     def forward(self, x, rotation):
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (B, T, 3, heads, head_dim)
-        qk, v = qkv.split([2, 1], dim=2)
-        q, k = rotate(qk, rotation).type_as(qkv).transpose(1, 3).unbind(2)
-        v = v.squeeze(2).transpose(1, 2)
+        if torch.compiler.is_compiling():
+            q, k = rotate(qkv[:, :, :2], rotation).type_as(qkv).unbind(2)
+            v = qkv[:, :, 2]
+        else:
+            q, k, v = RotatedHeads.apply(qkv, rotation)
+        q, k, v = (part.transpose(1, 2) for part in (q, k, v))
         return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
@@ -241,32 +242,10 @@ class SwiGLU(nn.Module):
 
     def forward(self, x):
         halves = self.w12(x)
-        if torch.compiler.is_compiling():
-            gate, value = halves.chunk(2, dim=-1)
-            return self.w3(F.silu(gate) * value)
-        return self.w3(GatedSiLU.apply(halves))
-
-
-class GatedSiLU(torch.autograd.Function):
-    """``silu(a) * b`` of the halves ``a, b`` of x. Both gradients go into one tensor, where autograd would join two:
-    half the time on a CPU, at the widest activation of the model. The compiler does as well by itself."""
-
-    @staticmethod
-    def forward(ctx, x):
-        gate, value = x.chunk(2, dim=-1)
-        activated = F.silu(gate)
-        ctx.save_for_backward(x, activated)
-        return activated * value
-
-    @staticmethod
-    def backward(ctx, gradient):
-        x, activated = ctx.saved_tensors
-        gate, value = x.chunk(2, dim=-1)
-        result = torch.empty_like(x)
-        to_gate, to_value = result.chunk(2, dim=-1)
-        torch.mul(gradient, activated, out=to_value)
-        torch.ops.aten.silu_backward.grad_input(gradient * value, gate, grad_input=to_gate)
-        return result
+        if not torch.compiler.is_compiling():
+            return self.w3(GatedSiLU.apply(halves))
+        gate, value = halves.chunk(2, dim=-1)
+        return self.w3(F.silu(gate) * value)
 
 
 class Block(nn.Module):

@@ -12,6 +12,7 @@ from functools import cached_property
 
 from twostage.report import convergence, results, results_sampling
 from twostage.report.curves import Estimate
+from twostage.report.paired import PairErrors
 
 HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "fails", "undecided", "not tested"
 VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_TESTED)
@@ -61,7 +62,8 @@ class Results:
     """The tables of a run that claims are checked on; each is made when first asked for.
 
     posterior, transition, oracle_loss, tab1, tab2, tab3, curves, nsweep, trajectories (fig8.csv), memorization_switch,
-    memorization_resume (fig5-, fig6-memorization.csv), oracle_supervised (fig_oracle_supervised.csv): {space: path};
+    memorization_resume (fig5-, fig6-memorization.csv), oracle_supervised (fig_oracle_supervised.csv), pair_errors
+    (oracle_loss.h5, the losses pair by pair): {space: path};
     top1, synthetic_transition, synthetic_curves, flux (flux.csv): paths; any may be None. models: names, smallest
     first, of the models that differ in size alone; pairs: {oracle-supervised model: its CFM twin}; split: a fixed
     split, or None.
@@ -71,6 +73,7 @@ class Results:
     transition: dict | None = None
     top1: str | None = None
     oracle_loss: dict | None = None
+    pair_errors: dict | None = None
     tab1: dict | None = None
     curves: dict | None = None
     synthetic_transition: str | None = None
@@ -88,7 +91,7 @@ class Results:
     split: float | None = None
     sources: tuple = field(
         default=(
-            "posterior", "transition", "top1", "oracle_loss", "tab1", "curves", "synthetic_transition",
+            "posterior", "transition", "top1", "oracle_loss", "pair_errors", "tab1", "curves", "synthetic_transition",
             "synthetic_curves", "nsweep", "tab2", "tab3", "trajectories", "memorization_switch", "memorization_resume",
             "oracle_supervised", "flux",
         ),
@@ -119,6 +122,11 @@ class Results:
     @cached_property
     def losses(self):
         return results.loss_curves(self.oracle_loss, self.transition, models=self.models, split=self.split)
+
+    @cached_property
+    def pairs_of(self):
+        """{space: its PairErrors}"""
+        return {space: PairErrors(path) for space, path in self.pair_errors.items()}
 
     @cached_property
     def swaps(self):

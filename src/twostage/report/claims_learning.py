@@ -7,6 +7,7 @@ import numpy as np
 from twostage.report import curves, results
 from twostage.report.claim import (
     FAILS,
+    HOLDS,
     NOT_TESTED,
     UNDECIDED,
     Claim,
@@ -17,6 +18,7 @@ from twostage.report.claim import (
 )
 
 LOSSES = ("oracle_loss", "posterior", "transition")
+PAIRS = (*LOSSES, "pair_errors")
 
 
 def models_of(losses, space):
@@ -28,11 +30,6 @@ def sizes_of(losses, space):
     """The models of a latent space that are there at the length that all share, smallest first: not an imported one."""
     shared = losses[(losses["space"] == space) & (losses["length"] == "shared")]
     return [model for model in models_of(losses, space) if (shared["model"] == model).any()]
-
-
-def mean_loss(rows, low, high):
-    """Mean oracle loss of a curve over [low, high], an Estimate."""
-    return curves.mean_over(rows["t"], rows["oracle"], rows["oracle_sem"], low, high)
 
 
 def _by_space(judge):
@@ -114,27 +111,23 @@ def _sizes_alike_in_navigation(run, space):
     models = sizes_of(run.losses, space)
     if len(models) < 2:
         return Finding(space, NOT_TESTED, note="one model only")
-    split, saturation = run.stages(space)
     first, last = (results.loss_of(run.losses, space, model, "shared") for model in (models[0], models[-1]))
-    return _less_in_navigation(space, first, last, split, saturation, f"{models[0]} minus {models[-1]}")
+    return _less_in_navigation(run, space, first, last, f"{models[0]} minus {models[-1]}")
 
 
-def _less_in_navigation(space, first, second, split, saturation, name):
+def _less_in_navigation(run, space, first, second, name):
     """Is the difference of two loss curves in navigation at most half of that in refinement?"""
+    split, saturation = run.stages(space)
+    pairs = run.pairs_of[space]
     navigation, refinement = (
-        curves.difference(mean_loss(first, *window), mean_loss(second, *window))
-        for window in ((0.0, split), (saturation, 1.0))
+        pairs.means(first, *window) - pairs.means(second, *window) for window in ((0.0, split), (saturation, 1.0))
     )
-    note = f"{name}: {navigation.value:+.3g} in navigation, {refinement.value:+.3g} in refinement"
-    if above(refinement, 0.0) != "holds":
+    sizes = [curves.mean_of(values) for values in (navigation, refinement)]
+    note = f"{name}: {sizes[0].value:+.3g} in navigation, {sizes[1].value:+.3g} in refinement"
+    if above(sizes[1], 0.0) != HOLDS:
         return Finding(space, UNDECIDED, None, f"{note}: refinement itself does not tell them apart")
-    share = curves.ratio(curves.Estimate(abs(navigation.value), *_absolute(navigation)), refinement)
+    share = curves.ratio_of(np.sign(sizes[0].value) * navigation, refinement)
     return Finding(space, below(share, 0.5), share, note)
-
-
-def _absolute(estimate):
-    ends = sorted((abs(estimate.low), abs(estimate.high)))
-    return (0.0 if estimate.low <= 0 <= estimate.high else ends[0]), ends[1]
 
 
 def _larger_lower(run, space):
@@ -142,10 +135,16 @@ def _larger_lower(run, space):
     if len(models) < 2:
         return Finding(space, NOT_TESTED, note="one model only")
     _, saturation = run.stages(space)
-    means = [mean_loss(results.loss_of(run.losses, space, model, "shared"), saturation, 1.0) for model in models]
-    falls = [curves.difference(small, large) for small, large in pairwise(means)]
-    note = ", ".join(f"{model}: {mean.value:.4g}" for model, mean in zip(models, means))
-    return Finding(space, together(above(fall, 0.0) for fall in falls), curves.difference(means[0], means[-1]), note)
+    rows = [results.loss_of(run.losses, space, model, "shared") for model in models]
+    means = [run.pairs_of[space].means(own, saturation, 1.0) for own in rows]
+    return _falling(space, means, models)
+
+
+def _falling(space, means, names, of=""):
+    """Does the mean over the pairs fall from each of ``means``, (pairs,) arrays, to the next?"""
+    falls = [curves.mean_of(before - after) for before, after in pairwise(means)]
+    note = of + ", ".join(f"{name}: {mean.mean():.4g}" for name, mean in zip(names, means))
+    return Finding(space, together(above(fall, 0.0) for fall in falls), curves.mean_of(means[0] - means[-1]), note)
 
 
 def _lengths(run, space):
@@ -164,10 +163,8 @@ def _longer_lower(run, space):
         return Finding(space, NOT_TESTED, note="no model was trained longer than the others")
     model, shared, longer = found
     _, saturation = run.stages(space)
-    means = [mean_loss(rows, saturation, 1.0) for rows in (shared, longer)]
-    fall = curves.difference(*means)
-    steps = [f"{rows['step'].iloc[0]:,} steps: {mean.value:.4g}" for rows, mean in zip((shared, longer), means)]
-    return Finding(space, above(fall, 0.0), fall, f"{model}, {', '.join(steps)}")
+    means = [run.pairs_of[space].means(rows, saturation, 1.0) for rows in (shared, longer)]
+    return _falling(space, means, [f"{rows['step'].iloc[0]:,} steps" for rows in (shared, longer)], f"{model}, ")
 
 
 def _lengths_alike_in_navigation(run, space):
@@ -175,7 +172,7 @@ def _lengths_alike_in_navigation(run, space):
     if found is None:
         return Finding(space, NOT_TESTED, note="no model was trained longer than the others")
     model, shared, longer = found
-    return _less_in_navigation(space, shared, longer, *run.stages(space), f"{model}, shared minus longer training")
+    return _less_in_navigation(run, space, shared, longer, f"{model}, shared minus longer training")
 
 
 def _falls_with_training(run, space):
@@ -184,13 +181,11 @@ def _falls_with_training(run, space):
     if len(steps) < 2:
         return Finding(space, NOT_TESTED, note="one snapshot only")
     _, saturation = run.stages(space)
-    means = [mean_loss(rows[rows["step"] == step].sort_values("t"), saturation, 1.0) for step in steps]
-    falls = [curves.difference(before, after) for before, after in pairwise(means)]
-    note = f"{rows['model'].iloc[0]}, " + ", ".join(f"{step:,}: {mean.value:.3g}" for step, mean in zip(steps, means))
-    return Finding(space, together(above(fall, 0.0) for fall in falls), curves.difference(means[0], means[-1]), note)
+    means = [run.pairs_of[space].means(rows[rows["step"] == step], saturation, 1.0) for step in steps]
+    return _falling(space, means, [f"{step:,}" for step in steps], f"{rows['model'].iloc[0]}, ")
 
 
-PAIRED = "intervals of two curves are combined as if independent, though they share their pairs: wider than needed"
+PAIRED = "curves are compared pair by pair (x_0, x_1), the same pairs for every model"
 
 CLAIMS = [
     Claim(
@@ -272,7 +267,7 @@ CLAIMS = [
         quantity="difference of smallest and largest model in navigation, over that in refinement",
         rule=f"holds if the whole interval is at most one half; {PAIRED}",
         form="share",
-        needs=LOSSES,
+        needs=PAIRS,
         check=_by_space(_sizes_alike_in_navigation),
     ),
     Claim(
@@ -283,7 +278,7 @@ CLAIMS = [
         figure="fig7",
         quantity="mean oracle loss in refinement at the same training length, smallest minus largest model",
         rule=f"holds if it falls from each size to the next, clear of zero; {PAIRED}",
-        needs=LOSSES,
+        needs=PAIRS,
         check=_by_space(_larger_lower),
     ),
     Claim(
@@ -294,7 +289,7 @@ CLAIMS = [
         figure="fig7",
         quantity="mean oracle loss in refinement, at the shared length minus at the longer one",
         rule=f"holds if the whole interval is above zero; {PAIRED}",
-        needs=LOSSES,
+        needs=PAIRS,
         check=_by_space(_longer_lower),
     ),
     Claim(
@@ -306,7 +301,7 @@ CLAIMS = [
         quantity="difference of the two lengths in navigation, over that in refinement",
         rule=f"holds if the whole interval is at most one half; {PAIRED}",
         form="share",
-        needs=LOSSES,
+        needs=PAIRS,
         check=_by_space(_lengths_alike_in_navigation),
     ),
     Claim(
@@ -317,7 +312,7 @@ CLAIMS = [
         figure="fig9",
         quantity="mean oracle loss in refinement, first snapshot minus last",
         rule=f"holds if it falls from each snapshot to the next, clear of zero; {PAIRED}",
-        needs=LOSSES,
+        needs=PAIRS,
         check=_by_space(_falls_with_training),
     ),
 ]

@@ -127,6 +127,16 @@ def mean_of(values):
     return Estimate(mean, mean - error, mean + error)
 
 
+def ratio_of(first, second):
+    """Mean of ``first`` over mean of ``second``, paired repeats, with its 95% interval by the delta method."""
+    first, second = clean(first, second)
+    if len(first) < 2 or not second.mean():
+        return Estimate(math.nan, math.nan, math.nan)
+    ratio = float(first.mean() / second.mean())
+    error = mean_of((first - ratio * second) / second.mean())
+    return Estimate(ratio, ratio + error.low, ratio + error.high)
+
+
 def median_of(values, resamples=2000, seed=0):
     """Median with its 95% bootstrap interval."""
     (values,) = clean(values)

@@ -5,7 +5,7 @@ length that all share, and of those trained longer; (c) the same models as the s
 that they leave unexplained.
 """
 
-from twostage.report import paper, results, style
+from twostage.report import curves, paper, results, style
 
 
 def drawn(oracle_loss, transition, *, models=None, split=None):
@@ -18,7 +18,7 @@ def curve_names(rows):
     """{(model, step): label} of the curves in a space's rows; a star marks a model trained longer than the rest."""
     names = {}
     for model, step, length in rows[["model", "step", "length"]].drop_duplicates().itertuples(index=False):
-        names[model, step] = f"{model}{'*' if length == 'longer' else ''} ({step:,} steps)"
+        names[model, step] = f"{model}{'*, longer' if length == 'longer' else ''} ({step:,} steps)"
     return names
 
 
@@ -75,7 +75,12 @@ def _both_targets(axes, rows, space):
 
 def _sizes(axes, rows, space):
     _models(axes, rows, "oracle", "oracle_sem")
-    style.title(axes, f"{space} (b) Oracle loss by model size (dashed, *: trained longer)")
+    split = rows["split"].iloc[0]
+    means = [
+        f"{curves.mean_over(part['t'], part['oracle'], part['oracle_sem'], split, 1.0).value:.3g} ({_short(part)})"
+        for part in _parts(rows)
+    ]
+    style.title(axes, f"{space} (b) Oracle loss after the split, mean: {', '.join(means)}")
     axes.set_ylabel("MSE(model, oracle target)")
 
 
@@ -85,19 +90,30 @@ def _unexplained(axes, rows, space):
     axes.set_yscale("log")
     positive = rows.loc[rows["unexplained"] > 0, "unexplained"]
     axes.set_ylim(positive.min() / 2, 2 * positive.max())
-    style.title(axes, f"{space} (c) Normalised view: share of the oracle velocity's variance left unexplained")
+    lowest = [f"{100 * part['unexplained'].min():.2g}% ({_short(part)})" for part in _parts(rows)]
+    style.title(axes, f"{space} (c) Normalised: unexplained share, least {', '.join(lowest)}")
     axes.set_ylabel("oracle loss / variance of oracle target, log")
 
 
 def _models(axes, rows, quantity, error):
     colours = style.model_colours(list(dict.fromkeys(rows["model"])))
-    for (model, step), label in curve_names(rows).items():
-        part = rows[(rows["model"] == model) & (rows["step"] == step)].sort_values("t")
+    for part, label in zip(_parts(rows), curve_names(rows).values()):
         longer = part["length"].iloc[0] == "longer"
         style.curve(
-            axes, part["t"], part[quantity], part[error], colour=colours[model],
+            axes, part["t"], part[quantity], part[error], colour=colours[part["model"].iloc[0]],
             linestyle="--" if longer else "-", linewidth=1.6, label=label,
         )  # fmt: skip
+
+
+def _parts(rows):
+    """The rows of each curve of ``curve_names``, in order of t."""
+    return [
+        rows[(rows["model"] == model) & (rows["step"] == step)].sort_values("t") for model, step in curve_names(rows)
+    ]
+
+
+def _short(part):
+    return part["model"].iloc[0] + ("*" if part["length"].iloc[0] == "longer" else "")
 
 
 def draw(oracle_loss, transition, output_pdf, output_png, output_csv, *, models=None, split=None, config=None):

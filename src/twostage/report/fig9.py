@@ -1,6 +1,6 @@
 """Fig. 9: the oracle loss by t while a model trains, one column per latent space."""
 
-from twostage.report import results, style
+from twostage.report import curves, results, style
 
 
 def drawn(oracle_loss, transition, *, models=None, split=None):
@@ -27,7 +27,15 @@ def figure(table):
                 high=rows["split_high"].iloc[0],
                 label="stage split",
             )
-            style.title(axes, f"{space}: oracle loss of {rows['model'].iloc[0]} as it trains")
+            split = rows["split"].iloc[0]
+            first, last = (
+                curves.mean_over(part["t"], part["oracle"], part["oracle_sem"], split, 1.0).value
+                for part in (rows[rows["step"] == step].sort_values("t") for step in (steps[0], steps[-1]))
+            )
+            model = rows["model"].iloc[0]
+            style.title(
+                axes, f"{space}: oracle loss of {model} as it trains; mean after the split {first:.3g} to {last:.3g}"
+            )
             axes.set_ylabel("MSE(model, oracle target)")
             axes.set_ylim(0, 1.35 * axes.get_ylim()[1])  # room for the legend above the curves
             style.time_axis(axes)

@@ -1,6 +1,7 @@
 """Training curves of every model, a row per latent space: (a) the loss, (b) the gradient norm, by step.
 
-As logged in pale, smoothed on top. The legend gives each model's throughput and the time that its training took.
+As logged in pale, smoothed on top. The legend gives each model's throughput and the time that its training took. Below,
+for each latent space (c) samples of every snapshot, all from the same noise and labels.
 """
 
 import json
@@ -9,13 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from twostage.report import style
+from twostage.report.pictures import read_snapshots, sheet
 
 LOGGED = ("step", "loss", "grad_norm", "lr", "samples_per_second", "seconds")
 SMOOTHED = ("loss", "grad_norm")
 POINTS = 1000  # most points of a curve; longer logs are drawn as means of as many consecutive lines as that needs
 WINDOW = 25  # a smoothed point is the mean over 1 / WINDOW of its curve, centred on it
+WIDTH, HEIGHT, ABOVE = 10.8, 3.7, 0.55  # inches: of the figure, of a row of curves, over the samples
+TILES = 30  # samples side by side, over all models
 SHOWN_FROM = 0.02  # the first share of the steps, far above the rest, does not set the panels' limits
 
 
@@ -72,12 +77,19 @@ def _thinned(table):
     return table.groupby(block).agg(how)
 
 
-def figure(table):
-    """The training curves from their table (``drawn``)."""
+def figure(table, snapshots):
+    """The training curves from their table (``drawn``), and the samples under them.
+
+    snapshots: {space: ``Snapshots``}.
+    """
     spaces = list(dict.fromkeys(table["space"]))
     colours = style.model_colours(list(dict.fromkeys(table["model"])))
+    sheets = {space: _sheet(snapshots[space]) for space in spaces}
+    heights = [WIDTH / images.shape[1] * images.shape[0] + ABOVE for images, _ in sheets.values()]
     with style.look():
-        picture, panels = style.new_figure(len(spaces), 2, width=5.4, height=3.7)
+        picture = Figure(figsize=(WIDTH, HEIGHT * len(spaces) + sum(heights)), layout="constrained")
+        above, *below = picture.subfigures(1 + len(spaces), 1, height_ratios=[HEIGHT * len(spaces), *heights])
+        panels = above.subplots(len(spaces), 2, squeeze=False)
         for row, (space, axes) in enumerate(zip(spaces, panels)):
             own = table[table["space"] == space]
             for panel, quantity in zip(axes, SMOOTHED):
@@ -89,7 +101,32 @@ def figure(table):
             axes[0].set_ylabel("loss against the model's own target")
             axes[1].set_ylabel("gradient norm before clipping")
             style.legend(axes[0], loc="upper right")
+        for space, part in zip(spaces, below):
+            _samples(part.subplots(), space, snapshots[space], *sheets[space], colours)
         return picture
+
+
+def _sheet(snapshots):
+    """Samples as tiles, uint8 (steps, columns, H, W, C), a block of columns a model, and the blocks' first columns."""
+    models, steps = snapshots.models, snapshots.steps
+    count = max(1, min(len(snapshots.labels), (TILES - len(models) + 1) // len(models)))
+    shape = next(iter(snapshots.images.values())).shape[1:]
+    images = np.full((len(steps), len(models) * (count + 1) - 1, *shape), 255, dtype=np.uint8)
+    starts = {model: place * (count + 1) for place, model in enumerate(models)}
+    for (model, step), samples in snapshots.images.items():
+        images[steps.index(step), starts[model] : starts[model] + count] = samples[:count]
+    return images, starts
+
+
+def _samples(axes, space, snapshots, images, starts, colours):
+    sheet(axes, images)
+    axes.set_box_aspect(images.shape[0] / images.shape[1])
+    for model, start in starts.items():
+        axes.text(start - 0.45, -0.6, model, va="bottom", fontsize=9, fontweight="bold", color=colours.get(model))
+    axes.text(-0.7, -0.6, "step", ha="right", va="bottom", fontsize=8.5)
+    for row, step in enumerate(snapshots.steps):
+        axes.text(-0.7, row, f"{step:,}", ha="right", va="center", fontsize=8.5)
+    axes.set_title(f"{space} (c) Samples by training step, from the same noise and labels, without guidance", pad=24)
 
 
 def _curves(axes, rows, quantity, colours):
@@ -121,8 +158,10 @@ def _ends(rows, column):
     return ", ".join(f"{own[column].iloc[-1]:.3g} ({model})" for model, own in rows.groupby("model", sort=False))
 
 
-def draw(stats, output_pdf, output_png, output_csv, *, models=None, config=None):
-    """Read {space: paths of stats.jsonl, in the order of ``models``}; write the training curves as PDF, PNG and CSV."""
+def draw(stats, samples, output_pdf, output_png, output_csv, *, models=None, config=None):
+    """Read {space: paths of stats.jsonl, in the order of ``models``} and {space: samples.h5}; write the figure."""
     table = drawn(stats, models=models)
     files = [path for paths in stats.values() for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
-    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=files, config=config)
+    picture = figure(table, {space: read_snapshots(path) for space, path in samples.items()})
+    inputs = [*files, *samples.values()]
+    style.save(picture, table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

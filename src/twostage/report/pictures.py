@@ -60,6 +60,26 @@ def read_flux(path):
     return prompts, found["times"], found["shifts"], found["predictions"], found["images"]
 
 
+class Snapshots(NamedTuple):
+    """Samples of a latent space's snapshots from the same noise and labels, the n-th of one the n-th of all.
+
+    models: names, smallest first; steps: increasing; labels: int (n,); images: {(model, step): uint8 (n, H, W, C)}.
+    """
+
+    models: list
+    steps: list
+    labels: np.ndarray
+    images: dict
+
+
+def read_snapshots(path):
+    """The ``Snapshots`` of the training stage's samples.h5."""
+    found = _read(path, ("images", "model", "step", "labels"), ())
+    models = [name.decode() for name in found["model"]]
+    images = dict(zip(zip(models, found["step"].tolist()), found["images"]))
+    return Snapshots(list(dict.fromkeys(models)), sorted(set(found["step"].tolist())), found["labels"], images)
+
+
 def _read(path, needed, wanted):
     if not Path(path).is_file():
         raise ValueError(f"{path} is not there; expected the pictures of an earlier stage: run that stage first")

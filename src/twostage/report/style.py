@@ -89,7 +89,7 @@ def unbroken(text):
 def title(axes, text):
     """A panel's title: says what one sees, in this run's numbers; wrapped to the panel's width."""
     grid = axes.get_subplotspec().get_gridspec()
-    width = axes.figure.get_figwidth() / grid.ncols
+    width = axes.figure.bbox.width / axes.figure.dpi / grid.ncols  # inches, of a part of a figure too
     axes.set_title(textwrap.fill(text, width=int(10.6 * width), break_long_words=False))
 
 

@@ -32,7 +32,6 @@ def main(arguments=None):
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a node, shared out among its processes")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--tensorboard", metavar="FOLDER", help="also write TensorBoard event files there")
     parser.add_argument("--gpus", type=int, default=0, help="GPUs of all nodes: a process each, started by torchrun")
     parser.add_argument("--nodes", type=int, default=1, help="nodes of the Slurm job; joined by srun and torchrun")
     parser.add_argument("--scratch", action="store_true", help="copy the latents to $TMPDIR first, and read them there")
@@ -58,9 +57,11 @@ def main(arguments=None):
     import torch
 
     from twostage.training.loop import train
+    from twostage.training.processes import keep_freed_memory
     from twostage.training.statistics import Diverged
 
     torch.set_num_threads(max(1, options.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+    keep_freed_memory()
     try:
         complete = train(
             options.latents,
@@ -69,7 +70,6 @@ def main(arguments=None):
             options.output,
             seed=options.seed,
             device=options.device,
-            tensorboard=options.tensorboard,
             scratch=options.scratch,
         )
     except (ValueError, OSError, Diverged) as error:

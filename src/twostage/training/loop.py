@@ -26,14 +26,15 @@ from twostage.training.state import StateFolder, refuse_other
 from twostage.training.statistics import Statistics
 
 STATISTICS = "stats.jsonl"
+TENSORBOARD = "tensorboard"
 
 
-def train(latents, architecture, recipe, output, *, seed=0, device="cpu", tensorboard=None, scratch=False):
+def train(latents, architecture, recipe, output, *, seed=0, device="cpu", scratch=False):
     """Train a LightningDiT and write its snapshots; the same call again resumes, or returns at once when complete.
 
     latents: path of a store; architecture: ``patch_size, hidden_size, depth, num_heads`` (the rest is the store's);
     recipe: a Recipe, or a dict for ``Recipe.parse``; output: folder for ``step-*.safetensors`` (EMA weights) and
-    ``stats.jsonl``; device: ``cpu``, ``cuda`` or ``auto``; tensorboard: folder for event files, or None;
+    ``stats.jsonl``, and for ``tensorboard/`` where the recipe asks for it; device: ``cpu``, ``cuda`` or ``auto``;
     scratch: read the latents from a copy in ``$TMPDIR``.
     Under torchrun every process calls this; the batch is shared out among them.
 
@@ -55,7 +56,7 @@ def train(latents, architecture, recipe, output, *, seed=0, device="cpu", tensor
         try:
             local = staged(store) if scratch else nullcontext(store)
             with StopRequest(recipe.minutes, began) as stop, local as outputs.store:
-                return _run(outputs, processes, stop, tensorboard)
+                return _run(outputs, processes, stop)
         finally:
             outputs.state.lock.release()
     finally:
@@ -151,7 +152,7 @@ class Run:
         )
 
 
-def _run(outputs, processes, stop, tensorboard):
+def _run(outputs, processes, stop):
     recipe = outputs.recipe
     if processes.from_first(processes.first and outputs.take()):
         if processes.first:
@@ -161,7 +162,8 @@ def _run(outputs, processes, stop, tensorboard):
     start = outputs.resume(run, processes)
     run.prepare()
 
-    log = Statistics(outputs.state.path(STATISTICS) if processes.first else None, start, tensorboard)
+    board = outputs.folder / TENSORBOARD if recipe.tensorboard else None
+    log = Statistics(outputs.state.path(STATISTICS) if processes.first else None, start, board)
     if processes.first:
         outputs.state.note("start", step=start, repeated=log.repeated, processes=processes.count)
     # Looking at a loss waits for the GPU, so there it is done as often as lines are written; CPUs lose nothing.

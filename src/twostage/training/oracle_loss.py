@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import torch
@@ -14,8 +15,13 @@ from twostage.oracle import Oracle
 from twostage.provenance import atomic_write, write_provenance
 
 
-def measure_oracle_loss(store_path, checkpoints, output, *, time_steps, pairs, seed, batch_size=256, device="cpu"):
+def measure_oracle_loss(
+    store_path, checkpoints, output, output_pairs, *, time_steps, pairs, seed, batch_size=256, device="cpu"
+):
     """Write oracle_loss.csv: mean squared errors of every model on the same pairs and noise, without guidance.
+
+    And oracle_loss.h5, the errors of every pair, by which models are compared: ``cfm`` and ``oracle`` float32 (curves,
+    times, pairs), ``model`` and ``step`` (curves,), ``t`` (times,), ``label`` (pairs,).
 
     store_path: latents.h5 of the training split; checkpoints: {(model, step): path}; time_steps: intervals of the
     uniform grid on [0, 1]; pairs: pairs (x_0, x_1), x_1 balanced over the classes; batch_size: states a forward pass.
@@ -35,13 +41,14 @@ def measure_oracle_loss(store_path, checkpoints, output, *, time_steps, pairs, s
     times = np.linspace(0, 1, time_steps + 1)
     oracle = oracle_velocities(store, x_0, x_1, y, times, device)
     variance = oracle.var(1).flatten(1).mean(1).double().numpy()
-    tables = []
+    tables, every = [], []
     for (model, step), path in tqdm(checkpoints.items(), desc="oracle loss", unit="model", disable=None):
         network = load_model(path, device)
         _check_fits(network, store, path)
         errors = np.stack(
             [_errors(network, x_0, x_1, y, t, target, batch_size, device) for t, target in zip(times, oracle)]
         )
+        every.append(errors)
         mean, sem = errors.mean(2), errors.std(2, ddof=1) / np.sqrt(errors.shape[2])
         tables.append(
             pd.DataFrame(
@@ -63,14 +70,26 @@ def measure_oracle_loss(store_path, checkpoints, output, *, time_steps, pairs, s
     table = pd.concat(tables, ignore_index=True)
     with atomic_write(output) as temporary:
         table.to_csv(temporary, index=False)
-    write_provenance(
-        output,
-        config={"time_steps": time_steps, "pairs": pairs},
-        seed=seed,
-        inputs=[Path(path) for path in checkpoints.values()],
-        store_fingerprint=store.fingerprint,
-    )
+    _write_pairs(output_pairs, checkpoints, times, y.numpy(), np.stack(every))
+    for path in (output, output_pairs):
+        write_provenance(
+            path,
+            config={"time_steps": time_steps, "pairs": pairs},
+            seed=seed,
+            inputs=[Path(path) for path in checkpoints.values()],
+            store_fingerprint=store.fingerprint,
+        )
     return table
+
+
+def _write_pairs(path, curves, times, labels, errors):
+    """errors: (curves, times, 2, pairs), against the CFM target and against the oracle."""
+    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
+        file["model"] = [model for model, _ in curves]
+        file["step"] = np.array([step for _, step in curves])
+        file["t"], file["label"] = times, labels
+        for place, name in enumerate(("cfm", "oracle")):
+            file.create_dataset(name, data=errors[:, :, place].astype(np.float32), compression="gzip", shuffle=True)
 
 
 def balanced_rows(store, pairs, seed):

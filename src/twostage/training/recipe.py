@@ -29,7 +29,8 @@ class Recipe:
     max_grad_norm: None clips nothing. time: ``uniform`` on [0, 1], or ``lognormal`` (sigmoid of a standard normal).
     target: ``cfm`` is x_1 - x_0, ``oracle`` the class's oracle velocity (App. B). cosine_loss: add LightningDiT's.
     precision: ``float32``, ``bf16`` (autocast), or ``auto``: bf16 on a GPU. compile: True, False or ``auto``: on a GPU.
-    checkpoint_every, log_every: steps. minutes: wall-clock budget of one job, None for none.
+    checkpoint_every, log_every: steps. tensorboard: also write TensorBoard's event files.
+    minutes: wall-clock budget of one job, None for none.
     memory_mb: latents held in memory; a store that does not fit is shuffled within a window of half of it.
     """
 
@@ -51,6 +52,7 @@ class Recipe:
     activation_checkpointing: bool = False
     checkpoint_every: int = 1000
     log_every: int = 10
+    tensorboard: bool = False
     minutes: float | None = None
     memory_mb: int = 8192
 
@@ -74,6 +76,7 @@ class Recipe:
             ("compile", ("auto", True, False)),
             ("cosine_loss", (True, False)),
             ("activation_checkpointing", (True, False)),
+            ("tensorboard", (True, False)),
         ):
             _expect(self, name, lambda value, allowed=allowed: value in allowed, " or ".join(map(str, allowed)))
         _expect(

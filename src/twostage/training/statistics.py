@@ -25,7 +25,7 @@ class Statistics:
         self.recent, self.unchecked = [], 0
         self.clock = time.monotonic()
         self.seconds, self.repeated = _cut_after(path, step) if path else (0.0, 0)
-        self.board = _board(tensorboard) if path and tensorboard else None
+        self.board = _board(tensorboard, step) if path and tensorboard else None
 
     def add(self, loss, norm):
         """Take note of a step's loss and gradient norm, two scalars on the training device; nothing waits for them."""
@@ -94,11 +94,9 @@ def _cut_after(path, step):
     return seconds, last - step
 
 
-def _board(folder):
+def _board(folder, step):
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise ValueError(
-            "TensorBoard logs were asked for, but it is not installed; `pip install tensorboard`"
-        ) from None
-    return SummaryWriter(folder)
+        raise ValueError("tensorboard is true, but TensorBoard is not installed; `pip install tensorboard`") from None
+    return SummaryWriter(folder, purge_step=step + 1)  # later events are of a killed process: they are hidden
