@@ -28,9 +28,39 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/report.smk"
 
 
-rule all:
+rule report:
     default_target: True
     input:
-        rules.report.output,
+        rules.claims.output,
+        claims=rules.claims.output.json,
+        figures=[f"<results>/report/{name}.png" for name in FIGURES | TABLES],
+    output:
+        report="<results>/report.html",
+        overview="<results>/report/overview.html",
+        config="<results>/config.yaml",
+    log:
+        "<logs>/report/report.log",
+    benchmark:
+        "<benchmarks>/report/report.tsv"
+    localrule: True
+    conda:
+        "envs/twostage.yaml"
+    threads: 1
+    resources:
+        **resources_of("report"),
+    params:
+        # The one rule that sees the whole configuration: it writes it beside the results.
+        config=slice_of(CONFIG),
+        snakefile=os.path.relpath(workflow.main_snakefile),
+        figures={name: part_of(sources.values()) for name, sources in (FIGURES | TABLES).items()},
+        stages=stage_of_rule(),
+        code=code_of("twostage.report.overview"),
     message:
-        "Everything is made; open {input[0]}"
+        "Building {output.report}"
+    script:
+        "workflow/scripts/report.py"
+
+
+rule all:
+    input:
+        rules.report.output,

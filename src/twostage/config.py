@@ -687,6 +687,29 @@ class Config(Block):
         found += self.evaluation.references.values()
         return {file.place: file for file in found}
 
+    @property
+    def sizes(self):
+        """The models that differ in size alone: what comparisons of sizes are drawn from."""
+        return [name for name, model in self.models.items() if model.target in (None, self.training.target)]
+
+    def models_of(self, space):
+        """The models of a latent space: all ``sizes``, and others where an experiment asks for them."""
+        asked = {
+            model
+            for experiment, settings in self.experiments
+            if settings is not None and space in (settings.spaces or self.spaces)
+            for model in self.models_named(experiment)
+        }
+        return [model for model in self.models if model in self.sizes or model in asked]
+
+    def models_named(self, experiment):
+        """The models that an experiment's settings name, in their plans too."""
+        settings = getattr(self.experiments, experiment)
+        plans = getattr(settings, "plans", {}).values()
+        fields = [part["field"].partition("@")[0] for plan in plans for part in plan["parts"]]
+        named = [*getattr(settings, "models", ()), getattr(settings, "model", None), *fields]
+        return [name for name in dict.fromkeys(named) if name in self.models]
+
     def model_steps(self, model):
         """Optimiser steps of a model."""
         return self.models[model].steps or self.training.steps

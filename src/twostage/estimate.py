@@ -103,7 +103,7 @@ class Costs:
         for space in self.config.spaces:
             yield from self._data(space)
             yield from self._oracle(space)
-            for model in self.config.models:
+            for model in self.config.models_of(space):
                 yield self._model(space, model)
             yield self._oracle_loss(space)
             for experiment in self.plans:
@@ -231,7 +231,7 @@ class Costs:
         )  # fmt: skip
 
     def _oracle_loss(self, space):
-        o, models = self.config.oracle_loss, self.config.models
+        o, models = self.config.oracle_loss, self.config.models_of(space)
         states = o.pairs * (o.time_steps + 1)
         forwards = sum(len(self.config.snapshots(model, space)) * self._forward(space, model) for model in models)
         needs = (f"data/{space}/latents.h5", *(f"training/{space}/{model}/" for model in models))

@@ -143,6 +143,13 @@ def test_snapshots_end_with_the_last_step_of_each_model():
     assert config.training.steps in config.snapshots("XL")
 
 
+def test_a_model_of_another_target_is_one_of_the_spaces_whose_experiments_name_it():
+    assert load(DEFAULT).models_of("pixel") == ["S", "S_oracle", "B", "XL"]
+    assert load(DEFAULT).models_of("vae") == ["S", "B", "XL"]
+    plans = {"plans": {"a": {"parts": [{"field": "S_oracle@125", "stop": 0.5}, {"field": "XL"}]}}}
+    assert load(with_value("experiments.tab_plans", plans)).models_of("vae") == ["S", "S_oracle", "B", "XL"]
+
+
 def test_every_key_is_described():
     assert "| None |" not in reference()
     assert "PydanticUndefined" not in reference()

@@ -35,7 +35,7 @@ def test_one_figure_alone_runs_only_what_it_needs(checkout):
     assert checkout.reruns("fig2") == {"autoencoder", "encode", "posterior", "fig2"}
 
 
-def test_the_default_run_starts_at_most_64_jobs(checkout):
+def test_the_default_run_starts_at_most_60_jobs(checkout):
     output = checkout.snakemake("--dry-run", "--quiet", "rules", configfile=None).stdout
     total = next(int(line.split()[1]) for line in output.splitlines() if line.startswith("total"))
-    assert total <= 64
+    assert total <= 60

@@ -54,8 +54,6 @@ if CONFIG.data.max_corrupt:
     DATASET["max_corrupt"] = CONFIG.data.max_corrupt
 SPACES = list(CONFIG.spaces)
 MODELS = list(CONFIG.models)
-# The models that differ in size alone: what the comparisons of sizes are drawn from.
-SIZES = [name for name, model in CONFIG.models.items() if model.target in (None, CONFIG.training.target)]
 EXPERIMENTS = {name: slice_of(value) for name, value in CONFIG.experiments if value is not None}
 ENVIRONMENT = "../../envs/twostage.yaml"
 REPORT_ENVIRONMENT = "../../envs/report.yaml"
@@ -190,7 +188,7 @@ def encoding_arguments(space, weights):
 
 def trained_models(space):
     """The models that are trained in a latent space, not imported."""
-    return [model for model in MODELS if space not in CONFIG.models[model].checkpoint]
+    return [model for model in CONFIG.models_of(space) if space not in CONFIG.models[model].checkpoint]
 
 
 def spaces_of(name):
@@ -253,14 +251,33 @@ def sample_paths(space, experiment):
     }
 
 
+def spaces_by_source(name, sources):
+    """{keyword: latent spaces} of those sources of a figure that name a {space}: where it and what it reads run."""
+    return {
+        keyword: [
+            space
+            for space in spaces_of(name)
+            if all(space in spaces_of(experiment) for experiment in experiments_in(source))
+        ]
+        for keyword, source in sources.items()
+        if "{space}" in source
+    }
+
+
+def experiments_in(source):
+    """The experiment, if any, whose results a source is."""
+    name = Path(source).stem.split("-")[0]
+    return [name] if name in EXPERIMENTS else []
+
+
 def result_paths(sources, spaces, each=()):
     """Inputs of a figure: {name: path}, or paths where the source names a {space} (and in it {each} plan or model).
 
-    each: names, or a function that gives those of a space.
+    spaces: {name: latent spaces}; each: names, or a function that gives those of a space.
     """
     return {
         name: (
-            [f"<results>/{path}" for space in spaces for path in filled(source, space, each)]
+            [f"<results>/{path}" for space in spaces[name] for path in filled(source, space, each)]
             if "{space}" in source
             else f"<results>/{source}"
         )
@@ -276,9 +293,9 @@ def filled(source, space, each):
 
 def labels_of(name, sources):
     """What the report says of a figure in its list: latent spaces, models and sampling seeds behind it."""
-    words = {name} | {Path(path).name.split("-")[0] for path in sources.values()}
+    words = {name} | {found for source in sources.values() for found in experiments_in(source)}
     experiments = [found for found in EXPERIMENTS if found in words]
-    models = [m for found in experiments for m in EXPERIMENTS[found].get("models") or [EXPERIMENTS[found].get("model")]]
+    models = [model for found in experiments for model in CONFIG.models_named(found)]
     if any(path.startswith("training/") for path in sources.values()) and not models:
         models = MODELS
     elsewhere = ["Flux's own" if name == "fig_flux" else "unit Gaussians"]
@@ -287,7 +304,7 @@ def labels_of(name, sources):
     return {
         "item": name,
         "latent space": ", ".join(spaces),
-        "model": ", ".join(filter(None, dict.fromkeys(models))) or "none",
+        "model": ", ".join(dict.fromkeys(models)) or "none",
         "seed": ", ".join(map(str, dict.fromkeys(seeds))),
     }
 

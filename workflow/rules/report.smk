@@ -43,10 +43,10 @@ if CONFIG.flux:
     FIGURES["fig_flux"] = {"trajectories": "samples/flux.csv", "pictures": "samples/flux.h5"}
 # App. E: what was run in every latent space, side by side.
 IN_EVERY_SPACE = {
-    "trajectories": ("fig8", OF_EXPERIMENTS["fig8"]["trajectories"]),
-    "memorization_switch": ("fig5", MIXED["fig5"]["memorization"]),
-    "tab1": ("tab1", "evaluation/{space}/tab1.csv"),
-    "tab2": ("tab2", "evaluation/{space}/tab2.csv"),
+    "trajectories": OF_EXPERIMENTS["fig8"]["trajectories"],
+    "memorization_switch": MIXED["fig5"]["memorization"],
+    "tab1": "evaluation/{space}/tab1.csv",
+    "tab2": "evaluation/{space}/tab2.csv",
 }
 if len(SPACES) > 1:
     FIGURES["fig_spaces"] = (
@@ -55,8 +55,8 @@ if len(SPACES) > 1:
         | TRANSITION
         | {
             keyword: source
-            for keyword, (experiment, source) in IN_EVERY_SPACE.items()
-            if experiment in EXPERIMENTS and spaces_of(experiment) == SPACES
+            for keyword, source in IN_EVERY_SPACE.items()
+            if [spaces_of(experiment) for experiment in experiments_in(source)] == [SPACES]
         }
     )
 TABLES = {
@@ -77,7 +77,7 @@ CLAIMS = (
     | {"pair_errors": "training/{space}/oracle_loss.h5"}
     | TRANSITION
 )
-BY_MODEL = {"models": SIZES, "split": SPLIT}
+BY_MODEL = {"models": CONFIG.sizes, "split": SPLIT}
 BY_SPLIT = {"split": SPLIT}
 SETTINGS = {"fig7": BY_MODEL, "fig9": BY_MODEL, "fig_spaces": BY_MODEL} | dict.fromkeys(
     ["tab2", "tab3", "fig5", "fig6", "fig8", "fig_memorization"], BY_SPLIT
@@ -88,17 +88,17 @@ if "tab2" in EXPERIMENTS:
 if "fig_oracle_supervised" in EXPERIMENTS:
     plain, supervised = EXPERIMENTS["fig_oracle_supervised"]["models"]
     SETTINGS["fig_oracle_supervised"] = BY_SPLIT | {"pairs": {supervised: plain}}
-# What claims are checked on besides, where its experiment runs: {keyword: (experiment, source)}.
+# What claims are checked on besides, where its experiment runs.
 CLAIMS_OF_EXPERIMENTS = {
-    "tab1": ("tab1", "evaluation/{space}/tab1.csv"),
-    "tab2": ("tab2", "evaluation/{space}/tab2.csv"),
-    "tab3": ("tab3", "evaluation/{space}/tab3.csv"),
-    "trajectories": ("fig8", "samples/{space}/fig8.csv"),
-    "memorization_switch": ("fig5", "evaluation/{space}/fig5-memorization.csv"),
-    "memorization_resume": ("fig6", "evaluation/{space}/fig6-memorization.csv"),
-    "oracle_supervised": ("fig_oracle_supervised", "evaluation/{space}/fig_oracle_supervised.csv"),
+    "tab1": "evaluation/{space}/tab1.csv",
+    "tab2": "evaluation/{space}/tab2.csv",
+    "tab3": "evaluation/{space}/tab3.csv",
+    "trajectories": "samples/{space}/fig8.csv",
+    "memorization_switch": "evaluation/{space}/fig5-memorization.csv",
+    "memorization_resume": "evaluation/{space}/fig6-memorization.csv",
+    "oracle_supervised": "evaluation/{space}/fig_oracle_supervised.csv",
 }
-CHECKED = {keyword: found for keyword, found in CLAIMS_OF_EXPERIMENTS.items() if found[0] in EXPERIMENTS}
+CLAIMS |= {keyword: source for keyword, source in CLAIMS_OF_EXPERIMENTS.items() if experiments_in(source)}
 
 # Made when asked for by name, not by `all`.
 ON_DEMAND = {"tab_reconstruction": {"reconstruction": "evaluation/{space}/reconstruction.csv"}}
@@ -109,7 +109,7 @@ for figure, sources in (FIGURES | TABLES | ON_DEMAND).items():
         name:
             figure
         input:
-            **result_paths(sources, spaces_of(figure), EACH.get(figure, ())),
+            **result_paths(sources, spaces_by_source(figure, sources), EACH.get(figure, ())),
         output:
             **report_outputs(figure, "Figures" if figure in FIGURES else "Tables", sources),
         log:
@@ -124,7 +124,7 @@ for figure, sources in (FIGURES | TABLES | ON_DEMAND).items():
         resources:
             **resources_of("report"),
         params:
-            spaces=spaces_of(figure),
+            spaces=spaces_by_source(figure, sources),
             order={"models": MODELS, "spaces": SPACES},
             settings=SETTINGS.get(figure, {}),
             code=code_of(f"twostage.report.{figure}"),
@@ -144,11 +144,7 @@ if "fig8" in FIGURES:
 
 rule claims:
     input:
-        **result_paths(CLAIMS, SPACES),
-        **{
-            keyword: result_paths({keyword: source}, spaces_of(experiment))[keyword]
-            for keyword, (experiment, source) in CHECKED.items()
-        },
+        **result_paths(CLAIMS, spaces_by_source("claims", CLAIMS)),
     output:
         **{kind: page_of("claims", kind, "Claims") for kind in ("json", "csv", "html")},
         beside=page_of("side_by_side", "html", "Side by side"),
@@ -166,8 +162,9 @@ rule claims:
     resources:
         **resources_of("report"),
     params:
-        spaces={"all": SPACES} | {keyword: spaces_of(experiment) for keyword, (experiment, _) in CHECKED.items()},
-        models=SIZES,
+        spaces=spaces_by_source("claims", CLAIMS),
+        order={"spaces": SPACES},
+        models=CONFIG.sizes,
         split=SPLIT,
         pairs=SETTINGS.get("fig_oracle_supervised", {}).get("pairs"),
         code=code_of("twostage.report.claims", "twostage.report.side_by_side_page", "twostage.report.interactive"),
@@ -175,38 +172,6 @@ rule claims:
         "Checking the paper's claims against this run"
     script:
         "../scripts/claims.py"
-
-
-rule report:
-    input:
-        rules.claims.output,
-        claims=rules.claims.output.json,
-        figures=[f"<results>/report/{name}.png" for name in FIGURES | TABLES],
-    output:
-        report="<results>/report.html",
-        overview="<results>/report/overview.html",
-        config="<results>/config.yaml",
-    log:
-        "<logs>/report/report.log",
-    benchmark:
-        "<benchmarks>/report/report.tsv"
-    localrule: True
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        **resources_of("report"),
-    params:
-        # The one rule that sees the whole configuration: it writes it beside the results.
-        config=slice_of(CONFIG),
-        snakefile=os.path.relpath(workflow.main_snakefile),
-        figures={name: part_of(sources.values()) for name, sources in (FIGURES | TABLES).items()},
-        stages=stage_of_rule(),
-        code=code_of("twostage.report.overview"),
-    message:
-        "Building the report"
-    script:
-        "../scripts/report.py"
 
 
 rule figures:
@@ -235,8 +200,8 @@ rule estimate:
         targets={
             name: [
                 path
-                for source in sources.values()
-                for space in spaces_of(name)
+                for keyword, source in sources.items()
+                for space in spaces_by_source(name, sources).get(keyword, SPACES[:1])
                 for path in filled(source, space, EACH.get(name, ()))
             ]
             for name, sources in (FIGURES | TABLES | ON_DEMAND).items()

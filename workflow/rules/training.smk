@@ -95,7 +95,9 @@ rule oracle_loss:
     input:
         latents="<results>/data/{space}/latents.h5",
         weights=encoder_weights,
-        snapshots=lambda w: [path for model in MODELS for path in snapshot_paths(w.space, model).values()],
+        snapshots=lambda w: [
+            path for model in CONFIG.models_of(w.space) for path in snapshot_paths(w.space, model).values()
+        ],
     output:
         table="<results>/training/{space}/oracle_loss.csv",
         pairs="<results>/training/{space}/oracle_loss.h5",
@@ -113,7 +115,7 @@ rule oracle_loss:
         oracle_loss=slice_of(CONFIG.oracle_loss),
         sampling={"steps": CONFIG.sampling.steps, "solver": CONFIG.sampling.solver},
         encoder=lambda w: slice_of(CONFIG.spaces[w.space].encoder),
-        checkpoints=lambda w: {model: snapshot_paths(w.space, model) for model in MODELS},
+        checkpoints=lambda w: {model: snapshot_paths(w.space, model) for model in CONFIG.models_of(w.space)},
         seed=CONFIG.seed,
         device=device_of("sampling"),
         code=code_of("twostage.training.oracle_loss", "twostage.sampling.snapshots"),

@@ -7,10 +7,10 @@ with job(snakemake):
     spaces, sources = snakemake.params.spaces, {}
     for name, paths in snakemake.input.items():
         # What was given once a latent space arrives as a list in the order of the spaces.
-        sources[name] = paths if isinstance(paths, str) else dict(zip(spaces.get(name, spaces["all"]), paths))
+        sources[name] = dict(zip(spaces[name], paths)) if name in spaces else paths
     out, params = snakemake.output, snakemake.params
     told = {"models": params.models, "split": params.split, "pairs": params.pairs}
-    style.colour_by(spaces=spaces["all"])
+    style.colour_by(**params.order)
     claims.write(out.json, out.csv, out.html, config=told, **told, **sources)
     side_by_side_page.write(out.beside, out.beside_csv, config=told, **told, **sources)
     interactive.write(out.interactive, sources["transition"])

@@ -8,18 +8,19 @@ from twostage.report import style
 
 
 def by_space(paths, spaces):
-    """A path as it is; paths, which come in the order of the spaces, as {space: its path, or its paths}."""
-    if isinstance(paths, str):
-        return paths
+    """Paths of some latent spaces as {space: its path, or its paths}."""
     stage = os.path.commonpath(paths) if len(spaces) > 1 else ""
     groups = {space: [path for path in paths if path.startswith(f"{stage}/{space}/") or not stage] for space in spaces}
     return {space: group[0] if len(group) == 1 else group for space, group in groups.items()}
 
 
 with job(snakemake):
-    inputs = {name: by_space(paths, snakemake.params.spaces) for name, paths in snakemake.input.items()}
+    spaces = snakemake.params.spaces
+    inputs = {
+        name: by_space(paths, spaces[name]) if name in spaces else paths for name, paths in snakemake.input.items()
+    }
     outputs = {f"output_{kind}": path for kind, path in snakemake.output.items()}
     settings = snakemake.params.settings
     style.colour_by(**snakemake.params.order)
     draw = import_module(f"twostage.report.{snakemake.rule}").draw
-    draw(**inputs, **outputs, **settings, config={"spaces": snakemake.params.spaces, **settings})
+    draw(**inputs, **outputs, **settings, config={"spaces": spaces, **settings})
