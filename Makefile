@@ -1,17 +1,19 @@
 # make demo: the environment, the whole workflow on scikit-learn's digits, results/digits/report.html
 # make test: the environment, every test
 # make docs: the documentation as a site
+# make why: what a run would do now, and for which reason; CONFIG=config/other.yaml asks it of another configuration
 PYTHON ?= python3
 CORES ?= all
 ENVIRONMENT := .venv/.installed
 
-.PHONY: demo test lint docs results lock readme clean
+.PHONY: demo test lint docs why results lock clean
 
 demo: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES)
 
+# Two processes side by side, one thread each; tests that share a run of the workflow stay together.
 test: $(ENVIRONMENT)
-	.venv/bin/pytest
+	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadgroup
 
 lint: $(ENVIRONMENT) docs
 	.venv/bin/ruff format --check .
@@ -32,6 +34,9 @@ $(ENVIRONMENT): envs/requirements.txt pyproject.toml
 	.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r envs/requirements.txt
 	.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
+
+why: $(ENVIRONMENT)
+	.venv/bin/snakemake --dry-run --quiet rules $(if $(CONFIG),--configfile $(CONFIG))
 
 # Results of the digits' run as committed CSVs, and the README's pictures drawn from them.
 results: $(ENVIRONMENT)

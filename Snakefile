@@ -17,6 +17,10 @@ if not workflow.configfiles:
 report: "workflow/report/workflow.rst"
 
 
+# Used with --sdm apptainer alone (docs/slurm.md).
+container: "envs/twostage.sif"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/start.smk"
 include: "workflow/rules/data.smk"

@@ -178,21 +178,29 @@ class Cluster:
 
     def stop(self):
         self.run("scancel", "--signal=KILL", "--full", f"--user={getpass.getuser()}", check=False)
-        for name in (*(f"slurmd-{node}" for node in NODES), "slurmctld", "munged"):
-            with contextlib.suppress(OSError, ValueError):
-                _end(self._pid(name))
+        for names in ([f"slurmd-{node}" for node in NODES], ["slurmctld"], ["munged"]):
+            _end([self._pid(name) for name in names if (self.folder / f"{name}.pid").exists()])
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _pid(self, name):
         return int((self.folder / f"{name}.pid").read_text())
 
 
-def _end(pid):
-    os.kill(pid, signal.SIGTERM)
-    for _ in range(100):
+def _end(pids):
+    """End daemons together, by force those that take longer than ten seconds."""
+    for number in (signal.SIGTERM, *[0] * 100, signal.SIGKILL):
+        pids = [pid for pid in pids if _signalled(pid, number)]
+        if not pids:
+            break
         time.sleep(0.1)
-        os.kill(pid, 0)
-    os.kill(pid, signal.SIGKILL)
+
+
+def _signalled(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _free_ports(count):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cluster as slurm
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +20,17 @@ PARTS = (
     "tests/workflow/smoke.yaml",
     "tests/workflow/faults.yaml",
 )
+
+
+# Tests that share one of these run in one process where `pytest -n` starts several: each is made once.
+SHARED = {"_smoke_run": "smoke", "rehearsal": "rehearsal", "cluster": "slurm"}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        for fixture, group in SHARED.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(group))
 
 
 class Checkout:
@@ -55,6 +67,15 @@ class Checkout:
         text = file.read_text()
         assert old in text, f"{old!r} is not in {path}"
         file.write_text(text.replace(old, new, 1))
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A Slurm of this machine; where there is none, the tests that need it say so."""
+    if reason := slurm.missing():
+        pytest.skip(reason)
+    with slurm.Cluster.start() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

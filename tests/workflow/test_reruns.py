@@ -1,4 +1,12 @@
-"""What a change makes run again, and what it does not."""
+"""What a change makes run again, and what it does not: each test is a row of docs/reruns.md."""
+
+import re
+
+import pytest
+
+SAMPLING = {"sample_tab1", "sample_tab2", "sample_tab3", "sample_fig5", "sample_fig6", "follow_fig8", "evaluate"}
+UPSTREAM = {"encode", "autoencoder", "posterior", "synthetic", "vary_size", "fig2", "fig3", "law", "nsweep"}
+TRAINING = {"train_S", "train_S_oracle", "train_B", "train_XL"}
 
 
 def test_a_change_in_a_figure_reruns_that_figure_and_the_report(finished):
@@ -6,22 +14,57 @@ def test_a_change_in_a_figure_reruns_that_figure_and_the_report(finished):
     assert finished.reruns() == {"fig3", "report"}
 
 
-def test_a_comment_in_a_figure_reruns_nothing(finished):
-    finished.edit("src/twostage/report/fig3.py", "\ndef draw(", "\n# a comment\ndef draw(")
+def test_a_change_of_a_caption_reruns_that_figure_and_the_report(finished):
+    caption = finished.folder / "workflow/report/fig3.rst"
+    caption.write_text(caption.read_text() + "\nOne sentence more.\n")
+    assert finished.reruns() == {"fig3", "report"}
+
+
+def test_a_change_of_style_redraws_what_is_drawn_and_runs_nothing_else(finished):
+    finished.edit("src/twostage/report/style.py", "\ndef save(", "\nADDED = 1\n\n\ndef save(")
+    found = finished.reruns()
+    assert {"fig2", "fig3", "tab1", "claims", "report"} <= found
+    assert all(re.match("fig|tab|law|nsweep|claims|report", rule) for rule in found)
+
+
+def test_a_comment_a_docstring_or_formatting_anywhere_reruns_nothing(finished):
+    for path in (finished.folder / "src/twostage").rglob("*.py"):
+        text = path.read_text()
+        assert text.startswith('"""'), f"{path}: expected a docstring to change"
+        path.write_text(text.replace('"""', '"""Changed. ', 1) + "\n\n\n# a comment\n")
     assert finished.reruns() == set()
 
 
-def test_a_comment_in_the_training_code_reruns_nothing(finished):
-    for module in ("training/loop.py", "model/lightningdit.py", "data/latents.py", "data/encode.py"):
-        path = finished.folder / "src/twostage" / module
-        path.write_text(path.read_text() + "\n# a comment\n")
-    assert finished.reruns() == set()
+def test_one_experiments_settings_rerun_its_plans_and_figures(finished):
+    reruns = finished.reruns(config=["experiments={tab3: {guidance: 3.0}}"])
+    assert reruns == {"sample_tab3", "evaluate", "tab3", "claims", "report"}
 
 
-def test_another_learning_rate_retrains_and_nothing_upstream(finished):
+def test_a_new_size_trains_that_size_and_measures_it(finished):
+    reruns = finished.reruns(config=["models={M: {hidden_size: 8, depth: 1, num_heads: 2}}"])
+    assert "train_M" in reruns
+    assert not reruns & (TRAINING | UPSTREAM | {"evaluate"})
+    assert {"oracle_loss", "fig7", "fig9", "report"} <= reruns
+
+
+def test_another_recipe_retrains_and_runs_nothing_upstream(finished):
     reruns = finished.reruns(config=["training={lr: 0.01, steps: 4, snapshots: [2, 4], batch_size: 32, ema: 0.9}"])
-    assert {"train_S", "train_B", "train_XL", "oracle_loss", "sample_tab1", "fig7", "tab1", "report"} <= reruns
-    assert not {"encode", "autoencoder", "posterior", "synthetic", "fig2", "fig3"} & reruns
+    assert TRAINING | SAMPLING | {"oracle_loss", "fig7", "tab1", "report"} <= reruns
+    assert not UPSTREAM & reruns
+
+
+def test_a_raised_training_version_retrains(finished):
+    path = finished.folder / "src/twostage/training/__init__.py"
+    path.write_text(re.sub(r"TRAINING_VERSION = (\d+)", r"TRAINING_VERSION = \g<1>0", path.read_text()))
+    reruns = finished.reruns()
+    assert reruns >= TRAINING
+    assert not UPSTREAM & reruns
+
+
+def test_other_data_rerun_all_but_the_synthetic(finished):
+    reruns = finished.reruns(config=["data={held_out: 0.4}"])
+    assert TRAINING | SAMPLING | {"classifier", "encode", "posterior", "fig2"} <= reruns
+    assert not {"synthetic", "fig3"} & reruns
 
 
 def test_how_trainings_are_run_retrains_nothing(finished):
@@ -30,9 +73,33 @@ def test_how_trainings_are_run_retrains_nothing(finished):
     assert finished.reruns(config=[f"training={{{training}, {how}}}"]) == {"report"}
 
 
-def test_one_figure_alone_runs_only_what_it_needs(checkout):
-    assert checkout.reruns("fig3") == {"synthetic", "fig3"}
-    assert checkout.reruns("fig2") == {"autoencoder", "encode", "posterior", "fig2"}
+def test_what_jobs_ask_for_reruns_nothing_else(finished):
+    assert finished.reruns(config=["jobs={training: {mem_mb: 9000, runtime: 7}, sampling: {threads: 2}}"]) == {"report"}
+
+
+def test_a_fixed_split_retrains_nothing(finished):
+    reruns = finished.reruns(config=["split=0.25"])
+    assert {"sample_tab1", "evaluate", "tab1", "claims"} <= reruns
+    assert not (TRAINING | UPSTREAM) & reruns
+
+
+@pytest.mark.parametrize(
+    ("target", "rules"),
+    [
+        ("fig3", {"synthetic", "fig3"}),
+        ("fig2", {"autoencoder", "encode", "posterior", "fig2"}),
+        ("nsweep", {"autoencoder", "encode", "vary_size", "nsweep"}),
+        ("tab3", {"autoencoder", "encode", "posterior", "train_B", "classifier", "sample_tab3", "evaluate", "tab3"}),
+    ],
+)
+def test_one_figure_alone_runs_only_what_it_needs(checkout, target, rules):
+    assert checkout.reruns(target) == rules
+
+
+def test_what_reruns_is_said_with_its_reason(finished):
+    said = finished.snakemake("--dry-run", "--quiet", "rules", "--config", "training={ema: 0.5}").stdout
+    reasons = said.partition("Reasons:")[2]
+    assert "params have changed since last execution:\n        train_B" in reasons
 
 
 def test_the_default_run_starts_at_most_60_jobs(checkout):

@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
-import cluster as slurm
 import pytest
 import yaml
 from conftest import Checkout
@@ -226,14 +225,6 @@ PARTITIONS = {
     two_nodes: "pair",
 }
 FAULTS = [fault for fault in PARTITIONS if fault not in (undisturbed, two_gpus, two_nodes)]
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    if reason := slurm.missing():
-        pytest.skip(reason)
-    with slurm.Cluster.start() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# Jobs find the package beside the Snakefile, in whatever environment they run.
-SOURCE = str(Path(workflow.basedir) / "src")
+# Jobs find the package beside the Snakefile, in whatever environment they run, and whoever imports it as a module.
+SOURCE = os.path.normpath(f"{workflow.current_basedir}/../../src")
 if SOURCE not in sys.path:
     sys.path.insert(0, SOURCE)
 
@@ -320,6 +320,11 @@ def stage_of_rule():
     folders = {"sampling": "samples"}
     stems = {rule.name: Path(str(rule.snakefile)).stem for rule in workflow.rules}
     return {name: folders.get(stem, stem) for name, stem in stems.items()}
+
+
+def caption_of(name):
+    """A figure's caption, which is no input of the rule that draws it: without it here a change would not be seen."""
+    return Path(f"{SOURCE}/../workflow/report/{name}.rst").read_text()
 
 
 def report_outputs(name, category, sources):

@@ -127,6 +127,8 @@ for figure, sources in (FIGURES | TABLES | ON_DEMAND).items():
             spaces=spaces_by_source(figure, sources),
             order={"models": MODELS, "spaces": SPACES},
             settings=SETTINGS.get(figure, {}),
+            figure=figure,
+            caption=caption_of(figure),
             code=code_of(f"twostage.report.{figure}"),
         message:
             f"Drawing {figure}"

@@ -1,4 +1,4 @@
-"""Adapter: one figure or table, by the module of twostage.report that bears the rule's name."""
+"""Adapter: one figure or table, by the module of twostage.report that bears its name."""
 
 import os
 from importlib import import_module
@@ -22,5 +22,5 @@ with job(snakemake):
     outputs = {f"output_{kind}": path for kind, path in snakemake.output.items()}
     settings = snakemake.params.settings
     style.colour_by(**snakemake.params.order)
-    draw = import_module(f"twostage.report.{snakemake.rule}").draw
+    draw = import_module(f"twostage.report.{snakemake.params.figure}").draw
     draw(**inputs, **outputs, **settings, config={"spaces": spaces, **settings})
