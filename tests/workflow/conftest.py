@@ -26,11 +26,14 @@ PARTS = (
 SHARED = {"_smoke_run": "smoke", "rehearsal": "rehearsal", "cluster": "slurm"}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     for item in items:
         for fixture, group in SHARED.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.xdist_group(group))
+    # What takes longest first: the rest fits beside it.
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 class Checkout:
@@ -48,11 +51,16 @@ class Checkout:
             else:
                 shutil.copy2(source, target)
 
-    def snakemake(self, *arguments, configfile="tests/workflow/smoke.yaml", check=True):
+    def snakemake(
+        self, *arguments, configfile="tests/workflow/smoke.yaml", check=True, where=("--cores", "2"), environment=None
+    ):
         """Run Snakemake here; the finished process, its output as text."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2"]
+        command = [sys.executable, "-m", "snakemake", *where]
         command += ["--configfile", configfile] if configfile else []
-        done = subprocess.run([*command, *arguments], cwd=self.folder, capture_output=True, text=True)
+        done = subprocess.run(
+            [*command, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 

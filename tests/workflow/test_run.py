@@ -2,9 +2,11 @@
 
 import json
 
+import cluster as slurm
 import h5py
 import numpy as np
 import pandas as pd
+import pytest
 
 from twostage.provenance import provenance_path, sha256
 
@@ -21,6 +23,26 @@ def test_the_report_is_one_page_that_asks_the_network_for_nothing(finished):
     assert "fig2" in page
     assert 'src="http' not in page
     assert '<link href="http' not in page
+
+
+def test_on_slurm_it_comes_to_the_same(finished, checkout):
+    if reason := slurm.missing():
+        pytest.skip(reason)
+    where = ("--profile", "slurm", "--slurm-init-seconds-before-status-checks", "1", "--jobs", "2")
+    gpus = ("--set-resources", *(f"{rule}:gpu=1" for rule in ("train_B", "train_XL", "sample_tab1")))
+    table = "results/smoke/evaluation/pixel/tab1.csv"
+    with slurm.Cluster.start() as cluster:
+        checkout.snakemake(*gpus, "--", table, where=where, environment=cluster.environment)
+        jobs = cluster.run("squeue", "--noheader", "--states=all", "--format=%T").splitlines()
+    assert jobs == 7 * ["COMPLETED"]
+    assert (checkout.folder / table).read_bytes() == (finished.folder / table).read_bytes()
+    for snapshot in (checkout.folder / "results/smoke/training/pixel").glob("*/step-*.safetensors"):
+        assert snapshot.read_bytes() == (finished.folder / snapshot.relative_to(checkout.folder)).read_bytes()
+    for model in ("B", "XL"):
+        events = checkout.folder / f"results/smoke/training/pixel/{model}/state/events.jsonl"
+        start = json.loads(events.read_text().splitlines()[0])
+        assert start["gpus"] in ("0", "1")
+        assert start["processes"] == 1
 
 
 def test_every_artefact_has_provenance_that_matches_it(finished):
