@@ -166,7 +166,9 @@ class Results:
 
     @cached_property
     def twins(self):
-        return convergence.losses_of_twins(self.oracle_loss, self.transition, self.pairs, split=self.split)
+        # Twins are trained where their experiment runs, which may not be every latent space.
+        losses = {space: self.oracle_loss[space] for space in self.oracle_supervised or self.oracle_loss}
+        return convergence.losses_of_twins(losses, self.transition, self.pairs, split=self.split)
 
     @cached_property
     def twin_distances(self):
