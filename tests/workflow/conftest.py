@@ -1,5 +1,6 @@
 """A copy of the checkout in which the whole workflow has run once, at its smallest size."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import cluster as slurm
 import pytest
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 PARTS = (
@@ -22,18 +24,11 @@ PARTS = (
 )
 
 
-# Tests that share one of these run in one process where `pytest -n` starts several: each is made once.
-SHARED = {"_smoke_run": "smoke", "rehearsal": "rehearsal", "cluster": "slurm"}
+FIRST = ("test_slurm_faults", "test_rehearsal")  # what takes longest: the rest fits beside it
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    for item in items:
-        for fixture, group in SHARED.items():
-            if fixture in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.xdist_group(group))
-    # What takes longest first: the rest fits beside it.
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    items.sort(key=lambda item: (item.path.stem not in FIRST, item.path.parent.name != "workflow"))
 
 
 class Checkout:
@@ -87,17 +82,25 @@ def cluster():
 
 
 @pytest.fixture(scope="session")
-def _smoke_run(tmp_path_factory):
-    checkout = Checkout(tmp_path_factory.mktemp("smoke"))
-    checkout.snakemake()
-    return checkout
+def smoke_run(tmp_path_factory):
+    """Folder in which the smoke configuration has run; one for all processes of `pytest -n`."""
+    common = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        common = common.parent
+    folder, done = common / "smoke", common / "smoke.done"
+    with FileLock(common / "smoke.lock"):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a process that failed
+            Checkout(folder).snakemake()
+            done.touch()
+    return folder
 
 
 @pytest.fixture
-def finished(_smoke_run, tmp_path):
+def finished(smoke_run, tmp_path):
     """The finished smoke run in a copy of its own (times kept, so that nothing looks newer than it is)."""
     folder = tmp_path / "checkout"
-    shutil.copytree(_smoke_run.folder, folder, symlinks=True)
+    shutil.copytree(smoke_run, folder, symlinks=True)
     copy = object.__new__(Checkout)
     copy.folder = folder
     return copy

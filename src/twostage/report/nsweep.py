@@ -1,4 +1,7 @@
-"""The transition against the number of samples N on real data at fixed D, measured and predicted, nothing fitted."""
+"""The transition against the number of samples N on real data at fixed D, measured and predicted, nothing fitted.
+
+A row per latent space: the transition times, and how far the law is off.
+"""
 
 import matplotlib.ticker
 import numpy as np
@@ -6,6 +9,8 @@ import numpy as np
 from twostage.report import results, style
 
 drawn = results.size_sweep
+POOLS = {"class": "subsets of a class (one point a class)", "pooled": "subsets of all classes together"}
+BAND = 5  # per cent
 
 
 def figure(table):
@@ -13,41 +18,69 @@ def figure(table):
     spaces = list(dict.fromkeys(table["space"]))
     colours = style.space_colours(spaces)
     with style.look():
-        picture, panels = style.new_figure(1, len(spaces), width=5.0, height=4.0)
-        for axes, space in zip(panels[0], spaces):
+        picture, panels = style.new_figure(len(spaces), 2, width=5.0, height=3.9)
+        for axes, space in zip(panels, spaces):
             rows = table[table["space"] == space]
-            for number, ((pool, label), part) in enumerate(rows.groupby(["pool", "label"], sort=False)):
-                pooled = pool == "pooled"
-                _points(
-                    axes, part.sort_values("n"), colours[space], filled=not pooled,
-                    marker=style.MODEL_MARKERS[number % len(style.MODEL_MARKERS)],
-                    label="all classes pooled" if pooled else f"subsets of class {label}",
-                )  # fmt: skip
-            axes.plot([], [], color=style.QUIET, linewidth=1.2, linestyle="--", label="predicted, nothing fitted")
-            error, ends = rows["error"].abs(), rows.sort_values("n").iloc[[0, -1]]
+            _times(axes[0], rows, colours[space])
+            _errors(axes[1], rows, colours[space])
+            ends = rows[rows["pool"] == "pooled"].sort_values("n").iloc[[0, -1]]
             first, last = (f"{row.measured:.2f} at N = {row.n:,}" for row in ends.itertuples())
             style.title(
-                axes,
-                f"{space} (D = {rows['dim'].iloc[0]:,.0f}): the transition moves from {first} to {last}; "
-                f"the law is off by {error.median():.1%} in the median, {error.max():.1%} at worst",
+                axes[0],
+                f"{space} (D = {rows['dim'].iloc[0]:,.0f}): the transition of all classes together moves from {first} "
+                f"to {last}",
             )
-            axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:,.0f}"))
-            axes.set_ylim(0, min(1.0, 1.15 * rows[["measured", "predicted"]].to_numpy(dtype=float).max()))
-            axes.set_xlabel("number of samples N")
-            axes.set_ylabel("transition time t")
-            style.legend(axes, loc="lower right")
+            error, most = rows["error"].abs(), rows.loc[rows["pool"] == "class", "n"].max()
+            style.title(
+                axes[1],
+                f"{space}: the law is off by {error.median():.1%} in the median, by "
+                f"{error[rows['n'] == most].median():.1%} at N = {most:,}",
+            )
+            for panel in axes:
+                panel.set_xscale("log")
+                panel.xaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:,.0f}"))
+                panel.set_xlabel("number of samples N")
         return picture
 
 
-def _points(axes, part, colour, *, filled, marker, label):
-    """Measured transitions with their 95% intervals, and the law's prediction as a dashed line."""
-    spread = np.abs(part[["lo", "hi"]].to_numpy(dtype=float).T - part["measured"].to_numpy(dtype=float))
-    axes.errorbar(
-        part["n"], part["measured"], yerr=np.nan_to_num(spread), fmt=marker, markersize=6, color=colour,
-        markerfacecolor=colour if filled else "white", linewidth=1.2, label=label,
-    )  # fmt: skip
-    axes.plot(part["n"], part["predicted"], color=colour, linewidth=1.2, linestyle="--")
+def _times(axes, rows, colour):
+    """Measured transitions with their 95% intervals, and the law's prediction dashed."""
+    for pool, own in _series(rows):
+        pooled = pool == "pooled"
+        spread = np.abs(own[["lo", "hi"]].to_numpy(dtype=float).T - own["measured"].to_numpy(dtype=float))
+        axes.errorbar(
+            own["n"], own["measured"], yerr=np.nan_to_num(spread), fmt="D" if pooled else "o", color=colour,
+            markersize=6 if pooled else 4, markerfacecolor="white" if pooled else colour, linewidth=1.2,
+            alpha=1.0 if pooled else 0.55, label=POOLS[pool], zorder=3 if pooled else 2,
+        )  # fmt: skip
+        axes.plot(own["n"], own["predicted"], color=colour, linewidth=1.8 if pooled else 0.9, linestyle="--")
+    axes.plot([], [], color=style.QUIET, linewidth=1.2, linestyle="--", label="predicted, nothing fitted")
+    axes.set_ylim(0, min(1.0, 1.5 * rows[["measured", "predicted"]].to_numpy(dtype=float).max()))  # room for the legend
+    axes.set_ylabel("transition time t")
+    style.legend(axes, loc="upper left")
+
+
+def _errors(axes, rows, colour):
+    """How far each prediction is from its measurement, per cent; the median over the classes as a line."""
+    axes.axhspan(-BAND, BAND, color=style.QUIET, alpha=0.15, linewidth=0, label=f"within {BAND}%")
+    axes.axhline(0, color=style.QUIET, linewidth=0.8)
+    for pool, own in _series(rows):
+        pooled = pool == "pooled"
+        axes.plot(
+            own["n"], 100 * own["error"], "D--" if pooled else "o", color=colour, alpha=1.0 if pooled else 0.55,
+            markersize=6 if pooled else 4, markerfacecolor="white" if pooled else colour, label=POOLS[pool],
+        )  # fmt: skip
+    middle = rows[rows["pool"] == "class"].groupby("n")["error"].median()
+    axes.plot(middle.index, 100 * middle, color=colour, linewidth=2, label="median over the classes")
+    axes.margins(y=0.35)
+    axes.set_ylabel("law against measurement, per cent")
+    style.legend(axes, loc="upper right")
+
+
+def _series(rows):
+    """(pool, rows in the order of N) of each class and of all together."""
+    for (pool, _), own in rows.groupby(["pool", "label"], sort=False):
+        yield pool, own.sort_values("n")
 
 
 def draw(nsweep, output_pdf, output_png, output_csv, *, config=None):
