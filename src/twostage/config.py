@@ -120,7 +120,9 @@ class Data(Block):
         lt=1,
         description="Largest share of unreadable images to leave out (counted and listed) instead of stopping",
     )
-    shards: Count = Field(1, description="Encoding jobs a latent space; their files are joined without copying")
+    shards: Count = Field(
+        1, description="Encoding jobs for the training images of a latent space; their files are joined without copying"
+    )
     images: Count | None = Field(None, description="Training images that `estimate` reckons with; else it counts them")
     held_out_images: Count | None = Field(None, description="Held-out images that `estimate` reckons with")
 

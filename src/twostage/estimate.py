@@ -167,7 +167,7 @@ class Costs:
         yield Row(
             "import_latents" if latents else "encode" if shards == 1 else "encode_shard",
             space,
-            jobs=1 if shards == 1 else 2 * shards,
+            jobs=1 if shards == 1 else shards + 1,  # held-out images are one
             samples=count * copies,
             flops=count * copies * inward,
             cpu_seconds=self._decoding(count),

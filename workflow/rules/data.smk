@@ -127,6 +127,8 @@ if CONFIG.data.shards == 1:
             " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
 
 else:
+    # Held-out images are few: one job.
+    SHARDS = {"train": CONFIG.data.shards, "held_out": 1}
 
     rule encode_shard:
         input:
@@ -149,7 +151,7 @@ else:
             **resources_of("data"),
         params:
             images=lambda w, input: encoding_arguments(w.space, input.weights),
-            shard=lambda w: f"{int(w.shard) + 1}/{CONFIG.data.shards}",
+            shard=lambda w: f"{int(w.shard) + 1}/{SHARDS[w.split]}",
         message:
             "Encoding shard {wildcards.shard} of the {wildcards.split} images into latent space {wildcards.space}"
         shell:
@@ -159,8 +161,8 @@ else:
 
     rule join:
         input:
-            train=expand("<results>/data/{{space}}/shards/train-{shard}.h5", shard=range(CONFIG.data.shards)),
-            held_out=expand("<results>/data/{{space}}/shards/held_out-{shard}.h5", shard=range(CONFIG.data.shards)),
+            train=expand("<results>/data/{{space}}/shards/train-{shard}.h5", shard=range(SHARDS["train"])),
+            held_out=expand("<results>/data/{{space}}/shards/held_out-{shard}.h5", shard=range(SHARDS["held_out"])),
         output:
             latents="<results>/data/{space}/latents.h5",
             held_out="<results>/data/{space}/held_out.h5",

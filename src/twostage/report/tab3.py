@@ -1,13 +1,14 @@
 """Tab. 3: guidance interval. Fréchet distance with guidance on one interval of t at a time, and without.
 
 The paper's gFID stands beside the short intervals, in their recovered order (likely, not certain); which of its wide
-intervals has which number is lost. (a) draws the short intervals over t, (b) the wide ones, the best on top, with the
-stage split marked.
+intervals has which number is lost. (a) draws the short intervals over t with the stage split marked, (b) the wide
+ones by their ends.
 """
 
 import math
 
 import numpy as np
+import seaborn
 
 from twostage.provenance import atomic_write, write_provenance
 from twostage.report import paper, results_sampling, style
@@ -62,7 +63,7 @@ def notes(table):
 
 
 def figure(table):
-    """The table as a picture, and under it the distance over t of short and wide intervals, a row a space."""
+    """The table as a picture, and under it the distance on short and on wide intervals, a row a space."""
     headings, rows, quiet = cells(table)
     short = [text.replace(" (classifier)", "\n(classifier)").replace(", ", "\n", 1) for text in headings]
     made = picture(TITLE, short, rows, notes(table), quiet=quiet)
@@ -76,12 +77,11 @@ def figure(table):
             none = part.loc[part["kind"] == "none", "mean"]
             base = none.iloc[0] if len(none) else math.nan
             _short(axes[0], part, base, colours[space], name)
-            _wide(axes[1], part, base, colours[space], name)
-            for panel in axes:
-                split = part.iloc[0]
-                style.mark_split(panel, split["split"], low=split["split_low"], high=split["split_high"])
-                style.time_axis(panel, limits=(0, 1) if panel is axes[0] else (0, 1.12))
-                panel.set_xticks(np.linspace(0, 1, 6))
+            _wide(axes[1], part, base, name)
+            split = part.iloc[0]
+            style.mark_split(axes[0], split["split"], low=split["split_low"], high=split["split_high"])
+            style.time_axis(axes[0])
+            axes[0].set_xticks(np.linspace(0, 1, 6))
             style.legend(axes[0], loc="best")
     return made
 
@@ -112,22 +112,22 @@ def _short(axes, part, base, colour, name):
     style.title(axes, f"{name} (a) Short intervals, {text}")
 
 
-def _wide(axes, part, base, colour, name):
-    """The wide intervals as lines over t, the lowest distance on top, its relative value beside."""
-    rows = part[part["kind"] == "wide"].sort_values("mean").reset_index(drop=True)
-    for place, row in rows.iterrows():
-        axes.plot(
-            [row["low"], row["high"]], [place, place], color=colour, solid_capstyle="butt",
-            linewidth=6 if row["best"] else 4, alpha=1 if row["best"] else 0.45,
+def _wide(axes, part, base, name):
+    """The distance on every wide interval relative to no guidance: a row where it starts, a column where it ends."""
+    rows = part[part["kind"] == "wide"]
+    grid = rows.assign(relative=rows["mean"] / base).pivot(index="low", columns="high", values="relative")
+    if grid.size:
+        seaborn.heatmap(
+            grid.rename(index="{:g}".format, columns="{:g}".format), ax=axes, annot=True, fmt=".2f", cmap="cividis",
+            cbar=False, linewidths=1,
         )  # fmt: skip
-        axes.text(1.03, place, f"{row['mean'] / base:.2f}", va="center", fontsize=8)
-    axes.set_ylim(max(len(rows), 1) - 0.4, -0.6)
-    axes.set_yticks([])
-    axes.grid(axis="y", visible=False)
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    axes.set_xlabel("guided up to t")
+    axes.set_ylabel("guided from t")
     best = rows[rows["best"]]
     text = "none was run" if best.empty else f"lowest on {style.unbroken(_interval(best.iloc[0]))}"
-    axes.set_ylabel("lowest on top; numbers:\ndistance / distance without")
-    style.title(axes, f"{name} (b) Wide intervals, {text}")
+    style.title(axes, f"{name} (b) Wide intervals, distance / distance without: {text}")
 
 
 def page(table):
