@@ -176,10 +176,14 @@ def feature_references():
     }
 
 
-def encoding_arguments(space, weights):
-    """Command line arguments that say which images go through which encoder."""
+def encoding_arguments(wildcards):
+    """Command line arguments that say which images go through which encoder.
+
+    Of the wildcards alone: Snakemake takes no notice of a change of params that were made from a job's input.
+    """
+    weights = encoder_weights(wildcards)
     words = ["--dataset", as_json(DATASET)]
-    words += ["--encoder", as_json(encoder_of(space))]
+    words += ["--encoder", as_json(encoder_of(wildcards.space))]
     words += ["--weights", str(weights)] if weights else []
     words += ["--flips"] if CONFIG.data.flips else []
     words += ["--seed", str(CONFIG.seed), "--device", device_of("data")]

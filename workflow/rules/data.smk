@@ -118,7 +118,7 @@ if CONFIG.data.shards == 1:
         resources:
             **resources_of("data"),
         params:
-            images=lambda w, input: encoding_arguments(w.space, input.weights),
+            images=encoding_arguments,
         message:
             "Encoding the images into latent space {wildcards.space}"
         shell:
@@ -150,7 +150,7 @@ else:
         resources:
             **resources_of("data"),
         params:
-            images=lambda w, input: encoding_arguments(w.space, input.weights),
+            images=encoding_arguments,
             shard=lambda w: f"{int(w.shard) + 1}/{SHARDS[w.split]}",
         message:
             "Encoding shard {wildcards.shard} of the {wildcards.split} images into latent space {wildcards.space}"
@@ -208,7 +208,7 @@ rule import_latents:
         **resources_of("data"),
     params:
         latents=lambda w: import_arguments(w.space),
-        images=lambda w, input: encoding_arguments(w.space, input.weights),
+        images=encoding_arguments,
     message:
         "Importing the latents of latent space {wildcards.space}"
     shell:
