@@ -327,7 +327,7 @@ def stage_of_rule():
 
 
 def caption_of(name):
-    """A figure's caption, which is no input of the rule that draws it: without it here a change would not be seen."""
+    """A figure's caption, for params: it is no input of any job, and a change of it would not be seen."""
     return Path(f"{SOURCE}/../workflow/report/{name}.rst").read_text()
 
 
