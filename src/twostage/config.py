@@ -705,10 +705,10 @@ class Config(Block):
         return [model for model in self.models if model in self.sizes or model in asked]
 
     def models_named(self, experiment):
-        """The models that an experiment's settings name, in their plans too."""
+        """The models that an experiment's settings name, in plans of one's own too (which are checked elsewhere)."""
         settings = getattr(self.experiments, experiment)
-        plans = getattr(settings, "plans", {}).values()
-        fields = [part["field"].partition("@")[0] for plan in plans for part in plan["parts"]]
+        parts = [part for plan in getattr(settings, "plans", {}).values() for part in plan.get("parts") or ()]
+        fields = [str(part.get("field")).partition("@")[0] for part in parts if isinstance(part, dict)]
         named = [*getattr(settings, "models", ()), getattr(settings, "model", None), *fields]
         return [name for name in dict.fromkeys(named) if name in self.models]
 
