@@ -220,7 +220,9 @@ class Model(Block):
     num_heads: Count = Field(description="Attention heads; must divide hidden_size")
     steps: Count | None = Field(None, description="Training steps of this model, when not `training.steps`")
     target: Literal["cfm", "oracle"] | None = Field(
-        None, description="Regression target of this model, when not `training.target`"
+        None,
+        description="Regression target of this model, when not `training.target`: it is then trained in those latent "
+        "spaces alone where an experiment names it",
     )
     checkpoint: dict[Name, File] = Field(
         {},
