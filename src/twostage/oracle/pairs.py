@@ -342,7 +342,7 @@ class _Chunk:
 def _few(weights, sizes, largest):
     """``weights`` with the least set to zero, where most can be and are below ``DROPPED`` of the sum of ``sizes``."""
     allowed = DROPPED * sizes.sum(1)
-    for share in (1e-6, 1e-7, 1e-8, 1e-10):
+    for share in (1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-10):
         kept = sizes >= share * largest[:, None]
         if kept.sum() > 0.3 * kept.numel():
             break  # a matrix product is as fast
