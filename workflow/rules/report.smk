@@ -1,4 +1,5 @@
-# Figures, tables and claims; the report itself is the Snakefile's. A figure is a module of twostage.report, a caption and a line in FIGURES.
+# Figures, tables and claims; the report itself is the Snakefile's. A figure is a module of twostage.report, a caption and
+# a line in FIGURES.
 
 TRANSITION = {"transition": "oracle/{space}/transition.json"}
 LOSSES = {"oracle_loss": "training/{space}/oracle_loss.csv"}
