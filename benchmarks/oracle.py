@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/oracle.py [--samples 1300] [--dim 4096] [--batch 64] [--times 100]
 
 Peers, both float32 in matrix-product form: deepinv's MMSE denoiser (extra ``benchmarks``), and a plain softmax over
-``torch.addmm`` logits, the least that an implementation of one time can do. A row is a median of --repeats calls. Peers
-give the velocity; of many times ours gives four statistics instead, and so does one of the peers.
+``torch.addmm`` logits, the least that an implementation of one time can do. A row is a median of --repeats calls (of
+many times: --rounds), in which all take turns. Peers give the velocity; of many times ours gives four statistics
+instead, and so does one of the peers.
 """
 
 import argparse
@@ -31,7 +32,6 @@ def main():
 
     point = lambda t: t * data[index] + (1 - t) * noise  # noqa: E731
     weights = torch.rand(options.batch, options.samples, device=device)
-    products = median_time(lambda: (noise @ data.T, weights @ data), options.repeats, device)
     peers = {"plain matrix-product form": plain(data)}
     if (peer := deepinv_peer(data)) is not None:
         peers["deepinv MMSE"] = peer
@@ -39,24 +39,27 @@ def main():
     oracle = Oracle(data)
     for at in options.at:
         x_t = point(at)
-        rows = [("two matrix products", products)]
+        calls = {"two matrix products": lambda: (noise @ data.T, weights @ data)}
         for name, call in {"Oracle.velocity": oracle.velocity, **peers}.items():
-            rows.append((name, median_time(partial(call, x_t, at), options.repeats, device)))
+            calls[name] = partial(call, x_t, at)
+        rows = in_turns(calls, options.repeats, device)
         print(f"\none time, t = {at}")
-        table(rows, products)
+        table(rows.items(), rows["two matrix products"])
 
     points = [(point(t), t) for t in times.tolist()]
     calls = {"plain, all four quantities": plain_statistics(data, index, noise), **peers}
-    rows = []
-    for name, call in calls.items():
-        every = lambda call=call: [call(*each) for each in points]  # noqa: E731
-        rows.append((f"{name}, {options.times} calls", median_time(every, 3, device)))
-    ours = median_time(lambda: sweep(data, index, noise, times), 5, device)
+    calls = {f"{name}, {options.times} calls": partial(each_of, call, points) for name, call in calls.items()}
+    calls["sweep"] = partial(sweep, data, index, noise, times)
+    rows = in_turns(calls, options.rounds, device)
     print(
         f"\n{options.times} times: top-1, self weight, effective samples, mean squared error (others: velocity alone)"
     )
-    table([*rows, ("sweep", ours)], ours)
-    print(f"the peer of all four takes {rows[0][1] / ours:.1f} times as long as sweep")
+    table(rows.items(), rows["sweep"])
+
+
+def each_of(call, points):
+    for point in points:
+        call(*point)
 
 
 def plain(data):
@@ -105,16 +108,17 @@ def deepinv_peer(data):
     return velocity
 
 
-def median_time(call, repeats, device):
-    call()
-    found = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        found.append(time.perf_counter() - start)
-    return statistics.median(found)
+def in_turns(calls, rounds, device):
+    """{name: median of its seconds}; the calls take turns, after one that does not count."""
+    found = {name: [] for name in calls}
+    for _ in range(rounds + 1):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            found[name].append(time.perf_counter() - start)
+    return {name: statistics.median(seconds[1:]) for name, seconds in found.items()}
 
 
 def table(rows, unit):
@@ -128,8 +132,9 @@ def parse():
     parser.add_argument("--dim", type=int, default=4096)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--times", type=int, default=100)
-    parser.add_argument("--at", type=float, nargs="+", default=[0.02, 0.06, 0.5, 0.95], help="times of single calls")
+    parser.add_argument("--at", type=float, nargs="*", default=[0.02, 0.06, 0.5, 0.95], help="times of single calls")
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 

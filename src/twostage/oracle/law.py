@@ -11,8 +11,7 @@ import math
 import numpy as np
 import torch
 from scipy.optimize import brentq
-from scipy.special import expit, log_ndtr, logsumexp
-from scipy.stats import gamma
+from scipy.special import expit, gammaincinv, log_ndtr, logsumexp
 
 from twostage.oracle.samples import WIDE, Samples
 
@@ -96,7 +95,8 @@ def corrected_self_weight(eigenvalues, n, times, scale_variance=0.0):
     if n == 1:
         return np.ones(len(times))
     levels = (np.arange(24) + 0.5) / 24
-    scales = gamma.ppf(levels, 1 / scale_variance, scale=scale_variance) if scale_variance > 1e-6 else np.ones(1)
+    # quantiles of the gamma distribution
+    scales = gammaincinv(1 / scale_variance, levels) * scale_variance if scale_variance > 1e-6 else np.ones(1)
     curve = np.empty(len(times))
     for k, t in enumerate(times):
         if t in (0, 1):

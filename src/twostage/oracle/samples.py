@@ -85,7 +85,7 @@ class Samples:
 
         The blocks share one buffer: what is read of one must be done with before the next.
         """
-        size = max(1, min(self.budget // 8, 16 * MEGABYTE) // (8 * self.dim))
+        size = max(1, min(self.budget // 8, 8 * MEGABYTE) // (8 * self.dim))
         buffer = torch.empty(size, self.dim, dtype=WIDE, device=self.device)
         for begin, chunk in self.chunks(size) if rows is None else [(first, rows)]:
             for start in range(0, len(chunk), size):
