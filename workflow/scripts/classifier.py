@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from twostage.job import job
 from twostage.evaluation.classifier import train_classifier
 from twostage.evaluation.reference import compute_references
-from twostage.job import job
 
 with job(snakemake):
     train_classifier(

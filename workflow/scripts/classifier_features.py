@@ -1,7 +1,7 @@
 """Adapter: the classifier's features of the training images."""
 
-from twostage.evaluation.classifier import write_features
 from twostage.job import job
+from twostage.evaluation.classifier import write_features
 
 with job(snakemake):
     params = snakemake.params

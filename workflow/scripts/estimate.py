@@ -1,7 +1,7 @@
 """Adapter: what the run will cost, on the terminal."""
 
-from twostage.estimate import estimate
 from twostage.job import job
+from twostage.estimate import estimate
 
 with job(snakemake):
     text = estimate(**dict(snakemake.params))

@@ -1,7 +1,7 @@
 """Adapter: features of samples, and their distance to the training images."""
 
-from twostage.evaluation.evaluate import evaluate_samples
 from twostage.job import job
+from twostage.evaluation.evaluate import evaluate_samples
 
 with job(snakemake):
     features = snakemake.params.features

@@ -1,8 +1,8 @@
 """Adapter: distances of samples to training images, and the pictures that show them side by side."""
 
+from twostage.job import job
 from twostage.evaluation.memorization import measure_memorization
 from twostage.evaluation.pictures import collect_pictures
-from twostage.job import job
 
 with job(snakemake):
     inputs, params = snakemake.input, snakemake.params

@@ -1,7 +1,7 @@
 """Adapter: what a latent space keeps of the images."""
 
-from twostage.evaluation.reconstruction import measure_reconstruction
 from twostage.job import job
+from twostage.evaluation.reconstruction import measure_reconstruction
 
 with job(snakemake):
     inputs, params = snakemake.input, snakemake.params

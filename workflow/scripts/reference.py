@@ -1,7 +1,7 @@
 """Adapter: the reference that samples are compared with in one kind of published features."""
 
-from twostage.evaluation.reference import compute_references
 from twostage.job import job
+from twostage.evaluation.reference import compute_references
 
 with job(snakemake):
     features = snakemake.wildcards.features
