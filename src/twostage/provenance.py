@@ -112,10 +112,15 @@ def code_of(*modules):
     (``*.js``) whose names begin with a module's lie beside it and count as they are.
     Raises ValueError for a module that is not there.
     """
-    digest = hashlib.sha256()
-    for name in sorted(_with_imports(modules)):
-        digest.update(f"{name}\n{_normalised_source(name)}\n".encode())
-    return digest.hexdigest()[:12]
+    pending, digests = list(modules), {}
+    while pending:
+        name = pending.pop()
+        if name not in digests:
+            if _module_file(name) is None:
+                raise ValueError(f"code_of: there is no module {name!r} under {PACKAGE_ROOT}")
+            digests[name], imported = _syntax(name)
+            pending.extend(imported)
+    return hashlib.sha256(json.dumps(sorted(digests.items())).encode()).hexdigest()[:12]
 
 
 def _module_file(name):
@@ -126,48 +131,22 @@ def _module_file(name):
     return None
 
 
-def _with_imports(modules):
-    pending, seen = list(modules), set()
-    while pending:
-        name = pending.pop()
-        if name in seen:
-            continue
-        if _module_file(name) is None:
-            raise ValueError(f"code_of: there is no module {name!r} under {PACKAGE_ROOT}")
-        seen.add(name)
-        pending.extend(_package_imports(name))
-    return seen
-
-
 @cache
-def _tree(name):
-    tree = ast.parse(_module_file(name).read_text())
+def _syntax(name):
+    """Hash of a module's syntax tree without docstrings and of its scripts, and the package modules that it imports."""
+    file = _module_file(name)
+    tree = ast.parse(file.read_text())
+    found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
+            if ast.get_docstring(node, clean=False) is not None:
                 node.body = node.body[1:]
-    return tree
-
-
-@cache
-def _normalised_source(name):
-    file = _module_file(name)
-    scripts = [path.read_text() for path in sorted(file.parent.glob(f"{file.stem}*.js"))]
-    return "\n".join([ast.dump(_tree(name)), *scripts])
-
-
-@cache
-def _package_imports(name):
-    found = set()
-    for node in ast.walk(_tree(name)):
-        if isinstance(node, ast.Import):
+        elif isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return frozenset(module for module in found if module.split(".")[0] == "twostage" and _module_file(module))
+            found.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
+    digest = hashlib.sha256(ast.dump(tree).encode())
+    for script in sorted(file.parent.glob(f"{file.stem}*.js")):
+        digest.update(script.read_bytes())
+    imported = [module for module in found if module.split(".")[0] == "twostage" and _module_file(module)]
+    return digest.hexdigest(), imported

@@ -57,13 +57,11 @@ def package(tmp_path, monkeypatch):
     def hash_after(**edits):
         for name, text in edits.items():
             (root / f"{name}.py").write_text(text)
-        for cached in (provenance._tree, provenance._normalised_source, provenance._package_imports):
-            cached.cache_clear()
+        provenance._syntax.cache_clear()
         return code_of("twostage.figure")
 
     yield hash_after
-    for cached in (provenance._tree, provenance._normalised_source, provenance._package_imports):
-        cached.cache_clear()
+    provenance._syntax.cache_clear()
     shutil.rmtree(root)
 
 

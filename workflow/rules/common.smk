@@ -25,9 +25,9 @@ os.environ.update(PYTHONPATH=before("PYTHONPATH", SOURCE), PATH=before("PATH", s
 # Stores are written under another name and renamed, so locks guard nothing; network file systems refuse or lose them.
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
+from twostage import provenance
 from twostage.cluster import partition_from_environment
 from twostage.config import ConfigError, check_folders, load
-from twostage.provenance import code_of
 from twostage.report.parts import part_of
 from twostage.training import OPERATIONAL
 
@@ -36,6 +36,11 @@ try:
     check_folders(CONFIG)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+
+
+def code_of(*modules):
+    """Hash of what these modules compute, as a param: looked at for the jobs of a run only, not whenever rules are read."""
+    return lambda wildcards: provenance.code_of(*modules)
 
 
 def slice_of(block):

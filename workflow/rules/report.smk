@@ -237,7 +237,7 @@ rule picture:
     resources:
         **resources_of("report"),
     params:
-        code=lambda w: code_of(f"twostage.report.{w.figure}"),
+        code=lambda w: provenance.code_of(f"twostage.report.{w.figure}"),
     message:
         "Drawing {wildcards.figure} for the README"
     script:

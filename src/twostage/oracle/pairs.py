@@ -258,14 +258,14 @@ class _Pairs:
         target = self.data_point - self.noise
         length, along = torch.zeros_like(total), torch.zeros_like(total)  # means of (m - x_1)^2, of (m - x_1) u
         scale = (self.reach - log_total).clamp(min=-1e300)
-        base = self.base.to(self.samples.dtype)
+        bases = {WIDE: self.base, self.samples.dtype: self.base.to(self.samples.dtype)}
         for k in range(len(times)):
             if first[k]:
                 moved = self.samples.mean - self.data_point
                 scale[k] = 0
             elif k in self.moved:
                 moved, weight = self.moved[k], self.weight[k, :, None]
-                moved = torch.addcmul(moved, weight.to(moved.dtype), base.to(moved.dtype), value=-1)
+                moved = torch.addcmul(moved, weight.to(moved.dtype), bases[moved.dtype], value=-1)
                 if k in self.near:
                     moved = moved + self.near[k]
             else:
@@ -346,7 +346,7 @@ class _Chunk:
 def _few(weights, sizes, largest):
     """``weights`` (P, n), the least of each pair set to zero: as many as make up ``DROPPED`` of the sum of ``sizes``.
 
-    None is where that would leave so many that a matrix product is as fast. largest: (P,) of ``sizes``.
+    None is dropped where so many would be left that a matrix product is as fast. largest: (P,) of ``sizes``.
     """
     sizes = (sizes / largest[:, None]).float()
     allowed = DROPPED * sizes.sum(1)
