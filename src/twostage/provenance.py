@@ -1,6 +1,6 @@
 """What made an artefact: atomic writes, the JSON beside each file, and hashes of code.
 
-Nothing here imports torch or runs anything heavy: rules call ``code_of`` while the workflow is parsed.
+Nothing here imports torch or runs anything heavy: Snakemake calls ``code_of`` while it builds the DAG.
 """
 
 import ast

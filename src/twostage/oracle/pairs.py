@@ -228,13 +228,12 @@ class _Pairs:
 
     def _add_moved(self, waiting, y):
         """Add the sums of weights times x^(i) of several times, those with many weights in one matrix product."""
-        filled = [weights != 0 for *_, weights in waiting]
-        dense = [each.count_nonzero() > MANY * each.numel() for each in filled]
+        dense = [weights.count_nonzero() > MANY * weights.numel() for *_, weights in waiting]
         many = [each[3] for each, is_dense in zip(waiting, dense) if is_dense]
         products = exact_product(torch.cat(many), y).split([len(each) for each in many]) if many else ()
         products = iter(products)
-        for (k, pairs, shrink, weights), mask, is_dense in zip(waiting, filled, dense):
-            moved = next(products) if is_dense else _sparse_product(weights, mask, y)
+        for (k, pairs, shrink, weights), is_dense in zip(waiting, dense):
+            moved = next(products) if is_dense else _sparse_product(weights, y)
             if k in self.moved:
                 moved = moved.to(WIDE).addcmul_(self.moved[k][pairs], shrink[:, None])
             if len(pairs) < len(self.base):
@@ -366,8 +365,9 @@ def _above(values, level):
     return torch.nn.functional.threshold(values, level, 0.0)
 
 
-def _sparse_product(weights, filled, y):
-    """``weights @ y`` row by row over the entries that ``filled`` marks."""
+def _sparse_product(weights, y):
+    """``weights @ y`` row by row over the weights that are not zero."""
+    filled = weights != 0
     each, (row, column) = filled.sum(1), filled.nonzero().unbind(1)
     return torch.nn.functional.embedding_bag(
         column, y, offsets=each.cumsum(0) - each, per_sample_weights=weights[row, column], mode="sum"
