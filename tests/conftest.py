@@ -5,6 +5,10 @@ import shutil
 
 import pytest
 
+from twostage.startup import quick_start
+
+quick_start()  # tests import everything there is
+
 LOCAL = ("file:", "data:", "blob:", "about:", "chrome:", "devtools:")
 
 

@@ -1,14 +1,13 @@
 """What every workflow adapter does around its one call: send output to the log, end bad input in one line."""
 
 import contextlib
-import gc
 import sys
 import traceback
 from pathlib import Path
 
-# Adapters import this module first. Imports make many objects and free none: looking for garbage among them takes an
-# eighth of a job's start.
-gc.disable()
+from twostage.startup import quick_start
+
+quick_start()  # adapters import this module first
 
 
 @contextlib.contextmanager
@@ -18,8 +17,6 @@ def job(snakemake):
     Bad input (ValueError, OSError) ends the job with one line on the terminal that names the rule, the reason and
     the log; the log holds the traceback. Any other exception is a defect and keeps its traceback.
     """
-    gc.freeze()  # what was imported stays
-    gc.enable()
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "w") as stream:

@@ -29,7 +29,10 @@ from twostage import provenance
 from twostage.cluster import partition_from_environment
 from twostage.config import ConfigError, check_folders, load
 from twostage.report.parts import part_of
+from twostage.startup import quick_start
 from twostage.training import OPERATIONAL
+
+quick_start()  # on Slurm three Snakemakes start a job
 
 try:
     CONFIG = load(config)

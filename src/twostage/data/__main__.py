@@ -5,6 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+from twostage.startup import quick_start
+
 
 def main(arguments=None):
     """Run one command; a ValueError or OSError becomes one line on stderr and exit code 1."""
@@ -244,4 +246,5 @@ def _dataset(options, split):
 
 
 if __name__ == "__main__":
+    quick_start()
     sys.exit(main())

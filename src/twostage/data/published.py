@@ -41,16 +41,14 @@ def load_published(kind, path):
 
     Raises ValueError, with the path, for a file that cannot be read or has other shapes than ``kind`` has.
     """
-    import diffusers
-
     state = read_state(path)
     try:
         if kind == "tiny":
-            arguments, network_class = tiny_arguments(state), diffusers.AutoencoderTiny
+            arguments, network_class = tiny_arguments(state), "AutoencoderTiny"
             latent, factor = arguments["latent_channels"], 8
         else:
             state = to_diffusers(state)
-            arguments, network_class = kl_arguments(state), diffusers.AutoencoderKL
+            arguments, network_class = kl_arguments(state), "AutoencoderKL"
             latent, factor = arguments["latent_channels"], 2 ** (len(arguments["block_out_channels"]) - 1)
     except (KeyError, ValueError) as error:
         raise ValueError(
@@ -62,7 +60,9 @@ def load_published(kind, path):
             f"{path}: an autoencoder with {latent} latent channels at 1/{factor} of the side; "
             f"expected {wanted} at 1/{wanted_factor}, the {kind}: check `kind` and the file"
         )
-    network = network_class(**arguments)
+    import diffusers  # takes seconds: not for a file that is refused anyway
+
+    network = getattr(diffusers, network_class)(**arguments)
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

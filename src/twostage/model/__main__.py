@@ -6,6 +6,8 @@ Exit codes: 0 done; 1 bad input or a full disk, in one line.
 import argparse
 import sys
 
+from twostage.startup import quick_start
+
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m twostage.model", description=__doc__.splitlines()[0])
@@ -25,4 +27,5 @@ def main(arguments=None):
 
 
 if __name__ == "__main__":
+    quick_start()
     sys.exit(main())

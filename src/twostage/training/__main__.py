@@ -11,6 +11,8 @@ import os
 import sys
 from pathlib import Path
 
+from twostage.startup import quick_start
+
 REQUEUE = 85
 
 
@@ -89,4 +91,5 @@ def _json(text):
 
 
 if __name__ == "__main__":
+    quick_start()
     sys.exit(main())
