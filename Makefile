@@ -1,19 +1,25 @@
 # make demo: the environment, the whole workflow on scikit-learn's digits, results/digits/report.html
-# make test: the environment, every test
+# make test: the environment, every test but the rehearsal
+# make rehearsal: every target of config/imagenet256.yaml, small, on this machine's CPUs
 # make docs: the documentation as a site
 # make why: what a run would do now, and for which reason; CONFIG=config/other.yaml asks it of another configuration
 PYTHON ?= python3
 CORES ?= all
 ENVIRONMENT := .venv/.installed
 
-.PHONY: demo test lint docs why results lock clean
+.PHONY: demo test rehearsal lint docs why results lock clean
 
 demo: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES)
 
+REHEARSAL := tests/workflow/test_rehearsal.py
+
 # Two processes side by side, one thread each, a file at a time, the longest first.
 test: $(ENVIRONMENT)
-	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=$(REHEARSAL)
+
+rehearsal: $(ENVIRONMENT)
+	OMP_NUM_THREADS=1 .venv/bin/pytest $(REHEARSAL)
 
 lint: $(ENVIRONMENT) docs
 	.venv/bin/ruff format --check .

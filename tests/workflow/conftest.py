@@ -24,7 +24,7 @@ PARTS = (
 )
 
 
-FIRST = ("test_slurm_faults", "test_rehearsal")  # what takes longest: the rest fits beside it
+FIRST = ("test_slurm_faults",)  # what takes longest: the rest fits beside it
 
 
 def pytest_collection_modifyitems(items):
