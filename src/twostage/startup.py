@@ -8,7 +8,7 @@ def quick_start():
     """Look for garbage seldom, and at the end of the process not at all; for programs, never for a library.
 
     Imports make millions of objects and free none. Looking for garbage among them, while they are imported and once
-    more when the interpreter ends, takes a third of a short job's time (measured in docs/slurm.md). Garbage without
+    more when the interpreter ends, takes a quarter of a short job's time. Garbage without
     cycles is freed at once as ever; files are closed by whoever opened them, not by the collector.
     """
     gc.freeze()
