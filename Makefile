@@ -6,13 +6,12 @@
 PYTHON ?= python3
 CORES ?= all
 ENVIRONMENT := .venv/.installed
+REHEARSAL := tests/workflow/test_rehearsal.py
 
 .PHONY: demo test rehearsal lint docs why results lock clean
 
 demo: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES)
-
-REHEARSAL := tests/workflow/test_rehearsal.py
 
 # Two processes side by side, one thread each, a file at a time, the longest first.
 test: $(ENVIRONMENT)

@@ -8,8 +8,8 @@ def quick_start():
     """Look for garbage seldom, and at the end of the process not at all; for programs, never for a library.
 
     Imports make millions of objects and free none. Looking for garbage among them, while they are imported and once
-    more when the interpreter ends, takes a quarter of a short job's time. Garbage without
-    cycles is freed at once as ever; files are closed by whoever opened them, not by the collector.
+    more when the interpreter ends, takes a quarter of a short job's time (docs/slurm.md). What is in no cycle is freed
+    at once as ever; files are closed by whoever opened them, not by the collector.
     """
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)

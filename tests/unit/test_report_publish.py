@@ -3,6 +3,7 @@
 import json
 from importlib import import_module
 from pathlib import Path
+from xml.etree import ElementTree
 
 import matplotlib.image
 import numpy as np
@@ -65,3 +66,8 @@ def test_the_pictures_of_the_readme_are_drawn_from_the_committed_csvs(name, tmp_
     )
     assert drawn.shape == kept.shape
     assert np.abs(drawn - kept).mean() < 1e-3  # fonts may be rasterised a little differently elsewhere
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs/pictures").glob("*.svg")), ids=lambda path: path.name)
+def test_a_drawing_of_the_documentation_is_one_that_a_browser_shows(path):
+    assert ElementTree.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"

@@ -32,7 +32,7 @@ from twostage.report.parts import part_of
 from twostage.startup import quick_start
 from twostage.training import OPERATIONAL
 
-quick_start()  # on Slurm three Snakemakes start a job
+quick_start()  # on Slurm each job starts two Snakemakes more
 
 try:
     CONFIG = load(config)

@@ -16,13 +16,14 @@ def save_network(path, network, architecture, **metadata):
 
 def load_network(path):
     """The diffusers network of a file that ``save_network`` wrote. Raises ValueError for any other file."""
-    import diffusers
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     facts = file_metadata(path)
     if not facts:
         raise ValueError(f"{path}: not a whole weights file with its architecture; expected one that twostage wrote")
+    import diffusers  # takes seconds: not for a file that is refused anyway
+
     network = getattr(diffusers, facts["class"])(**facts["architecture"])
     try:
         network.load_state_dict(load_file(path))
