@@ -14,6 +14,7 @@ from twostage.oracle.law import (
     crossing_time,
     measured_transition,
     predicted_self_weight,
+    resolved_times,
     scale_variance,
     spectrum,
     transition_grid,
@@ -146,7 +147,7 @@ def test_measured_transition_sorts_times_and_has_an_interval():
 
 
 def test_a_transition_that_is_not_there_is_refused():
-    with pytest.raises(ValueError, match=r"reaches 0\.500 .*duplicate"):
+    with pytest.raises(ValueError, match=r"reaches 0\.500 .*extend the grid"):
         measured_transition(np.full((3, 4), 0.49999), np.linspace(0, 1, 4))
     assert transition_interval(np.full((3, 4), 0.4), np.linspace(0, 1, 4), resamples=10) is None
 
@@ -169,3 +170,18 @@ def test_a_transition_that_is_not_there_is_refused():
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_resolved_times_keep_those_given_and_leave_no_gap_about_a_transition():
+    times = np.array([0.0, 0.1, 0.5, 0.99, 1.0])
+    found = resolved_times(times, [0.06, 0.4], step=0.1, reach=2.0)
+    assert set(times) <= set(found)
+    s = found[:-1] / (1 - found[:-1])
+    for center in (0.06 / 0.94, 0.4 / 0.6):
+        reached = s[s <= 2 * center]
+        assert np.diff(reached).max() <= 0.1 * center * (1 + 1e-9)
+        assert reached[-1] >= 1.9 * center * (1 - 1e-9)
+    np.testing.assert_array_equal(resolved_times(found, [0.06, 0.4], step=0.1, reach=2.0), found)
+    np.testing.assert_array_equal(resolved_times(times, [0.0, 1.0]), times)
+    fine = np.linspace(0, 1, 10001)
+    np.testing.assert_array_equal(resolved_times(fine, [0.3]), fine)

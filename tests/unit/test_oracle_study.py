@@ -8,7 +8,7 @@ import pytest
 import torch
 from data_examples import write_random_store
 
-from twostage.data.latents import LatentStore
+from twostage.data.latents import LatentStore, write_store
 from twostage.oracle import ClassOracle, Oracle, sweep
 from twostage.oracle.law import spectrum, transition_time
 from twostage.oracle.panels import measure_synthetic
@@ -81,7 +81,9 @@ def test_posterior_stage(store, tmp_path):
         ("class", "pooled"): 25 * copies,
         ("all", -1): 56 * copies,
     }
-    assert (table.groupby(["conditioning", "label"]).size() == 21).all()
+    asked = {*np.round(TIMES, 9), 0.02, 0.04, 0.06, 0.08, 0.95, 0.98, 0.99}
+    for _, rows in table.groupby(["conditioning", "label"]):
+        assert asked <= set(rows.t.round(9))
     pooled = table[table.label == "pooled"].set_index("t")
     each = table[(table.conditioning == "class") & (table.label != "pooled")].groupby("t")
     np.testing.assert_allclose(pooled.mse, each.mse.mean())
@@ -148,9 +150,7 @@ def test_pairs_use_each_sample_as_often_as_any_other(store, tmp_path, monkeypatc
 
 def test_nsweep_stage(store, tmp_path):
     output = tmp_path / "oracle" / "nsweep.csv"
-    table = measure_nsweep(
-        store.path, output, sizes=[5, 20, 50, 5000], pairs=20, repeats=2, seed=0, labels=[0, 1], bootstrap=50
-    )
+    table = measure_nsweep(store.path, output, sizes=[5, 20, 50, 5000], pairs=20, repeats=2, seed=0, labels=[0, 1])
     assert list(table.columns) == ["pool", "label", "n", "dim", "measured", "lo", "hi", "predicted"]
     pd.testing.assert_frame_equal(pd.read_csv(output), table)
     sizes = table.groupby(["pool", "label"]).n.apply(list).to_dict()
@@ -213,3 +213,100 @@ def test_class_oracle_keeps_the_classes_used_last_within_its_budget(tmp_path):
     assert classes.oracle(2) is third
     assert classes.oracle(1) is not second
     assert list(classes._oracles) == [2, 1]
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """Two classes of scikit-learn's digits as they are, and the same with every image twice."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    folder, stores = tmp_path_factory.mktemp("digits"), {}
+    for name, copies in (("once", 1), ("twice", 2)):
+        labels = np.repeat([0, 1], [100 * copies, 90 * copies])
+        pixels = [np.tile(found.images[found.target == k][:n], (copies, 1, 1)) for k, n in ((0, 100), (1, 90))]
+        path = folder / name / "latents.h5"
+        path.parent.mkdir()
+        latents = torch.from_numpy(np.concatenate(pixels)[:, None] / 8 - 1).float()
+        with write_store(path, len(latents), (1, 8, 8)) as writer:
+            writer.write(0, latents)
+            writer.finish(labels, np.arange(len(labels)), 2, {"split": "train"})
+        stores[name] = path
+    return stores
+
+
+def test_numbers_do_not_depend_on_how_coarse_the_times_are(digits, tmp_path):
+    """The smallest grid that a configuration may ask for against a fine one, each number within its interval."""
+    posteriors, transitions = [], []
+    for steps in (10, 500):
+        folder = tmp_path / str(steps)
+        posteriors.append(
+            measure_posterior(
+                digits["once"], folder, times=np.linspace(0, 1, steps + 1), pairs_per_class=64, pairs_unconditional=64,
+                seed=0, bootstrap=200,
+            )
+        )  # fmt: skip
+        transitions.append(json.loads((folder / "transition.json").read_text()))
+    coarse, fine = transitions
+    half = (fine["split_interval"][1] - fine["split_interval"][0]) / 2
+    assert abs(coarse["split"] - fine["split"]) < half / 10
+    np.testing.assert_allclose(coarse["split_interval"], fine["split_interval"], atol=half / 5)
+    assert coarse["split_predicted"] == pytest.approx(fine["split_predicted"], abs=1e-3)
+    for one, other in zip(coarse["classes"], fine["classes"]):
+        assert one["measured"] == pytest.approx(other["measured"], abs=half / 5)
+        assert one["curve_error"] == pytest.approx(other["curve_error"], abs=5e-3)
+    for name in ("mse", "mse_offset", "top1"):
+        areas = []
+        for table in posteriors:
+            rows = table[table.label == "pooled"]
+            areas.append(np.trapezoid(rows[name], rows.t))
+        sem = posteriors[1].loc[posteriors[1].label == "pooled", f"{name}_sem"].mean()
+        assert abs(areas[0] - areas[1]) < 1.96 * sem, name
+
+
+def test_every_image_twice_is_the_law_and_the_split_of_every_image_once(digits, tmp_path):
+    """Pairs are drawn anew, so the two agree within their intervals; copies counted apart would be at t = 1."""
+    found = {}
+    for name, path in digits.items():
+        measure_posterior(
+            path, tmp_path / name, times=TIMES, pairs_per_class=64, pairs_unconditional=0, seed=0, bootstrap=200
+        )
+        found[name] = json.loads((tmp_path / name / "transition.json").read_text())
+    once, twice = found["once"], found["twice"]
+    assert [entry["n"] for entry in twice["classes"]] == [entry["n"] for entry in once["classes"]]
+    assert twice["split_predicted"] == pytest.approx(once["split_predicted"], abs=2e-3)
+    spread = np.hypot(*(np.diff(each["split_interval"])[0] / 2 for each in found.values()))
+    assert abs(twice["split"] - once["split"]) < 1.5 * spread
+    table = measure_nsweep(digits["twice"], tmp_path / "n.csv", sizes=[50, 90, 150], pairs=8, repeats=2, seed=0)
+    assert table.groupby(["pool", "label"]).n.max().to_dict() == {
+        ("class", 0): 90,
+        ("class", 1): 90,
+        ("pooled", -1): 150,
+    }
+
+
+def test_a_transition_far_from_the_law_is_resolved_too(tmp_path):
+    """Pairs of near-duplicates: the true sample is told from its twin long after the law's time."""
+    torch.manual_seed(0)
+    base = torch.randn(40, 1, 8, 8)
+    latents = torch.cat([base, base + 0.02 * torch.randn(40, 1, 8, 8)])
+    path = tmp_path / "latents.h5"
+    with write_store(path, 80, (1, 8, 8)) as writer:
+        writer.write(0, latents)
+        writer.finish([0] * 80, np.arange(80), 1, {"split": "train"})
+    found = []
+    for steps in (10, 400):
+        folder = tmp_path / str(steps)
+        times = np.linspace(0, 1, steps + 1)
+        measure_posterior(path, folder, times=times, pairs_per_class=64, pairs_unconditional=0, seed=0, bootstrap=100)
+        found.append(json.loads((folder / "transition.json").read_text()))
+    coarse, fine = found
+    assert fine["split"] > 1.5 * fine["split_predicted"]
+    low, high = fine["split_interval"]
+    assert abs(coarse["split"] - fine["split"]) < (high - low) / 10
+
+
+def test_the_n_sweep_has_no_interval_from_one_subset(digits, tmp_path):
+    one = measure_nsweep(digits["once"], tmp_path / "n.csv", sizes=[20], pairs=8, repeats=1, seed=0)
+    assert one[["lo", "hi"]].isna().all(axis=None)
+    assert one.measured.between(0.05, 0.9).all()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from twostage.oracle import Oracle, Sweep, sweep
+from twostage.oracle.samples import Samples
 
 TIMES = (0.0, 1e-4, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.999, 1 - 1e-6)
 STATISTICS = ("top1", "self_weight", "effective_samples", "mse")
@@ -21,6 +22,7 @@ DATA = {
     "duplicates within 1e-3": lambda: near_duplicates(1e-3),
     "duplicates within 1e-6": lambda: near_duplicates(1e-6),
     "exact duplicates": lambda: near_duplicates(0.0),
+    "copies of some": lambda: torch.cat([base := torch.randn(16, 12), base[[0, 3, 3, 7, 7, 7, 7, 15]]]),
     "mean 10": lambda: 10 + torch.randn(24, 12),
     "mean 10 and duplicates": lambda: near_duplicates(1e-5, mean=10.0),
     "one tight cluster": lambda: torch.randn(1, 12) + 1e-4 * torch.randn(24, 12),
@@ -31,7 +33,10 @@ DATA = {
 
 
 def reference(data, k, noise, t):
-    """top-1, self weight, effective samples and squared error of one pair by definition, in 340 digits."""
+    """top-1, self weight, effective samples and squared error of one pair by definition, in 340 digits.
+
+    Equal rows are one sample, whose weight is the sum over them.
+    """
     with mpmath.workdps(340):
         t = mpmath.mpf(t)
         exact = lambda values: [mpmath.mpf(value) for value in values.double().tolist()]  # noqa: E731
@@ -44,8 +49,17 @@ def reference(data, k, noise, t):
         mean = [mpmath.fsum(w * row[d] for w, row in zip(weights, rows)) for d in range(len(noise))]
         velocity = [(m - x) / (1 - t) for m, x in zip(mean, x_t)]
         squares = [(v - (a - b)) ** 2 for v, a, b in zip(velocity, rows[k], noise)]
+        images = {}
+        for row, weight in zip(data.tolist(), weights):
+            images[tuple(row)] = images.get(tuple(row), 0) + weight
+        weights = list(images.values())
         entropy = -mpmath.fsum(w * mpmath.log(w) for w in weights if w > 0)
-        found = (max(weights), weights[k], mpmath.exp(entropy), mpmath.fsum(squares) / len(squares))
+        found = (
+            max(weights),
+            images[tuple(data[k].tolist())],
+            mpmath.exp(entropy),
+            mpmath.fsum(squares) / len(squares),
+        )
         return [float(value) for value in found]
 
 
@@ -132,11 +146,37 @@ def test_at_the_ends():
     torch.manual_seed(0)
     data = near_duplicates(0.0)
     found = sweep(data, *pairs_of(data, 2), [0.0, 1.0])
-    np.testing.assert_array_equal(found.top1, [[1 / 24, 1 / 2]] * 2)
-    np.testing.assert_array_equal(found.self_weight, [[1 / 24, 1 / 2]] * 2)
-    np.testing.assert_array_equal(found.effective_samples, [[24, 2]] * 2)
+    np.testing.assert_array_equal(found.top1, [[1 / 12, 1]] * 2)
+    np.testing.assert_array_equal(found.self_weight, [[1 / 12, 1]] * 2)
+    np.testing.assert_allclose(found.effective_samples, [[12, 1]] * 2)
+    np.testing.assert_array_equal(found.count, [12, 12])
     mean_error = (data.double().mean(0) - data[pairs_of(data, 2)[0]].double()).square().mean(1)
     np.testing.assert_allclose(found.mse, torch.stack([mean_error, torch.zeros(2)], 1), rtol=1e-12)
+
+
+def test_a_set_given_twice_is_the_same_set():
+    torch.manual_seed(0)
+    data = torch.randn(40, 12)
+    index, noise = pairs_of(data, 6)
+    once, twice = (sweep(each, index, noise, TIMES, offset=1e-3) for each in (data, torch.cat([data, data])))
+    for name in (*STATISTICS, "mse_offset", "count"):
+        np.testing.assert_allclose(getattr(twice, name), getattr(once, name), rtol=1e-5, atol=1e-300, err_msg=name)
+
+
+def test_copies_are_found_and_near_duplicates_are_not():
+    torch.manual_seed(0)
+    base = torch.randn(30, 700) + 5
+    assert Samples(base).multiplicity is None
+    assert Samples(torch.cat([base, base * (1 + 1e-6)])).distinct == 60
+    data = torch.cat([base, base[[4, 4, 9]], torch.zeros(2, 700)])
+    samples = Samples(data)
+    assert samples.distinct == 31
+    expected = [3 if k in (4, 30, 31) else 2 if k in (9, 32, 33, 34) else 1 for k in range(35)]
+    assert samples.multiplicity.tolist() == expected
+    assert samples.firsts().tolist() == [*range(30), 33]
+    # on a sphere all norms are equal, the rows are not
+    sphere = torch.nn.functional.normalize(torch.randn(500, 16).double(), dim=1)
+    assert Samples(sphere).distinct == 500
 
 
 def test_times_may_come_in_any_order():

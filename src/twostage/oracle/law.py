@@ -157,7 +157,7 @@ def crossing_time(curve, times, level=0.5):
 def measured_transition(sweep, times=None):
     """The time at which the mean self weight of a ``Sweep`` (or of a (P, T) array, with ``times``) crosses one half.
 
-    Raises ValueError when it never does: a grid that ends too early, or data in which every sample has a duplicate.
+    Raises ValueError when it never does: on a grid that ends too early.
     """
     weights, times = _weights(sweep, times)
     mean = weights.mean(0)
@@ -165,7 +165,7 @@ def measured_transition(sweep, times=None):
     if found is None:
         raise ValueError(
             f"the mean self weight reaches {mean.max():.3f} on times up to {times.max():g}; expected it to cross 0.5: "
-            "extend the grid towards 1, or remove duplicate samples"
+            "extend the grid towards 1"
         )
     return found
 
@@ -190,6 +190,27 @@ def transition_grid(eigenvalues, n, points=61, reach=3.0):
     center = min(transition_time(eigenvalues, n), 1 - 1e-6)
     s = np.linspace(0, reach, points) * (center / (1 - center) if center > 0 else 1.0)
     return s / (1 + s)
+
+
+def resolved_times(times, transitions, *, step=0.05, reach=3.0):
+    """``times`` with as many more as it takes to resolve curves about each of ``transitions``: ascending (T',) float64.
+
+    In s = t / (1 - t), up to ``reach`` times its value at a transition, no two neighbours are further apart than
+    ``step`` of that value. What a transition's curve gives then does not depend on how coarse ``times`` are, which
+    should reach from 0 to 1. Transitions of 0 and 1 (one sample, or all alike) add none.
+    """
+    times = np.unique(_check_times(times))
+    for transition in sorted({float(time) for time in transitions if 0 < time < 1}):
+        center = transition / (1 - transition)
+        with np.errstate(divide="ignore"):
+            edges = np.minimum(times / (1 - times), reach * center)
+        gaps = np.diff(edges)
+        pieces = np.maximum(np.ceil(gaps / (step * center) - 1e-9), 1).astype(int)
+        added = [low + gap * np.arange(1, count) / count for low, gap, count in zip(edges, gaps, pieces) if count > 1]
+        if added:
+            s = np.concatenate(added)
+            times = np.unique(np.concatenate([times, s / (1 + s)]))
+    return times
 
 
 def _weights(sweep, times):

@@ -23,7 +23,7 @@ NEGLIGIBLE = -400.0  # log-weights below this change no float64 result, squared 
 DROPPED = 2e-6  # share of sum_i gamma_i |d_i| that may be left out where few samples carry the rest
 SHARES = [10.0 ** -(k / 2) for k in range(6, 20)]  # of the largest |gamma_i d_i|: where a pair's cut may lie
 MANY = 0.06  # share of weights that are not zero above which a matrix product is as fast as sums over them
-FAR = 1e250  # the q of the true sample and its duplicates, which are counted apart
+FAR = 1e250  # the q of the true sample and its copies, which are counted apart
 AT_PRIOR = 1e-100  # times below this are t = 0 in float64
 
 
@@ -32,10 +32,11 @@ class Sweep:
     """What ``sweep`` found. P pairs, T times; float64 arrays (P, T) unless said otherwise.
 
     times: (T,); index: (P,) rows of the data; label: (P,) class of each pair, -1 where the data were taken whole;
-    count: (P,) number of samples N that each pair's posterior ran over; dim: D.
-    top1: largest posterior weight; self_weight: the weight of the true sample x_1; effective_samples: exp of the
-    posterior's entropy; mse: mean over D of (u* - (x_1 - x_0))^2; mse_offset: the same when ``offset`` is added to
-    1 - t in the coefficients A = 1 / (1 - t) and B = -1 / (1 - t), the weights exact (None: no offset was asked for).
+    count: (P,) number of different samples N that each pair's posterior ran over; dim: D.
+    Exact copies are one sample, whose weight is the sum over them. top1: largest posterior weight; self_weight: the
+    weight of the true sample x_1; effective_samples: exp of the posterior's entropy; mse: mean over D of
+    (u* - (x_1 - x_0))^2; mse_offset: the same when ``offset`` is added to 1 - t in the coefficients A = 1 / (1 - t) and
+    B = -1 / (1 - t), the weights exact (None: no offset was asked for).
     """
 
     times: np.ndarray
@@ -122,7 +123,7 @@ def sweep(data, index, x_0, times, *, label=None, offset=None, device=None, budg
         times=times.numpy(),
         index=index.cpu().numpy(),
         label=np.full(len(index), -1 if label is None else int(label)),
-        count=np.full(len(index), samples.count),
+        count=np.full(len(index), samples.distinct),
         dim=samples.dim,
         **{
             name: np.concatenate([part[name] for part in parts]) if parts[0][name] is not None else None
@@ -155,10 +156,11 @@ def _check_pairs(samples, index, x_0, times, offset):
 class _Pairs:
     """The running sums of some pairs over the chunks of the data.
 
-    Per time: ``peak``, the largest log-weight r, not below 0, that of the true sample; ``total`` and ``tilt``, the sums
-    of exp(r - peak) and of exp(r - peak) r; ``reach``, the largest r_i + log |d_i|; over exp(reach), ``moved`` and
+    Per time: ``peak``, the largest log-weight r, not below 0, that of the true sample; ``best``, the largest r + log m,
+    m the number of a sample's copies; ``total`` and ``tilt``, the sums of exp(r - peak) and of exp(r - peak) (r + log
+    m); ``reach``, the largest r_i + log |d_i|; over exp(reach), ``moved`` and
     ``weight``, the sums of exp(r_i) x^(i) and of exp(r_i), and ``near``, that of exp(r_i) d_i over near-duplicates.
-    The true sample and its exact duplicates have r = 0 and d = 0 at all times: they are only counted.
+    The true sample and its exact copies have r = 0 and d = 0 at all times: they are only counted.
     """
 
     def __init__(self, samples, index, noise, times):
@@ -170,6 +172,8 @@ class _Pairs:
         self.copies = torch.zeros(len(index), dtype=WIDE, device=samples.device)
         shape = (len(times), len(index))
         self.peak, self.total, self.tilt, self.weight = self.copies.new_zeros((4, *shape))
+        self.logs = None if samples.multiplicity is None else samples.multiplicity.log()
+        self.best = self.copies.new_full(shape, -math.inf)
         self.reach = torch.full(shape, -math.inf, dtype=WIDE, device=samples.device)
         self.moved, self.near = {}, {}
         each = 80 * len(index) + (4 * samples.dim if samples.in_memory else 16 * samples.dim)
@@ -194,7 +198,7 @@ class _Pairs:
                     break
             peak = torch.maximum(self.peak[k, pairs], top)
             weights = (r - peak[:, None]).exp_()
-            self._add_totals(k, pairs, peak, r, weights)
+            self._add_totals(k, pairs, peak, r, weights, top, start)
             sizes = weights * chunk.lengths
             largest = sizes.amax(1)
             weights = _few(weights, sizes, largest)
@@ -205,7 +209,11 @@ class _Pairs:
                 waiting = []
         self._add_moved(waiting, chunk.centred)
 
-    def _add_totals(self, k, pairs, peak, r, weights):
+    def _add_totals(self, k, pairs, peak, r, weights, top, start):
+        if self.logs is not None:
+            r = r + self.logs[start : start + r.shape[1]]
+            top = r.amax(1)
+        self.best[k, pairs] = torch.maximum(self.best[k, pairs], top)
         shrink = (self.peak[k, pairs] - peak).exp_()
         self.peak[k, pairs] = peak
         self.total[k, pairs] = self.total[k, pairs] * shrink + weights.sum(1)
@@ -244,15 +252,18 @@ class _Pairs:
     def result(self, offset):
         """The arrays of a ``Sweep``, each (P, T) float64."""
         times = self.times.to(self.base.device)[:, None]
-        total = self.total + self.copies * (-self.peak).exp()
+        own = self.copies.log()
+        mine = self.copies * (-self.peak).exp()
+        total = self.total + mine
         log_total = self.peak + total.log()
-        self_weight, top1 = (-log_total).exp(), 1 / total
-        effective = (log_total - self.tilt / total).exp()
+        self_weight = (own - log_total).exp()
+        top1 = (torch.maximum(self.best, own) - log_total).exp()
+        effective = (log_total - (self.tilt + mine * own) / total).exp()
         first, last = (times <= AT_PRIOR)[:, 0], (times == 1)[:, 0]
-        self_weight[first] = top1[first] = 1 / self.samples.count
-        effective[first] = self.samples.count
-        self_weight[last] = top1[last] = 1 / self.copies
-        effective[last] = self.copies
+        count, logs = self.samples.count, self.copies.new_zeros(1) if self.logs is None else self.logs
+        self_weight[first], top1[first] = self.copies / count, logs.max().exp() / count
+        effective[first] = count * (-logs.mean()).exp()
+        self_weight[last] = top1[last] = effective[last] = 1.0
 
         target = self.data_point - self.noise
         length, along = torch.zeros_like(total), torch.zeros_like(total)  # means of (m - x_1)^2, of (m - x_1) u

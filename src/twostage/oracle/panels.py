@@ -11,6 +11,7 @@ from twostage.oracle.law import (
     corrected_self_weight,
     crossing_time,
     predicted_self_weight,
+    resolved_times,
     transition_grid,
     transition_interval,
     transition_time,
@@ -20,6 +21,9 @@ from twostage.oracle.tables import mean_and_error, write_table
 
 PAPER_DIMENSIONS = {"size": 1400, "dims": [512, 2048, 8192]}
 PAPER_SIZES = {"dim": 1024, "sizes": [100, 1000, 10000]}
+# Times at which the paper's Fig. 3 was read off.
+READ_OFF = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2)
+RESOLUTION = 0.1  # step of t / (1 - t) about a transition, over its value there
 LAW_GRID = [(dim, size) for dim in (16, 64, 512, 4096) for size in (10, 100, 1000, 10000)]
 
 
@@ -39,7 +43,8 @@ def measure_synthetic(
 ):
     """Write top1.csv, law.csv and transition.csv into ``output_dir``; returns the top-1 table.
 
-    dimension_panel: one size, several dims; size_panel: one dim, several sizes (Figs. 3a, 3b); times: (T,) of Fig. 3;
+    dimension_panel: one size, several dims; size_panel: one dim, several sizes (Figs. 3a, 3b); times: (T,) of Fig. 3,
+    to which those are added that resolve the predicted transition, and those at which the paper's points were read off;
     trials: a (D, N), exact and with distances and logits in bfloat16; law_grid: (D, N) to compare with the law, each on
     its own times about the predicted transition, with ``law_trials`` trials; workers: threads; state_dir: where
     finished trials are kept until all is written, so that the same call goes on where a killed one stopped.
@@ -47,11 +52,12 @@ def measure_synthetic(
     ``corrected`` in law.csv and transition.csv is ``corrected_self_weight``, the prediction for Gaussian data.
     """
     draw = _Draw(seed, workers, state_dir)
-    times = np.asarray(times, dtype=float)
+    asked = np.union1d(np.asarray(times, dtype=float), READ_OFF)
     panels = [("dimension", dim, dimension_panel["size"]) for dim in dimension_panel["dims"]]
     panels += [("size", size_panel["dim"], size) for size in size_panel["sizes"]]
     tables = []
     for panel, dim, size in panels:
+        times = resolved_times(asked, [transition_time(np.ones(dim), size)], step=RESOLUTION)
         for precision in ("exact", "bfloat16"):
             mean, error = mean_and_error(draw(dim, size, times, trials, precision)[0])
             columns = {"panel": panel, "dim": dim, "size": size, "t": times, "trials": trials}
@@ -65,7 +71,7 @@ def measure_synthetic(
     settings = {
         "dimension_panel": dimension_panel,
         "size_panel": size_panel,
-        "times": times.tolist(),
+        "times": asked.tolist(),
         "trials": trials,
         "law_grid": [list(pair) for pair in law_grid],
         "law_trials": law_trials or trials,

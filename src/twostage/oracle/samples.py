@@ -2,11 +2,14 @@
 
 import queue
 import threading
+from functools import cached_property
 
+import numpy as np
 import torch
 
 MEGABYTE = 1 << 20
 WIDE = torch.float64  # what logits and sums are kept in
+SAME_KEY = 1e-11  # projections of two rows nearer than this, of their scale, are looked at: the rows may be copies
 
 
 class Samples:
@@ -17,7 +20,8 @@ class Samples:
 
     count, dim: N and D; shape: of one sample; mean: (D,) float64; half_norms: (N,) float64, |x - centre|^2 / 2; centre:
     (D,) in the data's dtype, subtracted from the rows before matrix products, or None where the mean does not outweigh
-    the spread, so that products about zero lose no digits.
+    the spread, so that products about zero lose no digits. multiplicity: (N,) how many rows equal each row, itself
+    included, or None where all differ; distinct: the number of different rows, the N that the posterior runs over.
 
     Raises ValueError for no samples, an integer dtype, NaN or infinite values.
     """
@@ -62,7 +66,9 @@ class Samples:
 
     def _measure(self):
         total = torch.zeros(self.dim, dtype=WIDE, device=self.device)
+        self._keys = torch.empty(self.count, dtype=WIDE, device=self.device)
         self.half_norms = self._half_norms(None, total)
+        self._near = SAME_KEY * (2 * self.half_norms.max() * self.dim).sqrt()
         check_finite("the data", self.half_norms)
         self.mean = total / self.count
         self.centre, self._centred = None, self._rows
@@ -72,13 +78,59 @@ class Samples:
             self._centred = self._rows - self.centre if self.in_memory else None
 
     def _half_norms(self, centre, total=None):
-        """|x - centre|^2 / 2 of all samples, (N,) float64; their sum is added to ``total``."""
+        """|x - centre|^2 / 2 of all samples, (N,) float64; and with ``total``, to which their sum is added, their keys.
+
+        A key is the product with one random direction: copies have the same, up to rounding.
+        """
         half_norms = torch.empty(self.count, dtype=WIDE, device=self.device)
+        if total is not None:
+            direction = torch.from_numpy(np.random.default_rng(0).standard_normal(self.dim)).to(self.device)
         for start, wide in self.wide_blocks(0, None, centre):
             half_norms[start : start + len(wide)] = torch.linalg.vector_norm(wide, dim=1).square_().div_(2)
             if total is not None:
                 total += wide.new_ones(len(wide)) @ wide
+                self._keys[start : start + len(wide)] = wide @ direction
         return half_norms
+
+    @cached_property
+    def multiplicity(self):
+        """How many rows equal each row, itself included, (N,) float64; None where all rows differ."""
+        groups = self._copies
+        if not groups:
+            return None
+        found = torch.ones(self.count, dtype=WIDE, device=self.device)
+        for group in groups:
+            found[group] = float(len(group))
+        return found
+
+    @property
+    def distinct(self):
+        """Number of different rows."""
+        return self.count - sum(len(group) - 1 for group in self._copies)
+
+    def firsts(self):
+        """Positions of the first of each set of equal rows, ascending int64 numpy (distinct,)."""
+        first = np.ones(self.count, dtype=bool)
+        for group in self._copies:
+            first[group[1:].cpu().numpy()] = False
+        return np.flatnonzero(first)
+
+    @cached_property
+    def _copies(self):
+        """The sets of two or more equal rows, each as ascending positions (k,): rows of near keys, compared exactly."""
+        keys, order = self._keys.sort()
+        near = (keys.diff() <= self._near).cpu().numpy()
+        ends = np.flatnonzero(np.diff(np.concatenate([[False], near, [False]]).astype(int)))
+        found = []
+        for start, stop in ends.reshape(-1, 2):
+            left = order[start : stop + 1].sort().values
+            rows = self.take(left)
+            while len(left) > 1:
+                same = (rows == rows[0]).all(1)
+                if same.sum() > 1:
+                    found.append(left[same])
+                left, rows = left[~same], rows[~same]
+        return found
 
     def wide_blocks(self, first, rows, centre):
         """Yield (start, block) with the ``rows`` that begin at ``first`` (None: all), less ``centre``, in float64.

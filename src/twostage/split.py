@@ -1,0 +1,80 @@
+"""The stage split of a latent space: one number, where it comes from, and its interval; stored once, read everywhere.
+
+It is measured from the space's posterior (transition.json), or fixed by the configuration. split.json holds it;
+samples whose plan names it carry it on. Nothing here imports torch.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from twostage.provenance import write_json, write_provenance
+
+MEASURED, FIXED = "measured", "fixed"
+
+
+@dataclass(frozen=True)
+class Split:
+    """A stage split.
+
+    value: the time, in (0, 1); source: "measured" or "fixed"; low, high: ends of its 95% interval, NaN where there is
+    none (a fixed split, or one whose interval is not known).
+    """
+
+    value: float
+    source: str = MEASURED
+    low: float = math.nan
+    high: float = math.nan
+
+    def __post_init__(self):
+        if not 0 < self.value < 1:
+            raise ValueError(f"the stage split is {self.value}; expected a time inside (0, 1)")
+        if self.source not in (MEASURED, FIXED):
+            raise ValueError(f"the stage split's source is {self.source!r}; expected {MEASURED!r} or {FIXED!r}")
+
+    def attributes(self):
+        """What files of samples say of it: split, split_source, split_low, split_high."""
+        return {"split": self.value, "split_source": self.source, "split_low": self.low, "split_high": self.high}
+
+
+def write_split(transition_path, output, *, fixed=None):
+    """Write split.json: the measured split of a transition.json, or the number ``fixed``; returns the ``Split``."""
+    split = measured_split(transition_path) if fixed is None else Split(float(fixed), FIXED)
+    content = {key: None if value != value else value for key, value in asdict(split).items()}
+    write_json(output, {"space": Path(output).parent.name, **content})
+    write_provenance(output, config={"split": fixed or MEASURED}, inputs=[transition_path])
+    return split
+
+
+def measured_split(path):
+    """The ``Split`` that a transition.json measured. Raises ValueError, with the path, for a file without one."""
+    content = _read(path, "split", "a transition.json: run the oracle stage again")
+    return _made(path, content["split"], MEASURED, *(content.get("split_interval") or (None, None)))
+
+
+def read_split(path):
+    """The ``Split`` in a split.json. Raises ValueError, with the path, for a file that holds none."""
+    content = _read(path, "value", "a split.json: run the rule split again")
+    return _made(path, content["value"], content.get("source"), content.get("low"), content.get("high"))
+
+
+def _made(path, value, source, low, high):
+    try:
+        return Split(*(math.nan if number is None else float(number) for number in (value,)), source, *_ends(low, high))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _ends(low, high):
+    return (math.nan if end is None else float(end) for end in (low, high))
+
+
+def _read(path, key, expected):
+    try:
+        content = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as JSON ({error}); expected {expected}") from None
+    if not isinstance(content, dict) or key not in content:
+        raise ValueError(f"{path} has no key {key!r}; expected {expected}")
+    return content
