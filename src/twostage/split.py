@@ -60,14 +60,11 @@ def read_split(path):
 
 
 def _made(path, value, source, low, high):
+    low, high = (math.nan if end is None else end for end in (low, high))
     try:
-        return Split(*(math.nan if number is None else float(number) for number in (value,)), source, *_ends(low, high))
+        return Split(float(value), source, float(low), float(high))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from None
-
-
-def _ends(low, high):
-    return (math.nan if end is None else float(end) for end in (low, high))
 
 
 def _read(path, key, expected):

@@ -56,8 +56,8 @@ def measure_posterior(
 
     store_path: latents.h5; times: (T,) in [0, 1], to which those are added that resolve every transition
     (``resolved_times``) and those at which the paper's values were read off; pairs_per_class, pairs_unconditional:
-    pairs (x_0, x_1) a class and over all samples (0: leave the unconditional part out); offset: see ``Sweep.mse_offset``;
-    bootstrap: resamples.
+    pairs (x_0, x_1) a class and over all samples (0: leave the unconditional part out); offset: see
+    ``Sweep.mse_offset``; bootstrap: resamples.
     Pair j of a class depends on (seed, class, j) alone. Sec. 3, Figs. 2a and 2b of the paper.
     """
     store = _open(store_path)
