@@ -11,9 +11,11 @@ from twostage.data.datasets import ArrayDataset
 from twostage.data.encode import encode
 from twostage.data.encoders import load_encoder
 from twostage.data.latents import LatentStore
+from twostage.evaluation.images import Samples
 from twostage.flow import sample_noise
 from twostage.model.checkpoints import save_model
 from twostage.model.lightningdit import LightningDiT
+from twostage.provenance import provenance_path, write_json
 from twostage.sampling.run import sample_plans
 from twostage.sampling.snapshots import SAMPLES, sample_snapshots
 from twostage.sampling.trajectory import record_trajectories
@@ -51,7 +53,8 @@ def world(tmp_path_factory):
                 torch.nn.init.normal_(parameter, std=0.3)
         checkpoints[name] = folder / f"{name}.safetensors"
         save_model(checkpoints[name], model, step=5, ema=0.9)
-    (folder / "transition.json").write_text(json.dumps({"split": 0.4}))
+    write_json(folder / "split.json", {"value": 0.4, "source": "measured", "low": 0.38, "high": 0.43})
+    write_json(folder / "fixed.json", {"value": 0.7, "source": "fixed", "low": None, "high": None})
     return {"folder": folder, "images": images, "checkpoints": checkpoints}
 
 
@@ -64,8 +67,8 @@ def sample(world, plans, tag, **options):
         None,
         world["checkpoints"],
         plans,
-        folder / "transition.json",
         outputs,
+        split_path=folder / options.pop("split", "split.json"),
         **{"samples": 12, "seeds": [3, 4], "held_out_path": folder / "held_out.h5", **options},
     )
     return outputs
@@ -149,7 +152,7 @@ def test_every_switch_time_follows_the_same_images(world):
 def test_mirrored_latents_are_followed_too(world, tmp_path):
     images = write(tmp_path / "latents.h5", 0, flips=True)
     world = {**world, "folder": tmp_path}
-    (tmp_path / "transition.json").write_text('{"split": 0.4}')
+    write_json(tmp_path / "split.json", {"value": 0.4, "source": "fixed"})
     content, _ = read(sample(world, {"p": ORACLE}, "flips", held_out_path=None, samples=30)["p"])
     mirrored = content["followed_mirrored"]
     assert 0 < mirrored.sum() < len(mirrored)
@@ -176,7 +179,7 @@ def test_files_say_how_they_were_made(world):
     _, facts = read(sample(world, {"p": plan}, "facts", space="pixel")["p"])
     assert (facts["space"], facts["nfe"], facts["steps"], facts["solver"]) == ("pixel", 10, 10, "euler")
     assert facts["split"] == 0.4
-    assert facts["share_before_split"] == pytest.approx(0.5)  # starts 0, .1, .2, .3, .4
+    assert facts["step_starts"] == pytest.approx(np.arange(10) / 10)
     resolved = json.loads(facts["plan"])
     assert [part["stop"] for part in resolved["parts"]] == [0.4, 1.0]
     weights = json.loads(facts["weights"])
@@ -187,14 +190,36 @@ def test_files_say_how_they_were_made(world):
     assert {path.rsplit("/")[-1] for path in provenance["inputs"]} == {
         "B.safetensors",
         "XL.safetensors",
-        "transition.json",
+        "split.json",
     }
 
 
-def test_a_fixed_split_overrides_the_measured_one(world):
-    plan = {"steps": 10, "parts": [{"field": "B", "stop": "split"}, {"field": "B"}]}
-    _, facts = read(sample(world, {"p": plan}, "fixed", split=0.7)["p"])
-    assert json.loads(facts["plan"])["parts"][0]["stop"] == 0.7
+def test_samples_carry_the_split_where_their_plan_names_it(world):
+    named = {"steps": 10, "parts": [{"field": "B", "stop": "split"}, {"field": "XL"}]}
+    guided = {"steps": 10, "parts": [{"field": "B", "guidance": 2.0, "interval": [0.1, "split"]}]}
+    plain = {"steps": 10, "parts": [{"field": "B"}]}
+    plans = {"named": named, "guided": guided, "plain": plain}
+    for file, split in (("split.json", (0.4, "measured", 0.38, 0.43)), ("fixed.json", (0.7, "fixed", np.nan, np.nan))):
+        outputs = sample(world, plans, f"with-{file}", split=file)
+        for name in ("named", "guided"):
+            _, facts = read(outputs[name])
+            assert (facts["split"], facts["split_source"]) == split[:2]
+            np.testing.assert_array_equal([facts["split_low"], facts["split_high"]], split[2:])
+        assert json.loads(facts["plan"])["parts"][0]["interval"] == [0.1, split[0]]
+        columns = Samples.open("guided", [outputs["guided"]]).facts()
+        assert columns["interval"] == "0.1-split"
+        assert (columns["interval_low"], columns["interval_high"]) == (0.1, split[0])
+        columns = Samples.open("named", [outputs["named"]]).facts()
+        assert (columns["stage_1"], columns["stage_2"], columns["split_at"]) == ("B", "XL", split[0])
+        assert "split" not in read(outputs["plain"])[1]
+        made = json.loads(provenance_path(outputs["plain"]).read_text())
+        assert not any("split.json" in path or "fixed.json" in path for path in made["inputs"])
+    assert np.isnan(Samples.open("plain", [outputs["plain"]]).facts()["split"])
+    with pytest.raises(ValueError, match="plan named: the split is None"):
+        sample_plans(
+            world["folder"] / "latents.h5", IDENTITY, None, world["checkpoints"], {"named": named},
+            {"named": world["folder"] / "none.h5"}, samples=3, seeds=[0],
+        )  # fmt: skip
 
 
 def test_bad_requests_are_refused(world, tmp_path):
@@ -210,12 +235,10 @@ def test_bad_requests_are_refused(world, tmp_path):
         sample(world, {"p": MIXED}, "bad", shard=(2, 2))
     with pytest.raises(ValueError, match="at most 12 shards"):
         sample(world, {"p": MIXED}, "bad", shard=(0, 13))
-    broken = tmp_path / "transition.json"
-    broken.write_text("{}")
-    with pytest.raises(ValueError, match=r"transition.json: no number 'split'"):
-        sample_plans(
-            world["folder"] / "latents.h5", IDENTITY, None, {}, {}, broken, {}, samples=1, seeds=[0]
-        )  # fmt: skip
+    for content, message in (("{}", "has no key 'value'"), ('{"value": 1.5, "source": "fixed"}', "split is 1.5")):
+        (world["folder"] / "broken.json").write_text(content)
+        with pytest.raises(ValueError, match=rf"broken.json.*{message}"):
+            sample(world, {"p": MIXED}, "bad", split="broken.json")
     assert not list((world["folder"] / "bad").rglob("*.h5"))
 
 
@@ -230,10 +253,10 @@ def trajectories(world, plan, **options):
         None,
         world["checkpoints"],
         {"p": plan},
-        folder / "transition.json",
         {"p": folder / "trajectory.h5"},
         folder / "trajectory.csv",
-        **{"samples": 9, "shown": 5, "batch_size": 4, "seed": 3, "times": (0, 0.25, 1), **options},
+        split_path=folder / "split.json",
+        **{"samples": 9, "shown": 5, "batch_size": 4, "seeds": [3], "times": (0, 0.25, 1), **options},
     )
     content, _ = read(folder / "trajectory.h5")
     return content, np.genfromtxt(folder / "trajectory.csv", delimiter=",", names=True, dtype=None, encoding=None)
@@ -251,6 +274,16 @@ def test_trajectory_of_the_oracle_runs_from_the_class_mean_to_a_training_image(w
     assert table["to_end"][-1] < 1e-6 < table["to_end"][0]
     # The direct path's velocity is x_1 - x_0: with unit variances its mean square is near 2.
     assert table["norm"][-1] == pytest.approx(2**0.5, rel=0.2)
+
+
+def test_trajectories_of_every_seed_are_measured_and_those_of_the_first_shown(world):
+    plan = {"steps": 5, "parts": [{"field": "B"}]}
+    (first, one), (_, other) = (trajectories(world, plan, seeds=[seed]) for seed in (3, 4))
+    content, both = trajectories(world, plan, seeds=[3, 4])
+    assert set(both["samples"]) == {18}
+    assert set(both["field"]) == {"B"}
+    np.testing.assert_allclose(both["norm"], (one["norm"] + other["norm"]) / 2, rtol=1e-6)
+    assert np.array_equal(content["predictions"], first["predictions"])
 
 
 def test_predictions_between_grid_times_are_made_at_their_own_time(world):

@@ -12,6 +12,7 @@ from twostage.flow import interpolate, sample_noise
 from twostage.model.checkpoints import save_model
 from twostage.model.lightningdit import LightningDiT
 from twostage.oracle import ClassOracle
+from twostage.provenance import write_json
 from twostage.training.oracle_loss import balanced_rows, measure_oracle_loss
 
 
@@ -23,7 +24,8 @@ def latents(tmp_path):
 def measure(latents, tmp_path, sizes=SIZES, **changes):
     path = tmp_path / "zero.safetensors"
     save_model(path, LightningDiT(**sizes))  # fresh: its velocity is zero
-    settings = {"time_steps": 10, "pairs": 12, "seed": 3, **changes}
+    write_json(tmp_path / "transition.json", {"split": 0.5, "split_interval": [0.4, 0.6]})
+    settings = {"transition_path": tmp_path / "transition.json", "time_steps": 10, "pairs": 12, "seed": 3, **changes}
     measure_oracle_loss(
         latents, {("S", 5): path, ("B", 9): path}, tmp_path / "loss.csv", tmp_path / "loss.h5", **settings
     )
@@ -39,7 +41,9 @@ def test_errors_of_a_zero_velocity_are_the_targets_squares(latents, tmp_path):
     labels = torch.from_numpy(store.labels[rows])
     oracle = ClassOracle(store)
     one = table[table.model == "S"].reset_index(drop=True)
-    np.testing.assert_allclose(one.t, np.linspace(0, 1, 11))
+    assert {*np.linspace(0, 1, 11).round(9), 0.02, 0.04, 0.06, 0.08} <= set(one.t.round(9))
+    s = (one.t / (1 - one.t))[one.t < 0.74]
+    assert s.diff().max() <= 0.125 + 1e-9  # about the transition at 1/2
     cfm = (x_1 - x_0).square().flatten(1).mean(1).double()
     np.testing.assert_allclose(one.cfm, cfm.mean(), rtol=1e-5)
     np.testing.assert_allclose(one.cfm_sem, cfm.std() / 12**0.5, rtol=1e-5)
@@ -56,7 +60,7 @@ def test_errors_of_a_zero_velocity_are_the_targets_squares(latents, tmp_path):
         assert [*zip(file["model"].asstr(), file["step"])] == [("S", 5), ("B", 9)]
         assert np.array_equal(file["label"], labels)
         np.testing.assert_allclose(file["t"], one.t)
-        for name, errors in (("cfm", cfm.expand(11, 12)), ("oracle", None)):
+        for name, errors in (("cfm", cfm.expand(len(one), 12)), ("oracle", None)):
             np.testing.assert_allclose(file[name][0].mean(1), one[name], rtol=1e-5)
             assert errors is None or np.allclose(file[name][0], errors, rtol=1e-5)
 

@@ -29,6 +29,7 @@ from twostage import provenance
 from twostage.cluster import partition_from_environment
 from twostage.config import ConfigError, check_folders, load
 from twostage.report.parts import part_of
+from twostage.sampling.plan import Plan
 from twostage.startup import quick_start
 from twostage.training import OPERATIONAL
 
@@ -63,6 +64,7 @@ if CONFIG.data.max_corrupt:
 SPACES = list(CONFIG.spaces)
 MODELS = list(CONFIG.models)
 EXPERIMENTS = {name: slice_of(value) for name, value in CONFIG.experiments if value is not None}
+SPLIT = None if CONFIG.split == "measured" else CONFIG.split
 ENVIRONMENT = "../../envs/twostage.yaml"
 REPORT_ENVIRONMENT = "../../envs/report.yaml"
 
@@ -243,12 +245,12 @@ def seeds_of(experiment):
 
 
 def sampling_inputs(plans):
-    """What the plans of an experiment are run with: latents, decoder, measured split, models."""
-    return {
+    """What the plans of an experiment are run with: latents, decoder, models, and the split where a plan names it."""
+    named = any(Plan.from_dict(name, plan).names_split for name, plan in plans.items())
+    return ({"split": "<results>/oracle/{space}/split.json"} if named else {}) | {
         "latents": "<results>/data/{space}/latents.h5",
         "held_out": "<results>/data/{space}/held_out.h5",
         "weights": encoder_weights,
-        "transition": "<results>/oracle/{space}/transition.json",
         "snapshots": lambda w: list(plan_checkpoints(w.space, plans).values()),
     }
 

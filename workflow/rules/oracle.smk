@@ -28,6 +28,32 @@ rule posterior:
         "../scripts/posterior.py"
 
 
+# The stage split, measured or fixed: the one file that samples, figures and claims read it from. Apart from the
+# posterior, so that a fixed split runs only what uses it.
+rule split:
+    input:
+        transition="<results>/oracle/{space}/transition.json",
+    output:
+        "<results>/oracle/{space}/split.json",
+    log:
+        "<logs>/split/{space}.log",
+    benchmark:
+        "<benchmarks>/split/{space}.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **resources_of("report"),
+    params:
+        fixed=SPLIT,
+        code=code_of("twostage.split"),
+    message:
+        "Writing down the stage split of latent space {wildcards.space}"
+    script:
+        "../scripts/split.py"
+
+
 rule vary_size:
     input:
         latents="<results>/data/{space}/latents.h5",

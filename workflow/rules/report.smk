@@ -2,6 +2,7 @@
 # a line in FIGURES.
 
 TRANSITION = {"transition": "oracle/{space}/transition.json"}
+SPLITS = {"split": "oracle/{space}/split.json"}
 LOSSES = {"oracle_loss": "training/{space}/oracle_loss.csv"}
 SYNTHETIC = {"synthetic_curves": "synthetic/law.csv", "synthetic_transition": "synthetic/transition.csv"}
 MIXED = {
@@ -9,37 +10,36 @@ MIXED = {
         "pictures": f"evaluation/{{space}}/{name}-pictures.h5",
         "memorization": f"evaluation/{{space}}/{name}-memorization.csv",
     }
-    | TRANSITION
+    | SPLITS
     for name in ("fig5", "fig6")
 }
 # What each figure reads; a {space} makes one file a latent space, {each} one a plan or model.
 ALWAYS = {
-    "fig2": {"posterior": "oracle/{space}/posterior.csv"} | TRANSITION,
+    "fig2": {"posterior": "oracle/{space}/posterior.csv"} | TRANSITION | SPLITS,
     "fig3": {"top1": "synthetic/top1.csv"},
-    "fig7": LOSSES | TRANSITION,
-    "fig9": LOSSES | TRANSITION,
+    "fig7": LOSSES | SPLITS,
+    "fig9": LOSSES | SPLITS,
     "law": {"curves": "oracle/{space}/law.csv"} | SYNTHETIC | TRANSITION,
     "nsweep": {"nsweep": "oracle/{space}/nsweep.csv"},
     "fig_training": {"stats": "training/{space}/{each}/stats.jsonl", "samples": "training/{space}/samples.h5"},
 }
 OF_EXPERIMENTS = {
-    "fig8": {"trajectories": "samples/{space}/fig8.csv", "pictures": "samples/{space}/{each}/trajectory.h5"}
-    | TRANSITION,
+    "fig8": {"trajectories": "samples/{space}/fig8.csv", "pictures": "samples/{space}/{each}/trajectory.h5"} | SPLITS,
     **MIXED,
     "fig_samples": {"pictures": "evaluation/{space}/fig_samples-pictures.h5"},
-    "fig_oracle_supervised": {"evaluation": "evaluation/{space}/fig_oracle_supervised.csv"} | LOSSES | TRANSITION,
+    "fig_oracle_supervised": {"evaluation": "evaluation/{space}/fig_oracle_supervised.csv"} | LOSSES | SPLITS,
 }
 EACH = PLANS | {"fig_training": trained_models}
 FIGURES = ALWAYS | {name: sources for name, sources in OF_EXPERIMENTS.items() if name in EXPERIMENTS}
 if not spaces_of("fig_training"):
     del FIGURES["fig_training"]
 if "tab2" in EXPERIMENTS:
-    FIGURES["fig_shift"] = TRANSITION
+    FIGURES["fig_shift"] = SPLITS
 if {"fig5", "fig6"} <= set(EXPERIMENTS):
     FIGURES["fig_memorization"] = {
         "memorization_switch": MIXED["fig5"]["memorization"],
         "memorization_resume": MIXED["fig6"]["memorization"],
-    } | TRANSITION
+    } | SPLITS
 if CONFIG.flux:
     FIGURES["fig_flux"] = {"trajectories": "samples/flux.csv", "pictures": "samples/flux.h5"}
 # App. E: what was run in every latent space, side by side.
@@ -54,6 +54,7 @@ if len(SPACES) > 1:
         {"posterior": "oracle/{space}/posterior.csv"}
         | LOSSES
         | TRANSITION
+        | SPLITS
         | {
             keyword: source
             for keyword, source in IN_EVERY_SPACE.items()
@@ -61,7 +62,7 @@ if len(SPACES) > 1:
         }
     )
 TABLES = {
-    name: {"evaluation": f"evaluation/{{space}}/{name}.csv"} | TRANSITION
+    name: {"evaluation": f"evaluation/{{space}}/{name}.csv"} | ({} if name == "tab1" else SPLITS)
     for name in EXPERIMENTS
     if name.startswith("tab")
 }
@@ -77,18 +78,15 @@ CLAIMS = (
     | LOSSES
     | {"pair_errors": "training/{space}/oracle_loss.h5"}
     | TRANSITION
+    | SPLITS
 )
-BY_MODEL = {"models": CONFIG.sizes, "split": SPLIT}
-BY_SPLIT = {"split": SPLIT}
-SETTINGS = {"fig7": BY_MODEL, "fig9": BY_MODEL, "fig_spaces": BY_MODEL} | dict.fromkeys(
-    ["tab2", "tab3", "fig5", "fig6", "fig8", "fig_memorization"], BY_SPLIT
-)
+SETTINGS = dict.fromkeys(["fig7", "fig9", "fig_spaces"], {"models": CONFIG.sizes})
 if "tab2" in EXPERIMENTS:
-    SETTINGS["fig_shift"] = BY_SPLIT | {"steps": CONFIG.sampling.steps, "shifts": EXPERIMENTS["tab2"]["shifts"]}
+    SETTINGS["fig_shift"] = {"steps": CONFIG.sampling.steps, "shifts": EXPERIMENTS["tab2"]["shifts"]}
 
 if "fig_oracle_supervised" in EXPERIMENTS:
     plain, supervised = EXPERIMENTS["fig_oracle_supervised"]["models"]
-    SETTINGS["fig_oracle_supervised"] = BY_SPLIT | {"pairs": {supervised: plain}}
+    SETTINGS["fig_oracle_supervised"] = {"pairs": {supervised: plain}}
 # What claims are checked on besides, where its experiment runs.
 CLAIMS_OF_EXPERIMENTS = {
     "tab1": "evaluation/{space}/tab1.csv",
@@ -168,7 +166,6 @@ rule claims:
         spaces=spaces_by_source("claims", CLAIMS),
         order={"spaces": SPACES},
         models=CONFIG.sizes,
-        split=SPLIT,
         pairs=SETTINGS.get("fig_oracle_supervised", {}).get("pairs"),
         code=code_of("twostage.report.claims", "twostage.report.side_by_side_page", "twostage.report.interactive"),
     message:

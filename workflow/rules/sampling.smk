@@ -1,11 +1,17 @@
 # Sampling: one rule an experiment, which runs all its plans in one job a latent space and shard.
 from twostage.sampling.experiments import plans_for
 
-SPLIT = None if CONFIG.split == "measured" else CONFIG.split
 FIELDS = [*MODELS, *(f"{model}@{step}" for model in MODELS for step in CONFIG.snapshots(model))]
 try:
     PLANS = {
-        name: plans_for(name, settings, steps=CONFIG.sampling.steps, solver=CONFIG.sampling.solver, models=FIELDS)
+        name: plans_for(
+            name,
+            settings,
+            steps=CONFIG.sampling.steps,
+            solver=CONFIG.sampling.solver,
+            models=FIELDS,
+            source="measured" if SPLIT is None else "fixed",
+        )
         for name, settings in plan_settings(EXPERIMENTS).items()
     }
 except ValueError as error:
@@ -34,7 +40,6 @@ for experiment in SAMPLED:
             **resources_of("sampling"),
         params:
             plans=PLANS[experiment],
-            split=SPLIT,
             samples=samples_of(experiment),
             seeds=seeds_of(experiment),
             shards=CONFIG.sampling.shards,
@@ -71,9 +76,8 @@ for experiment in TRAJECTORIES:
             **resources_of("sampling"),
         params:
             plans=PLANS[experiment],
-            split=SPLIT,
             samples=samples_of(experiment),
-            seed=seeds_of(experiment)[0],
+            seeds=seeds_of(experiment),
             batch_size=CONFIG.sampling.batch_size,
             precision=CONFIG.sampling.precision,
             encoder=lambda w: encoder_of(w.space),

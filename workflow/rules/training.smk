@@ -94,6 +94,7 @@ for model in [name for name in MODELS if CONFIG.models[name].checkpoint]:
 rule oracle_loss:
     input:
         latents="<results>/data/{space}/latents.h5",
+        transition="<results>/oracle/{space}/transition.json",
         weights=encoder_weights,
         snapshots=lambda w: [
             path for model in CONFIG.models_of(w.space) for path in snapshot_paths(w.space, model).values()

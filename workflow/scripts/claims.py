@@ -9,7 +9,7 @@ with job(snakemake):
         # What was given once a latent space arrives as a list in the order of the spaces.
         sources[name] = dict(zip(spaces[name], paths)) if name in spaces else paths
     out, params = snakemake.output, snakemake.params
-    told = {"models": params.models, "split": params.split, "pairs": params.pairs}
+    told = {"models": params.models, "pairs": params.pairs}
     style.colour_by(**params.order)
     claims.write(out.json, out.csv, out.html, config=told, **told, **sources)
     side_by_side_page.write(out.beside, out.beside_csv, config=told, **told, **sources)

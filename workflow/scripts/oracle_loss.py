@@ -9,7 +9,15 @@ with job(snakemake):
     found = [(model, int(step), path) for model, paths in params.checkpoints.items() for step, path in paths.items()]
     checkpoints = {(model, step): path for model, step, path in found}
     common = {"seed": params.seed, "device": params.device}
-    measure_oracle_loss(snakemake.input.latents, checkpoints, files.table, files.pairs, **params.oracle_loss, **common)
+    measure_oracle_loss(
+        snakemake.input.latents,
+        checkpoints,
+        files.table,
+        files.pairs,
+        transition_path=snakemake.input.transition,
+        **params.oracle_loss,
+        **common,
+    )
     sample_snapshots(
         snakemake.input.latents,
         params.encoder,

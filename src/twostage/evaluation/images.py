@@ -8,7 +8,8 @@ import numpy as np
 
 from twostage.data.datasets import load_dataset
 
-RECORDED = ("solver", "steps", "nfe", "split", "share_before_0.2", "share_before_split", "t_switch", "t_resume")
+SPLIT = ("split", "split_source", "split_low", "split_high")  # of plans that name the split
+RECORDED = ("solver", "steps", "nfe", *SPLIT, "share_before_0.2", "t_switch", "t_resume")
 
 
 def load_split(dataset, split):
@@ -80,7 +81,8 @@ class Samples:
             raise ValueError(
                 f"plan {name}: {len(order)} samples in {len(paths)} files; expected {expected} (are all shards listed?)"
             )
-        attributes = {**attributes, **{key: json.loads(attributes[key]) for key in ("plan", "weights")}}
+        written = [key for key in ("plan", "given", "weights") if key in attributes]
+        attributes = attributes | {key: json.loads(attributes[key]) for key in written}
         return cls(
             name,
             *(columns[key] for key in ("seed", "index", "labels", "followed", "followed_mirrored")),
@@ -93,17 +95,36 @@ class Samples:
         return len(self.seed)
 
     def facts(self):
-        """Columns that a reader of a table needs to know how the samples were made: solver, steps, weights, ..."""
-        parts = self.attributes["plan"]["parts"]
+        """Columns that a reader of a table needs to know how the samples were made, so that none is read off a name.
+
+        What ``RECORDED`` names, NaN where the samples do not say; step_starts (JSON list); kind; fields, weights (words
+        of each), guidance (the largest scale), shift of each part; interval: where guidance acts, as the plan was
+        written ("split" stands for the split). Of a plan with a single guided part interval_low and interval_high, its
+        times; of one with two parts stage_1 and stage_2, their fields, and split_at, the time between; of one with a
+        single part model and step, its field and the training step that a field ``model@step`` names (NaN: the last
+        one).
+        """
+        parts, given = (self.attributes.get(key, self.attributes["plan"])["parts"] for key in ("plan", "given"))
         guided = [part for part in parts if part.get("guidance", 1) != 1]
+        written = [part for part in given if part.get("guidance", 1) != 1]
         weights = self.attributes["weights"]
-        return {key: self.attributes[key] for key in RECORDED if key in self.attributes} | {
+        facts = {key: self.attributes.get(key, np.nan) for key in RECORDED} | {
+            "step_starts": json.dumps([float(time) for time in self.attributes.get("step_starts", ())]),
             "fields": " > ".join(part["field"] for part in parts),
             "weights": "; ".join(f"{field}: {_weights_in_words(record)}" for field, record in weights.items()),
             "guidance": max((part["guidance"] for part in guided), default=1.0),
-            "interval": "; ".join("{:g}-{:g}".format(*part.get("interval", (0, 1))) for part in guided),
-            "shift": "; ".join(f"{part.get('shift', 1):g}" for part in parts),
+            "interval": "; ".join("-".join(map(_exact, part.get("interval", (0, 1)))) for part in written),
+            "shift": "; ".join(_exact(part.get("shift", 1)) for part in parts),
+            "kind": self.attributes["plan"].get("kind", ""),
         }
+        low, high = guided[0].get("interval", (0, 1)) if len(guided) == 1 else (np.nan, np.nan)
+        facts |= {"interval_low": low, "interval_high": high}
+        if len(parts) == 2:
+            facts |= {"stage_1": parts[0]["field"], "stage_2": parts[1]["field"], "split_at": parts[0]["stop"]}
+        if len(parts) == 1:
+            model, _, step = parts[0]["field"].partition("@")
+            facts |= {"model": model, "step": int(step) if step else np.nan}
+        return facts
 
     def images(self, positions):
         """Images at ``positions`` (int array, any order) of the sorted samples: uint8 (n, H, W, C)."""
@@ -136,6 +157,14 @@ def _weights_in_words(record):
     words = [f"EMA {decay:g}" if decay is not None else metadata.get("weights", "").replace("ema", "EMA")]
     words += [f"step {metadata['step']}"] if "step" in metadata else []
     return ", ".join([*filter(None, words), f"sha256 {record['sha256'][:12]}"])
+
+
+def _exact(number):
+    """A number in the fewest digits that tell it from any other; words stay as they are."""
+    if isinstance(number, str):
+        return number
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))
 
 
 def _exists(path):

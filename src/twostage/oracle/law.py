@@ -200,6 +200,7 @@ def resolved_times(times, transitions, *, step=0.05, reach=3.0):
     should reach from 0 to 1. Transitions of 0 and 1 (one sample, or all alike) add none.
     """
     times = np.unique(_check_times(times))
+    times = times[np.diff(times, prepend=-1) > 1e-12]  # the same time by two roundings
     for transition in sorted({float(time) for time in transitions if 0 < time < 1}):
         center = transition / (1 - transition)
         with np.errstate(divide="ignore"):

@@ -61,16 +61,16 @@ class Claim:
 class Results:
     """The tables of a run that claims are checked on; each is made when first asked for.
 
-    posterior, transition, oracle_loss, tab1, tab2, tab3, curves, nsweep, trajectories (fig8.csv), memorization_switch,
-    memorization_resume (fig5-, fig6-memorization.csv), oracle_supervised (fig_oracle_supervised.csv), pair_errors
-    (oracle_loss.h5, the losses pair by pair): {space: path};
-    top1, synthetic_transition, synthetic_curves, flux (flux.csv): paths; any may be None. models: names, smallest
-    first, of the models that differ in size alone; pairs: {oracle-supervised model: its CFM twin}; split: a fixed
-    split, or None.
+    posterior, transition, split (split.json), oracle_loss, tab1, tab2, tab3, curves, nsweep, trajectories (fig8.csv),
+    memorization_switch, memorization_resume (fig5-, fig6-memorization.csv), oracle_supervised
+    (fig_oracle_supervised.csv), pair_errors (oracle_loss.h5, the losses pair by pair): {space: path}; top1,
+    synthetic_transition, synthetic_curves, flux (flux.csv): paths; any may be None. models: names, smallest first, of
+    the models that differ in size alone; pairs: {oracle-supervised model: its CFM twin}.
     """
 
     posterior: dict | None = None
     transition: dict | None = None
+    split: dict | None = None
     top1: str | None = None
     oracle_loss: dict | None = None
     pair_errors: dict | None = None
@@ -88,12 +88,11 @@ class Results:
     flux: str | None = None
     models: list | None = None
     pairs: dict | None = None
-    split: float | None = None
     sources: tuple = field(
         default=(
-            "posterior", "transition", "top1", "oracle_loss", "pair_errors", "tab1", "curves", "synthetic_transition",
-            "synthetic_curves", "nsweep", "tab2", "tab3", "trajectories", "memorization_switch", "memorization_resume",
-            "oracle_supervised", "flux",
+            "posterior", "transition", "split", "top1", "oracle_loss", "pair_errors", "tab1", "curves",
+            "synthetic_transition", "synthetic_curves", "nsweep", "tab2", "tab3", "trajectories",
+            "memorization_switch", "memorization_resume", "oracle_supervised", "flux",
         ),
         repr=False,
     )  # fmt: skip
@@ -113,7 +112,7 @@ class Results:
 
     @cached_property
     def posteriors(self):
-        return results.posterior_curves(self.posterior, self.transition)
+        return results.posterior_curves(self.posterior, self.transition, self.split)
 
     @cached_property
     def gaussians(self):
@@ -121,7 +120,7 @@ class Results:
 
     @cached_property
     def losses(self):
-        return results.loss_curves(self.oracle_loss, self.transition, models=self.models, split=self.split)
+        return results.loss_curves(self.oracle_loss, self.split, models=self.models)
 
     @cached_property
     def pairs_of(self):
@@ -130,7 +129,7 @@ class Results:
 
     @cached_property
     def swaps(self):
-        return results.stage_swaps(self.tab1, self.transition)
+        return results.stage_swaps(self.tab1)
 
     @cached_property
     def transitions(self):
@@ -142,15 +141,15 @@ class Results:
 
     @cached_property
     def shifts(self):
-        return results_sampling.timestep_shifts(self.tab2, self.transition, split=self.split)
+        return results_sampling.timestep_shifts(self.tab2, self.split)
 
     @cached_property
     def guidance(self):
-        return results_sampling.guidance_intervals(self.tab3, self.transition, split=self.split)
+        return results_sampling.guidance_intervals(self.tab3, self.split)
 
     @cached_property
     def paths_of_samples(self):
-        return results_sampling.trajectories(self.trajectories, self.transition, split=self.split)
+        return results_sampling.trajectories(self.trajectories, self.split)
 
     @cached_property
     def flux_trajectories(self):
@@ -158,17 +157,17 @@ class Results:
 
     @cached_property
     def switched(self):
-        return results_sampling.memorisation(self.memorization_switch, "t_switch", self.transition, split=self.split)
+        return results_sampling.memorisation(self.memorization_switch, "t_switch", self.split)
 
     @cached_property
     def resumed(self):
-        return results_sampling.memorisation(self.memorization_resume, "t_resume", self.transition, split=self.split)
+        return results_sampling.memorisation(self.memorization_resume, "t_resume", self.split)
 
     @cached_property
     def twins(self):
         # Twins are trained where their experiment runs, which may not be every latent space.
         losses = {space: self.oracle_loss[space] for space in self.oracle_supervised or self.oracle_loss}
-        return convergence.losses_of_twins(losses, self.transition, self.pairs, split=self.split)
+        return convergence.losses_of_twins(losses, self.split, self.pairs)
 
     @cached_property
     def twin_distances(self):
@@ -182,7 +181,7 @@ class Results:
         """
         saturation = results.saturation(self.posteriors, space).value
         split = self.posteriors.loc[self.posteriors["space"] == space, "split"].iloc[0]
-        return (self.split or float(split)), saturation
+        return float(split), saturation
 
 
 def above(estimate, threshold):

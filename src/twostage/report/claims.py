@@ -128,10 +128,10 @@ def write(output_json, output_csv, output_html, *, config=None, **sources):
     """Check every claim and write claims.json, claims.csv and claims.html, atomically, with their provenance.
 
     sources: the keywords of ``twostage.report.claim.Results``: ``posterior``, ``transition``, ``oracle_loss``,
-    ``tab1``, ``tab2``, ``tab3``, ``curves``, ``nsweep``, ``trajectories``, ``memorization_switch``,
+    ``split``, ``tab1``, ``tab2``, ``tab3``, ``curves``, ``nsweep``, ``trajectories``, ``memorization_switch``,
     ``memorization_resume``, ``oracle_supervised`` ({space: path}), ``flux``, ``top1``, ``synthetic_transition``,
     ``synthetic_curves`` (paths), ``models`` (names, smallest first), ``pairs`` ({oracle-supervised model: its CFM
-    twin}), ``split`` (a fixed split). What is not given is not tested.
+    twin}). What is not given is not tested.
     """
     run = Results(**sources)
     evaluated = evaluate(run)

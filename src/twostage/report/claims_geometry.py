@@ -32,7 +32,7 @@ def _like_gaussians(run):
     findings = []
     for space in dict.fromkeys(run.posteriors["space"]):
         first = results.posterior_of(run.posteriors, space).iloc[0]
-        split = curves.Estimate(first["split"], first["split_low"], first["split_high"])
+        split = curves.Estimate(*first[["measured", "measured_low", "measured_high"]])
         gaussian = gaussian_split(first["dim"], first["n"])
         share = curves.ratio(split, exactly(gaussian))
         note = (

@@ -17,7 +17,7 @@ from twostage.report.claim import (
     together,
 )
 
-LOSSES = ("oracle_loss", "posterior", "transition")
+LOSSES = ("oracle_loss", "posterior", "transition", "split")
 PAIRS = (*LOSSES, "pair_errors")
 
 

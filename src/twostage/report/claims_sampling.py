@@ -478,7 +478,7 @@ CLAIMS = [
         quantity="time from which on less than half of the layout's distance to the end is left",
         rule="holds if the whole interval lies between half the split and 0.1 after the top-1 weight reached 0.95",
         form="time",
-        needs=("trajectories", "posterior", "transition"),
+        needs=("trajectories", "posterior", "transition", "split"),
         check=_of_models(_layout_settles),
     ),
     Claim(
@@ -513,7 +513,7 @@ CLAIMS = [
         figure="fig8",
         quantity="highest norm in the first two thirds of refinement minus the highest elsewhere",
         rule=f"holds if the whole interval is above zero; {BANDS}",
-        needs=("trajectories", "transition"),
+        needs=("trajectories", "split"),
         check=_of_models(_norm_peaks),
     ),
     Claim(
@@ -549,7 +549,7 @@ CLAIMS = [
         quantity="share of samples that are copies (d1/d2 < 1/3), last switch time in the first half of navigation",
         rule=f"holds if the whole interval is at most 5%; {SHARE}",
         form="share",
-        needs=("memorization_switch",),
+        needs=("memorization_switch", "split"),
         check=_memorised("switched", _early_novel),
     ),
     Claim(
@@ -652,7 +652,7 @@ CLAIMS = [
         figure="tab3",
         quantity="distance of the best short interval away from the split minus that of the best one at it",
         rule=f"at it: overlaps the 0.1 on either side of the split. Holds if the whole interval is above zero; {SEEDS}",
-        needs=("tab3", "transition"),
+        needs=("tab3", "split"),
         check=_guidance(_best_in_transition),
     ),
     Claim(
@@ -674,7 +674,7 @@ CLAIMS = [
         figure="tab3",
         quantity="mean distance of wide intervals that end before the middle of refinement, minus that of those beyond",
         rule=f"same starts on both sides; holds if the whole interval is above zero; {SEEDS}",
-        needs=("tab3", "transition"),
+        needs=("tab3", "split"),
         check=_guidance(_reaching_mid_refinement),
     ),
     Claim(
@@ -685,7 +685,7 @@ CLAIMS = [
         figure="fig_oracle_supervised",
         quantity="oracle loss, mean over t, at the last common snapshot, over that of the CFM twin",
         rule=f"holds if it fell in training, clear of zero, and the whole interval is at most 1.1; {PAIRED}",
-        needs=("oracle_supervised", "oracle_loss", "pair_errors", "transition"),
+        needs=("oracle_supervised", "oracle_loss", "pair_errors", "split"),
         check=_twins(_feasible),
     ),
     Claim(
@@ -696,7 +696,7 @@ CLAIMS = [
         figure="fig_oracle_supervised",
         quantity="oracle loss, mean over t, over that of the CFM twin, where they differ most",
         rule=f"holds if at every common snapshot the whole interval lies between 0.8 and 1.25; {PAIRED}",
-        needs=("oracle_supervised", "oracle_loss", "pair_errors", "transition"),
+        needs=("oracle_supervised", "oracle_loss", "pair_errors", "split"),
         check=_twins(_same_pace),
     ),
     Claim(
@@ -719,7 +719,7 @@ CLAIMS = [
         quantity="distance to the image followed, latest switch before t = 1 over the last early one",
         rule="early: in the first half of navigation; holds if the whole interval is at most one half",
         form="share",
-        needs=("memorization_switch",),
+        needs=("memorization_switch", "split"),
         check=_memorised("switched", _late_close_in_features, pixels=False),
     ),
     Claim(

@@ -46,7 +46,7 @@ def _saturates(run, space, rows):
 
 def _position(run, space, rows):
     first = rows.iloc[0]
-    split = curves.Estimate(first["split"], first["split_low"], first["split_high"])
+    split = curves.Estimate(*first[["measured", "measured_low", "measured_high"]])
     scale = f"D = {first['dim']:,.0f}, {first['n']:,.0f} samples a class"
     alike = PAPER_DIM[0] <= first["dim"] <= PAPER_DIM[1] and PAPER_SIZE[0] <= first["n"] <= PAPER_SIZE[1]
     if not alike:

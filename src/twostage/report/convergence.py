@@ -6,24 +6,22 @@ import pandas as pd
 from twostage.report import curves, results
 from twostage.report.inputs import read_spaces
 
-PREFIX = "fig_oracle_supervised"
-DISTANCE = ("plan", "seed", "features", "distance")
+DISTANCE = ("plan", "seed", "features", "distance", "model", "step")
 CFM, ORACLE = "cfm", "oracle"
 
 
-def losses_of_twins(oracle_loss, transition, pairs, *, split=None):
+def losses_of_twins(oracle_loss, split, pairs):
     """Oracle loss by t of oracle-supervised models and their CFM twins: one row per (space, pair, model, step, t).
 
-    oracle_loss: {space: oracle_loss.csv}; transition: {space: transition.json}; pairs: {oracle-supervised model: its
-    CFM twin}; split: a fixed stage split in place of the measured one. Columns: space, pair (the twin's name), model,
-    target ("cfm" or "oracle", what it was trained on), step, t, oracle, oracle_sem, the stage split, and ``snapshot``:
-    "last" and "middle" of the snapshots that both have, "other" for the rest of those. Raises ValueError for a model
-    without results and for twins without a common snapshot.
+    oracle_loss: {space: oracle_loss.csv}; split: {space: split.json}; pairs: {oracle-supervised model: its CFM twin}.
+    Columns: space, pair (the twin's name), model, target ("cfm" or "oracle", what it was trained on), step, t, oracle,
+    oracle_sem, the stage split, and ``snapshot``: "last" and "middle" of the snapshots that both have, "other" for the
+    rest of those. Raises ValueError for a model without results and for twins without a common snapshot.
     """
     keep = ["space", "model", "step", "t", "oracle", "oracle_sem", "split", "split_low", "split_high"]
     parts = []
     for supervised, twin in _checked(pairs).items():
-        table = results.loss_curves(oracle_loss, transition, models=[twin, supervised], split=split)[keep]
+        table = results.loss_curves(oracle_loss, split, models=[twin, supervised])[keep]
         for space, rows in table.groupby("space", sort=False):
             common = common_steps(rows)
             if not common:
@@ -47,16 +45,17 @@ def common_steps(rows):
 def distances_of_twins(evaluation, pairs):
     """Fréchet distance of the twins' samples: one row per (space, pair, model, step, features, seed).
 
-    evaluation: {space: CSV}, whose plans are named ``fig_oracle_supervised-{model}-{step}``; pairs as above. ``mean``
+    evaluation: {space: CSV}, whose columns ``model`` and ``step`` name a plan's snapshot; pairs as above. ``mean``
     and ``sd`` are over the seeds; ``distance_sem`` is the standard error within a seed, NaN where it is not known.
-    Raises ValueError for a plan of another name and for a model without samples; a model of no pair is left aside.
+    Raises ValueError for a plan of no snapshot and for a model without samples; a model of no pair is left aside.
     """
     table = read_spaces(evaluation, DISTANCE)
     if "distance_sem" not in table.columns:
         table["distance_sem"] = np.nan
     table = table[["space", *DISTANCE, "distance_sem"]]
-    found = pd.DataFrame([_model_and_step(plan) for plan in table["plan"]], columns=["model", "step"])
-    table = pd.concat([table, found], axis=1)
+    if (unknown := table["step"].isna()).any():
+        raise ValueError(f"plan {table.loc[unknown, 'plan'].iloc[0]!r} is of no snapshot; expected a field model@step")
+    table = table.astype({"step": int})
     parts = []
     for supervised, twin in _checked(pairs).items():
         for space in evaluation:
@@ -80,11 +79,3 @@ def _checked(pairs):
     if not pairs:
         raise ValueError("no pair was given; expected {oracle-supervised model: its CFM twin}")
     return pairs
-
-
-def _model_and_step(plan):
-    prefix, _, rest = plan.partition("-")
-    model, _, step = rest.rpartition("-")
-    if prefix != PREFIX or not model or not step.isdigit():
-        raise ValueError(f"plan {plan!r} is no snapshot of a twin; expected {PREFIX}-{{model}}-{{step}}")
-    return model, int(step)

@@ -45,7 +45,8 @@ def seeds_note(table):
 
 
 def split_note(table):
-    """The stage splits as a sentence, or nothing where none is known."""
+    """The stage splits and where they come from as a sentence, or nothing where none is known."""
     known = table.drop_duplicates("space").dropna(subset="split")
     times = ", ".join(f"t = {time:.3f} ({space})" for space, time in zip(known["space"], known["split"]))
-    return f"Stage split: {times}." if times else ""
+    source = " and ".join(dict.fromkeys(known["split_source"]))
+    return f"Stage split, {source}: {times}." if times else ""

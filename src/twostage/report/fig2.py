@@ -5,6 +5,7 @@ added to 1 - t in the oracle's denominators: the rise as t -> 1 that the paper r
 """
 
 from twostage.report import curves, paper, results, style
+from twostage.split import FIXED
 
 FLOOR = 1e-10
 NEAR_DATA = 0.99  # where title (c) compares the exact gap with the paper's
@@ -36,7 +37,7 @@ def figure(table):
         t, mse = zip(*paper.FIG2A_TAIL)
         tail.plot(t, mse, "o", color=style.QUIET, markerfacecolor="white", markersize=5, label="paper, both")
         gap.plot([], [], color=style.QUIET, linewidth=1.1, linestyle="--", label="unconditional")
-        gap.plot([], [], color=style.QUIET, linewidth=1.2, linestyle=":", label="measured split")
+        gap.plot([], [], color=style.QUIET, linewidth=1.2, linestyle=":", label="stage split")
         _titles(table, spaces, gap, weight, tail)
         gap.set_ylabel("MSE(CFM target, oracle target)")
         weight.set_ylabel("top-1 posterior weight")
@@ -59,7 +60,9 @@ def _titles(table, spaces, gap, weight, tail):
         saturated = results.saturation(table, space).value
         share = curves.share_before(rows["t"], rows["mse"], rows["mse_sem"], saturated).value
         shares.append(f"{share:.1%} of it before t = {saturated:.2f} ({space})")
-        splits.append(f"{rows['split'].iloc[0]:.3f} ({space})")
+        splits.append(f"{rows['measured'].iloc[0]:.3f} ({space})")
+        if rows["split_source"].iloc[0] == FIXED:
+            splits[-1] += f", stage split fixed at {rows['split'].iloc[0]:.3f}"
         ends.append(
             [curves.at(rows["t"], rows[name], rows[f"{name}_sem"], NEAR_DATA).value for name in ("mse", "mse_offset")]
         )
@@ -92,8 +95,8 @@ def _paper_points(axes, points):
         )
 
 
-def draw(posterior, transition, output_pdf, output_png, output_csv, *, config=None):
-    """Read {space: posterior.csv} and {space: transition.json}; write Fig. 2 as PDF, PNG and CSV."""
-    table = drawn(posterior, transition)
-    inputs = [*posterior.values(), *transition.values()]
+def draw(posterior, transition, split, output_pdf, output_png, output_csv, *, config=None):
+    """Read {space: posterior.csv}, transition.json and split.json; write Fig. 2 as PDF, PNG and CSV."""
+    table = drawn(posterior, transition, split)
+    inputs = [*posterior.values(), *transition.values(), *split.values()]
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

@@ -7,9 +7,9 @@ over all samples, how far they are from that image and from the nearest training
 from twostage.report import followed, style
 
 
-def drawn(pictures, memorization, transition=None, *, split=None):
+def drawn(pictures, memorization, split=None):
     """What Fig. 5 draws: a row per tile of the sheets, with the numbers of its switch time (``followed.table_of``)."""
-    return followed.table_of(pictures, memorization, "t_switch", transition, split=split)
+    return followed.table_of(pictures, memorization, "t_switch", split)
 
 
 def figure(table, pictures):
@@ -33,12 +33,12 @@ WORDS = followed.Words(
 )
 
 
-def draw(pictures, memorization, output_pdf, output_png, output_csv, *, transition=None, split=None, config=None):
+def draw(pictures, memorization, output_pdf, output_png, output_csv, *, split=None, config=None):
     """Read {space: fig5-pictures.h5} and {space: fig5-memorization.csv}; write Fig. 5 as PDF, PNG and CSV.
 
-    transition: {space: transition.json}, marks the splits; split: a fixed one in place of the measured.
+    split: {space: split.json}, marks the stage splits.
     """
-    table = drawn(pictures, memorization, transition, split=split)
-    inputs = [*pictures.values(), *memorization.values(), *(transition or {}).values()]
+    table = drawn(pictures, memorization, split)
+    inputs = [*pictures.values(), *memorization.values(), *(split or {}).values()]
     made = figure(table, followed.images_of(pictures))
     style.save(made, table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

@@ -7,9 +7,9 @@ they are from that image and from the nearest training image.
 from twostage.report import followed, style
 
 
-def drawn(pictures, memorization, transition=None, *, split=None):
+def drawn(pictures, memorization, split=None):
     """What Fig. 6 draws: a row per tile of the sheets, with the numbers of its resume time (``followed.table_of``)."""
-    return followed.table_of(pictures, memorization, "t_resume", transition, split=split)
+    return followed.table_of(pictures, memorization, "t_resume", split)
 
 
 def figure(table, pictures):
@@ -29,12 +29,12 @@ def _title(space, points):
 WORDS = followed.Words("t_resume", "unseen\nimage", "distance to the unseen image", _title)
 
 
-def draw(pictures, memorization, output_pdf, output_png, output_csv, *, transition=None, split=None, config=None):
+def draw(pictures, memorization, output_pdf, output_png, output_csv, *, split=None, config=None):
     """Read {space: fig6-pictures.h5} and {space: fig6-memorization.csv}; write Fig. 6 as PDF, PNG and CSV.
 
-    transition: {space: transition.json}, marks the splits; split: a fixed one in place of the measured.
+    split: {space: split.json}, marks the stage splits.
     """
-    table = drawn(pictures, memorization, transition, split=split)
-    inputs = [*pictures.values(), *memorization.values(), *(transition or {}).values()]
+    table = drawn(pictures, memorization, split)
+    inputs = [*pictures.values(), *memorization.values(), *(split or {}).values()]
     made = figure(table, followed.images_of(pictures))
     style.save(made, table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

@@ -8,9 +8,9 @@ that they leave unexplained.
 from twostage.report import curves, paper, results, style
 
 
-def drawn(oracle_loss, transition, *, models=None, split=None):
+def drawn(oracle_loss, split, *, models=None):
     """What Fig. 7 draws: of ``results.loss_curves`` the snapshots of shared length and the longer ones."""
-    table = results.loss_curves(oracle_loss, transition, models=models, split=split)
+    table = results.loss_curves(oracle_loss, split, models=models)
     return table[table["length"] != "shorter"].reset_index(drop=True)
 
 
@@ -116,11 +116,11 @@ def _short(part):
     return part["model"].iloc[0] + ("*" if part["length"].iloc[0] == "longer" else "")
 
 
-def draw(oracle_loss, transition, output_pdf, output_png, output_csv, *, models=None, split=None, config=None):
-    """Read {space: oracle_loss.csv} and {space: transition.json}; write Fig. 7 as PDF, PNG and CSV.
+def draw(oracle_loss, split, output_pdf, output_png, output_csv, *, models=None, config=None):
+    """Read {space: oracle_loss.csv} and {space: split.json}; write Fig. 7 as PDF, PNG and CSV.
 
-    models: names, smallest first; split: a fixed stage split in place of the measured one.
+    models: names, smallest first.
     """
-    table = drawn(oracle_loss, transition, models=models, split=split)
-    inputs = [*oracle_loss.values(), *transition.values()]
+    table = drawn(oracle_loss, split, models=models)
+    inputs = [*oracle_loss.values(), *split.values()]
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

@@ -34,13 +34,13 @@ def images_of(pictures):
     for space, paths in pictures.items():
         shown, common = {}, None
         for path in paths:
-            plan, times, labels, predictions = read_predictions(path)
+            field, times, labels, predictions = read_predictions(path)
             if common is None:
                 common = times, labels
                 rows = first_of_each_class(labels, SAMPLES)
             elif not (np.array_equal(common[0], times) and np.array_equal(common[1], labels)):
                 raise ValueError(f"{path} has other times or labels than {paths[0]}; run their stage again")
-            shown[plan.split("-", 1)[-1]] = predictions[rows]
+            shown[field] = predictions[rows]
         images[space] = common[0], shown, common[1][rows]
     return images
 
@@ -146,13 +146,13 @@ def _panels(panels, rows, colours):
     style.legend(end, loc="upper right")
 
 
-def draw(trajectories, pictures, output_pdf, output_png, output_csv, *, transition=None, split=None, config=None):
+def draw(trajectories, pictures, output_pdf, output_png, output_csv, *, split=None, config=None):
     """Read {space: fig8.csv} and {space: paths of trajectory.h5, one a plan}; write Fig. 8 as PDF, PNG and CSV.
 
-    transition: {space: transition.json}, marks the splits; split: a fixed one in place of the measured.
+    split: {space: split.json}, marks the stage splits.
     """
-    table = drawn(trajectories, transition, split=split)
+    table = drawn(trajectories, split)
     made = figure(table, images_of(pictures))
     files = [path for paths in pictures.values() for path in paths]
-    inputs = [*trajectories.values(), *files, *(transition or {}).values()]
+    inputs = [*trajectories.values(), *files, *(split or {}).values()]
     style.save(made, table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

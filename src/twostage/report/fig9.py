@@ -3,9 +3,9 @@
 from twostage.report import curves, results, style
 
 
-def drawn(oracle_loss, transition, *, models=None, split=None):
+def drawn(oracle_loss, split, *, models=None):
     """What Fig. 9 draws: of ``results.loss_curves`` every snapshot of the largest model of each space."""
-    table = results.loss_curves(oracle_loss, transition, models=models, split=split)
+    table = results.loss_curves(oracle_loss, split, models=models)
     return table[table["largest"]].reset_index(drop=True)
 
 
@@ -43,8 +43,8 @@ def figure(table):
         return picture
 
 
-def draw(oracle_loss, transition, output_pdf, output_png, output_csv, *, models=None, split=None, config=None):
-    """Read {space: oracle_loss.csv} and {space: transition.json}; write Fig. 9 as PDF, PNG and CSV."""
-    table = drawn(oracle_loss, transition, models=models, split=split)
-    inputs = [*oracle_loss.values(), *transition.values()]
+def draw(oracle_loss, split, output_pdf, output_png, output_csv, *, models=None, config=None):
+    """Read {space: oracle_loss.csv} and {space: split.json}; write Fig. 9 as PDF, PNG and CSV."""
+    table = drawn(oracle_loss, split, models=models)
+    inputs = [*oracle_loss.values(), *split.values()]
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

@@ -17,10 +17,10 @@ STYLES = (("-", "distance to the image followed"), ("--", "distance to the neare
 CONTROL = ("-.", "held-out images to the nearest training image (control)")
 
 
-def drawn(memorization_switch, memorization_resume, transition=None, *, split=None):
+def drawn(memorization_switch, memorization_resume, split=None):
     """``results_sampling.memorisation`` of both experiments, DataFrame; ``time`` is "t_switch" or "t_resume"."""
     tables = [
-        results_sampling.memorisation(paths, time, transition, split=split).assign(time=time)
+        results_sampling.memorisation(paths, time, split).assign(time=time)
         for time, paths in (("t_switch", memorization_switch), ("t_resume", memorization_resume))
         if paths
     ]
@@ -108,15 +108,12 @@ def _shares(axes, table, kinds, colours):
     style.title(axes, f"Copies (d1 / d2 < 1/3, {_name(kinds[0]).lower()}): {', '.join(ways)}")
 
 
-def draw(
-    memorization_switch, memorization_resume, output_pdf, output_png, output_csv, *, transition=None, split=None,
-    config=None,
-):  # fmt: skip
+def draw(memorization_switch, memorization_resume, output_pdf, output_png, output_csv, *, split=None, config=None):
     """Read {space: fig5-memorization.csv} and {space: fig6-memorization.csv}; write App. F as PDF, PNG and CSV.
 
-    Either may be empty. transition: {space: transition.json}, marks the splits; split: a fixed one in place of them.
+    Either may be empty. split: {space: split.json}, marks the stage splits.
     """
-    table = drawn(memorization_switch, memorization_resume, transition, split=split)
-    groups = (memorization_switch, memorization_resume, transition)
+    table = drawn(memorization_switch, memorization_resume, split)
+    groups = (memorization_switch, memorization_resume, split)
     inputs = [path for paths in groups for path in (paths or {}).values()]
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

@@ -17,12 +17,12 @@ LINES = {convergence.CFM: "-", convergence.ORACLE: "--"}
 TARGETS = {convergence.CFM: "CFM target", convergence.ORACLE: "oracle target"}
 
 
-def drawn(oracle_loss, evaluation, transition, *, pairs, split=None):
+def drawn(oracle_loss, evaluation, split, *, pairs):
     """What App. B's figure draws, DataFrame; ``kind`` is "loss" (a row a time) or "distance" (a row a seed).
 
     Arguments and columns as in ``convergence.losses_of_twins`` (last and middle snapshots) and ``distances_of_twins``.
     """
-    losses = convergence.losses_of_twins(oracle_loss, transition, pairs, split=split)
+    losses = convergence.losses_of_twins(oracle_loss, split, pairs)
     losses = losses[losses["snapshot"] != "other"].assign(kind="loss")
     return pd.concat(
         [losses, convergence.distances_of_twins(evaluation, pairs).assign(kind="distance")], ignore_index=True
@@ -94,12 +94,12 @@ def _distances(axes, rows, place, metric, colours):
 
 
 def draw(
-    oracle_loss, evaluation, transition, output_pdf, output_png, output_csv, *, pairs, split=None, config=None
+    oracle_loss, evaluation, split, output_pdf, output_png, output_csv, *, pairs, config=None
 ):  # fmt: skip
-    """Read {space: oracle_loss.csv}, {space: fig_oracle_supervised.csv} and {space: transition.json}; write the figure.
+    """Read {space: oracle_loss.csv}, {space: fig_oracle_supervised.csv} and {space: split.json}; write the figure.
 
-    pairs: {oracle-supervised model: its CFM twin}; split: a fixed stage split in place of the measured one.
+    pairs: {oracle-supervised model: its CFM twin}.
     """
-    table = drawn(oracle_loss, evaluation, transition, pairs=pairs, split=split)
-    inputs = [*oracle_loss.values(), *evaluation.values(), *transition.values()]
+    table = drawn(oracle_loss, evaluation, split, pairs=pairs)
+    inputs = [*oracle_loss.values(), *evaluation.values(), *split.values()]
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

@@ -3,24 +3,25 @@
 import numpy as np
 import pandas as pd
 
-from twostage.report import results_sampling, style
+from twostage.report import style
+from twostage.report.inputs import splits
 
 SHIFTS = (4, 2, 1, 0.7, 0.5, 0.3, 0.1)
 EARLY = 0.2  # Tab. 2 of the paper counts the step starts up to it
 
 
-def drawn(transition=None, *, steps=50, shifts=SHIFTS, split=None):
+def drawn(split=None, *, steps=50, shifts=SHIFTS):
     """One row per (shift, step start): shift, t, shifted, share_early, DataFrame; and per (space, shift) the shares.
 
     ``share_before_0.2`` is the share of a shift's step starts up to 0.2, ``share_before_split`` that up to the split of
-    ``space``. Without a transition there is one nameless space without a split. Raises ValueError for steps below 1 or
+    ``space``. Without a split there is one nameless space without a split. Raises ValueError for steps below 1 or
     a shift that is not above 0.
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}; expected at least 1")
-    known = results_sampling.stage_splits(transition, split)
+    known = splits(split)
     if known.empty:
-        known = pd.DataFrame([("", np.nan, np.nan, np.nan)], columns=known.columns)
+        known = pd.DataFrame([{"space": "", "split": np.nan, "split_low": np.nan, "split_high": np.nan}])
     t = np.arange(steps) / steps
     tables = []
     for shift in sorted(shifts, reverse=True):
@@ -97,11 +98,11 @@ def _shares(table, spaces, shift):
     return [own[space] for space in spaces if np.isfinite(own[space])]
 
 
-def draw(output_pdf, output_png, output_csv, *, transition=None, steps=50, shifts=SHIFTS, split=None, config=None):
-    """Draw the shifts; {space: transition.json} marks the stage splits; write App. D's figure as PDF, PNG and CSV.
+def draw(output_pdf, output_png, output_csv, *, split=None, steps=50, shifts=SHIFTS, config=None):
+    """Draw the shifts; {space: split.json} marks the stage splits; write App. D's figure as PDF, PNG and CSV.
 
-    steps: of the grid; shifts: the factors s; split: a fixed stage split in place of the measured one.
+    steps: of the grid; shifts: the factors s.
     """
-    table = drawn(transition, steps=steps, shifts=shifts, split=split)
-    inputs = list((transition or {}).values())
+    table = drawn(split, steps=steps, shifts=shifts)
+    inputs = list((split or {}).values())
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

@@ -11,7 +11,8 @@ import math
 import pandas as pd
 
 from twostage.report import results, results_sampling, style
-from twostage.report.inputs import read_transition
+from twostage.report.inputs import read_transition, splits
+from twostage.split import FIXED
 
 COLUMNS = ("space", "panel", "line", "x", "y", "sem")
 WIDTH, HEIGHT = 4.6, 2.35  # inches of a panel
@@ -32,14 +33,15 @@ NAMES = {
 AXES = {"followed": "t_switch (prior → data)", "swap": "model before the split > model after it", "shift": "shift s"}
 
 
-def drawn(posterior, transition, oracle_loss, *, models=None, split=None, **sampled):
+def drawn(posterior, transition, split, oracle_loss, *, models=None, **sampled):
     """One row per point of every line, DataFrame: space, panel (a key of ``NAMES``), line, x, y, sem, and the splits.
 
-    ``posterior``, ``transition``, ``oracle_loss``: {space: path}. sampled: {space: path} of ``trajectories``,
-    ``memorization_switch``, ``tab1``, ``tab2``, where they were run. Of ``swap``, x is the place of the line's pair.
+    ``posterior``, ``transition``, ``split``, ``oracle_loss``: {space: path}. sampled: {space: path} of
+    ``trajectories``, ``memorization_switch``, ``tab1``, ``tab2``, where they were run. Of ``swap``, x is the place of
+    the line's pair.
     """
     parts = [*_posterior(results.posterior_curves(posterior, transition))]
-    parts += _losses(results.loss_curves(oracle_loss, transition, models=models, split=split))
+    parts += _losses(results.loss_curves(oracle_loss, split, models=models))
     if found := sampled.get("trajectories"):
         for field, rows in results_sampling.trajectories(found).groupby("field", sort=False):
             parts += [_line(rows, panel, field, "t", name) for panel, name in (("norm", "norm"), ("left", LEFT))]
@@ -51,11 +53,11 @@ def drawn(posterior, transition, oracle_loss, *, models=None, split=None, **samp
             for name, key in (("the image followed", "followed"), ("the nearest", "nearest"))
         ]
     if found := sampled.get("tab1"):
-        parts += _swaps(results.stage_swaps(found, transition))
+        parts += _swaps(results.stage_swaps(found))
     if found := sampled.get("tab2"):
         parts += _shifts(results_sampling.timestep_shifts(found))
     table = pd.concat(parts, ignore_index=True)
-    return table.merge(results_sampling.stage_splits(transition, split), on="space", how="left")
+    return table.merge(splits(split), on="space", how="left")
 
 
 def _line(rows, panel, line, x, y):
@@ -99,9 +101,10 @@ def _shifts(table):
     return [_line(table.sort_values("shift"), "shift", "mean", "shift", "relative")]
 
 
-def facts(transition):
-    """What heads each column, {space: lines of text}: D, N a class, measured and predicted split."""
+def facts(transition, split):
+    """What heads each column, {space: lines of text}: D, N a class, the stage split, measured and predicted."""
     found = {}
+    fixed = {row.space: row.split for row in splits(split).itertuples() if row.split_source == FIXED}
     for space, path in transition.items():
         content = read_transition(path)
         classes = content.get("classes") or [{}]
@@ -111,7 +114,8 @@ def facts(transition):
         low, high = content.get("split_interval") or (None, None)
         interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
         law = f", law {content['split_predicted']:.3f}" if content.get("split_predicted") is not None else ""
-        words = [f"D = {dim:,}" if dim else "", size, f"split {content['split']:.3f}{interval}{law}"]
+        stage = f"split {fixed[space]:.3f} (fixed), measured" if space in fixed else "split"
+        words = [f"D = {dim:,}" if dim else "", size, f"{stage} {content['split']:.3f}{interval}{law}"]
         found[space] = [space, ", ".join(filter(None, words[:2])), words[2]]
     return found
 
@@ -174,13 +178,12 @@ def _colours(panel, lines):
 
 
 def draw(
-    posterior, transition, oracle_loss, output_pdf, output_png, output_csv, *, models=None, split=None, config=None,
+    posterior, transition, split, oracle_loss, output_pdf, output_png, output_csv, *, models=None, config=None,
     **sampled,
 ):  # fmt: skip
     """Read the results of every space, {space: path} each (``drawn``); write the page as PDF, PNG and CSV."""
-    table = drawn(posterior, transition, oracle_loss, models=models, split=split, **sampled)
-    groups = (posterior, transition, oracle_loss, *sampled.values())
+    table = drawn(posterior, transition, split, oracle_loss, models=models, **sampled)
+    groups = (posterior, transition, split, oracle_loss, *sampled.values())
     inputs = [path for paths in groups for path in paths.values()]
-    style.save(
-        figure(table, facts(transition)), table, output_pdf, output_png, output_csv, inputs=inputs, config=config
-    )
+    heads = facts(transition, split)
+    style.save(figure(table, heads), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

@@ -30,7 +30,7 @@ class Words(NamedTuple):
     title: object
 
 
-def table_of(pictures, memorization, time, transition=None, *, split=None):
+def table_of(pictures, memorization, time, split=None):
     """One row per (space, tile), DataFrame, in the order of rows, then of times.
 
     pictures: {space: pictures.h5}; memorization: {space: memorization.csv}; time: "t_switch" or "t_resume". Columns:
@@ -39,7 +39,7 @@ def table_of(pictures, memorization, time, transition=None, *, split=None):
     of samples, ``control`` (mean distance of held-out images to their nearest training image) and the stage split.
     Raises ValueError for a time without memorisation results.
     """
-    numbers = results_sampling.memorisation(memorization, time, transition, split=split)
+    numbers = results_sampling.memorisation(memorization, time, split)
     kept = ["t", "samples", "split", "split_low", "split_high"]
     kept += [column for name in NUMBERS for column in (name, f"{name}_sem")]
     parts = []

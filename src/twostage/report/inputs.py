@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from twostage.split import measured_split, read_split
+
 
 def read_table(path, columns):
     """A CSV as a DataFrame with at least ``columns``, in the file's order.
@@ -57,10 +59,15 @@ def number(value):
 
 
 def splits(paths):
-    """The measured stage splits with their 95% intervals: DataFrame space, split, split_low, split_high."""
+    """The stage splits in {space: split.json}: DataFrame space, split, split_source, split_low, split_high."""
+    rows = [{"space": space, **read_split(path).attributes()} for space, path in (paths or {}).items()]
+    return pd.DataFrame(rows, columns=["space", "split", "split_source", "split_low", "split_high"])
+
+
+def measured_transitions(paths):
+    """The transitions in {space: transition.json}: DataFrame space, measured, measured_low, measured_high."""
     rows = []
     for space, path in paths.items():
-        content = read_transition(path)
-        low, high = content.get("split_interval") or (None, None)
-        rows.append((space, number(content["split"]), number(low), number(high)))
-    return pd.DataFrame(rows, columns=["space", "split", "split_low", "split_high"])
+        found = measured_split(path)
+        rows.append((space, found.value, found.low, found.high))
+    return pd.DataFrame(rows, columns=["space", "measured", "measured_low", "measured_high"])

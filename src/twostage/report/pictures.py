@@ -4,6 +4,7 @@ A sheet's CSV says of every tile what it shows and how far it is from the images
 in the HDF5 file of the evaluation or sampling stage that the figure was drawn from.
 """
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,9 +46,13 @@ def read_pictures(path, *needed):
 
 
 def read_predictions(path):
-    """One-step predictions along a trajectory: (plan name, times (T,), labels (n,), images uint8 (n, T, H, W, C))."""
-    found = _read(path, ("predictions", "times", "labels"), ())
-    return found["name"], found["times"], found["labels"], found["predictions"]
+    """One-step predictions along a trajectory: (field, times (T,), labels (n,), images uint8 (n, T, H, W, C)).
+
+    field: the velocity field of the plan's parts.
+    """
+    found = _read(path, ("predictions", "times", "labels"), ("plan",))
+    field = " > ".join(part["field"] for part in json.loads(found["plan"])["parts"])
+    return field, found["times"], found["labels"], found["predictions"]
 
 
 def read_flux(path):

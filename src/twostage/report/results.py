@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.report import curves, paper
-from twostage.report.inputs import number, read_spaces, read_table, read_transition, splits
+from twostage.report.inputs import measured_transitions, number, read_spaces, read_table, read_transition, splits
 
 POSTERIOR = (
     "conditioning", "label", "n", "dim", "t", "pairs", "top1", "top1_sem", "mse", "mse_sem", "mse_offset",
@@ -19,6 +19,7 @@ LOSSES = (
     "model", "step", "t", "pairs", "cfm", "cfm_sem", "oracle", "oracle_sem", "oracle_variance", "explained",
 )  # fmt: skip
 SWAPS = ("plan", "seed", "features", "distance")
+STAGES = ("stage_1", "stage_2", "split_at", "split_source", "split_low", "split_high")
 SYNTHETIC_TRANSITION = ("dim", "size", "measured", "lo", "hi", "predicted", "curve_error")
 LAW = ("conditioning", "label", "n", "dim", "t", "measured", "measured_sem", "predicted")
 SYNTHETIC_LAW = ("dim", "size", "t", "measured", "measured_sem", "predicted")
@@ -31,10 +32,11 @@ SYNTHETIC = "unit Gaussians"
 # --------------------------------------------------------------------------------------------- posterior (Figs. 2, 3)
 
 
-def posterior_curves(posterior, transition):
-    """Posterior curves with the measured splits: one row per (space, conditioning, t), DataFrame.
+def posterior_curves(posterior, transition, split=None):
+    """Posterior curves: one row per (space, conditioning, t), DataFrame.
 
-    posterior: {space: posterior.csv}; transition: {space: transition.json}. Class-conditional rows ("class") are those
+    posterior: {space: posterior.csv}; transition: {space: transition.json}, whose transition is ``measured``, whatever
+    the stage split of the run, which is that of split: {space: split.json}. Class-conditional rows ("class") are those
     pooled over all classes, unconditional ones ("all") those over all data.
     """
     table = read_spaces(posterior, POSTERIOR)
@@ -43,7 +45,8 @@ def posterior_curves(posterior, transition):
     for space, path in posterior.items():
         if not ((table["space"] == space) & (table["conditioning"] == "class")).any():
             raise ValueError(f"{path} has no row with conditioning 'class' and label 'pooled'")
-    return table.merge(splits(transition), on="space", how="left")
+    table = table.merge(measured_transitions(transition), on="space", how="left")
+    return table.merge(splits(split), on="space", how="left")
 
 
 def posterior_of(table, space, conditioning="class"):
@@ -102,11 +105,11 @@ def distance_to_paper(table, panel, dim, size, precision="exact"):
 # ------------------------------------------------------------------------------------------------- losses (Figs. 7, 9)
 
 
-def loss_curves(oracle_loss, transition, *, models=None, split=None):
+def loss_curves(oracle_loss, split, *, models=None):
     """Every model's error by t at every snapshot: one row per (space, model, step, t), DataFrame.
 
-    oracle_loss: {space: oracle_loss.csv}; models: names, smallest first (the file's order when not given); split: a
-    fixed split in place of the measured one. ``length`` says how long a snapshot was trained: "shared" is the longest
+    oracle_loss: {space: oracle_loss.csv}; split: {space: split.json}; models: names, smallest first (the file's order
+    when not given). ``length`` says how long a snapshot was trained: "shared" is the longest
     training that every model of the space reached, "longer" a model's last snapshot beyond it, "shorter" any other.
     ``largest`` marks the last model. ``gap_sem`` is the standard error of cfm - oracle, pair by pair; NaN where the
     files do not have it. Raises ValueError for a model without results.
@@ -127,10 +130,7 @@ def loss_curves(oracle_loss, transition, *, models=None, split=None):
             length = np.where(own["step"] == reached, "shared", "shorter")
             length[(own["step"] == last[model]) & (own["step"] > reached)] = "longer"
             parts.append(own.assign(length=length, largest=model == order[-1]))
-    table = pd.concat(parts, ignore_index=True).merge(splits(transition), on="space", how="left")
-    if split is not None:
-        table["split"], table["split_low"], table["split_high"] = float(split), np.nan, np.nan
-    return table
+    return pd.concat(parts, ignore_index=True).merge(splits(split), on="space", how="left")
 
 
 def loss_of(table, space, model, length="longer"):
@@ -171,31 +171,23 @@ def _ordered(found, models, path):
 # ------------------------------------------------------------------------------------------------ stage swap (Tab. 1)
 
 
-def stage_swaps(evaluation, transition=None):
+def stage_swaps(evaluation):
     """Stage-swap results: one row per (space, features, split, stage 1, stage 2, seed), DataFrame.
 
-    evaluation: {space: tab1.csv}, whose plans are named ``tab1-{split}-{stage 1}-{stage 2}``; transition: {space:
-    transition.json}, which gives the time of a measured split. ``distance_sem`` is the standard error within a seed,
-    NaN where it is not known; ``mean`` and ``sd`` are over the seeds of a row's cell, ``change`` and ``change_sd``
-    over the differences, seed by seed (same noise and labels), to the split's first plan; ``paper_0.1`` and
-    ``paper_0.2`` the paper's gFID at its two splits for the same models.
+    evaluation: {space: tab1.csv}, which says of each plan the models of its stages and the split between them.
+    ``split``: "measured" or "fixed", the stage split, or a time of the configuration's; ``split_time``, ``split_low``,
+    ``split_high``: that time, and its interval where there is one. ``distance_sem`` is the standard error within a
+    seed, NaN where it is not known; ``mean`` and ``sd`` are over the seeds of a row's cell, ``change`` and
+    ``change_sd`` over the differences, seed by seed (same noise and labels), to the split's first plan; ``paper_0.1``
+    and ``paper_0.2`` the paper's gFID at its two splits for the same models.
     """
-    table = read_spaces(evaluation, SWAPS)
-    keep = ["space", *SWAPS, *(name for name in ("distance_sem", "samples", "nfe") if name in table.columns)]
+    table = read_spaces(evaluation, (*SWAPS, *STAGES))
+    keep = ["space", *SWAPS, *STAGES, *(name for name in ("distance_sem", "samples", "nfe") if name in table.columns)]
     table = table[keep].copy()
     if "distance_sem" not in table.columns:
         table["distance_sem"] = np.nan
-    words = table["plan"].str.split("-", expand=True)
-    if words.shape[1] != 4 or not (words[0] == "tab1").all():
-        raise ValueError(
-            f"plan {table['plan'].iloc[0]!r} is no stage swap; expected tab1-{{split}}-{{stage 1}}-{{stage 2}}"
-        )
-    table["split"], table["stage_1"], table["stage_2"] = words[1], words[2], words[3]
-    measured = splits(transition).set_index("space")["split"] if transition else pd.Series(dtype=float)
-    table["split_time"] = [
-        measured.get(space, np.nan) if split == "measured" else float(split)
-        for space, split in zip(table["space"], table["split"])
-    ]
+    table["split"] = table["split_source"].where(table["split_source"].notna(), table["split_at"].map("{:g}".format))
+    table["split_time"] = table.pop("split_at")
     seeds = ["space", "features", "split", "seed"]
     first = table["plan"] == table.groupby(["space", "features", "split"], sort=False)["plan"].transform("first")
     base = table[first].set_index(seeds)["distance"].rename("base")

@@ -3,6 +3,7 @@
 As in ``results``: one function a table, from the files that evaluation and sampling wrote.
 """
 
+import json
 import math
 
 import numpy as np
@@ -12,9 +13,10 @@ from twostage.report import paper
 from twostage.report.inputs import read_spaces, read_table, splits
 
 DISTANCE = ("plan", "seed", "features", "distance")
-SHIFTED = (*DISTANCE, "steps", "share_before_0.2", "share_before_split")
+SHIFTED = (*DISTANCE, "shift", "steps", "step_starts", "share_before_0.2")
+GUIDED = (*DISTANCE, "kind", "interval_low", "interval_high")
 MEASURES = ("norm", "to_end", "layout_to_end", "to_class_mean")
-TRAJECTORY = ("plan", "t", "samples", *(name for measure in MEASURES for name in (measure, f"{measure}_sem")))
+TRAJECTORY = ("field", "t", "samples", *(name for measure in MEASURES for name in (measure, f"{measure}_sem")))
 FLUX = ("shift", "t", "prompts", *(name for measure in MEASURES[:3] for name in (measure, f"{measure}_sem")))
 MEMORISED = (
     "followed_distance", "nearest_distance", "ratio", "copied", "retrieved", "within_one_grey_level",
@@ -22,51 +24,43 @@ MEMORISED = (
 MEMORISATION = ("plan", "seed", "space", "t_switch", "t_resume", "samples", *MEMORISED)
 
 CONTROL = "held-out images"
-SHORT = 0.15  # widest interval that counts as a short one; the paper's short ones are 0.1 wide
-
-
-def stage_splits(transition, split=None):
-    """Stage split of each latent space, DataFrame space, split, split_low, split_high: measured, or the fixed one."""
-    table = splits(transition or {})
-    if split is not None:
-        table["split"], table["split_low"], table["split_high"] = float(split), np.nan, np.nan
-    return table
+TIME_TOLERANCE = 1e-9
 
 
 # ----------------------------------------------------------------------------------------- shift, guidance (Tabs. 2, 3)
 
 
-def timestep_shifts(evaluation, transition=None, *, split=None):
+def timestep_shifts(evaluation, split=None):
     """Tab. 2: one row per (space, features, shift, seed), DataFrame, in the order of the file.
 
-    evaluation: {space: tab2.csv}, whose plans are named ``tab2-shift_{s}``; transition: {space: transition.json};
-    split: a fixed stage split in place of the measured one. ``share_before_0.2`` and ``share_before_split`` are shares
-    of the step starts; ``mean``, ``sd``, ``change``, ``change_sd`` and ``best`` as ``_over_seeds`` says, the change
-    against s = 1; ``paper_share`` and ``paper`` the paper's share and gFID of the same shift, and
+    evaluation: {space: tab2.csv}; split: {space: split.json}. ``share_before_0.2`` and ``share_before_split`` are
+    shares of the step starts; ``mean``, ``sd``, ``change``, ``change_sd`` and ``best`` as ``_over_seeds`` says, the
+    change against s = 1; ``paper_share`` and ``paper`` the paper's share and gFID of the same shift, and
     ``paper_share_before_split`` the share of its step starts up to its own split, 0.1.
     """
     table = _read_distances(evaluation, SHIFTED)
-    table["shift"] = [_shift_of(plan) for plan in table["plan"]]
+    table = table.merge(splits(split), on="space", how="left")
+    table["share_before_split"] = [
+        np.nan if np.isnan(end) else np.mean(np.array(json.loads(starts)) <= end + TIME_TOLERANCE)
+        for starts, end in zip(table.pop("step_starts"), table["split"].astype(float))
+    ]
     table = _over_seeds(table, table["shift"] == 1, ["space", "features"])
     known = [paper.TABLE2.get(shift, (np.nan, np.nan)) for shift in table["shift"]]
     table["paper_share"], table["paper"] = np.array(known).T
     table["paper_share_before_split"] = table["shift"].map(paper.TABLE2_BEFORE_SPLIT)
-    return table.merge(stage_splits(transition, split), on="space", how="left")
+    return table
 
 
-def guidance_intervals(evaluation, transition=None, *, split=None):
+def guidance_intervals(evaluation, split=None):
     """Tab. 3: one row per (space, features, interval, seed), DataFrame, in the order of the file.
 
-    evaluation: {space: tab3.csv}, whose plans are named ``tab3-none`` and ``tab3-{low}-{high}``. ``low``, ``high``: the
-    interval, NaN without guidance; ``kind``: "none", "short" (at most 0.15 wide) or "wide"; the rest as in
+    evaluation: {space: tab3.csv}; split: {space: split.json}. ``low``, ``high``: the interval, NaN without guidance;
+    ``kind``: "none", or "short" or "wide", the list of the configuration in which it stands; the rest as in
     ``timestep_shifts``, the change against no guidance, ``best`` within a kind. ``paper`` is the paper's gFID of the
     same interval, of no guidance and the short ones; which of its numbers belongs to which wide one is not known.
     """
-    table = _read_distances(evaluation, DISTANCE).merge(stage_splits(transition, split), on="space", how="left")
-    ends = [_interval_of(plan, split) for plan, split in zip(table["plan"], table["split"])]
-    table["low"], table["high"] = np.array(ends).T
-    width = table["high"] - table["low"]
-    table["kind"] = np.select([width.isna(), width <= SHORT], ["none", "short"], "wide")
+    table = _read_distances(evaluation, GUIDED).merge(splits(split), on="space", how="left")
+    table = table.rename(columns={"interval_low": "low", "interval_high": "high"})
     table = _over_seeds(table, table["kind"] == "none", ["space", "features", "kind"])
     table["best"] &= table["kind"] != "none"
     table["paper"] = [
@@ -76,17 +70,18 @@ def guidance_intervals(evaluation, transition=None, *, split=None):
     return table
 
 
-def own_plans(evaluation, transition=None):
+def own_plans(evaluation, split=None):
     """The user's own plans: one row per (space, features, plan, seed), DataFrame, in the order of the file.
 
-    evaluation: {space: tab_plans.csv}, whose plans are named ``tab_plans-{name}``. ``fields``, ``solver``, ``guidance``
-    and ``interval`` say what a plan does; the rest as in ``timestep_shifts``, the change against the first plan.
+    evaluation: {space: tab_plans.csv}; split: {space: split.json}. ``name``: as the configuration has it; ``fields``,
+    ``solver``, ``guidance`` and ``interval`` (as written: "split" is each space's own) say what a plan does; the rest
+    as in ``timestep_shifts``, the change against the first plan.
     """
     table = _read_distances(evaluation, (*DISTANCE, "fields", "solver", "interval"))
     table["name"] = table["plan"].str.removeprefix("tab_plans-")
     table["interval"] = table["interval"].fillna("")
     table = _over_seeds(table, table["plan"] == table["plan"].iloc[0], ["space", "features"])
-    return table.merge(stage_splits(transition), on="space", how="left")
+    return table.merge(splits(split), on="space", how="left")
 
 
 def _read_distances(evaluation, columns):
@@ -114,46 +109,23 @@ def _over_seeds(table, reference, best_of):
     return table.drop(columns=["base", "difference"])
 
 
-def _shift_of(plan):
-    try:
-        return float(plan.removeprefix("tab2-shift_"))
-    except ValueError:
-        raise ValueError(f"plan {plan!r} is no timestep shift; expected tab2-shift_{{s}}") from None
-
-
-def _interval_of(plan, split):
-    words = plan.split("-")
-    try:
-        if words[0] != "tab3":
-            raise ValueError
-        if words[1:] == ["none"]:
-            return math.nan, math.nan
-        low, high = (split if word == "split" else float(word) for word in words[1:])
-    except ValueError:
-        raise ValueError(
-            f"plan {plan!r} is no guidance interval; expected tab3-none or tab3-{{low}}-{{high}}"
-        ) from None
-    return low, high
-
-
 # ------------------------------------------------------------------------------------------------ trajectories (Fig. 8)
 
 
-def trajectories(trajectories, transition=None, *, split=None):
+def trajectories(trajectories, split=None):
     """Figs. 4 and 8: one row per (space, field, t), DataFrame.
 
-    trajectories: {space: fig8.csv}, whose plans are named ``fig8-{model}`` and ``fig8-oracle``. ``field`` is the model
-    or "oracle". ``to_end_left`` and ``layout_to_end_left``: the distance to the end as a share of the field's own at
-    its first step. Every measure has its standard error, ``_sem``.
+    trajectories: {space: fig8.csv}; split: {space: split.json}. ``field`` is the model or "oracle". ``to_end_left`` and
+    ``layout_to_end_left``: the distance to the end as a share of the field's own at its first step. Every measure has
+    its standard error, ``_sem``.
     """
-    table = read_spaces(trajectories, TRAJECTORY)[["space", *TRAJECTORY]].copy()
-    table.insert(1, "field", [plan.split("-", 1)[-1] for plan in table["plan"]])
+    table = read_spaces(trajectories, TRAJECTORY)[["space", *TRAJECTORY]]
     table = table.sort_values(["space", "field", "t"], key=_in_order_of_appearance, kind="stable", ignore_index=True)
     for measure in ("to_end", "layout_to_end"):
         first = table.groupby(["space", "field"], sort=False)[measure].transform("first")
         table[f"{measure}_left"] = table[measure] / first
         table[f"{measure}_left_sem"] = table[f"{measure}_sem"] / first
-    return table.merge(stage_splits(transition, split), on="space", how="left")
+    return table.merge(splits(split), on="space", how="left")
 
 
 def flux_trajectories(trajectories):
@@ -175,15 +147,15 @@ def _in_order_of_appearance(column):
 # ------------------------------------------------------------------------------------ memorisation (Figs. 5, 6, App. F)
 
 
-def memorisation(memorization, time=None, transition=None, *, split=None):
+def memorisation(memorization, time=None, split=None):
     """Distances of samples to training images, seeds pooled: one row per (space, features, plan), DataFrame.
 
     memorization: {space: {experiment}-memorization.csv}; time: the column that tells its plans apart, "t_switch" or
-    "t_resume", which becomes ``t``; None where neither does. ``features`` is the space of the distances ("pixel", root
-    mean square in grey levels, or what the features are called). ``control`` marks the held-out images measured as if
-    they were samples. Means over samples and their standard errors (``_sem``): followed_distance, nearest_distance,
-    ratio (d1 / d2), copied (share with ratio below 1/3), retrieved (the nearest is the followed one), and
-    within_one_grey_level of it.
+    "t_resume", which becomes ``t``; None where neither does; split: {space: split.json}. ``features`` is the space of
+    the distances ("pixel", root mean square in grey levels, or what the features are called). ``control`` marks the
+    held-out images measured as if they were samples. Means over samples and their standard errors (``_sem``):
+    followed_distance, nearest_distance, ratio (d1 / d2), copied (share with ratio below 1/3), retrieved (the nearest is
+    the followed one), and within_one_grey_level of it.
     """
     parts = []
     for space, path in memorization.items():
@@ -197,7 +169,7 @@ def memorisation(memorization, time=None, transition=None, *, split=None):
         parts[-1].insert(0, "space", space)
     if not parts:
         raise ValueError("no latent space was given; expected a mapping from its name to its CSV")
-    return pd.concat(parts, ignore_index=True).merge(stage_splits(transition, split), on="space", how="left")
+    return pd.concat(parts, ignore_index=True).merge(splits(split), on="space", how="left")
 
 
 def _pooled(rows):

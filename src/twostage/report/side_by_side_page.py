@@ -35,7 +35,8 @@ def page(table):
         f"<p>The paper: {escape(paper.SETTING)}. Tables are as printed, curves read off the published figures to about "
         f"0.01. Only Fig. 3 has the same setting here. For curves over t, a second column gives this run's value at "
         f"the <em>{MATCHED}</em>: as far from its own split as the paper's t is from the paper's, in t / (1 − t), the "
-        f"split being where the largest posterior weight is one half.</p><p>{escape(BY_EYE)}</p>",
+        "paper's being where its largest posterior weight is one half, ours the stage split.</p>"
+        f"<p>{escape(BY_EYE)}</p>",
     ]
     if len(table):
         parts.append(f'<img alt="Six comparisons, scale divided out" src="{png(side_by_side.figure(table))}">')

@@ -6,8 +6,9 @@ rows, not the numbers.
 
 from twostage.provenance import atomic_write, write_provenance
 from twostage.report import results, style
-from twostage.report.distances import DISTANCES, distance_cells, part_of
+from twostage.report.distances import DISTANCES, distance_cells, part_of, split_note
 from twostage.report.table import Cell, html_page, html_table, number, picture
+from twostage.split import FIXED, MEASURED
 
 drawn = results.stage_swaps
 
@@ -39,10 +40,8 @@ def notes(table):
         size = f" {table['samples'].iloc[0]:,} samples a row and seed, {table['nfe'].iloc[0]} function evaluations."
     spread = f"Mean ± standard deviation over {seeds} sampling seeds." if seeds > 1 else "One sampling seed."
     lines = [f"{spread}{size} Change: against the first row of the split, seed by seed (same noise)."]
-    measured = table[table["split"] == "measured"].drop_duplicates("space").dropna(subset="split_time")
-    if len(measured):
-        times = ", ".join(f"t = {time:.3f} ({space})" for space, time in zip(measured["space"], measured["split_time"]))
-        lines.append(f"Measured split: {times}.")
+    stages = table[table["split"].isin([MEASURED, FIXED])].drop_duplicates("space")
+    lines += filter(None, [split_note(stages.assign(split_source=stages["split"], split=stages["split_time"]))])
     lines.append("Paper: gFID of 50,000 samples of its own XL and B on ImageNet 256. Scale and features differ:")
     lines[-1] += " compare the order of the rows."
     return lines
@@ -65,10 +64,10 @@ def page(table):
     return html_page("Tab. 1 Stage swap", lead + html_table(headings, rows))
 
 
-def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, transition=None, config=None):
-    """Read {space: tab1.csv} (and {space: transition.json} for the measured splits); write PDF, PNG, CSV and HTML."""
-    table = drawn(evaluation, transition)
-    inputs = [*evaluation.values(), *(transition or {}).values()]
+def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, config=None):
+    """Read {space: tab1.csv}; write PDF, PNG, CSV and HTML."""
+    table = drawn(evaluation)
+    inputs = [*evaluation.values()]
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
     if output_html is not None:
         with atomic_write(output_html) as temporary:

@@ -137,13 +137,10 @@ def page(table):
     return html_page("Tab. 3 Guidance interval", lead + html_table(headings, rows))
 
 
-def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, transition=None, split=None, config=None):
-    """Read {space: tab3.csv} (and {space: transition.json} for the splits); write PDF, PNG, CSV and HTML.
-
-    split: a fixed stage split in place of the measured one.
-    """
-    table = drawn(evaluation, transition, split=split)
-    inputs = [*evaluation.values(), *(transition or {}).values()]
+def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, split=None, config=None):
+    """Read {space: tab3.csv} (and {space: split.json}); write PDF, PNG, CSV and HTML."""
+    table = drawn(evaluation, split)
+    inputs = [*evaluation.values(), *(split or {}).values()]
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
     if output_html is not None:
         with atomic_write(output_html) as temporary:

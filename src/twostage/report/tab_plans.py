@@ -28,7 +28,7 @@ def cells(table):
 
 
 def _guidance(row):
-    """Scale and intervals; the intervals of a split that is measured are those of the first latent space."""
+    """Scale and intervals as they were written: "split" is each latent space's own, which the notes tell."""
     return "none" if row["guidance"] == 1 else f"{row['guidance']:g} on {row['interval']}"
 
 
@@ -52,10 +52,10 @@ def page(table):
     return html_page(TITLE, f"<h1>{TITLE}</h1><p>{' '.join(notes(table))}</p>" + html_table(headings, rows))
 
 
-def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, transition=None, config=None):
-    """Read {space: tab_plans.csv} (and {space: transition.json} for the splits); write PDF, PNG, CSV and HTML."""
-    table = drawn(evaluation, transition)
-    inputs = [*evaluation.values(), *(transition or {}).values()]
+def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, split=None, config=None):
+    """Read {space: tab_plans.csv} (and {space: split.json}); write PDF, PNG, CSV and HTML."""
+    table = drawn(evaluation, split)
+    inputs = [*evaluation.values(), *(split or {}).values()]
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
     if output_html is not None:
         with atomic_write(output_html) as temporary:

@@ -1,7 +1,5 @@
 """What running a plan takes: stores, models, oracle, encoder, and the steps every kind of run is made of."""
 
-import json
-
 import numpy as np
 import torch
 
@@ -15,12 +13,14 @@ from twostage.sampling.plan import ORACLE, Plan
 from twostage.sampling.solver import SOLVERS
 from twostage.sampling.starts import noise_of, present_classes, resumed_states
 from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity
+from twostage.split import read_split
 
 
 class Context:
     """Resolved plans, and what they draw on.
 
-    plans: {name: resolved Plan}; split: the number that stood for "split", or None; train: the training LatentStore;
+    plans: {name: resolved Plan}; split: the ``Split`` that stood for "split", or None; splits: {name: that split where
+    the plan names it, else None}; given: {name: the plan as it was written}; train: the training LatentStore;
     classes: labels that occur in it; fields: {model name or "oracle": velocity field}; oracle: its ``ClassOracle``;
     facts: attributes that every file of samples records; weights: {model name: {"sha256", "metadata"}}.
     """
@@ -32,20 +32,18 @@ class Context:
         encoder_weights,
         checkpoints,
         plans,
-        transition_path,
         *,
+        split_path=None,
         device="cpu",
         precision="float32",
         held_out_path=None,
         space=None,
-        split=None,
     ):
         self.device = torch.device(device)
-        self.split = _read_split(transition_path) if split is None and transition_path is not None else split
-        self.plans = {
-            name: Plan.from_dict(name, content).validate(checkpoints).resolve(self.split)
-            for name, content in plans.items()
-        }
+        self.given = {name: Plan.from_dict(name, content).validate(checkpoints) for name, content in plans.items()}
+        self.split = None if split_path is None else read_split(split_path)
+        self.splits = {name: self.split if plan.names_split else None for name, plan in self.given.items()}
+        self.plans = {name: plan.resolve(self.split and self.split.value) for name, plan in self.given.items()}
         self.train = LatentStore.open(store_path)
         self.stores = {"train": self.train}
         if held_out_path is not None:
@@ -71,16 +69,16 @@ class Context:
         }
         self.facts = {
             "space": space or "",
-            "split": np.nan if self.split is None else self.split,
             "precision": precision,
             "encoder_sha256": self.encoder.sha256 or "",
             "store_fingerprint": self.train.fingerprint,
         }
-        self._files = {"encoder": encoder_weights, "transition": transition_path, **checkpoints}
+        self._files = {"encoder": encoder_weights, "split": split_path, **checkpoints}
 
     def inputs(self, plan):
         """Paths that a plan's samples come from, the latents aside (their fingerprint stands for them)."""
-        names = ["encoder", "transition", *(part.field for part in plan.parts if part.field != ORACLE)]
+        names = ["split"] if self.splits[plan.name] else []
+        names += ["encoder", *(part.field for part in plan.parts if part.field != ORACLE)]
         return list(dict.fromkeys(self._files[name] for name in names if self._files[name]))
 
     def labels(self, items):
@@ -147,11 +145,3 @@ def follow_grid(plan):
 
 def _grid(part):
     return time_grid(part.steps, part.start, part.stop, part.shift)
-
-
-def _read_split(path):
-    try:
-        with open(path) as stream:
-            return float(json.load(stream)["split"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: no number 'split' in it ({error!r}); expected a transition.json") from None

@@ -20,7 +20,7 @@ RESUME_TIMES = (0.1, 0.2, 0.4, 0.8)
 SHOWN_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
 
 
-def plans_for(name, settings, *, steps=50, solver="euler", guidance=None, models=None):
+def plans_for(name, settings, *, steps=50, solver="euler", guidance=None, models=None, source=MEASURED):
     """The plans of experiment ``name``: {plan name: plan dict}, in the order in which they are shown.
 
     settings: the experiment's settings (a dict, see the functions below; a missing key has the paper's value).
@@ -28,6 +28,7 @@ def plans_for(name, settings, *, steps=50, solver="euler", guidance=None, models
         ``spaces`` says where the experiment runs, not what it is, and is left aside.
     guidance: {"guidance": g, "interval": [lo, hi], "channels": ...} for every model part; None is without.
     models: names that the plans' fields may have besides "oracle"; None leaves them unchecked.
+    source: where the stage split comes from, "measured" or "fixed"; Tab. 1's plans are called by it.
     Raises ValueError for an unknown experiment or setting, and for a plan that cannot be run.
     """
     if name not in EXPERIMENTS:
@@ -36,18 +37,20 @@ def plans_for(name, settings, *, steps=50, solver="euler", guidance=None, models
     common = {key: settings.pop(key) for key in COMMON if settings.get(key) is not None}
     settings = {key: value for key, value in settings.items() if key not in (*COMMON, "spaces")}
     _check_settings(name, settings)
-    plans = EXPERIMENTS[name](common, {**(guidance or {})}, **settings)
+    named = {"source": source} if name == "tab1" else {}
+    plans = EXPERIMENTS[name](common, {**(guidance or {})}, **settings, **named)
     return {plan: Plan.from_dict(plan, content).validate(models).to_dict() for plan, content in plans.items()}
 
 
-def stage_swap(common, guided, *, models, splits=(MEASURED,), stage_steps="proportional"):
+def stage_swap(common, guided, *, models, splits=(MEASURED,), stage_steps="proportional", source=MEASURED):
     """Tab. 1: one model up to the split, another after it, in every order of ``models`` (the largest first).
 
     In the paper's order: the first stage changes before the second.
 
-    splits: "measured" or times. stage_steps: "proportional" gives each stage its share of the uniform grid (at least
-    one step), "equal" half each, [n1, n2] those; each stage is uniform and the total is fixed. (The paper does not say;
-    its XL before and after gives two distances for two splits, which "proportional" cannot.)
+    splits: "measured", which stands for the stage split, or times; source: where the stage split comes from, "measured"
+    or "fixed", for the plans' names. stage_steps: "proportional" gives each stage its share of the uniform grid (at
+    least one step), "equal" half each, [n1, n2] those; each stage is uniform and the total is fixed. (The paper does
+    not say; its XL before and after gives two distances for two splits, which "proportional" cannot.)
     """
     if stage_steps not in ("proportional", "equal") and sum(stage_steps) != common["steps"]:
         raise ValueError(f"stage_steps are {list(stage_steps)}; expected two numbers that add up to {common['steps']}")
@@ -55,7 +58,7 @@ def stage_swap(common, guided, *, models, splits=(MEASURED,), stage_steps="propo
         stage_steps = [common["steps"] // 2, common["steps"] - common["steps"] // 2]
     first, second = (None, None) if stage_steps == "proportional" else stage_steps
     return {
-        f"tab1-{split}-{one}-{two}": {
+        f"tab1-{source if split == MEASURED else _word(split)}-{one}-{two}": {
             **common,
             "parts": [
                 {"field": one, "stop": "split" if split == MEASURED else split, "steps": first, **guided},
@@ -71,19 +74,26 @@ def stage_swap(common, guided, *, models, splits=(MEASURED,), stage_steps="propo
 def timestep_shift(common, guided, *, model, shifts=SHIFTS):
     """Tab. 2: timestep shifts of one model's grid."""
     return {
-        f"tab2-shift_{shift:g}": {**common, "parts": [{"field": model, "shift": shift, **guided}]} for shift in shifts
+        f"tab2-shift_{_word(shift)}": {**common, "parts": [{"field": model, "shift": shift, **guided}]}
+        for shift in shifts
     }
 
 
 def guidance_interval(
     common, guided, *, model, guidance=2.0, short=SHORT_INTERVALS, wide=WIDE_INTERVALS, channels="all"
 ):
-    """Tab. 3: guidance of scale ``guidance`` on one interval at a time, and none."""
-    plans = {"tab3-none": {**common, "parts": [{"field": model}]}}
-    for low, high in (*short, *wide):
-        name = f"tab3-{_word(low)}-{_word(high)}"
-        part = {"field": model, "guidance": guidance, "interval": [low, high], "channels": channels}
-        plans[name] = {**common, "parts": [part]}
+    """Tab. 3: guidance of scale ``guidance`` on one interval at a time, and none; each plan's ``kind`` is its list.
+
+    Raises ValueError for an interval that stands twice, in one list or in both.
+    """
+    plans = {"tab3-none": {**common, "kind": "none", "parts": [{"field": model}]}}
+    for kind, intervals in (("short", short), ("wide", wide)):
+        for low, high in intervals:
+            name = f"tab3-{_word(low)}-{_word(high)}"
+            if name in plans:
+                raise ValueError(f"tab3: the interval [{low}, {high}] stands twice; expected it once, short or wide")
+            part = {"field": model, "guidance": guidance, "interval": [low, high], "channels": channels}
+            plans[name] = {**common, "kind": kind, "parts": [part]}
     return plans
 
 
@@ -151,8 +161,12 @@ def _steps_with(times, steps):
     return next((count for count in range(steps, 4 * steps + 1) if fits(count)), steps)
 
 
-def _word(time):
-    return time if isinstance(time, str) else f"{time:g}"
+def _word(number):
+    """A number as part of a plan's name, in the fewest digits that tell it from any other; words stay as they are."""
+    if isinstance(number, str):
+        return number
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))
 
 
 def _check_settings(name, settings):

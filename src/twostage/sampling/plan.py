@@ -51,6 +51,7 @@ class Plan:
     samples: images a seed, where it is not what the run asks for.
     follow: record the training image in which the oracle, kept on to t = 1 from the end of the oracle's part (from
         the prior where there is none), ends: the image whose trajectory the sample follows or leaves.
+    kind: what kind of row the plan is in its table ("short" or "wide" in Tab. 3); for the record.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Plan:
     steps: int = 50
     samples: int | None = None
     follow: bool = False
+    kind: str = ""
 
     @classmethod
     def from_dict(cls, name, content):
@@ -85,6 +87,12 @@ class Plan:
         ]
         rest = _without_defaults(self)
         return {**{key: value for key, value in rest.items() if key not in ("name", "parts")}, "parts": parts}
+
+    @property
+    def names_split(self):
+        """Whether a time of the plan is "split"."""
+        times = [time for part in self.parts for time in (part.stop, part.start, *part.interval)]
+        return SPLIT in [self.begins, *times]
 
     @property
     def begins(self):
@@ -125,7 +133,7 @@ class Plan:
         that is missing or outside (0, 1).
         """
         self.validate()
-        if _mentions_split(self) and (split is None or not 0 < split < 1):
+        if self.names_split and (split is None or not 0 < split < 1):
             raise ValueError(f"plan {self.name}: the split is {split}; expected a number inside (0, 1)")
         number = lambda time: split if time == SPLIT else time  # noqa: E731
         start = self.start if self.start == "prior" else {**self.start, "resume": number(self.start["resume"])}
@@ -276,11 +284,6 @@ def _check_position(where, part, position):
             f"{where}: stops at {part.stop:g} but starts at {start:g}; expected a later stop (the parts overlap)"
         )
     return part.stop
-
-
-def _mentions_split(plan):
-    times = [time for part in plan.parts for time in (part.stop, part.start, *part.interval)]
-    return SPLIT in [plan.begins, *times]
 
 
 def _share_steps(plan):

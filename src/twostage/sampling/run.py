@@ -27,34 +27,34 @@ def sample_plans(
     encoder_weights,
     checkpoints,
     plans,
-    transition_path,
     outputs,
     *,
     samples,
     seeds,
+    split_path=None,
     shard=(0, 1),
     batch_size=256,
     device="cpu",
     precision="float32",
     held_out_path=None,
     space=None,
-    split=None,
 ):
     """Run every plan on one shard of the samples and write one HDF5 file a plan.
 
     store_path: latents.h5 of the training split; held_out_path: that of the held-out split, for plans that resume from
         it. encoder_spec, encoder_weights: what decodes the latents (``twostage.data.encoders.load_encoder``).
     checkpoints: {model name: path of its weights}; plans: {plan name: dict} (``twostage.sampling.plan``).
-    transition_path: transition.json, whose "split" stands for the plans' "split"; ``split``, a number, overrides it.
     outputs: {plan name: path of this shard's file}.
     samples, seeds: images a seed, and the seeds; a plan's own ``samples`` takes precedence.
+    split_path: split.json, whose split stands for the plans' "split"; needed where a plan names it.
     shard: (k, n), this shard and their number. batch_size: trajectories solved at a time.
     precision: "float32", or "bf16" for the models' autocast. space: the latent space's name, for the record.
 
     Each file holds /images uint8 (n, H, W, C), /labels, /seed, /index int64 (n,), ordered by seed, then index; plans
     that resume or follow also /followed int64, the row of the image in its split's latent store, and
     /followed_mirrored bool.
-    Its attributes say how: the resolved plan (JSON), NFE, guidance, split, weights, encoder, store.
+    Its attributes say how: the resolved plan (JSON), the plan as it was written (JSON, ``given``), NFE, step starts,
+    weights, encoder, store; and the split with its source and interval where the plan names it.
     Plans that begin with the same parts share them. Raises ValueError for a plan that cannot be run.
     """
     missing = [name for name in plans if name not in outputs]
@@ -66,12 +66,11 @@ def sample_plans(
         encoder_weights,
         checkpoints,
         plans,
-        transition_path,
+        split_path=split_path,
         device=device,
         precision=precision,
         held_out_path=held_out_path,
         space=space,
-        split=split,
     )
     with ExitStack() as files, torch.inference_mode():
         written = {}
@@ -99,21 +98,26 @@ def attributes_of(plan, context):
     """The attributes that say how samples of a plan were made."""
     starts = step_starts(plan)
     weights = {part.field: context.weights[part.field] for part in plan.parts if part.field != ORACLE}
-    return context.facts | {
-        "schema": SCHEMA,
-        "name": plan.name,
-        "plan": json.dumps(plan.to_dict()),
-        "solver": plan.solver,
-        "steps": len(starts),
-        "nfe": plan.nfe,
-        "step_starts": starts,
-        "share_before_0.2": share_before(starts, 0.2),
-        "share_before_split": share_before(starts, context.split) if context.split else np.nan,
-        "t_switch": plan.oracle_stop if plan.follow else np.nan,
-        "t_resume": np.nan if plan.start == "prior" else plan.begins,
-        "followed_split": "train" if plan.start == "prior" else plan.start["split"],
-        "weights": json.dumps(weights),
-    }
+    split = context.splits[plan.name]
+    return (
+        context.facts
+        | (split.attributes() if split else {})
+        | {
+            "schema": SCHEMA,
+            "name": plan.name,
+            "plan": json.dumps(plan.to_dict()),
+            "given": json.dumps(context.given[plan.name].to_dict()),
+            "solver": plan.solver,
+            "steps": len(starts),
+            "nfe": plan.nfe,
+            "step_starts": starts,
+            "share_before_0.2": share_before(starts, 0.2),
+            "t_switch": plan.oracle_stop if plan.follow else np.nan,
+            "t_resume": np.nan if plan.start == "prior" else plan.begins,
+            "followed_split": "train" if plan.start == "prior" else plan.start["split"],
+            "weights": json.dumps(weights),
+        }
+    )
 
 
 class _Writer:

@@ -24,27 +24,27 @@ def record_trajectories(
     encoder_weights,
     checkpoints,
     plans,
-    transition_path,
     outputs,
     output_csv,
     *,
     samples=256,
+    seeds=(0,),
+    split_path=None,
     shown=16,
     times=SHOWN_TIMES,
-    seed=0,
     batch_size=256,
     device="cpu",
     precision="float32",
     held_out_path=None,
     space=None,
-    split=None,
 ):
     """Follow the trajectories of each plan; arguments as in ``twostage.sampling.run.sample_plans``, and:
 
     outputs: {plan name: HDF5 path}: /predictions uint8 (shown, T, H, W, C), the decoded one-step predictions
-        x_t + (1 - t) v of the first ``shown`` samples at ``times`` (t = 1: the sample itself), /times (T,), /labels.
-    output_csv: one row a plan (with its solver, steps and NFE) and step start t over all ``samples``, means and
-        standard errors (``_sem``) of
+        x_t + (1 - t) v of the first seed's first ``shown`` samples at ``times`` (t = 1: the sample itself), /times
+        (T,), /labels.
+    output_csv: one row a plan (with its fields, solver, steps and NFE) and step start t over the ``samples`` of all
+        ``seeds``, means and standard errors (``_sem``) of
         norm: root mean square of the velocity over the latent's dimensions;
         to_end: the same of (prediction - end of the trajectory), layout_to_end: after averaging both to a quarter of
         their side; to_class_mean: of (prediction - mean training latent of the sample's class).
@@ -58,14 +58,14 @@ def record_trajectories(
         encoder_weights,
         checkpoints,
         plans,
-        transition_path,
+        split_path=split_path,
         device=device,
         precision=precision,
         held_out_path=held_out_path,
         space=space,
-        split=split,
     )
-    items = shard_items(samples, [seed], (0, 1), context.classes)
+    items = shard_items(samples, seeds, (0, 1), context.classes)
+    shown = min(shown, samples)
     tables = []
     with torch.inference_mode():
         for name, plan in tqdm(context.plans.items(), desc="trajectories", unit="plan", disable=None):
@@ -75,13 +75,13 @@ def record_trajectories(
                 file["predictions"] = predictions
                 file["times"] = np.asarray(drawn_times, dtype=np.float64)
                 file["labels"] = items[: len(predictions), 2]
-                file.attrs.update({"seed": seed, "samples": len(predictions), **attributes_of(plan, context)})
+                file.attrs.update({"seed": seeds[0], "samples": len(predictions), **attributes_of(plan, context)})
     with atomic_write(output_csv) as temporary:
         pd.concat(tables).to_csv(temporary, index=False)
     for name, plan in context.plans.items():
         facts = {"samples": samples, "store_fingerprint": context.train.fingerprint}
-        write_provenance(outputs[name], config=plan.to_dict(), seed=seed, inputs=context.inputs(plan), **facts)
-    write_provenance(output_csv, config={"plans": plans}, seed=seed, inputs=list(outputs.values()))
+        write_provenance(outputs[name], config=plan.to_dict(), seed=list(seeds), inputs=context.inputs(plan), **facts)
+    write_provenance(output_csv, config={"plans": plans}, seed=list(seeds), inputs=list(outputs.values()))
 
 
 def _follow_plan(plan, items, context, shown, times, batch_size):
@@ -112,8 +112,8 @@ def _follow_plan(plan, items, context, shown, times, batch_size):
     for t, parts in measured.items():
         values = torch.cat(parts).double().numpy()
         error = values.std(0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.full(len(MEASURES), np.nan)
-        row = {"plan": plan.name, "solver": plan.solver, "steps": sum(part.steps for part in plan.parts)}
-        row |= {"nfe": plan.nfe, "t": t, "samples": len(values)}
+        row = {"plan": plan.name, "field": " > ".join(part.field for part in plan.parts), "solver": plan.solver}
+        row |= {"steps": sum(part.steps for part in plan.parts), "nfe": plan.nfe, "t": t, "samples": len(values)}
         for measure, mean, sem in zip(MEASURES, values.mean(0), error):
             row |= {measure: mean, f"{measure}_sem": sem}
         rows.append(row)

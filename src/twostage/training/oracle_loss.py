@@ -12,19 +12,37 @@ from twostage.data.latents import LatentStore
 from twostage.flow import interpolate, sample_noise, velocity_target
 from twostage.model.checkpoints import load_model
 from twostage.oracle import Oracle
+from twostage.oracle.law import resolved_times
 from twostage.provenance import atomic_write, write_provenance
+from twostage.split import measured_split
+
+# Times at which the paper's Fig. 7 was read off, beside tenths.
+READ_OFF = (0.02, 0.04, 0.06, 0.08)
+RESOLUTION = 0.125  # step of t / (1 - t) about the transition, over its value there
 
 
 def measure_oracle_loss(
-    store_path, checkpoints, output, output_pairs, *, time_steps, pairs, seed, batch_size=256, device="cpu"
+    store_path,
+    checkpoints,
+    output,
+    output_pairs,
+    *,
+    transition_path,
+    time_steps,
+    pairs,
+    seed,
+    batch_size=256,
+    device="cpu",
 ):
     """Write oracle_loss.csv: mean squared errors of every model on the same pairs and noise, without guidance.
 
     And oracle_loss.h5, the errors of every pair, by which models are compared: ``cfm`` and ``oracle`` float32 (curves,
     times, pairs), ``model`` and ``step`` (curves,), ``t`` (times,), ``label`` (pairs,).
 
-    store_path: latents.h5 of the training split; checkpoints: {(model, step): path}; time_steps: intervals of the
-    uniform grid on [0, 1]; pairs: pairs (x_0, x_1), x_1 balanced over the classes; batch_size: states a forward pass.
+    store_path: latents.h5 of the training split; checkpoints: {(model, step): path}; transition_path: transition.json,
+    whose measured transition the times resolve; time_steps: intervals of the uniform grid on [0, 1], to which those
+    times are added, and those at which the paper's values were read off; pairs: pairs (x_0, x_1), x_1 balanced over the
+    classes; batch_size: states a forward pass.
 
     Columns: model, step, t, pairs; cfm and oracle, the mean over pairs and dimensions of the squared error against
     x_1 - x_0 and against the class-conditional oracle velocity, with standard errors over pairs (``_sem``), gap_sem
@@ -38,7 +56,7 @@ def measure_oracle_loss(
     x_1 = store.read(rows)
     x_0 = sample_noise(seed, np.arange(len(rows)), x_1.shape[1:])
     y = torch.from_numpy(store.labels[rows])
-    times = np.linspace(0, 1, time_steps + 1)
+    times = loss_times(time_steps, measured_split(transition_path).value)
     oracle = oracle_velocities(store, x_0, x_1, y, times, device)
     variance = oracle.var(1).flatten(1).mean(1).double().numpy()
     tables, every = [], []
@@ -76,10 +94,16 @@ def measure_oracle_loss(
             path,
             config={"time_steps": time_steps, "pairs": pairs},
             seed=seed,
-            inputs=[Path(path) for path in checkpoints.values()],
+            inputs=[Path(path) for path in (transition_path, *checkpoints.values())],
             store_fingerprint=store.fingerprint,
         )
     return table
+
+
+def loss_times(time_steps, transition):
+    """The times of the losses, ascending float64 (T,): uniform, the paper's, and those that resolve the transition."""
+    asked = np.concatenate([np.linspace(0, 1, time_steps + 1), np.linspace(0, 1, 11), READ_OFF])
+    return resolved_times(asked, [transition], step=RESOLUTION)
 
 
 def _write_pairs(path, curves, times, labels, errors):
