@@ -163,7 +163,42 @@ def tab1(*, distances=None, seeds=(0, 1, 2), noise=0.1, split="measured"):
         for seed in seeds:
             jitter = noise * np.cos(7 * seed + len(one) + 2 * len(two))
             rows.append((f"tab1-{split}-{one}-{two}", seed, "classifier", distance + jitter, 0.1, 1000, 50))
-    return pd.DataFrame(rows, columns=["plan", "seed", "features", "distance", "kid", "samples", "nfe"])
+    table = pd.DataFrame(rows, columns=["plan", "seed", "features", "distance", "kid", "samples", "nfe"])
+    return described(table)
+
+
+def split_of(value, source="measured", half=0.01):
+    """The content of a split.json."""
+    low, high = (value - half, value + half) if source == "measured" else (None, None)
+    return {"value": value, "source": source, "low": low, "high": high}
+
+
+def described(table, split=0.45):
+    """An evaluation's table with what it says of plans beside their names, which these results have it from."""
+    return pd.concat(
+        [table, pd.DataFrame([_described(plan, split) for plan in table["plan"]], index=table.index)], axis=1
+    )
+
+
+def _described(plan, split):
+    name, *words = plan.split("-")
+    if name == "tab1":
+        named = words[0] in ("measured", "fixed")
+        return {
+            "split_source": words[0] if named else np.nan, "split_at": split if named else float(words[0]),
+            "split_low": split - 0.01 if named else np.nan, "split_high": split + 0.01 if named else np.nan,
+            "stage_1": words[1], "stage_2": words[2],
+        }  # fmt: skip
+    if name == "tab2":
+        shift, uniform = float(words[0].removeprefix("shift_")), np.arange(50) / 50
+        return {"shift": shift, "step_starts": json.dumps((shift * uniform / (1 + (shift - 1) * uniform)).tolist())}
+    if name == "tab3":
+        low, high = (np.nan, np.nan) if words == ["none"] else map(float, words)
+        kind = "none" if words == ["none"] else "short" if high - low <= 0.15 else "wide"
+        return {"kind": kind, "interval_low": low, "interval_high": high}
+    if name == "fig_oracle_supervised":
+        return {"model": words[0], "step": int(words[1])}
+    return {}
 
 
 def write_pairs(folder, name, losses, pairs=256):
@@ -201,6 +236,7 @@ def write_run(folder, splits=None):
     per_space = {
         "posterior": lambda space: posterior(splits[space]),
         "transition": lambda space: transition(space, splits[space]),
+        "split": lambda space: split_of(splits[space]),
         "curves": lambda space: law(splits[space]),
         "nsweep": lambda space: nsweep(),
         "oracle_loss": lambda space: oracle_loss(splits[space]),
@@ -208,7 +244,7 @@ def write_run(folder, splits=None):
     }
     run = {
         name: {
-            space: write(folder, f"{space}/{name}.{'json' if name == 'transition' else 'csv'}", make(space))
+            space: write(folder, f"{space}/{name}.{'json' if name in ('transition', 'split') else 'csv'}", make(space))
             for space in splits
         }
         for name, make in per_space.items()

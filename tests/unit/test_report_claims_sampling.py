@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from report_results import oracle_loss, posterior, transition, write, write_pairs
+from report_results import described, oracle_loss, posterior, split_of, transition, write, write_pairs
 
 from twostage.report import claims, claims_sampling, paper
 from twostage.report.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Results
@@ -23,7 +23,7 @@ def distances(plans, seeds=(0, 1, 2), jitter=0.02):
         for seed in seeds
     ]
     table = pd.DataFrame(rows, columns=["plan", "seed", "features", "distance", "samples", "nfe", "steps"])
-    return table.assign(**{"share_before_0.2": 0.2, "share_before_split": 0.4})
+    return described(table.assign(**{"share_before_0.2": 0.2}))
 
 
 def shifts(found=PAPER_SHIFTS, **options):
@@ -50,7 +50,7 @@ def paths(*, mean=0.1, layout=SPLIT, whole=0.55, oracle=0.45, peak=0.6, height=0
     """Trajectories: half of the distance to the end is left at ``layout`` and ``whole``, the norm peaks at ``peak``."""
     t, tables = np.arange(50) / 50, []
     for field, half in (("B", whole), ("oracle", oracle)):
-        columns = {"plan": f"fig8-{field}", "t": t, "samples": 500}
+        columns = {"plan": f"fig8-{field}", "field": field, "t": t, "samples": 500}
         curve = lambda middle: np.interp(t, [0, middle, 1], [1, 0.5, 0])  # noqa: E731
         for name, values in (
             ("norm", 1.2 + height * np.exp(-(((t - peak) / 0.1) ** 2))),
@@ -221,11 +221,12 @@ CASES = [
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     made = {
-        "posterior": posterior(SPLIT), "transition": transition("x", SPLIT), "oracle_loss": twins(),
+        "posterior": posterior(SPLIT), "transition": transition("x", SPLIT), "split": split_of(SPLIT),
+        "oracle_loss": twins(),
         "tab2": shifts(), "tab3": intervals(), "trajectories": paths(), "memorization_switch": switched(),
         "memorization_resume": resumed(), "oracle_supervised": twin_samples(),
     }  # fmt: skip
-    suffix = {"transition": "json"}
+    suffix = {"transition": "json", "split": "json"}
     written = {name: write(folder, f"{name}.{suffix.get(name, 'csv')}", content) for name, content in made.items()}
     pair_errors = {"x": write_pairs(folder, "oracle_loss.h5", twins())}
     apart = {"flux": write(folder, "flux.csv", flux()), "pair_errors": pair_errors}
@@ -262,7 +263,7 @@ def test_all_of_it_is_written(run, tmp_path):
 
 
 def test_models_of_another_target_are_no_size(run):
-    results = Results(oracle_loss=run["oracle_loss"], transition=run["transition"], models=["B"])
+    results = Results(oracle_loss=run["oracle_loss"], split=run["split"], models=["B"])
     assert set(results.losses["model"]) == {"B"}
 
 
@@ -279,7 +280,8 @@ def test_shares_have_wilsons_interval(value, count):
 def test_a_fixed_split_moves_the_transition(run, tmp_path):
     # The best short interval lies at 0.85: in the transition where the split is fixed there, and not at 0.45.
     table = {"x": write(tmp_path, "tab3.csv", intervals(best=0.85))}
-    for split, verdict in ((None, FAILS), (0.85, HOLDS)):
-        results = Results(tab3=table, transition=run["transition"], split=split)
+    fixed = {"x": write(tmp_path, "split.json", split_of(0.85, "fixed"))}
+    for split, verdict in ((run["split"], FAILS), (fixed, HOLDS)):
+        results = Results(tab3=table, split=split)
         [(_, findings)] = claims.evaluate(results, [BY_ID["guidance-in-the-transition"]])
         assert claims.overall(findings) == verdict

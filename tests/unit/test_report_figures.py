@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from report_results import law, oracle_loss, posterior, tab1, top1, transition, write, write_run
+from report_results import law, oracle_loss, posterior, split_of, tab1, top1, transition, write, write_run
 
 from twostage.provenance import provenance_path
 from twostage.report import fig2, fig3, fig7, fig9, nsweep, results
@@ -14,13 +14,13 @@ from twostage.report import law as law_figure
 from twostage.report import tab1 as table_1
 
 FIGURES = {
-    "fig2": (fig2, ("posterior", "transition")),
+    "fig2": (fig2, ("posterior", "transition", "split")),
     "fig3": (fig3, ("top1",)),
-    "fig7": (fig7, ("oracle_loss", "transition")),
-    "fig9": (fig9, ("oracle_loss", "transition")),
+    "fig7": (fig7, ("oracle_loss", "split")),
+    "fig9": (fig9, ("oracle_loss", "split")),
     "law": (law_figure, ("transition", "curves", "synthetic_transition", "synthetic_curves")),
     "nsweep": (nsweep, ("nsweep",)),
-    "tab1": (table_1, ("evaluation", "transition")),
+    "tab1": (table_1, ("evaluation",)),
 }
 
 
@@ -102,7 +102,7 @@ def test_the_csv_holds_what_is_drawn(run, made, name, axes, choose, quantity):
 
 
 def test_bands_are_95_percent(run):
-    table = fig2.drawn(run["posterior"], run["transition"])
+    table = fig2.drawn(run["posterior"], run["transition"], run["split"])
     band = fig2.figure(table).axes[1].collections[0].get_paths()[0].vertices[:, 1]
     rows = results.posterior_of(table, "pixel")
     assert band.max() == pytest.approx((rows["top1"] + 1.96 * rows["top1_sem"]).max())
@@ -110,13 +110,13 @@ def test_bands_are_95_percent(run):
 
 def test_the_same_results_give_the_same_bytes(run, made, tmp_path):
     again = {f"output_{suffix}": tmp_path / f"fig2.{suffix}" for suffix in ("pdf", "png", "csv")}
-    fig2.draw(run["posterior"], run["transition"], **again)
+    fig2.draw(run["posterior"], run["transition"], run["split"], **again)
     for path in again.values():
         assert path.read_bytes() == (made / path.name).read_bytes()
 
 
 def test_pooled_rows_only_are_drawn_in_fig2(run):
-    table = fig2.drawn(run["posterior"], run["transition"])
+    table = fig2.drawn(run["posterior"], run["transition"], run["split"])
     assert table.groupby(["space", "conditioning", "t"]).size().eq(1).all()
 
 
@@ -133,7 +133,7 @@ def test_paper_points_stand_at_their_times(run):
 
 
 def test_sizes_are_compared_at_the_training_length_all_reached(run):
-    table = fig7.drawn(run["oracle_loss"], run["transition"])
+    table = fig7.drawn(run["oracle_loss"], run["split"])
     steps = table.drop_duplicates(["space", "model", "step"]).groupby(["model", "length"])["step"].first()
     assert steps.to_dict() == {
         ("B", "shared"): 600,
@@ -142,20 +142,22 @@ def test_sizes_are_compared_at_the_training_length_all_reached(run):
         ("XL", "longer"): 1200,
     }
     assert set(table.loc[table["largest"], "model"]) == {"XL"}
-    assert set(fig9.drawn(run["oracle_loss"], run["transition"])["step"]) == {75, 150, 300, 600, 1200}
+    assert set(fig9.drawn(run["oracle_loss"], run["split"])["step"]) == {75, 150, 300, 600, 1200}
 
 
-def test_a_fixed_split_replaces_the_measured_one(run):
-    table = fig7.drawn(run["oracle_loss"], run["transition"], split=0.2)
+def test_a_fixed_split_replaces_the_measured_one(run, tmp_path):
+    fixed = {space: write(tmp_path, f"{space}.json", split_of(0.2, "fixed")) for space in run["split"]}
+    table = fig7.drawn(run["oracle_loss"], fixed)
     assert set(table["split"]) == {0.2}
+    assert table["split_low"].isna().all()
     assert any(np.allclose(x, 0.2) and style == ":" for _, x, _, style in lines(fig7.figure(table)))
 
 
 def test_models_are_named_smallest_first_and_must_be_there(run):
-    table = fig7.drawn(run["oracle_loss"], run["transition"], models=["XL", "S"])
+    table = fig7.drawn(run["oracle_loss"], run["split"], models=["XL", "S"])
     assert set(table.loc[table["largest"], "model"]) == {"S"}
     with pytest.raises(ValueError, match="no rows of model 'M'; it has S, B, XL"):
-        fig7.drawn(run["oracle_loss"], run["transition"], models=["S", "M"])
+        fig7.drawn(run["oracle_loss"], run["split"], models=["S", "M"])
 
 
 def test_table_1_gives_mean_and_spread_over_the_seeds(tmp_path):
@@ -175,16 +177,27 @@ def test_only_inception_distances_are_called_gfid(tmp_path):
 
 def test_table_1_page_is_self_contained(run, tmp_path):
     outputs = {f"output_{suffix}": tmp_path / f"tab1.{suffix}" for suffix in ("pdf", "png", "csv", "html")}
-    table_1.draw(run["evaluation"], transition=run["transition"], **outputs)
+    table_1.draw(run["evaluation"], **outputs)
     page = outputs["output_html"].read_text()
     assert "t = 0.450 (pixel)" in page
     assert not [word for word in ("http://", "https://", "src=", "@import", "url(") if word in page]
 
 
-def test_a_plan_that_is_no_stage_swap_is_refused(tmp_path):
-    rows = tab1().assign(plan="tab2-shift_1")
-    with pytest.raises(ValueError, match="'tab2-shift_1' is no stage swap"):
+def test_plans_that_are_no_stage_swaps_are_refused(tmp_path):
+    rows = tab1().drop(columns=["stage_1", "split_at"])
+    with pytest.raises(ValueError, match=r"tab1.csv lacks the column\(s\) stage_1, split_at"):
         table_1.drawn({"pixel": write(tmp_path, "tab1.csv", rows)})
+
+
+def test_table_1_names_the_split_that_its_samples_were_swapped_at(tmp_path):
+    paths = {
+        space: write(tmp_path, f"{space}.csv", tab1(split="fixed").assign(split_at=0.25, split_low=np.nan))
+        for space in ("pixel", "vae")
+    }
+    assert "Stage split, fixed: t = 0.250 (pixel), t = 0.250 (vae)." in table_1.notes(table_1.drawn(paths))
+    own = table_1.drawn({"pixel": write(tmp_path, "own.csv", tab1(split="0.1").assign(split_at=5e-5))})
+    assert set(own["split"]) == {"5e-05"}
+    assert not any("Stage split" in line for line in table_1.notes(own))
 
 
 def test_law_draws_median_and_worst_case_of_each_group(run):
@@ -206,12 +219,9 @@ def test_law_without_a_synthetic_grid_or_an_unconditional_posterior(tmp_path):
 
 
 def test_a_transition_that_was_not_reached_leaves_out_the_line(tmp_path):
-    content = transition("pixel", 0.4) | {"split": None, "split_interval": None}
+    content = transition("pixel", 0.4)
     content["classes"][0] |= {"measured": None, "interval": [None, None]}
     paths = {"pixel": write(tmp_path, "transition.json", content)}
-    table = fig2.drawn({"pixel": write(tmp_path, "posterior.csv", posterior(0.4))}, paths)
-    assert table["split"].isna().all()
-    assert not any(style == ":" and len(x) for _, x, _, style in lines(fig2.figure(table)))
     points = law_figure.drawn(paths, {"pixel": write(tmp_path, "law.csv", law(0.4))})
     assert points.query("kind == 'point'")["error"].isna().sum() == 1
     assert law_figure.figure(points).axes
@@ -219,9 +229,7 @@ def test_a_transition_that_was_not_reached_leaves_out_the_line(tmp_path):
 
 def test_one_space_and_one_model_are_enough(tmp_path):
     losses = oracle_loss(0.4, sizes={"tiny": 1.0}, longer=None)
-    table = fig7.drawn(
-        {"x": write(tmp_path, "loss.csv", losses)}, {"x": write(tmp_path, "transition.json", transition("x", 0.4))}
-    )
+    table = fig7.drawn({"x": write(tmp_path, "loss.csv", losses)}, {"x": write(tmp_path, "split.json", split_of(0.4))})
     assert len(fig7.figure(table).axes) == 3
 
 

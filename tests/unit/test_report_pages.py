@@ -7,7 +7,7 @@ import re
 
 import pandas as pd
 import pytest
-from report_results import tab1, write, write_run
+from report_results import described, tab1, write, write_run
 
 from twostage.provenance import sha256, write_provenance
 from twostage.report import captions, claims, claims_page, fig2, lineage, overview, paper, parts, side_by_side, stages
@@ -19,13 +19,13 @@ CONFIG = {"run": "toy", "seed": 0, "data": {"name": "digits"}, "spaces": {"pixel
 
 def tab2():
     rows = [
-        (f"tab2-shift_{s:g}", seed, "classifier", 3 + abs(s - 0.5), share, 0.5)
+        (f"tab2-shift_{s:g}", seed, "classifier", 3 + abs(s - 0.5), share)
         for s, (share, _) in paper.TABLE2.items()
         for seed in (0, 1)
     ]
-    return pd.DataFrame(
-        rows, columns=["plan", "seed", "features", "distance", "share_before_0.2", "share_before_split"]
-    ).assign(steps=50)
+    return described(pd.DataFrame(rows, columns=["plan", "seed", "features", "distance", "share_before_0.2"])).assign(
+        steps=50
+    )
 
 
 def tab3():
@@ -71,7 +71,7 @@ def test_every_known_number_of_the_paper_stands_beside_ours(beside):
 
 
 def test_ours_are_read_where_the_paper_s_are(beside, sources):
-    table = fig2.drawn(sources["posterior"], sources["transition"])
+    table = fig2.drawn(sources["posterior"], sources["transition"], sources["split"])
     rows = table[(table["space"] == "pixel") & (table["conditioning"] == "class")]
     found = beside[(beside["item"] == "Fig. 2b") & (beside["case"] == "pixel, same t")].set_index("at")["value"]
     expected = rows[rows["t"].round(6) == 0.06]["top1"].iloc[0]
@@ -175,7 +175,7 @@ def made(sources, tmp_path_factory):
     with contextlib.chdir(folder):
         report = "results/toy/report"
         files = {f"output_{suffix}": f"{report}/fig2.{suffix}" for suffix in ("pdf", "png", "csv")}
-        fig2.draw(sources["posterior"], sources["transition"], **files)
+        fig2.draw(sources["posterior"], sources["transition"], sources["split"], **files)
         claims.write(*(f"{report}/claims.{suffix}" for suffix in ("json", "csv", "html")), **sources)
         arguments = {"config": CONFIG, "captions": "captions", "benchmarks": "benchmarks", "stage_of_rule": {}}
         items = {"fig2": "The training target", "fig7": "What models learn"}
@@ -189,7 +189,7 @@ def test_the_overview_has_claims_figures_captions_and_their_provenance(made, sou
     assert "<strong>Where they part.</strong> Run toy." in page
     assert 'data-file="fig2.png"' in page
     assert 'id="fig7"' not in page  # not drawn in this run
-    for path in (*sources["posterior"].values(), *sources["transition"].values()):
+    for path in (*sources["posterior"].values(), *sources["transition"].values(), *sources["split"].values()):
         assert f'id="{lineage.anchor(path)}"' in page
     content = json.loads((made / "claims.json").read_text())
     of_figure = [c for c in content["claims"] if c["figure"] == "fig2" and c["verdict"] != "not tested"]
@@ -201,7 +201,7 @@ def test_the_overview_has_claims_figures_captions_and_their_provenance(made, sou
 def test_claims_name_the_files_they_were_checked_on(made, sources):
     content = json.loads((made / "claims.json").read_text())
     by_id = {claim["id"]: claim for claim in content["claims"]}
-    expected = [*sources["posterior"].values(), *sources["transition"].values()]
+    expected = [*sources["posterior"].values(), *sources["transition"].values(), *sources["split"].values()]
     assert by_id["no-tail"]["sources"] == [str(path) for path in expected]
 
 

@@ -1,10 +1,12 @@
 """Figures and tables of sampled images: draw what their CSV holds and nothing else, refuse bad input by name."""
 
+import json
+
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from report_results import oracle_loss, posterior, tab1, transition, write
+from report_results import described, oracle_loss, posterior, split_of, tab1, transition, write
 
 from twostage.provenance import provenance_path
 from twostage.report import (
@@ -38,16 +40,14 @@ def distances(name, plans, seeds=(0, 1, 2), jitter=0.05):
             value = distance + 0.5 * seed + jitter * np.cos(3 * seed + number)
             rows.append((f"{name}-{plan}", seed, "classifier", value, 1000, 50, 50, 1.0 if plan == "none" else 2.0))
     table = pd.DataFrame(rows, columns=["plan", "seed", "features", "distance", "samples", "nfe", "steps", "guidance"])
-    return table.assign(**{"share_before_0.2": 0.22, "share_before_split": 0.48})
+    return described(table.assign(**{"share_before_0.2": 0.22}))
 
 
 def tab2_results(best=0.7):
     table = distances("tab2", {f"shift_{s:g}": 4 + abs(np.log(s / best)) for s in paper.TABLE2})
-    shift = table["plan"].str.removeprefix("tab2-shift_").astype(float)
-    for name, limit in (("share_before_0.2", 0.2), ("share_before_split", 0.45)):
-        uniform = np.arange(50) / 50
-        table[name] = [np.mean(s * uniform / (1 + (s - 1) * uniform) <= limit + 1e-9) for s in shift]
-    return table
+    uniform = np.arange(50) / 50
+    starts = [s * uniform / (1 + (s - 1) * uniform) for s in table["shift"]]
+    return table.assign(**{"share_before_0.2": [np.mean(times <= 0.2 + 1e-9) for times in starts]})
 
 
 def tab3_results():
@@ -69,7 +69,7 @@ def trajectories(fields=("B", "oracle")):
     t = np.arange(50) / 50
     tables = []
     for number, field in enumerate(fields):
-        columns = {"plan": f"fig8-{field}", "t": t, "samples": 100}
+        columns = {"plan": f"fig8-{field}", "field": field, "t": t, "samples": 100}
         for measure, values in (
             ("norm", 1.2 + np.sin(3 * t + number)), ("to_end", 0.6 * (1 - t)), ("layout_to_end", 0.3 * (1 - t) ** 2),
             ("to_class_mean", t / 2),
@@ -119,6 +119,7 @@ def write_trajectory(path, field, times=(0, 0.2, 0.4, 1), labels=(3, 3, 5, 7), s
         file["predictions"] = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
         file["times"], file["labels"] = np.array(times, dtype=float), np.array(labels)
         file.attrs["name"] = f"fig8-{field}"
+        file.attrs["plan"] = json.dumps({"parts": [{"field": field}]})
     return path
 
 
@@ -151,24 +152,24 @@ def run(tmp_path_factory):
     shown = lambda name, *details, **options: {  # noqa: E731
         s: write_pictures(folder / s / f"{name}.h5", *details, **options) for s in SPLITS
     }
-    splits = made("transition.json", lambda s: transition(s, SPLITS[s]))
+    splits = made("split.json", lambda s: split_of(SPLITS[s]))
     switch = made("fig5.csv", lambda s: memorisation("t_switch", SWITCHES))
     resume = made("fig6.csv", lambda s: memorisation("t_resume", RESUMES))
     models = ["fig_samples-B", "fig_samples-XL"]
     return {
-        "tab2": {"evaluation": made("tab2.csv", lambda s: tab2_results()), "transition": splits},
-        "tab3": {"evaluation": made("tab3.csv", lambda s: tab3_results()), "transition": splits},
-        "tab_plans": {"evaluation": made("tab_plans.csv", lambda s: own_plans()), "transition": splits},
+        "tab2": {"evaluation": made("tab2.csv", lambda s: tab2_results()), "split": splits},
+        "tab3": {"evaluation": made("tab3.csv", lambda s: tab3_results()), "split": splits},
+        "tab_plans": {"evaluation": made("tab_plans.csv", lambda s: own_plans()), "split": splits},
         "fig8": {
             "trajectories": made("fig8.csv", lambda s: trajectories()),
             "pictures": {s: [write_trajectory(folder / s / f"{f}.h5", f) for f in ("B", "oracle")] for s in SPLITS},
-            "transition": splits,
+            "split": splits,
         },
-        "fig5": {"pictures": shown("fig5", SWITCHES), "memorization": switch, "transition": splits},
-        "fig6": {"pictures": shown("fig6", RESUMES), "memorization": resume, "transition": splits},
-        "fig_memorization": {"memorization_switch": switch, "memorization_resume": resume, "transition": splits},
+        "fig5": {"pictures": shown("fig5", SWITCHES), "memorization": switch, "split": splits},
+        "fig6": {"pictures": shown("fig6", RESUMES), "memorization": resume, "split": splits},
+        "fig_memorization": {"memorization_switch": switch, "memorization_resume": resume, "split": splits},
         "fig_samples": {"pictures": shown("fig_samples", [np.nan] * 2, plans=models, followed=False)},
-        "fig_shift": {"transition": splits},
+        "fig_shift": {"split": splits},
         "fig_flux": {
             "trajectories": write(folder, "flux.csv", flux()),
             "pictures": write_flux(folder / "flux.h5"),
@@ -176,7 +177,8 @@ def run(tmp_path_factory):
         "fig_spaces": {
             "posterior": made("posterior.csv", lambda s: posterior(SPLITS[s])),
             "oracle_loss": made("oracle_loss.csv", lambda s: oracle_loss(SPLITS[s])),
-            "transition": splits,
+            "transition": made("transition.json", lambda s: transition(s, SPLITS[s])),
+            "split": splits,
             "trajectories": made("fig8.csv", lambda s: trajectories()),
             "memorization_switch": switch,
             "tab1": made("tab1.csv", lambda s: tab1()),
@@ -235,7 +237,7 @@ def picture_of(name, table, run):
     if name == "fig_flux":
         return fig_flux.figure(table, *pictures.read_flux(run[name]["pictures"]))
     if name == "fig_spaces":
-        return fig_spaces.figure(table, fig_spaces.facts(run[name]["transition"]))
+        return fig_spaces.figure(table, fig_spaces.facts(run[name]["transition"], run[name]["split"]))
     return MODULES[name].figure(table)
 
 
@@ -449,12 +451,13 @@ def test_trajectories_that_do_not_match_are_refused(run, tmp_path):
         fig8.images_of({"pixel": [run["fig8"]["pictures"]["pixel"][0], other]})
 
 
-def test_the_stage_split_stands_between_the_columns_that_it_parts(run, made):
+def test_the_stage_split_stands_between_the_columns_that_it_parts(run, made, tmp_path):
     picture = picture_of("fig5", pd.read_csv(made / "fig5.csv"), run)
     assert "stage split, t = 0.45" in texts(picture)
     marks = [line for line in lines(picture) if len(line) == 2 and line[0, 0] == line[1, 0] == 2.5]
     assert len(marks) >= 3  # curves, numbers and samples: between 0.4 and 1
-    fixed = fig5.drawn(run["fig5"]["pictures"], run["fig5"]["memorization"], run["fig5"]["transition"], split=0.2)
+    paths = {space: write(tmp_path, f"{space}.json", split_of(0.2, "fixed")) for space in SPLITS}
+    fixed = fig5.drawn(run["fig5"]["pictures"], run["fig5"]["memorization"], paths)
     assert fixed["split"].eq(0.2).all()
     assert fixed["split_low"].isna().all()
 
@@ -481,7 +484,7 @@ def test_the_control_is_apart(run, made):
 
 def test_an_experiment_may_run_in_some_of_the_spaces(run):
     switch, resume = run["fig_memorization"]["memorization_switch"], run["fig_memorization"]["memorization_resume"]
-    table = fig_memorization.drawn(switch, {"vae": resume["vae"]}, run["fig_memorization"]["transition"])
+    table = fig_memorization.drawn(switch, {"vae": resume["vae"]}, run["fig_memorization"]["split"])
     rows = results_sampling.of_plans(table[table["time"] == "t_resume"], "vae", "pixel")
     assert has_line(fig_memorization.figure(table), rows["t"], rows["followed_distance"])
     fig_memorization.figure(fig_memorization.drawn(switch, {}))
@@ -510,7 +513,7 @@ def test_shifts_are_drawn_without_a_split(tmp_path):
 @pytest.mark.parametrize(
     ("module", "argument", "column", "content"),
     [
-        (tab2, "evaluation", "share_before_split", tab2_results),
+        (tab2, "evaluation", "step_starts", tab2_results),
         (tab3, "evaluation", "distance", tab3_results),
         (fig8, "trajectories", "layout_to_end_sem", trajectories),
     ],
@@ -528,13 +531,6 @@ def test_memorisation_without_a_column_is_refused_by_name(tmp_path):
     path = write(tmp_path, "m.csv", memorisation("t_switch", SWITCHES))
     with pytest.raises(ValueError, match=r"m\.csv has plans without t_resume"):
         results_sampling.memorisation({"pixel": path}, "t_resume")
-
-
-@pytest.mark.parametrize(("module", "name"), [(tab2, "tab2"), (tab3, "tab3")])
-def test_plans_of_another_experiment_are_refused(tmp_path, module, name):
-    content = tab2_results().assign(plan="tab1-measured-XL-B")
-    with pytest.raises(ValueError, match=f"tab1-measured-XL-B.*expected {name}-"):
-        module.drawn({"pixel": write(tmp_path, "x.csv", content)})
 
 
 def test_pictures_that_are_missing_foreign_or_cut_are_refused_by_name(run, tmp_path):
@@ -577,10 +573,10 @@ def test_flux_shows_at_most_four_prompts(run):
 
 
 def test_the_spaces_page_is_drawn_without_the_experiments_that_were_not_run(run):
-    sources = {name: run["fig_spaces"][name] for name in ("posterior", "transition", "oracle_loss")}
+    sources = {name: run["fig_spaces"][name] for name in ("posterior", "transition", "split", "oracle_loss")}
     table = fig_spaces.drawn(**sources)
     assert list(dict.fromkeys(table["panel"])) == ["gap", "weight", "loss", "explained", "training"]
-    heads = fig_spaces.facts(sources["transition"])
+    heads = fig_spaces.facts(sources["transition"], sources["split"])
     assert heads["pixel"] == ["pixel", "D = 64, N = 144 to 144 a class", "split 0.450 [0.440, 0.460], law 0.459"]
     picture = fig_spaces.figure(table, heads)
     assert len(picture.axes) == 5 * 2

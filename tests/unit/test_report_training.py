@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from report_results import oracle_loss, transition, write
+from report_results import described, oracle_loss, split_of, write
 
 from twostage.provenance import provenance_path
 from twostage.report import convergence, fig7, fig9, fig_oracle_supervised, fig_training
@@ -61,7 +61,7 @@ def samples(tmp_path_factory):
 def twins(tmp_path_factory):
     """The arguments of ``fig_oracle_supervised.draw``: B and B_oracle, which has a later snapshot and lacks one."""
     folder = tmp_path_factory.mktemp("twins")
-    losses, evaluations, transitions = {}, {}, {}
+    losses, evaluations, splits = {}, {}, {}
     for space, split in SPLITS.items():
         sized = oracle_loss(split)
         twin = sized[sized["model"] == "B"]
@@ -76,9 +76,9 @@ def twins(tmp_path_factory):
             for seed in (0, 1, 2)
         ]
         table = pd.DataFrame(rows, columns=["plan", "seed", "features", "distance"])
-        evaluations[space] = write(folder, f"{space}/evaluation.csv", table)
-        transitions[space] = write(folder, f"{space}/transition.json", transition(space, split))
-    return {"oracle_loss": losses, "evaluation": evaluations, "transition": transitions, "pairs": PAIRS}
+        evaluations[space] = write(folder, f"{space}/evaluation.csv", described(table))
+        splits[space] = write(folder, f"{space}/split.json", split_of(split))
+    return {"oracle_loss": losses, "evaluation": evaluations, "split": splits, "pairs": PAIRS}
 
 
 def made(module, folder, **arguments):
@@ -225,7 +225,7 @@ def test_distances_have_mean_and_spread_over_the_seeds(twins):
 
 
 def test_twins_are_compared_at_the_snapshots_both_have(twins):
-    table = convergence.losses_of_twins(twins["oracle_loss"], twins["transition"], PAIRS)
+    table = convergence.losses_of_twins(twins["oracle_loss"], twins["split"], PAIRS)
     assert sorted(set(table["step"])) == [150, 300, 600]
     assert set(table.loc[table["snapshot"] == "other", "step"]) == {150}
     assert set(table["pair"]) == {"B"}
@@ -235,27 +235,29 @@ def test_twins_that_cannot_be_compared_are_refused(twins, tmp_path):
     sized = oracle_loss(0.4, sizes={"B": 1.0}, steps=(100,), longer=None)
     apart = pd.concat([sized, sized.assign(model="B_oracle", step=200)])
     losses = {"x": write(tmp_path, "loss.csv", apart)}
-    transitions = {"x": write(tmp_path, "transition.json", transition("x", 0.4))}
+    splits = {"x": write(tmp_path, "split.json", split_of(0.4))}
     with pytest.raises(ValueError, match=r"loss\.csv: B_oracle and B have no snapshot in common"):
-        convergence.losses_of_twins(losses, transitions, PAIRS)
+        convergence.losses_of_twins(losses, splits, PAIRS)
     with pytest.raises(ValueError, match="no rows of model 'M'"):
-        convergence.losses_of_twins(losses, transitions, {"M": "B"})
+        convergence.losses_of_twins(losses, splits, {"M": "B"})
     with pytest.raises(ValueError, match="no plan of model 'M'"):
         convergence.distances_of_twins(twins["evaluation"], {"M": "B"})
     with pytest.raises(ValueError, match="no pair was given"):
         convergence.distances_of_twins(twins["evaluation"], {})
 
 
-@pytest.mark.parametrize("plan", ["tab1-measured-B-XL", "fig_oracle_supervised-B", "fig_oracle_supervised-B-last"])
-def test_a_plan_of_no_twin_is_refused(tmp_path, plan):
-    table = pd.DataFrame({"plan": [plan], "seed": 0, "features": "classifier", "distance": 1.0})
-    with pytest.raises(ValueError, match=f"plan '{plan}' is no snapshot of a twin"):
+def test_a_plan_of_no_snapshot_is_refused(tmp_path):
+    table = pd.DataFrame(
+        {"plan": ["x"], "seed": 0, "features": "classifier", "distance": 1.0, "model": "B", "step": np.nan}
+    )
+    with pytest.raises(ValueError, match="plan 'x' is of no snapshot; expected a field model@step"):
         convergence.distances_of_twins({"x": write(tmp_path, "evaluation.csv", table)}, PAIRS)
 
 
 def test_a_model_name_may_have_hyphens(tmp_path):
     plans = [f"fig_oracle_supervised-{model}-600" for model in ("B", "B-oracle")]
     table = pd.DataFrame({"plan": plans, "seed": 0, "features": "classifier", "distance": [1.0, 2.0]})
+    table = table.assign(model=["B", "B-oracle"], step=600)
     found = convergence.distances_of_twins({"x": write(tmp_path, "evaluation.csv", table)}, {"B-oracle": "B"})
     assert dict(zip(found["model"], found["distance"])) == {"B": 1.0, "B-oracle": 2.0}
 
@@ -265,8 +267,8 @@ def test_models_that_are_not_named_are_left_aside(tmp_path, module):
     # A model of another target in the same file, trained shorter than the rest, would else shorten the shared length.
     sized = oracle_loss(0.4)
     other = sized[(sized["model"] == "B") & (sized["step"] <= 150)].assign(model="B_oracle")
-    transitions = {"x": write(tmp_path, "transition.json", transition("x", 0.4))}
-    alone = module.drawn({"x": write(tmp_path, "alone.csv", sized)}, transitions, models=["S", "B", "XL"])
+    splits = {"x": write(tmp_path, "split.json", split_of(0.4))}
+    alone = module.drawn({"x": write(tmp_path, "alone.csv", sized)}, splits, models=["S", "B", "XL"])
     both = {"x": write(tmp_path, "both.csv", pd.concat([other, sized, other.assign(model="Z")]))}
-    pd.testing.assert_frame_equal(module.drawn(both, transitions, models=["S", "B", "XL"]), alone)
-    assert not module.drawn(both, transitions).equals(alone)
+    pd.testing.assert_frame_equal(module.drawn(both, splits, models=["S", "B", "XL"]), alone)
+    assert not module.drawn(both, splits).equals(alone)

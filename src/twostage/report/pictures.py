@@ -50,7 +50,7 @@ def read_predictions(path):
 
     field: the velocity field of the plan's parts.
     """
-    found = _read(path, ("predictions", "times", "labels"), ("plan",))
+    found = _read(path, ("predictions", "times", "labels"), ())
     field = " > ".join(part["field"] for part in json.loads(found["plan"])["parts"])
     return field, found["times"], found["labels"], found["predictions"]
 
@@ -94,7 +94,7 @@ def _read(path, needed, wanted):
             if missing:
                 raise ValueError(f"{path} lacks {', '.join(missing)}; it has {', '.join(file)}: run its stage again")
             found = {name: file[name][()] for name in (*needed, *wanted) if name in file}
-            return found | {"name": str(file.attrs.get("name", Path(path).parent.name))}
+            return found | {"plan": str(file.attrs.get("plan", '{"parts": []}'))}
     except OSError as error:
         raise ValueError(f"{path} cannot be read as HDF5 ({error}); delete it and run its stage again") from None
 
