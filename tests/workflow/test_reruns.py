@@ -40,6 +40,14 @@ def test_one_experiments_settings_rerun_its_plans_and_figures(finished):
     assert reruns == {"sample_tab3", "evaluate", "tab3", "claims", "report"}
 
 
+def test_a_fixed_split_reruns_only_what_uses_a_split(finished):
+    reruns = finished.reruns(config=["split=0.3"])
+    samples = {"sample_tab1", "sample_tab_plans", "evaluate"}
+    drawn = {"fig2", "fig5", "fig6", "fig7", "fig8", "fig9", "fig_memorization", "fig_oracle_supervised", "fig_shift"}
+    drawn |= {"fig_spaces", "tab1", "tab2", "tab3", "tab_plans"}
+    assert reruns == {"split", "claims", "report"} | samples | drawn
+
+
 def test_a_new_size_trains_that_size_and_measures_it(finished):
     reruns = finished.reruns(config=["models={M: {hidden_size: 8, depth: 1, num_heads: 2}}"])
     assert {"train_M", "oracle_loss", "fig7", "fig9", "report"} <= reruns
