@@ -308,7 +308,11 @@ class Training(Block):
 class Oracle(Block):
     """The posterior study on real latents (Fig. 2) and the transition measured from it."""
 
-    time_steps: Annotated[int, Field(ge=10)] = Field(100, description="Intervals of the time grid on [0, 1]")
+    time_steps: Annotated[int, Field(ge=10)] = Field(
+        100,
+        description="Intervals of the time grid on [0, 1]; times that resolve the transition, and those at which the "
+        "paper was read off, are added",
+    )
     pairs_per_class: Count = Field(128, description="Pairs (x_0, x_1) a class")
     pairs_unconditional: Count = Field(512, description="Pairs for the unconditional oracle")
     bootstrap: Count = Field(1000, description="Resamples of the pairs for the transition's interval")
@@ -324,7 +328,9 @@ class Synthetic(Block):
     dims: list[Annotated[int, Field(ge=2)]] = Field([512, 2048, 8192], description="D of the panel that varies D")
     dim: Annotated[int, Field(ge=2)] = Field(1024, description="D of the panel that varies N")
     sizes: list[Count] = Field([100, 1000, 10000], description="N of the panel that varies N")
-    time_steps: Annotated[int, Field(ge=10)] = Field(50, description="Intervals of the time grid on [0, 1]")
+    time_steps: Annotated[int, Field(ge=10)] = Field(
+        50, description="Intervals of the time grid on [0, 1]; times are added as for `oracle`"
+    )
     trials: Count = Field(1000, description="Trials a curve, exact and in bfloat16")
     law_dims: list[Annotated[int, Field(ge=2)]] = Field(
         [16, 64, 512, 4096], description="D of the grid on which the transition law is checked"
@@ -339,14 +345,18 @@ class SizeSweep(Block):
     sizes: list[Annotated[int, Field(ge=2)]] = Field(
         [10, 20, 50, 100, 200, 500, 1000, 2000, 5000], min_length=1, description="N; those beyond a pool are left out"
     )
-    pairs: Count = Field(64, description="Pairs (x_0, x_1) a subset")
-    repeats: Count = Field(3, description="Random subsets of each size")
+    pairs: Count = Field(40, description="Pairs (x_0, x_1) per subset")
+    repeats: Count = Field(
+        5, description="Random subsets of each size; intervals are over them (Student's t), so one subset has none"
+    )
 
 
 class OracleLoss(Block):
     """The models' error against both targets by t (Figs. 7 and 9)."""
 
-    time_steps: Annotated[int, Field(ge=10)] = Field(50, description="Intervals of the time grid on [0, 1]")
+    time_steps: Annotated[int, Field(ge=10)] = Field(
+        50, description="Intervals of the time grid on [0, 1]; times are added as for `oracle`"
+    )
     pairs: Count = Field(256, description="Pairs (x_0, x_1), balanced over the classes, the same for every model")
 
 
