@@ -12,10 +12,11 @@ from twostage.data.datasets import ArrayDataset
 from twostage.data.encode import encode
 from twostage.data.encoders import load_encoder
 from twostage.evaluation.classifier import train_classifier
-from twostage.evaluation.evaluate import evaluate_samples, measure, standard_error
+from twostage.evaluation.evaluate import evaluate_samples, measure
 from twostage.evaluation.export import export_adm
 from twostage.evaluation.frechet import distance_of_roots, frechet_distance, mean_and_root
 from twostage.evaluation.images import Samples, dataset_batches, load_split
+from twostage.evaluation.jackknife import standard_error
 from twostage.evaluation.memorization import CONTROL, measure_memorization
 from twostage.evaluation.pictures import collect_pictures
 from twostage.evaluation.reference import (
@@ -33,7 +34,9 @@ PER_SEED = 150
 
 def write_samples(path, images, labels, seeds, index, *, total, followed=None, split="train", **facts):
     """A file of samples as the sampler writes it."""
-    plan = {"parts": [{"field": "XL", "guidance": 1.5, "interval": [0.1, 0.4]}, {"field": "B", "shift": 0.5}]}
+    plan = {
+        "parts": [{"field": "XL", "guidance": 1.5, "interval": [0.1, 0.4], "stop": 0.4}, {"field": "B", "shift": 0.5}]
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         file["images"], file["labels"], file["seed"], file["index"] = images, labels, seeds, index
@@ -247,14 +250,15 @@ def test_measure_agrees_with_its_parts_and_does_without_reference_features():
         measure(fake[:4], Reference(*mean_and_root(real), None, 200, "", ""))
 
 
-def test_standard_error_by_splits_is_that_of_the_mean_for_a_mean():
-    x = np.random.default_rng(2).standard_normal((20_000, 1))
-    found = standard_error(lambda part: part.mean(), x, 200)
-    assert found == pytest.approx(1 / np.sqrt(len(x)), rel=0.15)
-    rounds = np.arange(1000)[:, None] % 10  # labels that go round: every fifth sample is of two classes only
-    assert standard_error(lambda part: part.mean(), rounds, 5) < 0.3
-    assert np.isnan(standard_error(np.mean, x[:3], 2))
-    assert np.isnan(standard_error(np.mean, x, 1))
+def test_a_difference_of_plans_that_share_their_samples_is_sure_where_each_distance_is_not():
+    generator = np.random.default_rng(3)
+    real = generator.standard_normal((5000, 4))
+    reference = Reference(*mean_and_root(real), None, 5000, "", "")
+    fake = generator.standard_normal((400, 4))
+    one, two = (measure(fake + shift, reference) for shift in (0.3, 0.31))
+    without = [np.array([found[f"distance_without_{p}"] for p in range(10)]) for found in (one, two)]
+    assert one["distance_sem"] == pytest.approx(standard_error(without[0]))
+    assert standard_error(without[1] - without[0]) < one["distance_sem"] / 20
 
 
 # -------------------------------------------------------------------------------------------------------- memorisation

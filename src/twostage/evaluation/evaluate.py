@@ -10,7 +10,8 @@ from tqdm import tqdm
 from twostage.evaluation.features import batch_size_for, load_extractors
 from twostage.evaluation.frechet import distance_of_roots, mean_and_root
 from twostage.evaluation.images import Samples, load_split
-from twostage.evaluation.kid import kernel_distance
+from twostage.evaluation.jackknife import PARTS, at_infinity, distances_without, parts_of, standard_error
+from twostage.evaluation.kid import kernel_distances
 from twostage.evaluation.prdc import precision_recall_density_coverage
 from twostage.evaluation.reference import read_reference, reference_from_data
 from twostage.provenance import atomic_write, write_json, write_provenance
@@ -26,7 +27,6 @@ def evaluate_samples(
     inception=None,
     dinov2=None,
     references=None,
-    splits=5,
     pairs=10_000,
     neighbours=5,
     batch_size=None,
@@ -37,12 +37,11 @@ def evaluate_samples(
     dataset: dict, name and options of ``twostage.data.datasets.load_dataset``; its train split is the reference.
     samples: {plan name: paths of its shards}. features: extractors to use; classifier, inception, dinov2: weights.
     references: {features: npz path} in place of the training images: ``compute_references``'s, ADM's, clean-fid's.
-    splits: disjoint splits of the samples whose spread gives the standard errors of distance and KID (of the splits'
-        values over the square root of their number). pairs: most images a side for KID and PRDC, chosen by a seed.
-    neighbours: k of PRDC. batch_size: images at a time; None goes by their size.
+    pairs: most images a side for KID and PRDC, chosen by a seed. neighbours: k of PRDC. batch_size: images at a time;
+        None goes by their size.
 
-    Columns: plan, seed, features, metric (the distance's name: gFID for Inception alone), distance, distance_sem, kid,
-    kid_sem, precision, recall, density, coverage, samples, reference_samples, reference_sha256 and features_sha256 (of
+    Columns: plan, seed, features, metric (the distance's name: gFID for Inception alone), distance, distance_sem,
+    distance_infinite, kid, kid_sem, distance_without_0 to _9 (what ``measure`` says), precision, recall, density, coverage, samples, reference_samples, reference_sha256 and features_sha256 (of
     the weights), what the samples' files say (solver, steps, nfe, ...), fields, weights (EMA decay, training step and
     digest of each), guidance, interval and shift of the plan. Returns the table.
     """
@@ -63,9 +62,10 @@ def evaluate_samples(
                 for seed in np.unique(item.seed):
                     positions = np.flatnonzero(item.seed == seed)
                     found = extractor.of_batches(item.batches(size, positions))
+                    labels = item.labels[positions]
                     rows.append(
                         {"plan": plan, "seed": int(seed), "features": extractor.name, "metric": extractor.distance_name}
-                        | measure(found, reference, splits=splits, pairs=pairs, neighbours=neighbours)
+                        | measure(found, reference, labels, pairs=pairs, neighbours=neighbours)
                         | {"reference_sha256": reference.sha256, "features_sha256": extractor.sha256}
                         | item.facts()
                     )
@@ -74,7 +74,7 @@ def evaluate_samples(
     with atomic_write(output_csv) as temporary:
         table.to_csv(temporary, index=False)
     inputs = [path for paths in samples.values() for path in paths]
-    config = {"dataset": dataset, "splits": splits, "pairs": pairs, "neighbours": neighbours}
+    config = {"dataset": dataset, "parts": PARTS, "pairs": pairs, "neighbours": neighbours}
     write_provenance(output_csv, config=config, inputs=inputs)
     output_json = Path(output_csv).with_suffix(".json")
     plans = {plan: _record_of(item) for plan, item in opened.items()}
@@ -83,51 +83,45 @@ def evaluate_samples(
     return table
 
 
-def measure(features, reference, *, splits=5, pairs=10_000, neighbours=5):
-    """Distance, KID and PRDC of features (N, D) against a ``Reference``, with standard errors by disjoint splits.
+def measure(features, reference, labels=None, *, pairs=10_000, neighbours=5):
+    """Distance, KID and PRDC of features (N, D) against a ``Reference``, with standard errors by the jackknife.
 
-    KID and PRDC need the reference's features and are NaN without them. Warns when there are no more samples than
-    dimensions (the distance is then exact for the singular covariance, but biased upwards).
+    labels: int (N,), so that every part that the jackknife leaves out has its share of each; None: all alike.
+    ``distance_infinite`` is the distance extrapolated to infinitely many samples: what compares with that of another
+    number of samples; ``distance_without_0`` ... the distances without each part. KID and PRDC need the reference's
+    features and are NaN without them. Warns when there are no more samples than dimensions (the distance is then exact
+    for the singular covariance, but biased upwards).
     """
     if len(features) <= features.shape[1]:
         warnings.warn(
             f"{len(features)} samples for {features.shape[1]} dimensions: the Frechet distance is biased upwards",
             stacklevel=2,
         )
-    distance = lambda part: distance_of_roots(*mean_and_root(part), reference.mean, reference.root)  # noqa: E731
+    part = parts_of(np.zeros(len(features)) if labels is None else labels)
+    distance = distance_of_roots(*mean_and_root(features), reference.mean, reference.root)
+    without = distances_without(features, part, reference.mean, reference.root)
     result = {
-        "distance": distance(features),
-        "distance_sem": standard_error(distance, features, splits),
+        "distance": distance,
+        "distance_sem": float(standard_error(without)),
+        "distance_infinite": at_infinity(distance, without),
         "kid": np.nan,
         "kid_sem": np.nan,
     }
     shape = dict.fromkeys(("precision", "recall", "density", "coverage"), np.nan)
     if reference.features is not None:
-        real, fake = reference.features, _at_most(features, pairs)
-        kid = lambda part: kernel_distance(part, real, reference.within)  # noqa: E731
-        result |= {"kid": kid(fake), "kid_sem": standard_error(kid, fake, splits)}
+        chosen = _at_most(len(features), pairs)
+        real, fake = reference.features, features[chosen]
+        kid, kid_without = kernel_distances(fake, real, part[chosen], reference.within)
+        result |= {"kid": kid, "kid_sem": float(standard_error(kid_without)) if len(fake) >= 2 * PARTS else np.nan}
         if min(len(real), len(fake)) > neighbours:
             shape = precision_recall_density_coverage(real, fake, neighbours, reference.radii(neighbours))
-    return result | shape | {"samples": len(features), "reference_samples": reference.samples}
+    size = {"samples": len(features), "reference_samples": reference.samples}
+    return result | {f"distance_without_{p}": value for p, value in enumerate(without)} | shape | size
 
 
-def standard_error(statistic, features, splits):
-    """Standard deviation of ``statistic`` over disjoint random splits, over the square root of their number.
-
-    Random, because labels go round: every k-th sample would be of a few classes only. NaN with fewer than two splits,
-    or fewer than two samples in one.
-    """
-    if splits < 2 or len(features) < 2 * splits:
-        return np.nan
-    order = np.random.default_rng(0).permutation(len(features))
-    values = [statistic(features[np.sort(part)]) for part in np.array_split(order, splits)]
-    return float(np.std(values, ddof=1) / np.sqrt(splits))
-
-
-def _at_most(features, count, seed=0):
-    if len(features) <= count:
-        return features
-    return features[np.sort(np.random.default_rng(seed).permutation(len(features))[:count])]
+def _at_most(count, most, seed=0):
+    """Positions of at most ``most`` of ``count`` samples, in order, by a seed."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:most])
 
 
 def _record_of(item):
