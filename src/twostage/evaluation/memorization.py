@@ -56,8 +56,9 @@ def measure_memorization(
     followed image or a copy of it, equally mirrored; NaN unless a training image is followed). Pixel distances are root
     mean squares in grey levels (0-255), feature distances Euclidean.
     output_csv, one row a plan, seed and space: means and standard errors (``_sem``) of the distances, the ratio and
-    the shares copied (ratio below 1/3), retrieved and within_one_grey_level (followed_grey at most 1); how the samples were made (``Samples.facts``), features_sha256 of the weights, and reference_sha256, the fingerprint
-    of the training images' store.
+    the shares copied (ratio below 1/3), retrieved and within_one_grey_level (followed_grey at most 1); how the samples
+    were made (``Samples.facts``), features_sha256 of the weights, and reference_sha256, the fingerprint of the training
+    images' store.
     Returns the summary table.
     """
     store = LatentStore.open(store_path)
