@@ -63,8 +63,7 @@ if CONFIG.data.name == "image_folder":
     # Every image is read once, so a job of its own, not one of the machine that Snakemake runs on.
     rule index:
         output:
-            # Kept while the rule runs: an index that would say the same keeps its time, and nothing runs again for it.
-            update("<results>/data/index.csv"),
+            "<results>/data/index.csv",
         log:
             "<logs>/index.log",
         benchmark:

@@ -261,7 +261,7 @@ def _image_folder(
     files, labels = [files[row] for row in rows], labels[rows]
     digest = hashlib.sha256(json.dumps(["image_folder", split, classes, image_size, min_side]).encode())
     for file, size in files:
-        digest.update(f"{file[len(str(root)) :]}\0{size}\n".encode())
+        digest.update(f"{file[len(str(root)) :]}\0{size}\n".encode(errors="surrogateescape"))
     paths = [file for file, _ in files]
     contents = None if contents is None else contents[rows]
     dataset = ImageFolder(split, paths, labels, classes, image_size, min_side, digest.hexdigest(), contents)
