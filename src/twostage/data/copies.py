@@ -33,10 +33,8 @@ def image_digests(image):
 
 
 def content_ids(digests):
-    """Content ids of hex digests (any shape), int64 of the same shape: the first eight bytes of each."""
-    digests = np.asarray(digests)
-    joined = bytes.fromhex("".join(text[:16] for text in digests.ravel().tolist()))
-    return np.frombuffer(joined, dtype="<i8").astype(np.int64).reshape(digests.shape)
+    """Content ids int64 (n,) of hex digests: the first eight bytes of each."""
+    return np.frombuffer(bytes.fromhex("".join(text[:16] for text in digests)), dtype="<i8").astype(np.int64)
 
 
 def digests_of(read, items, workers=1):
@@ -61,12 +59,18 @@ def contents_of(names, digests):
 
     names: N different texts; digests: N pairs of hex digests. An image that cannot be read ("") is like no other.
     """
-    alone = lambda *words: hashlib.blake2b(repr(words).encode(errors="surrogateescape"), digest_size=16).hexdigest()  # noqa: E731
-    filled = [
-        (plain, mirrored) if plain else (alone(name), alone(name, "mirrored"))
-        for name, (plain, mirrored) in zip(names, digests)
-    ]
-    return content_ids(np.array(filled, dtype="U32").reshape(-1, 2))
+    return _unpack(_pack(name, *pair) for name, pair in zip(names, digests))
+
+
+def _pack(name, plain, mirrored):
+    """The two content ids of one image, as 16 bytes."""
+    if plain:
+        return bytes.fromhex(plain[:16] + mirrored[:16])
+    return hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=16).digest()
+
+
+def _unpack(packed):
+    return np.frombuffer(b"".join(packed), dtype="<i8").astype(np.int64).reshape(-1, 2)
 
 
 def first_of(values):
@@ -100,7 +104,7 @@ def write_index(files, read, output, workers=1):
     rows = [[path, str(size), *pair] for (path, size), pair in zip(files, digests)]
     names = [path for path, _ in files]
     said = describe_copies(names, contents_of(names, digests)[:, 0])
-    if _rows(output) == rows:
+    if _says(output, rows):
         return False, said
     with atomic_write(output) as temporary, open(temporary, "w", **TEXT) as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -115,27 +119,38 @@ def indexed_contents(index, read, files):
     Files that could not be read when the index was written are looked at again. Raises ValueError for an index that is
     no such table, and for a file that it lacks or knows by another size.
     """
-    rows = _rows(index)
-    if rows is None:
-        raise ValueError(f"{index}: no index of images; expected the table that `python -m twostage.data index` writes")
-    known = {(path, size): (plain, mirrored) for path, size, plain, mirrored in rows}
-    digests = []
+    try:
+        # Millions of images: 16 bytes of each are kept, not its row.
+        known = {f"{size} {path}": _pack(path, *pair) if pair[0] else None for path, size, *pair in _rows(index)}
+    except (OSError, ValueError, csv.Error):
+        raise ValueError(
+            f"{index}: no index of images; expected the table that `python -m twostage.data index` writes"
+        ) from None
+    packed = []
     for path, size in files:
-        pair = known.get((path, str(size)))
-        if pair is None:
+        if f"{size} {path}" not in known:
             raise ValueError(f"{path} is new or has changed since {index} was written; delete the index and run again")
-        digests.append(pair if pair[0] else digests_of(read, [path])[0])
-    return contents_of([path for path, _ in files], digests)
+        packed.append(known[f"{size} {path}"] or _pack(path, *digests_of(read, [path])[0]))
+    return _unpack(packed)
 
 
 TEXT = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # names of files need not be UTF-8
 
 
 def _rows(path):
-    """The rows of an index; None where the file is absent or something else."""
+    """Yield the rows of an index. Raises OSError, ValueError or csv.Error for a file that is none."""
+    with open(path, **TEXT) as stream:
+        rows = csv.reader(stream)
+        if next(rows, None) != list(COLUMNS):
+            raise ValueError(f"{path}: expected the columns {', '.join(COLUMNS)}")
+        for row in rows:
+            if len(row) != len(COLUMNS):
+                raise ValueError(f"{path}: a row of {len(row)} columns")
+            yield row
+
+
+def _says(path, rows):
     try:
-        with open(path, **TEXT) as stream:
-            header, *rows = csv.reader(stream)
+        return list(_rows(path)) == rows
     except (OSError, ValueError, csv.Error):
-        return None
-    return rows if header == list(COLUMNS) and all(len(row) == len(COLUMNS) for row in rows) else None
+        return False

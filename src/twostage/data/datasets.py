@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twostage.data.copies import content_ids, contents_of, digests_of, first_of, image_digests, indexed_contents
+from twostage.data.copies import contents_of, digests_of, first_of, image_digests, indexed_contents
 from twostage.data.images import SUFFIXES, BadImage, read_image
 
 SPLITS = ("train", "held_out")
@@ -113,17 +113,19 @@ class ArrayDataset(ImageDataset):
 class ImageFolder(ImageDataset):
     """One folder a class, named after it; images read from disk when asked for.
 
-    contents: content ids int64 (N, 2), or None to read the images for them when they are asked for.
+    find: function that gives ``contents`` when they are asked for.
     """
 
-    def __init__(self, split, paths, labels, classes, image_size, min_side, fingerprint, contents=None):
+    def __init__(self, split, paths, labels, classes, image_size, min_side, fingerprint, find):
         super().__init__("image_folder", split, labels, classes, (image_size, image_size, 3), fingerprint)
-        self.paths, self.min_side = paths, min_side
-        if contents is not None:
-            self.contents = contents
+        self.paths, self.min_side, self._find = paths, min_side, find
 
     def name_of(self, index):
         return self.paths[index]
+
+    @cached_property
+    def contents(self):
+        return self._find()
 
     def image(self, index):
         return read_image(self.paths[index], self.image_shape[0], self.min_side)
@@ -191,7 +193,7 @@ def split_rows(labels, split, held_out, seed, content=None):
 
 
 def _contents_of_pixels(pixels):
-    return content_ids(np.array([image_digests(image) for image in pixels]).reshape(-1, 2))
+    return contents_of(range(len(pixels)), map(image_digests, pixels))
 
 
 def _digits(split, held_out=0.2, seed=0, image_size=8, path=None, held_out_path=None, min_side=None, index=None):
@@ -242,10 +244,9 @@ def _image_folder(
     read = partial(read_image, image_size=image_size, min_side=min_side)
     find = partial(_contents_of_files, read) if index is None else partial(indexed_contents, index, read)
     root, (classes, files, labels) = Path(path), _class_images(path)
-    contents = None if index is None else find(files)
-    rows = np.arange(len(files))
+    rows, contents = np.arange(len(files)), None
     if held_out_path is None:
-        contents = find(files) if contents is None and held_out else contents
+        contents = find(files) if held_out else None
         rows = split_rows(labels, split, held_out, seed, None if contents is None else contents[:, 0])
     elif split == "held_out":
         root = Path(held_out_path)
@@ -253,18 +254,19 @@ def _image_folder(
             raise ValueError(
                 f"{root}: class folder {min(odd)!r} is not in both {path} and {root}; expected the same classes"
             )
-        seen = find(files) if contents is None else contents
+        seen = find(files)[:, 0]
         _, files, labels = _class_images(root)
         contents = find(files)
-        rows = np.flatnonzero(~np.isin(contents[:, 0], seen[:, 0]))
+        rows = np.flatnonzero(~np.isin(contents[:, 0], seen))
     left_out = len(files) - len(rows) if held_out_path else 0
     files, labels = [files[row] for row in rows], labels[rows]
     digest = hashlib.sha256(json.dumps(["image_folder", split, classes, image_size, min_side]).encode())
     for file, size in files:
         digest.update(f"{file[len(str(root)) :]}\0{size}\n".encode(errors="surrogateescape"))
-    paths = [file for file, _ in files]
-    contents = None if contents is None else contents[rows]
-    dataset = ImageFolder(split, paths, labels, classes, image_size, min_side, digest.hexdigest(), contents)
+    dataset = ImageFolder(
+        split, [file for file, _ in files], labels, classes, image_size, min_side, digest.hexdigest(),
+        find=partial(find, files) if contents is None else lambda: contents[rows],
+    )  # fmt: skip
     dataset.copies_left_out = left_out
     return dataset
 
