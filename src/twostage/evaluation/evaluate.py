@@ -41,7 +41,8 @@ def evaluate_samples(
         None goes by their size.
 
     Columns: plan, seed, features, metric (the distance's name: gFID for Inception alone), distance, distance_sem,
-    distance_infinite, kid, kid_sem, distance_without_0 to _9 (what ``measure`` says), precision, recall, density, coverage, samples, reference_samples, reference_sha256 and features_sha256 (of
+    distance_infinite, kid, kid_sem, distance_without_0 to _9 (what ``measure`` says), precision,
+    recall, density, coverage, samples, reference_samples, reference_sha256 and features_sha256 (of
     the weights), what the samples' files say (solver, steps, nfe, ...), fields, weights (EMA decay, training step and
     digest of each), guidance, interval and shift of the plan. Returns the table.
     """

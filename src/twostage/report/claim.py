@@ -213,6 +213,16 @@ def together(verdicts):
     return UNDECIDED if UNDECIDED in verdicts else HOLDS
 
 
+def deciding(judged):
+    """Of several (Estimate, verdict), those that decide: the estimate with the worst verdict, and that verdict.
+
+    For a claim that several numbers must fulfil: the number that is shown is then the one that was judged.
+    """
+    judged = list(judged)
+    verdict = together(verdict for _, verdict in judged)
+    return next(estimate for estimate, own in judged if own == verdict), verdict
+
+
 def exactly(value):
     """A number without an interval of its own, as an Estimate."""
     return Estimate(float(value), float(value), float(value))
