@@ -239,6 +239,18 @@ class Model(Block):
             )
         return self
 
+    @property
+    def parameters(self):
+        """Number of parameters of a LightningDiT of this size, but for those that the latents decide: what is made of
+        patches, positions and classes."""
+        width, gated = self.hidden_size, int(2 / 3 * 4 * self.hidden_size)
+        attention = 4 * width * (width + 1)
+        feed_forward = 2 * gated * (width + 1) + width * (gated + 1)
+        block = attention + feed_forward + 6 * width * (width + 1) + 2 * width
+        times = width * (256 + 1) + width * (width + 1)
+        last = 2 * width * (width + 1) + width
+        return self.depth * block + times + last
+
 
 class Training(Block):
     """The training recipe; defaults are the paper's, or those of the `preset`."""
@@ -390,7 +402,11 @@ class Experiment(Block):
 class StageSwap(Experiment):
     """Tab. 1: one model up to the split, another after it, in every order; the total number of steps is fixed."""
 
-    models: list[Name] = Field(["XL", "B"], min_length=1, description="Models to combine, the largest first")
+    models: list[Name] = Field(
+        ["XL", "B"],
+        min_length=1,
+        description="Models to combine; the first throughout is what others are compared with",
+    )
     splits: list[Literal["measured"] | Share] = Field(
         ["measured"], min_length=1, description="Stage splits: `measured` (from this data's transition) or fixed times"
     )
@@ -646,7 +662,7 @@ class Config(Block):
     )
     data: Data = Field(description="The images")
     spaces: dict[Name, Space] = Field(min_length=1, description="Latent spaces by name; null leaves one out")
-    models: dict[Name, Model] = Field(min_length=1, description="Models by name, smallest first")
+    models: dict[Name, Model] = Field(min_length=1, description="Models by name; figures and claims order them by size")
     training: Training = Field(description="Training recipe")
     oracle: Oracle = Field(Oracle(), description="Oracle posterior on the latents")
     synthetic: Synthetic = Field(Synthetic(), description="Synthetic Gaussians")
@@ -703,8 +719,10 @@ class Config(Block):
 
     @property
     def sizes(self):
-        """The models that differ in size alone: what comparisons of sizes are drawn from."""
-        return [name for name, model in self.models.items() if model.target in (None, self.training.target)]
+        """The models that differ in size alone, by their number of parameters, smallest first, wherever they stand in
+        the file: what comparisons of sizes are drawn from."""
+        alike = [name for name, model in self.models.items() if model.target in (None, self.training.target)]
+        return sorted(alike, key=lambda name: self.models[name].parameters)
 
     def models_of(self, space):
         """The models of a latent space: all ``sizes``, and others where an experiment asks for them."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from twostage.config import ConfigError, check_folders, load, reference
+from twostage.config import ConfigError, Model, check_folders, load, reference
+from twostage.model.lightningdit import LightningDiT
 from twostage.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
@@ -168,3 +169,18 @@ def test_the_recipes_defaults_are_the_papers_and_a_presets_by_name():
     assert (theirs.max_grad_norm, theirs.lr) == (None, 3e-4)
     with pytest.raises(ConfigError, match=r'training.preset is "lightning"; .*; did you mean .lightningdit.'):
         load(with_value("training.preset", "lightning"))
+
+
+@pytest.mark.parametrize(("hidden_size", "depth", "num_heads"), [(384, 12, 6), (48, 3, 2), (96, 5, 4)])
+def test_models_are_ordered_by_the_parameters_they_have(hidden_size, depth, num_heads):
+    size = {"hidden_size": hidden_size, "depth": depth, "num_heads": num_heads}
+    network = LightningDiT(input_size=8, patch_size=2, in_channels=1, num_classes=10, **size)
+    decided_by_latents = ("x_embedder.", "y_embedder.", "pos_embed", "final_layer.linear.", "feat_rope.")
+    own = [values.numel() for name, values in network.named_parameters() if not name.startswith(decided_by_latents)]
+    assert Model(**size).parameters == sum(own)
+
+
+def test_an_appended_model_of_middle_size_stands_in_the_middle():
+    raw = copy.deepcopy(DEFAULT)
+    raw["models"] = dict(reversed(raw["models"].items())) | {"middle": {"hidden_size": 64, "depth": 4, "num_heads": 4}}
+    assert load(raw).sizes == ["S", "B", "middle", "XL"]
