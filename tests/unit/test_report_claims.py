@@ -412,6 +412,30 @@ def test_a_seed_that_a_row_lacks_is_left_out_of_all_rows(tmp_path):
     assert found.contrast({"small-small": 1, "large-large": -1}).value == pytest.approx(6, abs=0.2)
 
 
+def test_the_larger_model_is_the_one_with_more_parameters_wherever_it_stands(tmp_path):
+    rows = swap(3, 3.6, 8, 9).iloc[::-1]  # B throughout first
+    paths = {"pixel": write(tmp_path, "tab1.csv", rows)}
+    [(_, findings)] = claims.evaluate(Results(tab1=paths, models=["S", "B", "XL"]), [BY_ID["larger-model-is-better"]])
+    assert [(finding.case, finding.verdict) for finding in findings] == [("pixel, split measured, B for XL", HOLDS)]
+
+
+def test_the_interval_that_is_shown_is_the_one_that_was_judged(tmp_path):
+    """The verdict follows from the number and the interval in the CSV, whatever else a rule asks for."""
+    paths = {"pixel": write(tmp_path, "tab1.csv", with_parts(swap(3, 3.6, 8, 9), 0.3))}
+    limits = {"stage-1-costs-little": (below, 0.0), "stage-2-costs-most": (above, 0.0)}
+    for name, (judge, limit) in limits.items():
+        [(_, [finding])] = claims.evaluate(Results(tab1=paths), [BY_ID[name]])
+        assert finding.verdict == judge(finding.estimate, limit) == HOLDS
+    assert finding.estimate.value == pytest.approx((8 - 3) - 0.5 * (9 - 3), abs=0.2)
+
+
+def test_one_in_forty_decided_verdicts_may_be_wrong_by_chance():
+    unsure = {"verdict": UNDECIDED, "interval": [-1.0, 1.0]}
+    found = [{"findings": [{"verdict": HOLDS, "interval": [0.1, 0.2]}] * 40 + [unsure]}]
+    found += [{"findings": [{"verdict": HOLDS, "interval": None}]}]
+    assert claims.chance(found) == {"decided": 40, "wrong_by_chance": 1.0}
+
+
 def test_without_results_nothing_is_claimed():
     for claim, findings in claims.evaluate(Results()):
         assert {finding.verdict for finding in findings} == {NOT_TESTED}, claim.id
