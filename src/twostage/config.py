@@ -104,13 +104,16 @@ class Data(Block):
     path: str | None = Field(None, description="Folder with the images; not for digits")
     held_out_path: str | None = Field(
         None,
-        description="Folder with the held-out images, where the data set has its own; else `held_out` is split off",
+        description="Folder with the held-out images, where the data set has its own; else `held_out` is split off. "
+        "Held-out images that equal a training image are left out",
     )
     image_size: Count = Field(description="Side of the square images after ADM's centre crop, pixels")
     min_side: Count | None = Field(
         None, description="Smallest shorter side of an image that is accepted, pixels; unless given, `image_size`"
     )
-    held_out: Share = Field(0.1, description="Share of each class held out of training, seeded by `seed`")
+    held_out: Share = Field(
+        0.1, description="Share of each class held out of training, seeded by `seed`; copies of an image stay together"
+    )
     flips: bool = Field(
         False, description="Store the latents of mirrored images too, for training and for the oracle alike"
     )

@@ -40,6 +40,7 @@ PUBLISHED = {
 }
 INCEPTION_FLOPS = 2 * 5.7e9  # Inception-v3 at 299 x 299 pixels (Szegedy et al. 2016)
 SECONDS_A_DRAW = 1e-8  # one sample of a synthetic posterior at one time, on one core (measured)
+INDEX = ("data/index.csv",)  # of class folders; other data sets need none
 SECONDS_A_FIGURE = 5
 
 
@@ -99,6 +100,7 @@ class Costs:
     def _rows(self):
         yield from self._fetched()
         yield self._synthetic()
+        yield from self._index()
         yield from self._classifier()
         for space in self.config.spaces:
             yield from self._data(space)
@@ -127,6 +129,11 @@ class Costs:
             "synthetic", samples=trials, cpu_seconds=seconds, flops=flops, stage="synthetic", makes=("synthetic/",)
         )
 
+    def _index(self):
+        if self.config.data.name == "image_folder":
+            count = sum(self.images.values())
+            yield Row("index", samples=count, cpu_seconds=self._decoding(count), stage="data", makes=INDEX)
+
     def _classifier(self):
         if "classifier" not in self.config.evaluation.features and not self._aligned():
             return
@@ -134,7 +141,7 @@ class Costs:
         forward = classifier_flops(self._image_shape(), c.width, self.classes)
         seen = c.steps * c.batch_size * PASSES + sum(self.images.values())
         yield Row(
-            "classifier", samples=c.steps * c.batch_size, flops=seen * forward, stage="evaluation",
+            "classifier", samples=c.steps * c.batch_size, flops=seen * forward, stage="evaluation", needs=INDEX,
             makes=("evaluation/classifier/classifier",),
         )  # fmt: skip
         if self._aligned():
@@ -147,16 +154,16 @@ class Costs:
     def _data(self, space):
         encoder, latents = self.config.spaces[space].encoder, self.config.spaces[space].imported
         inward, outward = self._encoder_flops(space)
-        needs = ()
+        needs = INDEX
         if encoder.kind == "kl":
             seen = encoder.steps * encoder.batch_size
-            needs = (f"data/{space}/encoder.safetensors",)
+            needs = (f"data/{space}/encoder.safetensors", *INDEX)
             yield Row(
-                "autoencoder", space, samples=seen, flops=PASSES * seen * (inward + outward), stage="data", makes=needs,
-                needs=("evaluation/classifier/features",) if encoder.align_weight else (),
+                "autoencoder", space, samples=seen, flops=PASSES * seen * (inward + outward), stage="data",
+                makes=needs[:1], needs=("evaluation/classifier/features",) if encoder.align_weight else INDEX,
             )  # fmt: skip
         elif self.config.spaces[space].weights:
-            needs = (self.config.spaces[space].weights.place,)
+            needs = (self.config.spaces[space].weights.place, *INDEX)
         makes = (f"data/{space}/latents.h5", f"data/{space}/held_out.h5")
         count = self.images["held_out"] + (0 if latents else self.images["train"])
         copies = 1 + self.config.data.flips

@@ -1,8 +1,14 @@
 """What a change makes run again, and what it does not: each test is a row of docs/reruns.md."""
 
 import re
+import shutil
+import subprocess
+import sys
 
+import numpy as np
 import pytest
+import yaml
+from PIL import Image
 
 SAMPLING = {"sample_tab1", "sample_tab2", "sample_tab3", "sample_fig5", "sample_fig6", "follow_fig8", "evaluate"}
 UPSTREAM = {"encode", "autoencoder", "posterior", "synthetic", "vary_size", "fig2", "fig3", "law", "nsweep"}
@@ -72,6 +78,37 @@ def test_other_data_rerun_all_but_the_synthetic(finished):
     reruns = finished.reruns(config=["data={held_out: 0.4}"])
     assert TRAINING | SAMPLING | {"classifier", "encode", "posterior", "fig2"} <= reruns
     assert not {"synthetic", "fig3"} & reruns
+
+
+def test_an_index_brought_up_to_date_reruns_nothing_unless_images_changed(checkout):
+    folder = checkout.folder
+    for name in ("ant", "bee"):
+        (folder / "images" / name).mkdir(parents=True)
+        for number in range(4):
+            pixels = np.random.default_rng([number, ord(name[0])]).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / "images" / name / f"{number}.png")
+    shutil.copy(folder / "images/ant/1.png", folder / "images/bee/copy.png")
+    images = {"name": "image_folder", "path": "images", "image_size": 16}
+    config = yaml.safe_load((folder / "tests/workflow/smoke.yaml").read_text())
+    config |= {"data": images | {"held_out": 0.25}, "spaces": {"pixel": config["spaces"]["pixel"]}}
+    config.pop("experiments")
+    (folder / "images.yaml").write_text(yaml.safe_dump(config))
+    run = lambda *options: checkout.snakemake(  # noqa: E731
+        *options, "--", "results/smoke/data/pixel/latents.h5", configfile="images.yaml"
+    )
+    done = run()
+    assert (done.stdout + done.stderr).count("warning: 1 of 9 images are copies of an earlier one") == 1
+
+    def index():
+        words = [sys.executable, "-m", "twostage.data", "index", "--output", "results/smoke/data/index.csv"]
+        words += ["--dataset", str(images).replace("'", '"')]
+        subprocess.run(words, cwd=folder, check=True, env={"PYTHONPATH": str(folder / "src")}, capture_output=True)
+
+    index()
+    assert "Nothing to be done" in (nothing := run("--dry-run")).stdout + nothing.stderr
+    Image.new("RGB", (16, 16)).save(folder / "images/bee/3.png")
+    index()
+    assert re.search(r"^encode +1$", run("--dry-run", "--quiet", "rules").stdout, flags=re.MULTILINE)
 
 
 def test_how_trainings_are_run_retrains_nothing(finished):

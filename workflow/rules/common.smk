@@ -57,8 +57,11 @@ DATASET = {"seed": CONFIG.seed} | {
     for key, value in slice_of(CONFIG.data).items()
     if key not in ("flips", "shards", "max_corrupt", "images", "held_out_images")
 }
-# What every job that reads images waits for, where a rule of ours fetches them.
+# What every job that reads images waits for: the archive that a rule of ours fetches, the index that finds copies.
 IMAGES = [f"{CONFIG.data.path}/cifar-10-batches-py/batches.meta"] if CONFIG.data.name == "cifar10" else []
+if CONFIG.data.name == "image_folder":
+    IMAGES = [f"results/{CONFIG.run}/data/index.csv"]
+    DATASET["index"] = IMAGES[0]
 if CONFIG.data.max_corrupt:
     DATASET["max_corrupt"] = CONFIG.data.max_corrupt
 SPACES = list(CONFIG.spaces)

@@ -33,7 +33,7 @@ rule fetch_weights:
         "python -m twostage.fetch {params.file:q}" " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
 
 
-if IMAGES and not os.path.exists(IMAGES[0]):
+if CONFIG.data.name == "cifar10" and not os.path.exists(IMAGES[0]):
 
     rule fetch_images:
         output:
@@ -56,6 +56,32 @@ if IMAGES and not os.path.exists(IMAGES[0]):
         shell:
             "python -m twostage.data download --dataset {params.dataset:q}"
             " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
+
+
+if CONFIG.data.name == "image_folder":
+
+    # Every image is read once, so a job of its own, not one of the machine that Snakemake runs on.
+    rule index:
+        output:
+            "<results>/data/index.csv",
+        log:
+            "<logs>/index.log",
+        benchmark:
+            "<benchmarks>/index.tsv"
+        priority: 1000
+        conda:
+            ENVIRONMENT
+        threads: CONFIG.jobs.data.threads
+        resources:
+            **resources_of("data"),
+        params:
+            # What the digests depend on: another split of the same images needs no other index.
+            dataset=as_json({key: DATASET[key] for key in ("name", "path", "held_out_path", "image_size", "min_side")}),
+        message:
+            "Looking for copies among the images"
+        shell:
+            "python -m twostage.data index --dataset {params.dataset:q} --threads {threads} --output {output}"
+            " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}; grep '^warning: ' {log} >&2 || true"
 
 
 rule autoencoder:
@@ -124,7 +150,7 @@ if CONFIG.data.shards == 1:
         shell:
             "python -m twostage.data encode {params.images} --threads {threads} --split train"
             " --output {output.latents} --held-out {output.held_out}"
-            " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
+            " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}; grep '^warning: ' {log} >&2 || true"
 
 else:
     # Held-out images are few: one job.
@@ -157,7 +183,7 @@ else:
         shell:
             "python -m twostage.data encode {params.images} --threads {threads} --split {wildcards.split}"
             " --shard {params.shard} --output {output}"
-            " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
+            " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}; grep '^warning: ' {log} >&2 || true"
 
     rule join:
         input:

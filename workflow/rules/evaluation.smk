@@ -33,6 +33,7 @@ rule classifier:
 rule classifier_features:
     input:
         classifier=rules.classifier.output.weights,
+        images=IMAGES,
     output:
         "<results>/evaluation/classifier/features.npy",
     log:
@@ -90,6 +91,7 @@ rule evaluate:
             otherwise=[],
         ),
         samples=lambda w: [path for shards in sample_paths(w.space, w.experiment).values() for path in shards],
+        images=IMAGES,
     output:
         table="<results>/evaluation/{space}/{experiment}.csv",
         settings="<results>/evaluation/{space}/{experiment}.json",

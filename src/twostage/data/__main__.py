@@ -45,6 +45,40 @@ def _autoencoder(options):
     write_provenance(report, config=config, seed=options.seed, inputs=[options.output])
 
 
+def _index(options):
+    from functools import partial
+
+    from twostage.data.copies import write_index
+    from twostage.data.datasets import image_files
+    from twostage.data.images import read_image
+    from twostage.provenance import provenance_path, write_provenance
+
+    dataset = {key: options.dataset.get(key) for key in ("name", "path", "held_out_path", "image_size", "min_side")}
+    if dataset["name"] != "image_folder" or not dataset["path"] or not dataset["image_size"]:
+        raise ValueError("only class folders have an index; expected image_folder with a path and an image_size")
+    side, min_side = dataset["image_size"], dataset["min_side"] or dataset["image_size"]
+    files = image_files(dataset["path"], dataset["held_out_path"])
+    read = partial(read_image, image_size=side, min_side=min_side)
+    written, copies = write_index(files, read, options.output, options.threads)
+    if written or not provenance_path(options.output).exists():
+        write_provenance(options.output, config={"dataset": dataset})
+    if copies:
+        _warn(copies)
+
+
+def _warn(sentence):
+    """The workflow shows lines that begin like this on the terminal as well."""
+    print(f"warning: {sentence}", file=sys.stderr)
+
+
+def _warn_of_copies(dataset):
+    from twostage.data.copies import describe_copies
+
+    names = [dataset.name_of(row) for row in range(len(dataset))]
+    if copies := describe_copies(names, dataset.contents[:, 0]):
+        _warn(copies)
+
+
 def _encode(options):
     from twostage.data.encode import encode
     from twostage.data.encoders import load_encoder
@@ -55,6 +89,10 @@ def _encode(options):
         runs.append(("held_out", options.held_out, options.output))
     for split, output, statistics in runs:
         dataset = _dataset(options, split)
+        if split == "train" and options.shard[0] == 0 and not options.dataset.get("index"):
+            _warn_of_copies(dataset)  # an index warned when it was written
+        if dataset.copies_left_out:
+            print(f"{dataset.copies_left_out} held-out images equal a training image: left out of the held-out split")
         written = encode(
             dataset,
             encoder,
@@ -175,6 +213,11 @@ def _parser():
     images(added)
     added.add_argument("--seed", type=int, default=0)
     added.add_argument("--features", help=".npy of the training images' features, for align_weight above 0")
+
+    added = command("index", _index, "Find copies: write the digests of the images of class folders as CSV.")
+    added.add_argument(
+        "--dataset", type=_json, required=True, help='JSON, {"name": "image_folder", "path": folder, ...}'
+    )
 
     added = command("encode", _encode, "Encode a split, or one shard of it, into a latent store.")
     images(added)

@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
+from twostage.data.copies import content_ids, contents_of, digests_of, first_of, image_digests, indexed_contents
 from twostage.data.images import SUFFIXES, BadImage, read_image
 
 SPLITS = ("train", "held_out")
@@ -16,8 +18,11 @@ class ImageDataset:
     """Images of one size with class labels, one split of a data set.
 
     ``labels``: int64 (N,); ``classes``: names, by label; ``image_shape``: (H, W, C); ``fingerprint``: hex digest
-    that changes with the data, the split and the preprocessing.
+    that changes with the data, the split and the preprocessing; ``copies_left_out``: how many images were left out of
+    the held-out split because they equal a training image.
     """
+
+    copies_left_out = 0
 
     def __init__(self, name, split, labels, classes, image_shape, fingerprint):
         self.name, self.split = name, split
@@ -31,6 +36,20 @@ class ImageDataset:
     def image(self, index):
         """Image ``index``: uint8 (H, W, C). Raises BadImage for a file that cannot be used."""
         raise NotImplementedError
+
+    def name_of(self, index):
+        """What a person calls image ``index``."""
+        return f"{self.split} image {index}"
+
+    @cached_property
+    def contents(self):
+        """Content ids of the images and of their mirrored twins, int64 (N, 2): equal images have equal ids.
+
+        Every image is read for them, except where the data set was loaded with an index of its files.
+        """
+        rows = range(len(self))
+        digests = digests_of(self.image, rows, min(8, os.cpu_count() or 1))
+        return contents_of([self.name_of(row) for row in rows], digests)
 
     def images(self, indices):
         """Images at ``indices`` (integers, any order): uint8 (n, H, W, C). Raises BadImage (a ValueError)."""
@@ -80,6 +99,10 @@ class ArrayDataset(ImageDataset):
     def image(self, index):
         return self.pixels[index]
 
+    @cached_property
+    def contents(self):
+        return _contents_of_pixels(self.pixels)
+
     def images(self, indices):
         return self.pixels[np.atleast_1d(np.asarray(indices, dtype=np.int64))]
 
@@ -88,11 +111,19 @@ class ArrayDataset(ImageDataset):
 
 
 class ImageFolder(ImageDataset):
-    """One folder a class, named after it; images read from disk when asked for."""
+    """One folder a class, named after it; images read from disk when asked for.
 
-    def __init__(self, split, paths, labels, classes, image_size, min_side, fingerprint):
+    contents: content ids int64 (N, 2), or None to read the images for them when they are asked for.
+    """
+
+    def __init__(self, split, paths, labels, classes, image_size, min_side, fingerprint, contents=None):
         super().__init__("image_folder", split, labels, classes, (image_size, image_size, 3), fingerprint)
         self.paths, self.min_side = paths, min_side
+        if contents is not None:
+            self.contents = contents
+
+    def name_of(self, index):
+        return self.paths[index]
 
     def image(self, index):
         return read_image(self.paths[index], self.image_shape[0], self.min_side)
@@ -108,7 +139,11 @@ def load_dataset(name, split, **options):
     ``held_out`` (share of each class held out, where the data set has no held-out part of its own), ``seed`` (of that
     choice), ``image_size`` (side, pixels), ``min_side`` (image_folder: smallest shorter side that is accepted, pixels;
     image_size unless given; 1 enlarges every image as ADM does), ``max_corrupt`` (kept as an attribute: the share of
-    unusable images that encoding may leave out). Options of None count as not given.
+    unusable images that encoding may leave out), ``index`` (image_folder: CSV of its images' digests, which
+    `python -m twostage.data index` writes; without it the images are read to find copies). Options of None count as not
+    given.
+    Copies of one image (equal pixels; class labels do not matter) lie on one side of a split. Where the held-out images
+    have a place of their own, those that equal a training image are left out.
     Raises ValueError for names, options, files or splits that cannot be used.
     """
     loaders = {"digits": _digits, "image_folder": _image_folder, "cifar10": _cifar10}
@@ -117,7 +152,7 @@ def load_dataset(name, split, **options):
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}; expected one of {', '.join(SPLITS)}")
     max_corrupt = options.pop("max_corrupt", None) or 0.0
-    known = {"path", "held_out_path", "held_out", "seed", "image_size", "min_side"}
+    known = {"path", "held_out_path", "held_out", "seed", "image_size", "min_side", "index"}
     if unknown := set(options) - known:
         raise ValueError(f"unknown data set option {min(unknown)!r}; expected {', '.join(sorted(known))}")
     dataset = loaders[name](split, **{key: value for key, value in options.items() if value is not None})
@@ -127,48 +162,68 @@ def load_dataset(name, split, **options):
     return dataset
 
 
-def split_rows(labels, split, held_out, seed):
+def split_rows(labels, split, held_out, seed, content=None):
     """Row numbers of a split, ascending int64: of each class the share ``held_out`` is held out, chosen by ``seed``.
 
     Of a class of n images round(n * held_out) are held out, at least 1 where n > 1 and the share is positive, and at
-    least one stays in training.
+    least one stays in training. content: content ids (N,), where images may have copies. The choice is then made among
+    different images, each in the class of its first copy, and the other copies follow it: without copies, and for the
+    same images without their copies, the split is the same. A class whose images would all be held out by following
+    others keeps its first one, with its copies, in training.
     """
     if not 0 <= held_out < 1:
         raise ValueError(f"held_out is {held_out}; expected a share of each class, 0 <= held_out < 1")
     labels = np.asarray(labels)
+    first = np.arange(len(labels)) if content is None else first_of(content)
+    original = first == np.arange(len(labels))
     held = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        count = min(max(round(len(rows) * held_out), int(held_out > 0)), len(rows) - 1)
+        rows = np.flatnonzero((labels == label) & original)
+        count = min(max(round(len(rows) * held_out), int(held_out > 0)), max(len(rows) - 1, 0))
         # A stream per class: adding a class or an image elsewhere does not move this class's split.
         held[np.random.default_rng([seed, int(label)]).permutation(rows)[:count]] = True
+    held = held[first]
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        if held[rows].all():
+            held[first == first[rows[0]]] = False
     return np.flatnonzero(held if split == "held_out" else ~held)
 
 
-def _digits(split, held_out=0.2, seed=0, image_size=8, path=None, held_out_path=None, min_side=None):
+def _contents_of_pixels(pixels):
+    return content_ids(np.array([image_digests(image) for image in pixels]).reshape(-1, 2))
+
+
+def _digits(split, held_out=0.2, seed=0, image_size=8, path=None, held_out_path=None, min_side=None, index=None):
     _fixed_size("digits", image_size, 8)
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     pixels = np.round(digits.images * (255 / 16)).astype(np.uint8)[..., None]
-    rows = split_rows(digits.target, split, held_out, seed)
+    rows = split_rows(digits.target, split, held_out, seed, _contents_of_pixels(pixels)[:, 0])
     return ArrayDataset("digits", split, pixels[rows], digits.target[rows], [str(name) for name in digits.target_names])
 
 
-def _cifar10(split, path=None, image_size=32, held_out=None, seed=None, held_out_path=None, min_side=None):
+def _cifar10(split, path=None, image_size=32, held_out=None, seed=None, held_out_path=None, min_side=None, index=None):
     _fixed_size("cifar10", image_size, 32)
     from torchvision.datasets import CIFAR10
 
     if path is None:
         raise ValueError("cifar10 needs `path`, the folder that holds cifar-10-batches-py")
     try:
-        data = CIFAR10(path, train=split == "train", download=False)
+        train, test = (CIFAR10(path, train=part, download=False) for part in (True, False))
     except RuntimeError:
         raise ValueError(
             f"{Path(path) / CIFAR10.base_folder}: CIFAR-10's files are absent or have another checksum; download them "
             f'with `python -m twostage.data download --dataset \'{{"name": "cifar10", "path": "{path}"}}\'`'
         ) from None
-    return ArrayDataset("cifar10", split, data.data, data.targets, data.classes)
+    if split == "train":
+        return ArrayDataset("cifar10", split, train.data, train.targets, train.classes)
+    seen, own = (_contents_of_pixels(part.data)[:, 0] for part in (train, test))
+    new = ~np.isin(own, seen)
+    dataset = ArrayDataset("cifar10", split, test.data[new], np.asarray(test.targets)[new], test.classes)
+    dataset.copies_left_out = int((~new).sum())
+    return dataset
 
 
 def download_cifar10(path):
@@ -178,26 +233,58 @@ def download_cifar10(path):
     CIFAR10(path, download=True)
 
 
-def _image_folder(split, path=None, held_out_path=None, held_out=0.1, seed=0, image_size=256, min_side=None):
+def _image_folder(
+    split, path=None, held_out_path=None, held_out=0.1, seed=0, image_size=256, min_side=None, index=None
+):
     if path is None:
         raise ValueError("image_folder needs `path`, the folder that holds one folder a class")
-    classes = _class_folders(path)
-    own = held_out_path if split == "held_out" else None
-    root = Path(own or path)
-    if own and (odd := set(_class_folders(own)) ^ set(classes)):
-        raise ValueError(f"{own}: class folder {min(odd)!r} is not in both {path} and {own}; expected the same classes")
-    members = [_image_files(root / name) for name in classes]
-    labels = np.repeat(np.arange(len(classes)), [len(files) for files in members])
-    files = [file for files in members for file in files]
-    if held_out_path is None:
-        rows = split_rows(labels, split, held_out, seed)
-        files, labels = [files[row] for row in rows], labels[rows]
     min_side = image_size if min_side is None else min_side
+    read = partial(read_image, image_size=image_size, min_side=min_side)
+    find = partial(_contents_of_files, read) if index is None else partial(indexed_contents, index, read)
+    root, (classes, files, labels) = Path(path), _class_images(path)
+    contents = None if index is None else find(files)
+    rows = np.arange(len(files))
+    if held_out_path is None:
+        contents = find(files) if contents is None and held_out else contents
+        rows = split_rows(labels, split, held_out, seed, None if contents is None else contents[:, 0])
+    elif split == "held_out":
+        root = Path(held_out_path)
+        if odd := set(_class_folders(root)) ^ set(classes):
+            raise ValueError(
+                f"{root}: class folder {min(odd)!r} is not in both {path} and {root}; expected the same classes"
+            )
+        seen = find(files) if contents is None else contents
+        _, files, labels = _class_images(root)
+        contents = find(files)
+        rows = np.flatnonzero(~np.isin(contents[:, 0], seen[:, 0]))
+    left_out = len(files) - len(rows) if held_out_path else 0
+    files, labels = [files[row] for row in rows], labels[rows]
     digest = hashlib.sha256(json.dumps(["image_folder", split, classes, image_size, min_side]).encode())
     for file, size in files:
-        digest.update(f"{file[len(str(root)) :]}\0{size}\n".encode())
+        digest.update(f"{file[len(str(root)) :]}\0{size}\n".encode(errors="surrogateescape"))
     paths = [file for file, _ in files]
-    return ImageFolder(split, paths, labels, classes, image_size, min_side, digest.hexdigest())
+    contents = None if contents is None else contents[rows]
+    dataset = ImageFolder(split, paths, labels, classes, image_size, min_side, digest.hexdigest(), contents)
+    dataset.copies_left_out = left_out
+    return dataset
+
+
+def _contents_of_files(read, files):
+    paths = [path for path, _ in files]
+    return contents_of(paths, digests_of(read, paths, min(8, os.cpu_count() or 1)))
+
+
+def image_files(path, held_out_path=None):
+    """All image files of class folders, [(path, size in bytes)], by class and name; then the held-out folder's own."""
+    return [file for folder in (path, held_out_path) if folder for file in _class_images(folder)[1]]
+
+
+def _class_images(path):
+    """Classes of a folder, its files [(path, size in bytes)], and their labels int64."""
+    classes = _class_folders(path)
+    members = [_image_files(Path(path) / name) for name in classes]
+    labels = np.repeat(np.arange(len(classes)), [len(files) for files in members])
+    return classes, [file for files in members for file in files], labels
 
 
 def _class_folders(path):

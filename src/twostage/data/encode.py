@@ -16,6 +16,7 @@ from twostage.data.latents import (
     Moments,
     read_header,
     write_attributes,
+    write_contents,
     write_errors,
     write_index,
     write_left_out,
@@ -34,6 +35,9 @@ def encode(
     sorted by class. flips: encode the mirrored images too. statistics: path of the training split's store, whose
     mean and std then normalise this one. workers: threads that read images while the encoder works. seed: of the
     one fixed sample a latent that an encoder with posterior "sample" stores.
+    Copies of one image get latents that are equal bit for bit. All take the noise of the first of them in the split:
+    number 2 i for image i, 2 i + 1 for its mirrored twin; an image without copies has the noise of its own number. And
+    an image with copies goes through the encoder alone, as a network's rounding depends on the rest of its batch.
     Unusable images are left out up to the share ``dataset.max_corrupt`` of the split and listed in the store
     (``/left_out``). Returns True; False when ``output`` is already there, whole and made of the same: a restart
     encodes what is missing.
@@ -57,6 +61,8 @@ def encode(
     normalisation = None if statistics is None else _train_statistics(statistics, attributes)
     if _is_there(output, attributes, normalisation, flips):
         return False
+    contents = dataset.contents[:, : 1 + flips]
+    numbers, repeated = _noise_numbers(contents)
     problems, source = [], []
     progress = tqdm(total=len(rows), desc=f"encode {shard + 1}/{shards}", unit="image", disable=None)
     with write_store(output, len(rows), shape, flips=flips) as writer, progress:
@@ -66,14 +72,20 @@ def encode(
             progress.update(len(kept) + len(unusable))
             if len(kept):
                 images = torch.from_numpy(images)
-                plain = _latents(encoder, images, kept, shape, seed, 0)
-                mirrored = _latents(encoder, images.flip(2), kept, shape, seed, 1) if flips else None
+                plain, mirrored = (
+                    _latents(encoder, turned, numbers[kept, column], repeated[kept, column], shape, seed)
+                    if column <= flips
+                    else None
+                    for column, turned in enumerate((images, images.flip(2)))
+                )
                 writer.write(sum(map(len, source)), plain, mirrored)
                 source.append(kept)
         if not source:
             raise ValueError(f"{problems[-1]}. No image of shard {shard + 1} of {shards} can be used")
         source = np.concatenate(source)
-        writer.finish(dataset.labels[source], source, len(dataset.classes), attributes, normalisation, problems)
+        writer.finish(
+            dataset.labels[source], source, len(dataset.classes), attributes, normalisation, problems, contents[source]
+        )
     return True
 
 
@@ -87,6 +99,7 @@ def _is_there(output, attributes, normalisation, flips):
     same = all(found.get(key) == value for key, value in attributes.items()) and flips == (
         "latents_flip" in header.parts
     )
+    same = same and header.contents is not None
     mean, std = normalisation or (found["mean"], found["std"])
     return same and np.array_equal(found["normalise_mean"], mean) and np.array_equal(found["normalise_std"], std)
 
@@ -104,11 +117,27 @@ def _refuse_too_many(problems, allowed):
         raise ValueError(f"{problems[allowed]}{known}. Repair or remove the file, or raise max_corrupt")
 
 
-def _latents(encoder, images, source, shape, seed, mirrored):
-    noise = None
-    if encoder.posterior == "sample":
-        noise = sample_noise(seed, [2 * int(index) + mirrored for index in source], shape)
-    return encoder.encode(images, noise).float().cpu()
+def _noise_numbers(contents):
+    """Numbers of the noise, and whether there are copies, of images and mirrored ones: two arrays (N, columns).
+
+    contents: content ids (N, columns), mirrored images in the second column, if any.
+    """
+    columns = contents.shape[1]
+    _, first, group, count = np.unique(contents, return_index=True, return_inverse=True, return_counts=True)
+    row, column = np.divmod(first, columns)
+    group = group.reshape(contents.shape)
+    return (2 * row + column)[group], (count > 1)[group]
+
+
+def _latents(encoder, images, numbers, repeated, shape, seed):
+    """Latents float32 (n, C, h, w) of a batch; ``numbers`` (n,) give the noise, ``repeated`` (n,) go in alone."""
+    noise = sample_noise(seed, numbers, shape) if encoder.posterior == "sample" else None
+    latents = torch.empty((len(images), *shape))
+    for rows in [np.flatnonzero(~repeated), *np.flatnonzero(repeated)[:, None]]:
+        if len(rows):
+            rows = torch.from_numpy(rows)
+            latents[rows] = encoder.encode(images[rows], None if noise is None else noise[rows]).float().cpu()
+    return latents
 
 
 def _read_ahead(dataset, rows, batch_size, workers):
@@ -167,6 +196,9 @@ def join(shards, output, statistics=None):
         write_index(file, labels, source, len(first.class_offsets) - 1)
         write_attributes(file, moments, attributes, normalisation)
         write_left_out(file, left_out)
+        if all(header.contents is not None for header in headers):
+            columns = [np.concatenate([header.contents[name] for header in headers]) for name in first.contents]
+            write_contents(file, np.stack(columns, 1), "latents_flip" in first.parts)
 
 
 def _position(header):

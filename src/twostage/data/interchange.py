@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from twostage.data.copies import digest
 from twostage.data.latents import LatentStore, write_store
 from twostage.flow import sample_noise
 from twostage.provenance import atomic_write, write_json
@@ -112,8 +113,9 @@ def import_repa(
     """Latents of REPA (``*/img-mean-std-*.npy`` and ``dataset.json`` in ``folder``) into the store ``output``.
 
     Each file holds mean, then standard deviation, of a posterior: (2 C, H, W), unscaled. posterior: "mean", or
-    "sample" for mean + std * noise, the noise given by ``seed`` and the file's place in the sorted list. Raises
-    ValueError for files that are damaged, disagree, or have no label.
+    "sample" for mean + std * noise, the noise given by ``seed`` and the file's place in the sorted list; files of equal
+    content take the noise of the first of them, so that copies stay copies. Raises ValueError for files that are
+    damaged, disagree, or have no label.
     """
     folder = Path(folder)
     if posterior not in ("mean", "sample"):
@@ -130,7 +132,7 @@ def import_repa(
     shape = _repa_file(files[0]).shape
     if len(shape) != 3 or shape[0] % 2:
         raise ValueError(f"{files[0]}: shape {shape}; expected (2 C, H, W), mean and standard deviation")
-    channels = shape[0] // 2
+    channels, firsts = shape[0] // 2, {}
 
     def blocks():
         for start in range(0, len(files), BLOCK):
@@ -138,7 +140,8 @@ def import_repa(
             values = torch.stack([torch.from_numpy(_repa_file(files[index], shape)) for index in chosen])
             mean, std = values.split(channels, dim=1)
             if posterior == "sample":
-                mean = mean + std * sample_noise(seed, list(chosen), mean.shape[1:])
+                numbers = [firsts.setdefault(digest(file), index) for file, index in zip(values.numpy(), chosen)]
+                mean = mean + std * sample_noise(seed, numbers, mean.shape[1:])
             yield start, [mean]
 
     attributes = {

@@ -1,7 +1,8 @@
 """The latent store: HDF5, raw latents sorted by class, with the exact statistics that normalise them.
 
 Layout: ``/latents`` float32 (N, C, H, W) sorted by class, ``/labels`` int64 (N,), ``/class_offsets`` int64 (K + 1,),
-``/source`` int64 (N,) (index into the split of the data set), optional ``/latents_flip`` like ``/latents`` and
+``/source`` int64 (N,) (index into the split of the data set), optional ``/latents_flip`` like ``/latents``,
+``/content`` int64 (N,) (content ids of the images: equal images, equal ids), with flips ``/content_flip`` like it, and
 ``/left_out``, the images that could not be used.
 Attributes: ``mean``, ``std`` float64 (C,), population moments over all samples and positions of this file, flips
 included; ``normalise_mean``, ``normalise_std``: the ones that normalise (the training split's, for a held-out store);
@@ -17,12 +18,14 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import h5py
 import numpy as np
 import torch
 
+from twostage.data.copies import content_ids, digest
 from twostage.provenance import atomic_write
 
 SCHEMA, SCHEMA_VERSION = "twostage.latents", 1
@@ -91,12 +94,13 @@ class StoreWriter:
                 self.moments.add(values)
         self.rows = max(self.rows, start + len(latents))
 
-    def finish(self, labels, source, num_classes, attributes, normalisation=None, left_out=()):
-        """Index, attributes, and the list of unusable images, as the functions of these names below describe them."""
+    def finish(self, labels, source, num_classes, attributes, normalisation=None, left_out=(), contents=None):
+        """Index, attributes, unusable images and content ids, as the functions of these names below describe them."""
         with write_errors(self.path):
             write_index(self.file, labels, source, num_classes)
             write_attributes(self.file, self.moments, attributes, normalisation)
             write_left_out(self.file, left_out)
+            write_contents(self.file, contents, self.flips)
 
 
 @contextlib.contextmanager
@@ -176,6 +180,17 @@ def write_left_out(file, problems):
         file["left_out"] = np.array([str(problem) for problem in problems], dtype=h5py.string_dtype())
 
 
+def write_contents(file, contents, flips):
+    """``/content``, and with flips ``/content_flip``: content ids int64 (n, 2) of images and of their mirrored twins.
+
+    Nothing where ``contents`` is None: the images behind the latents are not known.
+    """
+    if contents is not None:
+        file["content"] = contents[:, 0]
+        if flips:
+            file["content_flip"] = contents[:, 1]
+
+
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
@@ -194,7 +209,10 @@ class LatentStore:
 
     ``shape`` (N, C, H, W); ``labels`` int64 (N,); ``class_offsets`` int64 (K + 1,); ``source`` int64 (N,); ``mean``,
     ``std`` float64 tensors (C,), the statistics that normalise; ``has_flips``; ``left_out`` (list of lines);
-    ``attributes`` (dict); ``fingerprint``.
+    ``attributes`` (dict); ``fingerprint``; ``content`` int64 (N,), the content ids of the images: equal images, equal
+    ids; ``content_flip``, those of the mirrored images, None without flips; ``distinct``, the number of different
+    images. A store without content ids (made by an earlier version, or of latents made elsewhere) is read once in their
+    place: equal latents then have equal ids.
     """
 
     @classmethod
@@ -228,6 +246,29 @@ class LatentStore:
 
     def __getstate__(self):
         return {**self.__dict__, "_files": {}}
+
+    @cached_property
+    def content(self):
+        return self._content("content", flipped=False)
+
+    @cached_property
+    def content_flip(self):
+        return self._content("content_flip", flipped=True) if self.has_flips else None
+
+    @cached_property
+    def distinct(self):
+        return len(np.unique(self.content))
+
+    def _content(self, name, flipped):
+        # Both or neither: ids of images and ids of latents cannot be compared.
+        if self._header.contents is not None:
+            return self._header.contents[name]
+        size = max(1, COPY_ROWS_BYTES // (4 * int(np.prod(self.shape[1:]))))
+        found = []
+        for start in range(0, len(self), size):
+            rows = self.read(slice(start, min(start + size, len(self))), normalised=False, flipped=flipped)
+            found += [digest(row) for row in (rows + 0.0).numpy()]  # -0.0 becomes 0.0, which it equals
+        return content_ids(found)
 
     def class_slice(self, label):
         """Rows of a class, a slice. Raises ValueError for a label that is not there and for a class without samples."""
@@ -341,6 +382,7 @@ class Header:
     attributes: dict
     parts: dict  # data set name -> [Part]
     left_out: list  # one line an image that could not be used
+    contents: dict | None  # {"content", and with flips "content_flip": ids}; None in a store that lacks them
 
     def fingerprint(self):
         """Hex digest of what the latents are (data, split, encoder, posterior, flips, rows), however sharded."""
@@ -403,7 +445,11 @@ def _checked_header(path, file):
     attributes = {key: _plain(value) for key, value in file.attrs.items()}
     parts = {name: _parts(path, file[name]) for name in names}
     left_out = [line.decode() for line in file["left_out"][:]] if "left_out" in file else []
-    return Header(path, shape, labels, offsets, source, attributes, parts, left_out)
+    written = ("content", "content_flip")[: len(names)]
+    contents = {name: file[name][:] for name in written} if all(name in file for name in written) else None
+    if contents and any(len(ids) != shape[0] for ids in contents.values()):
+        raise ValueError(f"{path}: content ids of other samples than the latents: encode it again")
+    return Header(path, shape, labels, offsets, source, attributes, parts, left_out, contents)
 
 
 def _parts(path, dataset):

@@ -17,6 +17,7 @@ from twostage.evaluation.neighbours import NearestNeighbours
 from twostage.provenance import atomic_write, write_provenance
 
 PIXEL = "pixel"
+NEAREST = 3  # an image and its mirrored twin may be the two nearest: the third is another image
 COPY_RATIO = 1 / 3  # a sample is a copy when d1 / d2 is below (Gu et al. 2023, "On memorization in diffusion models")
 CONTROL = "held-out images"
 SUMMARY = ("followed_distance", "nearest_distance", "ratio", "copied", "retrieved", "within_one_grey_level")
@@ -49,12 +50,15 @@ def measure_memorization(
 
     samples_csv, one row a sample and space: plan, seed, index, label, t_switch, t_resume, space ("pixel" or the
     features), followed (row of its store), followed_mirrored, followed_distance, followed_grey (largest difference to
-    it, grey levels), nearest (row of the training store), nearest_mirrored, nearest_distance, second_distance, ratio
-    (d1 / d2). Pixel distances are root mean squares in grey levels (0-255), feature distances Euclidean.
+    it of any pixel and channel, grey levels), nearest (row of the training store), nearest_mirrored, nearest_distance,
+    second_distance (to the nearest training image that is another one than ``nearest``: neither a copy of it nor its
+    mirrored twin; inf where there is none), ratio (d1 / d2, NaN without a second), retrieved (the nearest is the
+    followed image or a copy of it, equally mirrored; NaN unless a training image is followed). Pixel distances are root
+    mean squares in grey levels (0-255), feature distances Euclidean.
     output_csv, one row a plan, seed and space: means and standard errors (``_sem``) of the distances, the ratio and
-    the shares copied (ratio below 1/3), retrieved (the nearest is the one followed) and within_one_grey_level of it;
-    how the samples were made (``Samples.facts``), features_sha256 of the weights, and reference_sha256, the fingerprint
-    of the training images' store.
+    the shares copied (ratio below 1/3), retrieved and within_one_grey_level (followed_grey at most 1); how the samples
+    were made (``Samples.facts``), features_sha256 of the weights, and reference_sha256, the fingerprint of the training
+    images' store.
     Returns the summary table.
     """
     store = LatentStore.open(store_path)
@@ -68,8 +72,9 @@ def measure_memorization(
     if held_out is not None:
         sets.append(_control_set(held_out, encoder))
     size = batch_size or batch_size_for(sets[0]["images"].shape[1:])
-    searches = _search(sets, store, encoder, extractors, size, device, within_class)
-    table = pd.concat(_table(sets, store, searches, extractors, size), ignore_index=True)
+    references = References(store, within_class)
+    searches = _search(sets, store, references, encoder, extractors, size, device, within_class)
+    table = pd.concat(_table(sets, references, searches, extractors, size), ignore_index=True)
     with atomic_write(samples_csv) as temporary:
         table.to_csv(temporary, index=False)
     facts = pd.DataFrame([{"plan": plan, **item.facts()} for plan, item in opened.items()])
@@ -130,29 +135,52 @@ def _control_set(held_out, encoder):
     }
 
 
-def _search(sets, store, encoder, extractors, size, device, within_class):
+class References:
+    """The different ones among a store's images and their mirrored twins: each is looked at once, whatever its copies.
+
+    by_class: copies in another class are kept. An image and its mirrored twin are both references, of one ``identity``.
+    """
+
+    def __init__(self, store, by_class=False):
+        contents = [store.content] + ([store.content_flip] if store.has_flips else [])
+        self.store, self.content = store, np.concatenate(contents)
+        keys = [self.content, np.tile(store.labels, len(contents))] if by_class else [self.content]
+        self.places = np.sort(np.unique(np.stack(keys), axis=1, return_index=True)[1])
+        self.identity = np.tile(np.minimum.reduce(contents), len(contents))[self.places]
+
+    def __len__(self):
+        return len(self.places)
+
+    def of(self, positions):
+        """Rows of the store and whether they are mirrored, for positions among the references."""
+        mirrored, rows = np.divmod(self.places[positions], len(self.store))
+        return rows, mirrored.astype(bool)
+
+    def content_of(self, rows, mirrored):
+        """Content ids of rows of the store, mirrored or not."""
+        return self.content[rows + np.asarray(mirrored, dtype=bool) * len(self.store)]
+
+
+def _search(sets, store, references, encoder, extractors, size, device, within_class):
     """{space: NearestNeighbours} of all sets' samples among the training images, read once."""
     images = np.concatenate([group["images"] for group in sets])
     labels = torch.from_numpy(np.concatenate([group["columns"]["label"] for group in sets])).to(device)
     groups = labels if within_class else None
-    searches = {PIXEL: NearestNeighbours(torch.from_numpy(images).flatten(1).to(device), groups=groups)}
+    searches = {PIXEL: NearestNeighbours(torch.from_numpy(images).flatten(1).to(device), NEAREST, groups)}
     for extractor in extractors:
         queries = torch.from_numpy(extractor.of_batches(_split(images, size))).to(device)
-        searches[extractor.name] = NearestNeighbours(queries, groups=groups)
-    sizes = [len(store)] * (2 if store.has_flips else 1)
-    stored_labels = torch.from_numpy(store.labels).repeat(len(sizes))
-    seen = 0
-    for latents in tqdm(store.batches(size, normalised=False), desc="memorisation", unit="batch", disable=None):
-        batch = encoder.decode(latents).cpu().numpy()
-        own = stored_labels[seen : seen + len(batch)]
+        searches[extractor.name] = NearestNeighbours(queries, NEAREST, groups)
+    for start in tqdm(range(0, len(references), size), desc="memorisation", unit="batch", disable=None):
+        rows, mirrored = references.of(slice(start, start + size))
+        batch = decoded(store, encoder, rows, mirrored)
+        own = torch.from_numpy(store.labels[rows])
         searches[PIXEL].add(torch.from_numpy(batch).flatten(1), own)
         for extractor in extractors:
             searches[extractor.name].add(torch.from_numpy(extractor(batch)), own)
-        seen += len(batch)
     return searches
 
 
-def _table(sets, store, searches, extractors, size):
+def _table(sets, references, searches, extractors, size):
     """One table a set and space, a row a sample."""
     start = 0
     for group in sets:
@@ -168,8 +196,9 @@ def _table(sets, store, searches, extractors, size):
         for space, search in searches.items():
             scale = np.sqrt(search.queries.shape[1]) if space == PIXEL else 1.0
             distances = search.distances[rows].cpu().numpy() / scale
-            positions = search.positions[rows, 0].cpu().numpy()
-            first, second = distances.T
+            positions = search.positions[rows].cpu().numpy()
+            first, second = distances[:, 0], _nearest_other(distances, references.identity[positions])
+            nearest, nearest_mirrored = references.of(positions[:, 0])
             yield pd.DataFrame(
                 {
                     "plan": group["plan"],
@@ -178,26 +207,38 @@ def _table(sets, store, searches, extractors, size):
                     "followed_in_training": group["in_training"],
                     "followed_distance": _distance(pairs[space], grey) / scale,
                     "followed_grey": grey,
-                    "nearest": positions % len(store),
-                    "nearest_mirrored": positions >= len(store),
+                    "nearest": nearest,
+                    "nearest_mirrored": nearest_mirrored,
                     "nearest_distance": first,
                     "second_distance": second,
-                    # Two copies of one image in the training set leave 0 / 0: a copy all the same.
-                    "ratio": np.divide(first, second, out=np.zeros_like(first), where=first > 0),
+                    # Two images that decode to the same pixels leave 0 / 0: a copy all the same.
+                    "ratio": np.where(np.isinf(second), np.nan, first / np.where(first > 0, second, 1)),
+                    "retrieved": _retrieved(group, references, nearest, nearest_mirrored),
                 }
             )
+
+
+def _nearest_other(distances, identity):
+    """Distance to the nearest of another identity than the first, (n,); distances, identity: (n, k), increasing."""
+    other = np.where(identity == identity[:, :1], np.inf, distances)
+    return other.min(axis=1)
+
+
+def _retrieved(group, references, nearest, nearest_mirrored):
+    """Whether the nearest image is, by content, the training image that was followed: float (n,), or NaN."""
+    columns = group["columns"]
+    if group["followed_images"] is None or not group["in_training"]:
+        return np.nan
+    followed = references.content_of(columns["followed"], columns["followed_mirrored"])
+    return (references.content_of(nearest, nearest_mirrored) == followed).astype(float)
 
 
 def _summary(table):
     """Means and standard errors a plan, seed and space."""
     follows = table["followed"] >= 0
-    same = (table["nearest"] == table["followed"]) & (table["nearest_mirrored"] == table["followed_mirrored"])
-    # A distance of 0 to both: the nearest and the followed are copies of one another.
-    same |= table["followed_distance"] <= table["nearest_distance"]
     table = table.assign(
-        copied=(table["ratio"] < COPY_RATIO).astype(float),
-        retrieved=same.astype(float).where(follows & table["followed_in_training"]),
-        within_one_grey_level=(table["followed_grey"] < 1).astype(float).where(follows),
+        copied=(table["ratio"] < COPY_RATIO).astype(float).where(table["ratio"].notna()),
+        within_one_grey_level=(table["followed_grey"] <= 1).astype(float).where(follows),
     )
     keys = ["plan", "seed", "space"]
     groups = table.groupby(keys, sort=False)

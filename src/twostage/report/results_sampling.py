@@ -153,7 +153,7 @@ def memorisation(memorization, time=None, split=None):
     the distances ("pixel", root mean square in grey levels, or what the features are called). ``control`` marks the
     held-out images measured as if they were samples. Means over samples and their standard errors (``_sem``):
     followed_distance, nearest_distance, ratio (d1 / d2), copied (share with ratio below 1/3), retrieved (the nearest is
-    the followed one), and within_one_grey_level of it.
+    the followed one or a copy of it), and within_one_grey_level (no pixel further than that from the followed one).
     """
     parts = []
     for space, path in memorization.items():
