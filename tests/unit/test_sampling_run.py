@@ -19,6 +19,7 @@ from twostage.provenance import provenance_path, write_json
 from twostage.sampling.run import sample_plans
 from twostage.sampling.snapshots import SAMPLES, sample_snapshots
 from twostage.sampling.trajectory import record_trajectories
+from twostage.sampling.velocity import ModelVelocity
 
 IDENTITY = {"kind": "identity"}
 CLASSES, PER_CLASS = 3, 6
@@ -240,6 +241,21 @@ def test_bad_requests_are_refused(world, tmp_path):
         with pytest.raises(ValueError, match=rf"broken.json.*{message}"):
             sample(world, {"p": MIXED}, "bad", split="broken.json")
     assert not list((world["folder"] / "bad").rglob("*.h5"))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_velocity_that_is_not_finite_makes_no_image(world, monkeypatch, late):
+    forward = ModelVelocity.__call__
+
+    def broken(self, x, t, y):
+        velocity = forward(self, x, t, y)
+        return velocity.masked_fill((y == 1)[:, None, None, None] & (t > 0.8 if late else True), torch.inf)
+
+    monkeypatch.setattr(ModelVelocity, "__call__", broken)
+    message = r"plan p, field B, t = 1, seed 3, sample 1: \d+ of \d+ values are not finite"
+    with pytest.raises(ValueError, match=message):
+        sample(world, {"p": {"steps": 10, "parts": [{"field": "oracle", "stop": 0.4}, {"field": "B"}]}}, "nan")
+    assert not list((world["folder"] / "nan").rglob("*.h5"))
 
 
 # -------------------------------------------------------------------------------------------------------- trajectories

@@ -52,9 +52,9 @@ def measure_memorization(
     it, grey levels), nearest (row of the training store), nearest_mirrored, nearest_distance, second_distance, ratio
     (d1 / d2). Pixel distances are root mean squares in grey levels (0-255), feature distances Euclidean.
     output_csv, one row a plan, seed and space: means and standard errors (``_sem``) of the distances, the ratio and
-    the shares copied (ratio below 1/3), retrieved (the nearest is the one followed) and within_one_grey_level of it;
-    how the samples were made (``Samples.facts``), features_sha256 of the weights, and reference_sha256, the fingerprint
-    of the training images' store.
+    the shares copied (ratio below 1/3, of the samples that have one), retrieved (the nearest is the one followed) and
+    within_one_grey_level of it; how the samples were made (``Samples.facts``), features_sha256 of the weights, and
+    reference_sha256, the fingerprint of the training images' store.
     Returns the summary table.
     """
     store = LatentStore.open(store_path)
@@ -182,8 +182,7 @@ def _table(sets, store, searches, extractors, size):
                     "nearest_mirrored": positions >= len(store),
                     "nearest_distance": first,
                     "second_distance": second,
-                    # Two copies of one image in the training set leave 0 / 0: a copy all the same.
-                    "ratio": np.divide(first, second, out=np.zeros_like(first), where=first > 0),
+                    "ratio": _ratio(first, second),
                 }
             )
 
@@ -195,7 +194,7 @@ def _summary(table):
     # A distance of 0 to both: the nearest and the followed are copies of one another.
     same |= table["followed_distance"] <= table["nearest_distance"]
     table = table.assign(
-        copied=(table["ratio"] < COPY_RATIO).astype(float),
+        copied=(table["ratio"] < COPY_RATIO).astype(float).where(table["ratio"].notna()),
         retrieved=same.astype(float).where(follows & table["followed_in_training"]),
         within_one_grey_level=(table["followed_grey"] < 1).astype(float).where(follows),
     )
@@ -206,6 +205,12 @@ def _summary(table):
     for column in SUMMARY:
         summary[column], summary[f"{column}_sem"] = groups[column].mean(), groups[column].sem()
     return summary.reset_index()
+
+
+def _ratio(first, second):
+    """d1 / d2; 0 for two copies of one image in the training set, NaN where there is no second image."""
+    ratio = np.divide(first, second, out=np.zeros_like(first), where=first != 0)
+    return np.where(np.isfinite(second), ratio, np.nan)
 
 
 def _split(images, size):

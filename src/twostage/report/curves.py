@@ -27,9 +27,26 @@ def clean(*arrays):
     return [array[keep] for array in arrays]
 
 
+def whole(*arrays):
+    """As ``clean``, for curves: values that are not finite are cut off at the ends; between others they leave nothing.
+
+    A curve with a hole has no mean, crossing or area: a line drawn over the hole would be invented.
+    """
+    arrays = [np.asarray(array, dtype=float) for array in arrays]
+    kept = np.flatnonzero(np.all([np.isfinite(array) for array in arrays], axis=0))
+    if len(kept) and kept[-1] - kept[0] + 1 != len(kept):
+        kept = kept[:0]
+    return [array[kept] for array in arrays]
+
+
 def area(t, y, low, high):
-    """Integral of the polyline (t, y) from low to high; t increasing. Zero where the range lies outside."""
-    t, y = clean(t, y)
+    """Integral of the polyline (t, y) from low to high; t increasing. Zero where the range lies outside.
+
+    NaN for a curve without values or with a hole.
+    """
+    t, y = whole(t, y)
+    if len(t) == 0:
+        return math.nan
     low, high = max(low, t[0]), min(high, t[-1])
     if not low < high:
         return 0.0
@@ -40,8 +57,8 @@ def area(t, y, low, high):
 
 
 def mean_over(t, y, sem, low, high):
-    """Mean of a curve over [low, high] as an Estimate (NaN where the range is empty)."""
-    t, y, sem = clean(t, y, sem)
+    """Mean of a curve over [low, high] as an Estimate (NaN where the range is empty, and for a curve with a hole)."""
+    t, y, sem = whole(t, y, sem)
     if len(t) < 2 or not max(low, t[0]) < min(high, t[-1]):
         return Estimate(math.nan, math.nan, math.nan)
     width = min(high, t[-1]) - max(low, t[0])
@@ -50,15 +67,19 @@ def mean_over(t, y, sem, low, high):
 
 
 def at(t, y, sem, time):
-    """The curve's value at ``time`` (interpolated) as an Estimate."""
-    t, y, sem = clean(t, y, sem)
+    """The curve's value at ``time`` (interpolated) as an Estimate; NaN for a curve without values or with a hole."""
+    t, y, sem = whole(t, y, sem)
+    if len(t) == 0:
+        return Estimate(math.nan, math.nan, math.nan)
     value, error = float(np.interp(time, t, y)), CONFIDENCE * float(np.interp(time, t, sem))
     return Estimate(value, value - error, value + error)
 
 
 def share_before(t, y, sem, time):
-    """Share of the area under a non-negative curve that lies before ``time``, as an Estimate."""
-    t, y, sem = clean(t, y, sem)
+    """Share of the area under a non-negative curve that lies before ``time``, as an Estimate (NaN as in ``area``)."""
+    t, y, sem = whole(t, y, sem)
+    if len(t) == 0:
+        return Estimate(math.nan, math.nan, math.nan)
     before, after = area(t, y, t[0], time), area(t, y, time, t[-1])
     error_before, error_after = (CONFIDENCE * area(t, sem, *ends) for ends in ((t[0], time), (time, t[-1])))
     share = lambda first, second: first / (first + second) if first + second > 0 else math.nan  # noqa: E731
@@ -70,8 +91,8 @@ def share_before(t, y, sem, time):
 
 
 def first_crossing(t, y, level):
-    """The time from which on a curve stays at or above ``level``, interpolated; NaN when never, or without values."""
-    t, y = clean(t, y)
+    """The time from which on a curve stays at or above ``level``, interpolated; NaN when never, or as in ``area``."""
+    t, y = whole(t, y)
     if len(t) == 0:
         return math.nan
     below = np.flatnonzero(y < level)
@@ -86,7 +107,7 @@ def first_crossing(t, y, level):
 
 def crossing(t, y, sem, level):
     """``first_crossing`` as an Estimate: the times at which the two edges of the 95% band cross the level."""
-    t, y, sem = clean(t, y, sem)
+    t, y, sem = whole(t, y, sem)
     edges = [first_crossing(t, y + sign * CONFIDENCE * sem, level) for sign in (1, -1)]
     return Estimate(first_crossing(t, y, level), edges[0], edges[1])
 
@@ -114,9 +135,12 @@ _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.22
 
 
 def mean_of(values):
-    """Mean of independent repeats (seeds) with its 95% interval by Student's t; a single value has no interval."""
-    (values,) = clean(values)
-    if len(values) == 0:
+    """Mean of independent repeats (seeds) with its 95% interval by Student's t; a single value has no interval.
+
+    NaN when there is none, or when one of them is not finite.
+    """
+    values = np.asarray(values, dtype=float)
+    if len(values) == 0 or not np.isfinite(values).all():
         return Estimate(math.nan, math.nan, math.nan)
     mean = float(values.mean())
     if len(values) == 1:
@@ -128,9 +152,12 @@ def mean_of(values):
 
 
 def ratio_of(first, second):
-    """Mean of ``first`` over mean of ``second``, paired repeats, with its 95% interval by the delta method."""
-    first, second = clean(first, second)
-    if len(first) < 2 or not second.mean():
+    """Mean of ``first`` over mean of ``second``, paired repeats, with its 95% interval by the delta method.
+
+    NaN with fewer than two pairs, a zero divisor, or a value that is not finite.
+    """
+    first, second = (np.asarray(values, dtype=float) for values in (first, second))
+    if len(first) < 2 or not second.mean() or not np.isfinite([first, second]).all():
         return Estimate(math.nan, math.nan, math.nan)
     ratio = float(first.mean() / second.mean())
     error = mean_of((first - ratio * second) / second.mean())
@@ -138,7 +165,7 @@ def ratio_of(first, second):
 
 
 def median_of(values, resamples=2000, seed=0):
-    """Median with its 95% bootstrap interval."""
+    """Median with its 95% bootstrap interval, of the values that there are: cases without one (NaN) have no part."""
     (values,) = clean(values)
     if len(values) == 0:
         return Estimate(math.nan, math.nan, math.nan)

@@ -5,12 +5,13 @@ import torch
 
 from twostage.data.encoders import load_encoder
 from twostage.data.latents import LatentStore
+from twostage.finite import finite
 from twostage.flow import time_grid
 from twostage.model.checkpoints import load_model
 from twostage.oracle import ClassOracle
 from twostage.provenance import sha256
 from twostage.sampling.plan import ORACLE, Plan
-from twostage.sampling.solver import SOLVERS
+from twostage.sampling.solver import SOLVERS, finite_states
 from twostage.sampling.starts import noise_of, present_classes, resumed_states
 from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity
 from twostage.split import read_split
@@ -101,15 +102,20 @@ class Context:
         x, rows = resumed_states(items, store, plan.start["resume"], len(self.classes))
         return x.to(self.device), (rows, np.zeros(len(rows), dtype=bool))
 
-    def advance(self, plan, part, x, y, observe=None):
-        """The state at the end of a part of the plan, from the state at its start."""
-        return SOLVERS[plan.solver](self.field_of(part), x, _grid(part), y, observe)
+    def advance(self, plan, part, x, items, observe=None):
+        """The state of the items at the end of a part of the plan, from the state at its start.
+
+        Raises ValueError, by plan, field, seed and index, where it is not finite.
+        """
+        x = SOLVERS[plan.solver](self.field_of(part), x, _grid(part), self.labels(items), observe)
+        return finite_states(x, f"plan {plan.name}, field {part.field}, t = {part.stop:g}", items)
 
     def follow(self, plan, x, y):
         """The training image in which the oracle, kept on to t = 1 along ``follow_grid``, ends; as in ``begin``."""
         last = {}
         remember = lambda t, _, state, __: last.update(t=t, x=state)  # noqa: E731
         SOLVERS[plan.solver](self.fields[ORACLE], x, follow_grid(plan), y, remember)
+        finite(last["x"], f"plan {plan.name}: states that follow the oracle", "check the latents and the start")
         return self._heaviest(last["x"], last["t"], y)
 
     def _heaviest(self, x, t, y):

@@ -167,7 +167,7 @@ def _run_group(names, written, context, batch_size):
                         known[way] = context.follow(plan, x, y)
                     followed = known[way]
                 for part, prefix in zip(plan.parts, _prefixes(plan)):
-                    x = known[prefix] if prefix in known else context.advance(plan, part, x, y)
+                    x = known[prefix] if prefix in known else context.advance(plan, part, x, items[rows])
                     if shared[prefix] > 1:
                         known[prefix] = x
                 written[name].write(rows, context.decode(x), followed)

@@ -10,7 +10,7 @@ from twostage.data.latents import LatentStore
 from twostage.flow import time_grid
 from twostage.model.checkpoints import load_model
 from twostage.provenance import atomic_write, write_provenance
-from twostage.sampling.solver import SOLVERS
+from twostage.sampling.solver import SOLVERS, finite_states
 from twostage.sampling.starts import noise_of, present_classes, shard_items
 from twostage.sampling.velocity import ModelVelocity
 
@@ -38,6 +38,7 @@ def sample_snapshots(
     with torch.inference_mode():
         for path in tqdm(checkpoints.values(), desc="samples", unit="snapshot", disable=None):
             x = SOLVERS[solver](ModelVelocity(load_model(path, device)), noise, times, y)
+            finite_states(x, path, items)
             images.append(encoder.decode(store.denormalise(x.float())).cpu().numpy())
     with atomic_write(output) as temporary, h5py.File(temporary, "w") as file:
         file["images"], file["labels"] = np.stack(images), items[:, 2]

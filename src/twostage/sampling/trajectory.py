@@ -95,7 +95,7 @@ def _follow_plan(plan, items, context, shown, times, batch_size):
         steps, drawn = [], {}
         x, _ = context.begin(plan, batch)
         for part in plan.parts:
-            x = context.advance(plan, part, x, y, _observer(context.field_of(part), y, show, times, steps, drawn))
+            x = context.advance(plan, part, x, batch, _observer(context.field_of(part), y, show, times, steps, drawn))
         drawn[1] = x[:show]
         class_mean = torch.stack([_class_mean(context, int(label), means) for label in y])
         for t, prediction, norm in steps:

@@ -9,6 +9,7 @@ import torch
 from tqdm import tqdm
 
 from twostage.data.latents import LatentStore
+from twostage.finite import finite
 from twostage.flow import interpolate, sample_noise, velocity_target
 from twostage.model.checkpoints import load_model
 from twostage.oracle import Oracle
@@ -66,7 +67,8 @@ def measure_oracle_loss(
         errors = np.stack(
             [_errors(network, x_0, x_1, y, t, target, batch_size, device) for t, target in zip(times, oracle)]
         )
-        every.append(errors)
+        what = f"{path}: squared errors of {model} at step {step} (times, targets, pairs)"
+        every.append(finite(errors, what, "check the model's training and the latents"))
         mean, sem = errors.mean(2), errors.std(2, ddof=1) / np.sqrt(errors.shape[2])
         tables.append(
             pd.DataFrame(
