@@ -32,10 +32,10 @@ def images_of(count, seed):
     return np.random.default_rng(seed).integers(0, 256, (count, 4, 4, 1), dtype=np.uint8)
 
 
-def write(path, seed, flips=False, per_class=PER_CLASS, statistics=None):
+def write(path, seed, flips=False, per_class=PER_CLASS, statistics=None, split="train"):
     images = images_of(CLASSES * per_class, seed)
     labels = np.repeat(np.arange(CLASSES), per_class)
-    dataset = ArrayDataset("blocks", "train", images, labels, ["a", "b", "c"])
+    dataset = ArrayDataset("blocks", split, images, labels, ["a", "b", "c"])
     encode(dataset, load_encoder(IDENTITY, None, "cpu"), path, flips=flips, statistics=statistics)
     return images
 
@@ -44,7 +44,7 @@ def write(path, seed, flips=False, per_class=PER_CLASS, statistics=None):
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sampling")
     images = write(folder / "latents.h5", 0)
-    write(folder / "held_out.h5", 1, per_class=4, statistics=folder / "latents.h5")
+    write(folder / "held_out.h5", 1, per_class=4, statistics=folder / "latents.h5", split="held_out")
     checkpoints = {}
     for name, width, seed in (("B", 16, 0), ("XL", 32, 1)):
         torch.manual_seed(seed)
@@ -229,7 +229,7 @@ def test_bad_requests_are_refused(world, tmp_path):
     resumed = {"p": {"start": {"resume": 0.5, "split": "held_out"}, "parts": [{"field": "B"}]}}
     with pytest.raises(ValueError, match="plan p resumes from held-out images; expected held_out_path"):
         sample(world, resumed, "bad", held_out_path=None)
-    write(tmp_path / "own.h5", 1)
+    write(tmp_path / "own.h5", 1, split="held_out")
     with pytest.raises(ValueError, match=r"own.h5 is not normalised by the statistics of"):
         sample(world, resumed, "bad", held_out_path=tmp_path / "own.h5")
     with pytest.raises(ValueError, match="shard is 2 of 2"):

@@ -197,9 +197,17 @@ class LatentStore:
     """
 
     @classmethod
-    def open(cls, path):
-        """Open and check a store. Raises ValueError, naming the file and the reason, for one that cannot be used."""
+    def open(cls, path, split=None):
+        """Open and check a store. Raises ValueError, naming the file and the reason, for one that cannot be used.
+
+        split: "train" or "held_out", to refuse a store that says it is of the other; None takes both.
+        """
         store = cls(read_header(path))
+        if split and store.attributes.get("split", split) != split:
+            raise ValueError(
+                f"{path}: latents of the {store.attributes['split']} split; expected those of the {split} split, in a "
+                "file of their own"
+            )
         for name in ("mean", "std"):
             finite(getattr(store, name), f"{path}: {name} of the channels", "encode it again")
         if (store.std <= 0).any():

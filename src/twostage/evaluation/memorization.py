@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from twostage.data.encoders import load_encoder
+from twostage.data.held_out import open_held_out
 from twostage.data.latents import LatentStore
 from twostage.evaluation.features import batch_size_for, load_extractors
 from twostage.evaluation.images import Samples
@@ -57,8 +58,8 @@ def measure_memorization(
     reference_sha256, the fingerprint of the training images' store.
     Returns the summary table.
     """
-    store = LatentStore.open(store_path)
-    held_out = LatentStore.open(held_out_path) if held_out_path else None
+    store = LatentStore.open(store_path, split="train")
+    held_out = open_held_out(held_out_path, store) if held_out_path else None
     encoder = load_encoder(encoder_spec, encoder_weights, torch.device(device))
     extractors = load_extractors(
         features, classifier_path=classifier, inception_path=inception, dinov2_path=dinov2, device=device

@@ -37,6 +37,7 @@ def record_trajectories(
     precision="float32",
     held_out_path=None,
     space=None,
+    models=None,
 ):
     """Follow the trajectories of each plan; arguments as in ``twostage.sampling.run.sample_plans``, and:
 
@@ -63,6 +64,7 @@ def record_trajectories(
         precision=precision,
         held_out_path=held_out_path,
         space=space,
+        models=models,
     )
     items = shard_items(samples, seeds, (0, 1), context.classes)
     shown = min(shown, samples)
