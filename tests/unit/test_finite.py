@@ -15,11 +15,18 @@ from twostage.data.interchange import import_repa
 from twostage.data.latents import LatentStore
 from twostage.evaluation.classifier import Classifier, load_classifier
 from twostage.evaluation.features import FeatureExtractor
-from twostage.evaluation.frechet import covariance_root
+from twostage.evaluation.frechet import covariance_root, mean_and_root
 from twostage.evaluation.reference import read_reference
 from twostage.finite import finite, finite_weights
 from twostage.model.checkpoints import export_published, import_published, load_model, save_model
 from twostage.training.state import StateFolder
+
+
+def test_finite_values_whose_sum_overflows_are_finite():
+    for large in (np.full(4, 3e38, dtype=np.float32), torch.full((4,), 6e4, dtype=torch.float16)):
+        assert finite(large, "large", "") is large
+    with pytest.raises(ValueError, match="2 of 3 values"):
+        finite(np.array([np.inf, 0, -np.inf]), "both infinities", "")
 
 
 @pytest.mark.parametrize("make", [np.asarray, torch.tensor], ids=["numpy", "torch"])
@@ -171,6 +178,11 @@ def test_references_that_are_no_statistics_are_refused(tmp_path, content, why):
     np.savez(tmp_path / "r.npz", **content)
     with pytest.raises(ValueError, match=rf"r\.npz is not a reference .*{why}"):
         read_reference(tmp_path / "r.npz")
+
+
+def test_one_sample_has_no_distance():
+    with pytest.raises(ValueError, match="features of 1 images; expected two or more"):
+        mean_and_root(FEATURES[:1])
 
 
 def test_rounding_of_a_singular_covariance_is_no_fault():

@@ -54,7 +54,7 @@ def test_a_run_may_be_verified_from_anywhere_and_be_moved(run, tmp_path, monkeyp
     assert verify(run).problems == []
     (tmp_path / "archive").mkdir()
     found = verify(run.rename(tmp_path / "archive/tiny"))
-    assert (found.problems, found.files) == ([], 3)
+    assert (found.problems, found.files) == ([], 4)
 
 
 def _change(name):

@@ -66,8 +66,13 @@ def _nuclear_norm(matrix):
 
 
 def mean_and_root(features):
-    """Mean (D,) and root (R, D) of the sample covariance of (N, D) features, float64; R = min(N, D)."""
+    """Mean (D,) and root (R, D) of the sample covariance of (N, D) features, float64; R = min(N, D).
+
+    Raises ValueError for fewer than two samples, which have no covariance.
+    """
     features = np.asarray(features, dtype=np.float64)
+    if len(features) < 2:
+        raise ValueError(f"features of {len(features)} images; expected two or more, for a covariance")
     mean = features.mean(0)
     centred = features - mean
     if len(features) <= features.shape[1]:
