@@ -109,10 +109,25 @@ def test_the_lead_of_single_plans_is_their_difference_and_of_many_is_less_sure()
     assert math.isnan(curves.lead([[2.0]], [[math.nan]]).low)
 
 
-def test_points_that_are_not_finite_are_left_out():
+def test_no_number_is_read_off_a_curve_with_a_hole():
     y = T.copy()
     y[50] = np.nan
+    found = [curves.at(T, y, NONE, 0.2), curves.mean_over(T, y, NONE, 0, 1), curves.share_before(T, y, NONE, 0.2)]
+    found += [curves.crossing(T, y, NONE, 0.2)]
+    assert np.isnan(found).all()
+    assert np.isnan(curves.area(T, y, 0, 1))
+
+
+def test_a_curve_may_begin_late_and_end_early():
+    y = T.copy()
+    y[[0, 1, -1]] = np.nan
     assert curves.at(T, y, NONE, 0.5).value == pytest.approx(0.5)
+    assert curves.mean_over(T, y, NONE, 0.2, 0.4).value == pytest.approx(0.3)
+
+
+def test_a_seed_without_a_value_leaves_no_mean():
+    assert np.isnan(curves.mean_of([1.0, np.nan, 3.0])).all()
+    assert np.isnan(curves.ratio_of([1.0, 2.0, 3.0], [1.0, np.inf, 2.0])).all()
 
 
 def test_a_curve_without_a_value_crosses_nothing():

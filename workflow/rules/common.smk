@@ -227,6 +227,21 @@ def plan_checkpoints(space, plans):
     return found
 
 
+def expected_of(space, model):
+    """What a model's files must say of themselves, for them to be read in its place."""
+    return {"architecture": architecture_of(space, model), "target": recipe_of(model)["target"]}
+
+
+def plan_models(space, plans):
+    """{field: what its weights must say of themselves} of every model that the plans name."""
+    found = {}
+    for field in plan_checkpoints(space, plans):
+        model, _, step = field.partition("@")
+        step = int(step) if step else CONFIG.snapshots(model, space)[-1]
+        found[field] = expected_of(space, model) | {"step": step}
+    return found
+
+
 def plan_settings(experiments):
     """What an experiment's plans are made of: its settings without where and how often it runs."""
     apart = ("spaces", "samples", "seeds")

@@ -62,7 +62,7 @@ def evaluate_samples(
             for plan, item in opened.items():
                 for seed in np.unique(item.seed):
                     positions = np.flatnonzero(item.seed == seed)
-                    found = extractor.of_batches(item.batches(size, positions))
+                    found = reference.checked(extractor.of_batches(item.batches(size, positions)))
                     labels = item.labels[positions]
                     rows.append(
                         {"plan": plan, "seed": int(seed), "features": extractor.name, "metric": extractor.distance_name}

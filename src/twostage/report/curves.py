@@ -45,9 +45,26 @@ def clean(*arrays):
     return [array[keep] for array in arrays]
 
 
+def whole(*arrays):
+    """As ``clean``, for curves: values that are not finite are cut off at the ends; between others they leave nothing.
+
+    A curve with a hole has no mean, crossing or area: a line drawn over the hole would be invented.
+    """
+    arrays = [np.asarray(array, dtype=float) for array in arrays]
+    kept = np.flatnonzero(np.all([np.isfinite(array) for array in arrays], axis=0))
+    if len(kept) and kept[-1] - kept[0] + 1 != len(kept):
+        kept = kept[:0]
+    return [array[kept] for array in arrays]
+
+
 def area(t, y, low, high):
-    """Integral of the polyline (t, y) from low to high; t increasing. Zero where the range lies outside."""
-    t, y = clean(t, y)
+    """Integral of the polyline (t, y) from low to high; t increasing. Zero where the range lies outside.
+
+    NaN for a curve without values or with a hole.
+    """
+    t, y = whole(t, y)
+    if len(t) == 0:
+        return math.nan
     low, high = max(low, t[0]), min(high, t[-1])
     if not low < high:
         return 0.0
@@ -58,8 +75,8 @@ def area(t, y, low, high):
 
 
 def mean_over(t, y, sem, low, high):
-    """Mean of a curve over [low, high] as an Estimate (NaN where the range is empty)."""
-    t, y, sem = clean(t, y, sem)
+    """Mean of a curve over [low, high] as an Estimate (NaN where the range is empty, and for a curve with a hole)."""
+    t, y, sem = whole(t, y, sem)
     if len(t) < 2 or not max(low, t[0]) < min(high, t[-1]):
         return UNKNOWN
     width = min(high, t[-1]) - max(low, t[0])
@@ -68,15 +85,19 @@ def mean_over(t, y, sem, low, high):
 
 
 def at(t, y, sem, time):
-    """The curve's value at ``time`` (interpolated) as an Estimate."""
-    t, y, sem = clean(t, y, sem)
+    """The curve's value at ``time`` (interpolated) as an Estimate; NaN for a curve without values or with a hole."""
+    t, y, sem = whole(t, y, sem)
+    if len(t) == 0:
+        return UNKNOWN
     value, error = float(np.interp(time, t, y)), CONFIDENCE * float(np.interp(time, t, sem))
     return Estimate(value, value - error, value + error)
 
 
 def share_before(t, y, sem, time):
-    """Share of the area under a non-negative curve that lies before ``time``, as an Estimate."""
-    t, y, sem = clean(t, y, sem)
+    """Share of the area under a non-negative curve that lies before ``time``, as an Estimate (NaN as in ``area``)."""
+    t, y, sem = whole(t, y, sem)
+    if len(t) == 0:
+        return UNKNOWN
     before, after = area(t, y, t[0], time), area(t, y, time, t[-1])
     error_before, error_after = (CONFIDENCE * area(t, sem, *ends) for ends in ((t[0], time), (time, t[-1])))
     share = lambda first, second: first / (first + second) if first + second > 0 else math.nan  # noqa: E731
@@ -88,8 +109,8 @@ def share_before(t, y, sem, time):
 
 
 def first_crossing(t, y, level):
-    """The time from which on a curve stays at or above ``level``, interpolated; NaN when never, or without values."""
-    t, y = clean(t, y)
+    """The time from which on a curve stays at or above ``level``, interpolated; NaN when never, or as in ``area``."""
+    t, y = whole(t, y)
     if len(t) == 0:
         return math.nan
     below = np.flatnonzero(y < level)
@@ -104,7 +125,7 @@ def first_crossing(t, y, level):
 
 def crossing(t, y, sem, level):
     """``first_crossing`` as an Estimate: the times at which the two edges of the 95% band cross the level."""
-    t, y, sem = clean(t, y, sem)
+    t, y, sem = whole(t, y, sem)
     edges = [first_crossing(t, y + sign * CONFIDENCE * sem, level) for sign in (1, -1)]
     return Estimate(first_crossing(t, y, level), edges[0], edges[1])
 
@@ -168,17 +189,25 @@ def lead(values, errors, freedom=math.inf):
 
 
 def mean_of(values):
-    """Mean of independent repeats (seeds, pairs) with its 95% interval by Student's t; one value has no interval."""
-    (values,) = clean(values)
-    if len(values) < 2:
-        return UNKNOWN._replace(value=float(values[0])) if len(values) else UNKNOWN
+    """Mean of independent repeats (seeds, pairs) with its 95% interval by Student's t; one value has no interval.
+
+    NaN when there is none, or when one of them is not finite.
+    """
+    values = np.asarray(values, dtype=float)
+    if len(values) == 0 or not np.isfinite(values).all():
+        return UNKNOWN
+    if len(values) == 1:
+        return UNKNOWN._replace(value=float(values[0]))
     return symmetric(values.mean(), values.std(ddof=1) / math.sqrt(len(values)), len(values) - 1)
 
 
 def ratio_of(first, second):
-    """Mean of ``first`` over mean of ``second``, paired repeats, with its 95% interval by the delta method."""
-    first, second = clean(first, second)
-    if len(first) < 2 or not second.mean():
+    """Mean of ``first`` over mean of ``second``, paired repeats, with its 95% interval by the delta method.
+
+    NaN with fewer than two pairs, a zero divisor, or a value that is not finite.
+    """
+    first, second = (np.asarray(values, dtype=float) for values in (first, second))
+    if len(first) < 2 or not second.mean() or not np.isfinite([first, second]).all():
         return UNKNOWN
     ratio = float(first.mean() / second.mean())
     error = mean_of((first - ratio * second) / second.mean())
@@ -192,7 +221,8 @@ def median_of(values, pools, resamples=2000, seed=0):
     """Median with its 95% bootstrap interval over pools, as an Estimate.
 
     pools: what each value was measured on. Values of one pool (a class in several latent spaces, or at several N) are
-    not independent, so whole pools are resampled. With fewer than five pools there is no interval.
+    not independent, so whole pools are resampled. Cases without a value (NaN) have no part. With fewer than five pools
+    there is no interval.
     """
     values, pools = np.asarray(values, dtype=float), np.asarray(pools)
     keep = np.isfinite(values)

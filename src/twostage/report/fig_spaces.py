@@ -147,7 +147,7 @@ def _draw(axes, panel, rows):
     lines = list(dict.fromkeys(rows["line"]))
     colours = _colours(panel, lines)
     if panel == "swap":
-        error = style.CONFIDENCE * rows["sem"].fillna(0)
+        error = style.CONFIDENCE * rows["sem"]
         axes.bar(rows["x"], rows["y"], 0.62, yerr=error, color=style.SPACE_COLOURS[0], alpha=0.75,
                  error_kw={"elinewidth": 1, "capsize": 2.5})  # fmt: skip
         axes.set_xticks(rows["x"], rows["line"], fontsize=8)
@@ -156,7 +156,7 @@ def _draw(axes, panel, rows):
         look = {"linewidth": 1.5, "label": line}
         if panel in ("followed", "shift"):
             look |= {"marker": "o", "markersize": 3.5}
-        style.curve(axes, own["x"], own["y"], own["sem"].fillna(0), colour=colours[line], **look)
+        style.curve(axes, own["x"], own["y"], own["sem"], colour=colours[line], **look)
     if panel == "shift":
         axes.set_xscale("log")
         axes.set_xticks(rows["x"], [f"{x:g}" for x in rows["x"]], fontsize=8)

@@ -130,8 +130,8 @@ def time_axis(axes, *, label=True, limits=(0.0, 1.0)):
 
 
 def half_width(table, name):
-    """Half widths of the intervals ``{name}_low`` to ``{name}_high``, 0 where they are not known (Series)."""
-    return ((table[f"{name}_high"] - table[f"{name}_low"]) / 2).fillna(0)
+    """Half widths of the intervals ``{name}_low`` to ``{name}_high``, NaN where they are not known (Series)."""
+    return (table[f"{name}_high"] - table[f"{name}_low"]) / 2
 
 
 def curve(axes, t, mean, sem, *, colour, label=None, **line):

@@ -38,6 +38,7 @@ def sample_plans(
     precision="float32",
     held_out_path=None,
     space=None,
+    models=None,
 ):
     """Run every plan on one shard of the samples and write one HDF5 file a plan.
 
@@ -49,6 +50,7 @@ def sample_plans(
     split_path: split.json, whose split stands for the plans' "split"; needed where a plan names it.
     shard: (k, n), this shard and their number. batch_size: trajectories solved at a time.
     precision: "float32", or "bf16" for the models' autocast. space: the latent space's name, for the record.
+    models: {model name: what is expected of its weights} (``twostage.model.identity.refuse_other_model``).
 
     Each file holds /images uint8 (n, H, W, C), /labels, /seed, /index int64 (n,), ordered by seed, then index; plans
     that resume or follow also /followed int64, the row of the image in its split's latent store, and
@@ -71,6 +73,7 @@ def sample_plans(
         precision=precision,
         held_out_path=held_out_path,
         space=space,
+        models=models,
     )
     with ExitStack() as files, torch.inference_mode():
         written = {}
@@ -167,7 +170,7 @@ def _run_group(names, written, context, batch_size):
                         known[way] = context.follow(plan, x, y)
                     followed = known[way]
                 for part, prefix in zip(plan.parts, _prefixes(plan)):
-                    x = known[prefix] if prefix in known else context.advance(plan, part, x, y)
+                    x = known[prefix] if prefix in known else context.advance(plan, part, x, items[rows])
                     if shared[prefix] > 1:
                         known[prefix] = x
                 written[name].write(rows, context.decode(x), followed)
