@@ -136,7 +136,7 @@ def test_the_report_sums_what_its_targets_need():
     assert "1,438 training and 359 held-out images, 10 classes" in text
 
 
-# ------------------------------------------------------------------------------------------------------------ evaluations
+# ---------------------------------------------------------------------------------------------------------- evaluations
 
 MIXED = {
     "own": {"parts": [{"field": "B", "stop": "split", "guidance": 2, "interval": [0.1, "split"]}, {"field": "XL"}]},
@@ -211,7 +211,7 @@ def test_a_plans_own_samples_come_before_the_experiments():
     assert row(found, "evaluate", "pixel, tab_plans").samples == 2 * (10 + 100)
 
 
-# ------------------------------------------------------------------------------------------------------------------ split
+# ---------------------------------------------------------------------------------------------------------------- split
 
 
 def test_the_split_is_the_configurations_else_the_measured_one_else_the_laws(tmp_path, monkeypatch):
@@ -227,7 +227,7 @@ def test_the_split_is_the_configurations_else_the_measured_one_else_the_laws(tmp
     assert costs(split=0.3).setting.split("pixel") == (0.3, "fixed")
 
 
-# ------------------------------------------------------------------------------------------------------------- evaluation
+# ----------------------------------------------------------------------------------------------------------- evaluation
 
 
 def test_features_of_the_training_images_are_taken_once():
@@ -250,7 +250,7 @@ def test_held_out_images_are_measured_as_samples_are():
     assert found.flops == pytest.approx((100 + 359 + 1438) * features + distances)
 
 
-# ------------------------------------------------------------------------------------------------- what is not there yet
+# ------------------------------------------------------------------------------------------------ what is not there yet
 
 
 def test_it_counts_without_the_images_where_their_numbers_are_given():
