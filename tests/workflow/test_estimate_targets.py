@@ -3,6 +3,7 @@
 import re
 
 import pytest
+import yaml
 from conftest import Checkout
 
 # What is in the dry run and not in the estimate, and why.
@@ -13,6 +14,7 @@ COSTS_NOTHING = {
     "all": "a name for other targets",
 }
 CONFIGURATIONS = ["config/config.yaml", "config/cifar10.yaml", "config/imagenet256.yaml", "tests/workflow/smoke.yaml"]
+OTHER = "other.yaml"  # the smallest of them, with what none of them has: Flux, a fixed split, files from elsewhere
 
 
 def estimated(checkout, configfile):
@@ -47,10 +49,19 @@ def put_empty_class_folders(folder):
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
     """A checkout in which nothing has run."""
-    return Checkout(tmp_path_factory.mktemp("estimate"))
+    checkout = Checkout(tmp_path_factory.mktemp("estimate"))
+    config = yaml.safe_load((checkout.folder / CONFIGURATIONS[-1]).read_text())
+    config["flux"] = {"model": "some/model", "revision": "0" * 40, "height": 64, "width": 64}
+    config["spaces"]["vae"]["encoder"]["align_weight"] = 0.5
+    config["models"]["XL"]["checkpoint"] = {"pixel": "weights/XL.safetensors"}
+    config["evaluation"] = {"features": ["inception", "classifier"], "references": {"inception": "weights/adm.npz"}}
+    config["split"] = 0.3
+    del config["experiments"]["tab1"]
+    (checkout.folder / OTHER).write_text(yaml.safe_dump(config))
+    return checkout
 
 
-@pytest.mark.parametrize("configfile", CONFIGURATIONS)
+@pytest.mark.parametrize("configfile", [*CONFIGURATIONS, OTHER])
 def test_the_jobs_are_those_of_the_dry_run(fresh, configfile):
     rules, _ = estimated(fresh, configfile)  # before the images are there
     if "imagenet" in configfile:
