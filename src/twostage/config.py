@@ -126,8 +126,16 @@ class Data(Block):
     shards: Count = Field(
         1, description="Encoding jobs for the training images of a latent space; their files are joined without copying"
     )
-    images: Count | None = Field(None, description="Training images that `estimate` reckons with; else it counts them")
+    images: Count | None = Field(
+        None,
+        description="Training images that `estimate` reckons with, else it counts them; given with `held_out_images`, "
+        "it runs before the images are there",
+    )
     held_out_images: Count | None = Field(None, description="Held-out images that `estimate` reckons with")
+    classes: Count | None = Field(
+        None,
+        description="Classes that `estimate` reckons with; else it counts the folders (1,000 where there are none)",
+    )
 
     @model_validator(mode="after")
     def _has_path(self):
@@ -779,8 +787,14 @@ def load(raw):
         raise ConfigError("\n".join(f"config: {line}" for line in _explain(error.errors()))) from None
 
 
-def check_folders(config):
-    """Raise ConfigError where a folder of images or latents that the configuration names is not there."""
+def check_folders(config, estimating=False):
+    """Raise ConfigError where a folder of images or latents that the configuration names is not there.
+
+    estimating: `estimate` does without the folders where the numbers of images are given.
+    """
+    if estimating and config.data.images and config.data.held_out_images:
+        return
+    instead = ", or data.images and data.held_out_images, which `estimate` reckons with" if estimating else ""
     folders = {
         f"spaces.{name}.encoder.latents.path": space.imported.path
         for name, space in config.spaces.items()
@@ -790,7 +804,7 @@ def check_folders(config):
         folders |= {f"data.{key}": getattr(config.data, key) for key in ("path", "held_out_path")}
     for key, folder in folders.items():
         if folder is not None and not Path(folder).is_dir():
-            raise ConfigError(f"config: {key} is {folder!r}; expected a folder that exists")
+            raise ConfigError(f"config: {key} is {folder!r}; expected a folder that exists{instead}")
 
 
 def _known(name, names, key, kind):

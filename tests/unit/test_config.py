@@ -118,6 +118,15 @@ def test_a_folder_that_is_not_there_is_named():
         check_folders(load(raw))
 
 
+def test_the_estimate_does_without_the_folder_where_the_numbers_of_images_are_given():
+    data = {"name": "image_folder", "image_size": 8, "path": "no/such", "images": 10}
+    with pytest.raises(ConfigError, match=r"a folder that exists, or data.images and data.held_out_images, which `est"):
+        check_folders(load(with_value("data", data)), estimating=True)
+    check_folders(load(with_value("data", {**data, "held_out_images": 2})), estimating=True)
+    with pytest.raises(ConfigError, match=r"expected a folder that exists$"):
+        check_folders(load(with_value("data", {**data, "held_out_images": 2})))
+
+
 def test_a_file_lies_where_its_path_says_or_under_weights():
     raw = with_value("models.S.checkpoint", "some/S.pt")
     raw["models"]["B"]["checkpoint"] = {"vae": {"repo": "a/b", "revision": "0" * 40, "file": "c/d.pt"}}

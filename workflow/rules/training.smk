@@ -115,7 +115,7 @@ rule oracle_loss:
     params:
         oracle_loss=slice_of(CONFIG.oracle_loss),
         sampling={"steps": CONFIG.sampling.steps, "solver": CONFIG.sampling.solver},
-        encoder=lambda w: slice_of(CONFIG.spaces[w.space].encoder),
+        encoder=lambda w: encoder_of(w.space),
         checkpoints=lambda w: {model: snapshot_paths(w.space, model) for model in CONFIG.models_of(w.space)},
         models=lambda w: {model: expected_of(w.space, model) for model in CONFIG.models_of(w.space)},
         seed=CONFIG.seed,
