@@ -2,7 +2,7 @@
 #   snakemake --cores all                                     scikit-learn's digits, on a laptop
 #   snakemake --cores all --configfile config/cifar10.yaml    another scale
 #   snakemake --profile slurm                                 on a cluster
-#   snakemake --cores all fig3                                one figure
+#   snakemake --cores all fig3                                one figure; a target stands before --configfile
 from snakemake.utils import min_version
 
 min_version("9.10")

@@ -19,7 +19,7 @@ import yaml
 
 from twostage.config import load
 from twostage.data.latents import write_store
-from twostage.estimate import _spectrum, _sweep
+from twostage.estimate.oracle import spectrum_flops, sweep_flops
 from twostage.oracle.study import measure_posterior
 
 SHAPE, EACH, ALL = (32, 16, 16), 1281, 1000
@@ -50,7 +50,7 @@ def main():
         )
         core, wall = time.process_time() - began[0], time.perf_counter() - began[1]
     dim = int(np.prod(SHAPE))
-    flops = ALL * (_sweep(settings.pairs_per_class, EACH, dim) + _spectrum(EACH, dim))
+    flops = ALL * (sweep_flops(settings.pairs_per_class, EACH, dim) + spectrum_flops(EACH, dim))
     rate = 1e9 * config.estimate.cpu_gflops * config.estimate.cpu_utilisation
     measured = {
         "measurement": "class-wise oracle figures of ImageNet",

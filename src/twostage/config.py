@@ -126,8 +126,16 @@ class Data(Block):
     shards: Count = Field(
         1, description="Encoding jobs for the training images of a latent space; their files are joined without copying"
     )
-    images: Count | None = Field(None, description="Training images that `estimate` reckons with; else it counts them")
+    images: Count | None = Field(
+        None,
+        description="Training images that `estimate` reckons with, else it counts them; given with `held_out_images`, "
+        "it runs before the images are there",
+    )
     held_out_images: Count | None = Field(None, description="Held-out images that `estimate` reckons with")
+    classes: Count | None = Field(
+        None,
+        description="Classes that `estimate` reckons with; else it counts the folders (1,000 where there are none)",
+    )
 
     @model_validator(mode="after")
     def _has_path(self):
@@ -241,6 +249,18 @@ class Model(Block):
                 "expected a multiple of 4 x num_heads (2-D rotary positions)"
             )
         return self
+
+    @property
+    def parameters(self):
+        """Number of parameters of a LightningDiT of this size, but for those that the latents decide: what is made of
+        patches, positions and classes."""
+        width, gated = self.hidden_size, int(2 / 3 * 4 * self.hidden_size)
+        attention = 4 * width * (width + 1)
+        feed_forward = 2 * gated * (width + 1) + width * (gated + 1)
+        block = attention + feed_forward + 6 * width * (width + 1) + 2 * width
+        times = width * (256 + 1) + width * (width + 1)
+        last = 2 * width * (width + 1) + width
+        return self.depth * block + times + last
 
 
 class Training(Block):
@@ -393,7 +413,11 @@ class Experiment(Block):
 class StageSwap(Experiment):
     """Tab. 1: one model up to the split, another after it, in every order; the total number of steps is fixed."""
 
-    models: list[Name] = Field(["XL", "B"], min_length=1, description="Models to combine, the largest first")
+    models: list[Name] = Field(
+        ["XL", "B"],
+        min_length=1,
+        description="Models to combine; the first throughout is what others are compared with",
+    )
     splits: list[Literal["measured"] | Share] = Field(
         ["measured"], min_length=1, description="Stage splits: `measured` (from this data's transition) or fixed times"
     )
@@ -649,7 +673,7 @@ class Config(Block):
     )
     data: Data = Field(description="The images")
     spaces: dict[Name, Space] = Field(min_length=1, description="Latent spaces by name; null leaves one out")
-    models: dict[Name, Model] = Field(min_length=1, description="Models by name, smallest first")
+    models: dict[Name, Model] = Field(min_length=1, description="Models by name; figures and claims order them by size")
     training: Training = Field(description="Training recipe")
     oracle: Oracle = Field(Oracle(), description="Oracle posterior on the latents")
     synthetic: Synthetic = Field(Synthetic(), description="Synthetic Gaussians")
@@ -706,8 +730,10 @@ class Config(Block):
 
     @property
     def sizes(self):
-        """The models that differ in size alone: what comparisons of sizes are drawn from."""
-        return [name for name, model in self.models.items() if model.target in (None, self.training.target)]
+        """The models that differ in size alone, by their number of parameters, smallest first, wherever they stand in
+        the file: what comparisons of sizes are drawn from."""
+        alike = [name for name, model in self.models.items() if model.target in (None, self.training.target)]
+        return sorted(alike, key=lambda name: self.models[name].parameters)
 
     def models_of(self, space):
         """The models of a latent space: all ``sizes``, and others where an experiment asks for them."""
@@ -761,8 +787,14 @@ def load(raw):
         raise ConfigError("\n".join(f"config: {line}" for line in _explain(error.errors()))) from None
 
 
-def check_folders(config):
-    """Raise ConfigError where a folder of images or latents that the configuration names is not there."""
+def check_folders(config, estimating=False):
+    """Raise ConfigError where a folder of images or latents that the configuration names is not there.
+
+    estimating: `estimate` does without the folders where the numbers of images are given.
+    """
+    if estimating and config.data.images and config.data.held_out_images:
+        return
+    instead = ", or data.images and data.held_out_images, which `estimate` reckons with" if estimating else ""
     folders = {
         f"spaces.{name}.encoder.latents.path": space.imported.path
         for name, space in config.spaces.items()
@@ -772,7 +804,7 @@ def check_folders(config):
         folders |= {f"data.{key}": getattr(config.data, key) for key in ("path", "held_out_path")}
     for key, folder in folders.items():
         if folder is not None and not Path(folder).is_dir():
-            raise ConfigError(f"config: {key} is {folder!r}; expected a folder that exists")
+            raise ConfigError(f"config: {key} is {folder!r}; expected a folder that exists{instead}")
 
 
 def _known(name, names, key, kind):

@@ -63,6 +63,7 @@ def fetch_repository(path, *, repo, revision):
     files = [file for file in sorted(folder.rglob("*")) if file.is_file() and ".cache" not in file.parts]
     listed = {str(file.relative_to(folder)): file.stat().st_size for file in files}
     write_json(path, {"repo": repo, "revision": revision, "files": listed})
+    write_provenance(path, source=f"{repo} at revision {revision}")
 
 
 def check_digest(path, expected, name=None):

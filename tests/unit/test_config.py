@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from twostage.config import ConfigError, check_folders, load, reference
+from twostage.config import ConfigError, Model, check_folders, load, reference
+from twostage.model.lightningdit import LightningDiT
 from twostage.training.recipe import Recipe
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +118,15 @@ def test_a_folder_that_is_not_there_is_named():
         check_folders(load(raw))
 
 
+def test_the_estimate_does_without_the_folder_where_the_numbers_of_images_are_given():
+    data = {"name": "image_folder", "image_size": 8, "path": "no/such", "images": 10}
+    with pytest.raises(ConfigError, match=r"a folder that exists, or data.images and data.held_out_images, which `est"):
+        check_folders(load(with_value("data", data)), estimating=True)
+    check_folders(load(with_value("data", {**data, "held_out_images": 2})), estimating=True)
+    with pytest.raises(ConfigError, match=r"expected a folder that exists$"):
+        check_folders(load(with_value("data", {**data, "held_out_images": 2})))
+
+
 def test_a_file_lies_where_its_path_says_or_under_weights():
     raw = with_value("models.S.checkpoint", "some/S.pt")
     raw["models"]["B"]["checkpoint"] = {"vae": {"repo": "a/b", "revision": "0" * 40, "file": "c/d.pt"}}
@@ -168,3 +178,18 @@ def test_the_recipes_defaults_are_the_papers_and_a_presets_by_name():
     assert (theirs.max_grad_norm, theirs.lr) == (None, 3e-4)
     with pytest.raises(ConfigError, match=r'training.preset is "lightning"; .*; did you mean .lightningdit.'):
         load(with_value("training.preset", "lightning"))
+
+
+@pytest.mark.parametrize(("hidden_size", "depth", "num_heads"), [(384, 12, 6), (48, 3, 2), (96, 5, 4)])
+def test_models_are_ordered_by_the_parameters_they_have(hidden_size, depth, num_heads):
+    size = {"hidden_size": hidden_size, "depth": depth, "num_heads": num_heads}
+    network = LightningDiT(input_size=8, patch_size=2, in_channels=1, num_classes=10, **size)
+    decided_by_latents = ("x_embedder.", "y_embedder.", "pos_embed", "final_layer.linear.", "feat_rope.")
+    own = [values.numel() for name, values in network.named_parameters() if not name.startswith(decided_by_latents)]
+    assert Model(**size).parameters == sum(own)
+
+
+def test_an_appended_model_of_middle_size_stands_in_the_middle():
+    raw = copy.deepcopy(DEFAULT)
+    raw["models"] = dict(reversed(raw["models"].items())) | {"middle": {"hidden_size": 64, "depth": 4, "num_heads": 4}}
+    assert load(raw).sizes == ["S", "B", "middle", "XL"]

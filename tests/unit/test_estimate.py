@@ -1,29 +1,42 @@
 """The estimate: operations against closed forms, rows against the configuration, hours against the hardware."""
 
 import copy
+import json
+import math
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
 
 from twostage.config import load
-from twostage.estimate import Costs, autoencoder_flops, lightningdit_cost, report
+from twostage.estimate import Costs, report
+from twostage.estimate.evaluations import evaluations, followed_evaluations, resolved
+from twostage.estimate.networks import autoencoder_flops, classifier_flops, flux_flops, lightningdit_cost
+from twostage.oracle.law import transition_time
+from twostage.sampling.context import Context
 from twostage.sampling.experiments import plans_for
+from twostage.sampling.run import _groups_of_same_samples, _run_group
 
 ROOT = Path(__file__).parents[2]
+PLANS_OF_FIG5 = list(plans_for("fig5", {"model": "B"}))
 PLANS = {"tab1": plans_for("tab1", {"models": ["XL", "B"], "splits": [0.2]}, steps=50)}
 
 
-def costs(**changes):
+def costs(plans=PLANS, **changes):
     raw = yaml.safe_load((ROOT / "config/config.yaml").read_text())
-    raw["experiments"] = {"tab1": raw["experiments"]["tab1"]}
+    raw["experiments"] = {name: raw["experiments"].get(name, {}) for name in plans}
     for path, value in changes.items():
         *parents, key = path.split("__")
         block = raw
         for parent in parents:
             block = block.setdefault(parent, {})
         block[key] = value
-    return Costs(load(copy.deepcopy(raw)), PLANS)
+    return Costs(load(copy.deepcopy(raw)), plans)
 
 
 def row(found, rule, where="pixel"):
@@ -42,11 +55,11 @@ def test_lightningdit_is_counted_layer_by_layer():
 
 
 def test_a_convolutional_autoencoder_is_counted():
-    inward, outward = autoencoder_flops("sd-vae", (64, 64, 3))
+    inward, outward = autoencoder_flops("sd-vae", (64, 64, 3), (4, 8, 8))
     first = 2 * 64 * 64 * 9 * 3 * 128  # of the encoder's first convolution alone
     assert outward > inward > 100 * first
-    assert autoencoder_flops("identity", (64, 64, 3)) == (0, 0)
-    assert autoencoder_flops("sd-vae", (128, 128, 3))[0] == pytest.approx(4 * inward, rel=0.05)
+    assert autoencoder_flops("identity", (64, 64, 3), (3, 64, 64)) == (0, 0)
+    assert autoencoder_flops("sd-vae", (128, 128, 3), (4, 16, 16))[0] == pytest.approx(4 * inward, rel=0.05)
 
 
 def test_training_is_three_passes_over_every_sample():
@@ -58,24 +71,39 @@ def test_training_is_three_passes_over_every_sample():
     assert row(found, "train_XL").samples == 1400 * 64
 
 
-def test_plans_are_counted_part_by_part():
+def test_plans_are_counted_part_by_part_and_what_they_share_once():
     found = costs()
     row_of_tab1 = row(found, "sample_tab1")
     assert row_of_tab1.samples == 400 * 3 * 4
     forward = [lightningdit_cost((1, 8, 8), 10, 2, width, depth, 4)[0] for width, depth in ((96, 4), (64, 3))]
-    assert row_of_tab1.flops == pytest.approx(400 * 3 * 4 * 50 * sum(forward) / 2)
+    # Each model takes the first 10 of 50 steps once for two plans, and the other 40 in each of two.
+    assert row_of_tab1.flops == pytest.approx(400 * 3 * (10 + 2 * 40) * sum(forward))
 
 
 def test_hours_follow_from_the_hardware():
     one = row(costs(), "train_XL")
     found = costs(estimate__cpu_gflops=50, estimate__cpu_utilisation=0.5)
     assert found.hours(one) == (0.0, pytest.approx(one.flops / 25e9 / 3600))
-    on_gpu = costs(jobs__training={"gpu": 4, "threads": 8}, estimate__gpu_float32_tflops=60)
+    gpus = {"gpu": 4, "threads": 8}
+    on_gpu = costs(jobs__training=gpus, training__precision="float32", estimate__gpu_float32_tflops=60)
     gpu, cpu = on_gpu.hours(one)
     assert gpu == pytest.approx(one.flops / (60e12 * 0.35) / 3600)
     assert cpu == pytest.approx(gpu / 4 * 8)
-    bf16 = costs(jobs__training={"gpu": 1}, training__precision="bf16")
-    assert bf16.hours(row(bf16, "train_XL"))[0] == pytest.approx(one.flops / (989e12 * 0.35) / 3600)
+
+
+@pytest.mark.parametrize(("precision", "rate"), [("auto", 989), ("bf16", 989), ("float32", 67)])
+def test_training_on_a_gpu_is_in_bf16_unless_it_is_told_otherwise(precision, rate):
+    found = costs(jobs__training={"gpu": 1}, training__precision=precision)
+    one = row(found, "train_XL")
+    assert found.hours(one)[0] == pytest.approx(one.flops / (rate * 1e12 * 0.35) / 3600)
+
+
+def test_of_sampling_the_networks_alone_are_in_bf16():
+    found = costs({"fig5": plans_for("fig5", {"model": "B"})}, sampling__precision="bf16")
+    one = row(found, "sample_fig5")
+    counts = evaluations(resolved(found.setting.plans["fig5"], None), Counter({n: 150 for n in PLANS_OF_FIG5}))
+    assert one.bf16_flops == counts["B"] * lightningdit_cost((1, 8, 8), 10, 2, 64, 3, 4)[0]
+    assert one.flops - one.bf16_flops == counts["oracle"] * 4 * 143.8 * 64
 
 
 def test_an_imported_model_is_not_trained():
@@ -90,14 +118,184 @@ def test_a_target_costs_what_it_needs_and_nothing_else():
     assert rules("synthetic/top1.csv") == {("synthetic", "")}
     assert rules("oracle/vae/posterior.csv") == {("autoencoder", "vae"), ("encode", "vae"), ("posterior", "vae")}
     trained = {(f"train_{model}", "pixel") for model in ("XL", "B")}
-    needed = {("encode", "pixel"), ("posterior", "pixel"), ("sample_tab1", "pixel"), ("evaluate", "pixel, tab1")}
+    needed = {("encode", "pixel"), ("sample_tab1", "pixel"), ("evaluate", "pixel, tab1")}  # the split is a number
     assert rules("evaluation/pixel/tab1.csv") == trained | needed | {("classifier", "")}
 
 
-def test_the_report_sums_its_rows():
+def test_the_report_sums_what_its_targets_need():
     found = costs()
-    text = report(found, {"fig3": ["synthetic/top1.csv"]})
+    targets = {"fig3": ["synthetic/top1.csv"], "tab1": ["evaluation/pixel/tab1.csv"]}
+    text = report(found, targets, {"tab_reconstruction": ["evaluation/pixel/reconstruction.csv"]})
+    counted = [*found.of_target(targets["fig3"]), *found.of_target(targets["tab1"])]
     everything = next(line for line in text.splitlines() if line.startswith("everything"))
-    assert f"{sum(each.samples for each in found.rows):,}" in everything
-    assert text.splitlines()[-1].startswith("fig3")
+    assert everything.split()[1:3] == [str(len(counted)), f"{sum(each.samples for each in counted):,}"]
+    rules, _, alone = text.partition("everything")
+    assert "reconstruction" not in rules
+    assert "memorization" not in rules
+    assert alone.splitlines()[-1].startswith("tab_reconstruction           on demand")
     assert "1,438 training and 359 held-out images, 10 classes" in text
+
+
+# ---------------------------------------------------------------------------------------------------------- evaluations
+
+MIXED = {
+    "own": {"parts": [{"field": "B", "stop": "split", "guidance": 2, "interval": [0.1, "split"]}, {"field": "XL"}]},
+    "heun": {"solver": "heun", "parts": [{"field": "B", "guidance": 3, "channels": 1, "interval": [0.3, 0.8]}]},
+    "shifted": {"parts": [{"field": "B", "shift": 0.3, "guidance": 2, "interval": [0.0, 0.2]}]},
+    "resumed": {"start": {"resume": 0.4, "split": "held_out"}, "parts": [{"field": "XL"}]},
+}
+
+
+def sampled(plans, samples):
+    """{field: rows seen} when the sampler itself runs the plans, with fields that count, in batches of 3."""
+    seen, context = Counter(), object.__new__(Context)
+
+    def field(name):
+        def count(x, t, y):
+            seen[name] += len(x)
+            return torch.zeros_like(x)
+
+        count.dropped_label = 9
+        return count
+
+    context.plans, context.fields = plans, {name: field(name) for name in ("B", "XL", "oracle")}
+    context.labels = lambda items: torch.from_numpy(items[:, 2])
+    followed = np.zeros(1), np.zeros(1)
+    context.begin = lambda plan, items: (torch.zeros(len(items), 4), None if plan.start == "prior" else followed)
+    context._heaviest, context.decode = (lambda *_: followed), (lambda x: x)
+
+    class Written:
+        def __init__(self, count):
+            self.items = np.zeros((count, 3), dtype=np.int64)
+
+        def write(self, *_):
+            pass
+
+    written = {name: Written(samples[name]) for name in plans}
+    for group in _groups_of_same_samples(written):
+        _run_group(group, written, context, batch_size=3)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        MIXED,
+        plans_for("fig5", {"model": "B", "oracle_samples": 11}),
+        plans_for("tab1", {"models": ["XL", "B"]}),
+        plans_for("tab3", {"model": "B"}, solver="heun"),
+    ],
+    ids=["mixed", "fig5", "tab1", "tab3"],
+)
+def test_evaluations_are_those_of_the_sampler(content):
+    plans = resolved(content, 0.37)
+    samples = {name: plan.samples or 7 for name, plan in plans.items()}
+    assert evaluations(plans, samples) == sampled(plans, samples)
+
+
+def test_trajectories_are_followed_whole_for_every_seed():
+    plans = {"fig8": plans_for("fig8", {"models": ["XL"]}, solver="heun", steps=10)}
+    found = followed_evaluations(resolved(plans["fig8"], None), 5)
+    assert found == {"XL": 5 * 19, "oracle": 5 * 19}
+    one, three = (row(costs(plans, experiments__fig8__seeds=seeds), "follow_fig8") for seeds in ([0], [0, 1, 2]))
+    assert (one.samples, three.samples) == (2 * 150, 6 * 150)
+    assert three.flops == pytest.approx(3 * one.flops)
+
+
+def test_a_plans_own_samples_come_before_the_experiments():
+    plans = {
+        "tab_plans": {"tab_plans-few": {"samples": 10, "parts": [{"field": "B"}]}, "tab_plans-b": MIXED["shifted"]}
+    }
+    found = costs(plans, experiments__tab_plans={"plans": {"few": {}}, "samples": 100, "seeds": [0, 1]})
+    assert row(found, "sample_tab_plans").samples == 2 * (10 + 100)
+    assert row(found, "evaluate", "pixel, tab_plans").samples == 2 * (10 + 100)
+
+
+# ---------------------------------------------------------------------------------------------------------------- split
+
+
+def test_the_split_is_the_configurations_else_the_measured_one_else_the_laws(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    value, source = costs().setting.split("pixel")
+    assert source == "law"
+    assert value == pytest.approx(transition_time(np.ones(64), 143.8), abs=1e-9)
+    path = tmp_path / "results/digits/oracle/pixel/transition.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"split": 0.48}))
+    assert costs().setting.split("pixel") == (0.48, "measured")
+    assert costs().setting.split("vae")[1] == "law"
+    assert costs(split=0.3).setting.split("pixel") == (0.3, "fixed")
+
+
+# ----------------------------------------------------------------------------------------------------------- evaluation
+
+
+def test_features_of_the_training_images_are_taken_once():
+    found = costs(evaluation__features=["inception"])
+    assert [each.where for each in found.rows if each.rule == "reference"] == ["inception"]
+    assert row(found, "reference", "inception").flops == pytest.approx(1438 * 2 * 5.7e9)
+    assert row(found, "evaluate", "pixel, tab1").flops == pytest.approx(4800 * 2 * 5.7e9)
+    target = found.of_target(["evaluation/pixel/tab1.csv"])
+    assert {"reference", "fetch_weights"} <= {each.rule for each in target}
+    given = costs(evaluation={"features": ["inception"], "references": {"inception": "adm.npz"}})
+    assert "reference" not in {each.rule for each in given.of_target(["evaluation/pixel/tab1.csv"])}
+
+
+def test_held_out_images_are_measured_as_samples_are():
+    plans = {"fig_samples": plans_for("fig_samples", {"models": ["XL"]})}
+    found = row(costs(plans), "memorization", "pixel, fig_samples")
+    assert found.samples == 100 + 359
+    features = classifier_flops((8, 8, 1), 32, 10)
+    distances = 2 * (100 + 359) * 1438 * (64 + 128)
+    assert found.flops == pytest.approx((100 + 359 + 1438) * features + distances)
+
+
+# ------------------------------------------------------------------------------------------------ what is not there yet
+
+
+def test_it_counts_without_the_images_where_their_numbers_are_given():
+    data = {"name": "image_folder", "path": "no/such", "image_size": 8, "images": 100, "held_out_images": 10}
+    found = costs(data=data)
+    assert found.setting.images == {"train": 100, "held_out": 10}
+    assert "There is no folder no/such: 1,000 classes are assumed" in report(
+        found, {"f": ["data/pixel/latents.h5"]}, {}
+    )
+    assert costs(data={**data, "classes": 5}).setting.class_size == 20
+
+
+def test_a_tiny_encoders_channels_are_its_weights(tmp_path):
+    from diffusers import AutoencoderTiny
+    from safetensors.torch import save_file
+
+    path = tmp_path / "tiny.safetensors"
+    data = {"name": "cifar10", "path": "data", "image_size": 32}
+    spaces = {"pixel": {"encoder": {"kind": "tiny", "weights": str(path)}}}
+    assert costs(data=data, spaces=spaces).setting.latent_shape("pixel") == (4, 4, 4)
+    save_file(AutoencoderTiny(latent_channels=16).state_dict(), path)
+    assert costs(data=data, spaces=spaces).setting.latent_shape("pixel") == (16, 4, 4)
+
+
+def test_flux_is_counted_on_its_own_networks(tmp_path):
+    tiny = {"num_layers": 1, "num_single_layers": 1, "attention_head_dim": 8, "num_attention_heads": 2}
+    tiny |= {"in_channels": 8, "joint_attention_dim": 16, "pooled_projection_dim": 16, "axes_dims_rope": [2, 2, 4]}
+    levels = {"block_out_channels": [8, 8], "layers_per_block": 1, "latent_channels": 2, "norm_num_groups": 4}
+    levels |= {"down_block_types": ["DownEncoderBlock2D"] * 2, "up_block_types": ["UpDecoderBlock2D"] * 2}
+    for part, content in (("transformer", tiny), ("vae", levels)):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "config.json").write_text(json.dumps(content))
+    flux = {"model": str(tmp_path), "prompts": ["a", "b", "c"], "shifts": [1, 0.5], "times": [0, 0.5, 1]}
+    found = costs(flux=flux | {"steps": 6, "height": 16, "width": 16}, jobs__flux={"gpu": 1})
+    transformer, decoder = flux_flops(str(tmp_path), 16, 16)
+    assert transformer > 2 * 512 * 16 * 16  # of the text's projection alone
+    one = row(found, "flux", "")
+    assert one.flops == pytest.approx(3 * 2 * 6 * transformer + (3 * 2 + 3 * 2) * decoder)
+    assert found.hours(one)[0] == pytest.approx(one.flops / (989e12 * 0.35) / 3600)
+    assert [each.rule for each in found.of_target(["samples/flux.csv"])] == ["flux"]
+    hub = costs(flux={"model": "some/model", "revision": "0" * 40, "height": 64, "width": 64, "steps": 1})
+    assert [each.rule for each in hub.of_target(["samples/flux.csv"])] == ["fetch_flux", "flux"]
+    assert math.isfinite(row(hub, "flux", "").flops)
+
+
+def test_torch_is_imported_when_something_is_counted_and_not_before():
+    code = "import sys, twostage.estimate; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

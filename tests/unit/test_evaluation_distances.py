@@ -101,7 +101,7 @@ def test_frechet_warns_of_too_few_samples_and_refuses_bad_features():
         frechet_distance(x, x[:, 1:])
     with pytest.raises(ValueError, match=r"features_a has shape \(1, 20\)"):
         frechet_distance(x[:1], x)
-    with pytest.raises(ValueError, match="features_b holds values that are not finite"):
+    with pytest.raises(ValueError, match=r"features_b: .* not finite"):
         frechet_distance(x, np.where(x > 1, np.nan, x))
     with pytest.raises(ValueError, match=r"shapes \(3,\) and \(2, 2\)"):
         frechet_from_statistics(np.zeros(3), np.eye(2), np.zeros(2), np.eye(2))

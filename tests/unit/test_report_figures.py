@@ -160,13 +160,13 @@ def test_models_are_named_smallest_first_and_must_be_there(run):
         fig7.drawn(run["oracle_loss"], run["split"], models=["S", "M"])
 
 
-def test_table_1_gives_mean_and_spread_over_the_seeds(tmp_path):
+def test_table_1_gives_means_over_the_seeds_with_their_intervals(tmp_path):
     rows = tab1(distances={("XL", "XL"): 2.0, ("B", "XL"): 2.5}, noise=0.0)
     rows.loc[rows["plan"] == "tab1-measured-B-XL", "distance"] = [2.0, 2.5, 3.0]
     table = table_1.drawn({"pixel": write(tmp_path, "tab1.csv", rows)})
     headings, cells, _ = table_1.cells(table)
     assert headings[:5] == ["split", "stage 1", "stage 2", "pixel, Fréchet distance (classifier)", "pixel, change"]
-    assert [cell.text for cell in cells[1]] == ["measured", "B", "XL", "2.50 ± 0.50", "+0.50 ± 0.50", "3.71", "4.47"]
+    assert [cell.text for cell in cells[1]] == ["measured", "B", "XL", "2.50 ± 1.24", "+0.5 ± 1.2", "3.71", "4.47"]
 
 
 def test_only_inception_distances_are_called_gfid(tmp_path):

@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from report_results import described, oracle_loss, posterior, split_of, tab1, transition, write
+from report_results import described, oracle_loss, posterior, split_of, tab1, transition, with_parts, write
 
 from twostage.provenance import provenance_path
 from twostage.report import (
@@ -295,13 +295,14 @@ def test_the_csv_holds_what_is_drawn(run, made, name, choose, x, y):
 
 
 @pytest.mark.parametrize("name", ["tab2", "tab3", "tab_plans"])
-def test_a_table_shows_the_mean_and_the_spread_of_its_seeds(run, made, name):
+def test_a_table_shows_the_mean_of_its_seeds_and_its_interval(run, made, name):
     source = pd.read_csv(run[name]["evaluation"]["vae"])
     drawn = pd.read_csv(made / f"{name}.csv").query("space == 'vae'")
     for plan, own in source.groupby("plan"):
         rows = drawn[drawn["plan"] == plan]
         np.testing.assert_allclose(rows["mean"], own["distance"].mean())
-        np.testing.assert_allclose(rows["sd"], own["distance"].std())
+        half = 4.302653 * own["distance"].std() / 3**0.5  # Student's t, three seeds
+        np.testing.assert_allclose((rows["mean_high"] - rows["mean_low"]) / 2, half, rtol=1e-6)
 
 
 def test_a_change_is_paired_seed_by_seed(run):
@@ -310,7 +311,8 @@ def test_a_change_is_paired_seed_by_seed(run):
     paired = source.loc["tab2-shift_4"] - source.loc["tab2-shift_1"]
     rows = table[(table["space"] == "pixel") & (table["shift"] == 4)]
     np.testing.assert_allclose(rows["change"], paired.mean())
-    np.testing.assert_allclose(rows["change_sd"], paired.std())
+    half = 4.302653 * paired.std() / 3**0.5
+    np.testing.assert_allclose((rows["change_high"] - rows["change_low"]) / 2, half, rtol=1e-6)
     assert paired.std() < 0.3 * source.loc["tab2-shift_4"].std()
 
 
@@ -378,15 +380,30 @@ def test_every_interval_is_drawn_where_it_lies(made):
         assert shown[starts.index(low) * len(ends) + ends.index(high)] == f"{mean / none:.2f}"
 
 
-def test_one_seed_shows_no_spread(run, tmp_path):
-    one = tab2_results()[lambda table: table["seed"] == 0].assign(distance_sem=0.123)
-    path = write(tmp_path, "tab2.csv", one)
-    table = tab2.drawn({"pixel": path})
+def test_one_seed_has_intervals_where_its_distances_without_parts_are_known(tmp_path):
+    one = tab2_results()[lambda table: table["seed"] == 0]
+    table = tab2.drawn({"pixel": write(tmp_path, "bare.csv", one)})
     _, rows, _ = tab2.cells(table)
     assert not any("±" in cell.text for row in rows for cell in row)
-    assert tab2.notes(table)[0].startswith(
-        "One sampling seed; standard error of a distance, by disjoint splits, about 0.12"
-    )
+    table = tab2.drawn({"pixel": write(tmp_path, "parts.csv", with_parts(one, 0.2))})
+    assert tab2.notes(table)[0].startswith("One sampling seed ± 95% interval of the sampling. ")
+    row = table[table["shift"] == 4].iloc[0]
+    assert row["mean_high"] - row["mean"] == pytest.approx(2.262157 * 0.2, rel=1e-5)  # Student's t, 9 degrees
+    assert 0 < row["change_high"] - row["change"] < 0.05 * (row["mean_high"] - row["mean"])  # most is shared
+
+
+def test_plans_of_different_numbers_of_samples_are_not_compared(run, tmp_path):
+    rows = own_plans()
+    rows["distance_infinite"] = rows["distance"] - 0.5
+    rows.loc[rows["plan"] == rows["plan"].iloc[-1], "samples"] = 100
+    table = tab_plans.drawn({"pixel": write(tmp_path, "tab_plans.csv", rows)})
+    last = table[table["plan"] == rows["plan"].iloc[-1]].iloc[0]
+    assert np.isnan(last["change"])
+    assert not table["best"].any()
+    headings, cells = tab_plans.cells(table)
+    assert headings[-2:] == ["pixel, extrapolated", "samples"]
+    assert float(cells[-1][-2].text) == pytest.approx(last["mean"] - 0.5, abs=0.01)
+    assert "compare only as extrapolated" in tab_plans.notes(table)[-1]
 
 
 def test_a_table_without_its_reference_shows_dashes(tmp_path):

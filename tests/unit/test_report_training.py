@@ -216,12 +216,12 @@ def test_oracle_supervised_draws_what_its_csv_holds(twins, tmp_path):
         assert has_line(picture.axes[3], [150, 300, 600], means.mean())
 
 
-def test_distances_have_mean_and_spread_over_the_seeds(twins):
+def test_distances_have_a_mean_over_the_seeds_with_its_interval(twins):
     table = convergence.distances_of_twins(twins["evaluation"], PAIRS)
     rows = table.query("space == 'pixel' and model == 'B_oracle' and step == 300")
     assert set(rows["target"]) == {"oracle"}
     assert rows["mean"].iloc[0] == pytest.approx(5.3)
-    assert rows["sd"].iloc[0] == pytest.approx(0.1)
+    assert rows["mean_high"].iloc[0] - 5.3 == pytest.approx(4.302653 * 0.1 / 3**0.5)  # Student's t, three seeds
 
 
 def test_twins_are_compared_at_the_snapshots_both_have(twins):

@@ -19,6 +19,7 @@ from twostage.provenance import provenance_path, write_json
 from twostage.sampling.run import sample_plans
 from twostage.sampling.snapshots import SAMPLES, sample_snapshots
 from twostage.sampling.trajectory import record_trajectories
+from twostage.sampling.velocity import ModelVelocity
 
 IDENTITY = {"kind": "identity"}
 CLASSES, PER_CLASS = 3, 6
@@ -31,10 +32,10 @@ def images_of(count, seed):
     return np.random.default_rng(seed).integers(0, 256, (count, 4, 4, 1), dtype=np.uint8)
 
 
-def write(path, seed, flips=False, per_class=PER_CLASS, statistics=None):
+def write(path, seed, flips=False, per_class=PER_CLASS, statistics=None, split="train"):
     images = images_of(CLASSES * per_class, seed)
     labels = np.repeat(np.arange(CLASSES), per_class)
-    dataset = ArrayDataset("blocks", "train", images, labels, ["a", "b", "c"])
+    dataset = ArrayDataset("blocks", split, images, labels, ["a", "b", "c"])
     encode(dataset, load_encoder(IDENTITY, None, "cpu"), path, flips=flips, statistics=statistics)
     return images
 
@@ -43,7 +44,7 @@ def write(path, seed, flips=False, per_class=PER_CLASS, statistics=None):
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sampling")
     images = write(folder / "latents.h5", 0)
-    write(folder / "held_out.h5", 1, per_class=4, statistics=folder / "latents.h5")
+    write(folder / "held_out.h5", 1, per_class=4, statistics=folder / "latents.h5", split="held_out")
     checkpoints = {}
     for name, width, seed in (("B", 16, 0), ("XL", 32, 1)):
         torch.manual_seed(seed)
@@ -228,7 +229,7 @@ def test_bad_requests_are_refused(world, tmp_path):
     resumed = {"p": {"start": {"resume": 0.5, "split": "held_out"}, "parts": [{"field": "B"}]}}
     with pytest.raises(ValueError, match="plan p resumes from held-out images; expected held_out_path"):
         sample(world, resumed, "bad", held_out_path=None)
-    write(tmp_path / "own.h5", 1)
+    write(tmp_path / "own.h5", 1, split="held_out")
     with pytest.raises(ValueError, match=r"own.h5 is not normalised by the statistics of"):
         sample(world, resumed, "bad", held_out_path=tmp_path / "own.h5")
     with pytest.raises(ValueError, match="shard is 2 of 2"):
@@ -240,6 +241,21 @@ def test_bad_requests_are_refused(world, tmp_path):
         with pytest.raises(ValueError, match=rf"broken.json.*{message}"):
             sample(world, {"p": MIXED}, "bad", split="broken.json")
     assert not list((world["folder"] / "bad").rglob("*.h5"))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_velocity_that_is_not_finite_makes_no_image(world, monkeypatch, late):
+    forward = ModelVelocity.__call__
+
+    def broken(self, x, t, y):
+        velocity = forward(self, x, t, y)
+        return velocity.masked_fill((y == 1)[:, None, None, None] & (t > 0.8 if late else True), torch.inf)
+
+    monkeypatch.setattr(ModelVelocity, "__call__", broken)
+    message = r"plan p, field B, t = 1, seed 3, sample 1: \d+ of \d+ values are not finite"
+    with pytest.raises(ValueError, match=message):
+        sample(world, {"p": {"steps": 10, "parts": [{"field": "oracle", "stop": 0.4}, {"field": "B"}]}}, "nan")
+    assert not list((world["folder"] / "nan").rglob("*.h5"))
 
 
 # -------------------------------------------------------------------------------------------------------- trajectories

@@ -77,5 +77,5 @@ def test_pairs_are_balanced_and_depend_on_the_seed_alone(latents):
 
 
 def test_models_of_other_latents_are_refused(latents, tmp_path):
-    with pytest.raises(ValueError, match=r"zero.safetensors: made for latents \(3, 4, 4\) of 3 classes"):
+    with pytest.raises(ValueError, match=r"zero.safetensors: made for latents of in_channels 3; expected 2"):
         measure(latents, tmp_path, {**SIZES, "in_channels": 3})

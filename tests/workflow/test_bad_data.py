@@ -22,17 +22,17 @@ LATENTS = "results/bad/data/{}/latents.h5"
 
 @pytest.fixture
 def images(checkout):
-    """A checkout with two class folders of four images, and a function that runs a configuration up to its latents."""
+    """A checkout with two class folders of four images, and a function that runs a configuration, up to its latents."""
     for name in ("cat", "dog"):
         (checkout.folder / "images" / name).mkdir(parents=True)
         for number in range(4):
             pixels = np.random.default_rng(number).integers(0, 256, (20, 24, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(checkout.folder / "images" / name / f"{number}.png")
 
-    def run(*options, spaces=BASE["spaces"], shards=1):
+    def run(*options, spaces=BASE["spaces"], shards=1, targets=None):
         data = {**BASE["data"], "shards": shards}
         (checkout.folder / "bad.yaml").write_text(yaml.safe_dump({**BASE, "data": data, "spaces": spaces}))
-        targets = [LATENTS.format(space) for space in spaces]
+        targets = targets or [LATENTS.format(space) for space in spaces]
         done = checkout.snakemake(*options, "--", *targets, configfile="bad.yaml", check=False)
         return done.returncode, (done.stdout + done.stderr).splitlines()
 
@@ -65,6 +65,24 @@ def test_weights_that_cannot_be_used(images):
     ):
         assert any(found.startswith(line) for found in lines), "\n".join(lines)
     assert stores(folder) == []
+
+
+def test_encoder_weights_that_change_after_the_latents_were_made_are_refused_by_what_decodes(images):
+    folder, run = images
+    (folder / "weights").mkdir()
+    path = folder / "weights/sd.pt"
+    torch.save(ldm_checkpoint(make_ldm("sd-vae")), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    spaces = {"sd": {"encoder": {"kind": "sd-vae", "weights": {"path": "weights/sd.pt", "sha256": digest}}}}
+    target = "results/bad/training/sd/oracle_loss.csv"
+    code, lines = run(spaces=spaces, targets=[target])
+    assert code == 0, "\n".join(lines)
+    torch.save(ldm_checkpoint(make_ldm("sd-vae")) | {"another": "file"}, path)
+    # Only this rule: the latents would be made again, and be refused, before it.
+    only = ("--rerun-triggers", "code", "--forcerun", "oracle_loss")
+    code, lines = run(*only, spaces=spaces, targets=[target])
+    assert code != 0, "\n".join(lines)
+    assert any(f"expected {digest}: fetch the file again or mend `sha256`" in line for line in lines), "\n".join(lines)
 
 
 def test_an_empty_class_folder(images):

@@ -1,6 +1,8 @@
 """The whole workflow for real, at its smallest size."""
 
 import json
+import subprocess
+import sys
 
 import cluster as slurm
 import h5py
@@ -59,6 +61,48 @@ def test_every_artefact_has_provenance_that_matches_it(finished):
         record = json.loads(provenance_path(path).read_text())
         assert record["sha256"] == sha256(path), path
         assert record["versions"]["twostage"], path
+
+
+def test_a_run_is_verified_and_a_file_that_was_changed_is_named(finished):
+    def verify():
+        command = [sys.executable, "-m", "twostage.provenance", "verify", "results/smoke"]
+        return subprocess.run(command, cwd=finished.folder, capture_output=True, text=True)
+
+    done = verify()
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.endswith("0 problems\n")
+    table = finished.folder / "results/smoke/evaluation/pixel/tab1.csv"
+    table.write_text(table.read_text() + "\n")
+    done = verify()
+    assert done.returncode == 1
+    line, summary = done.stdout.splitlines()
+    assert line.startswith("results/smoke/evaluation/pixel/tab1.csv: sha256 is")
+    assert summary.endswith("1 problem")
+
+
+def test_another_models_file_is_refused_by_name(finished):
+    training = finished.folder / "results/smoke/training/pixel"
+    for taken, place, why in (
+        (
+            "XL/step-0000004.safetensors",
+            "B/step-0000004.safetensors",
+            "a model of hidden_size 16; expected hidden_size 8",
+        ),
+        (
+            "S/step-0000004.safetensors",
+            "S_oracle/step-0000004.safetensors",
+            "training target cfm; expected target oracle",
+        ),
+        ("B/step-0000002.safetensors", "B/step-0000004.safetensors", "training step 2; expected step 4"),
+    ):
+        kept = (training / place).read_bytes()
+        (training / place).write_bytes((training / taken).read_bytes())
+        (finished.folder / "results/smoke/training/pixel/oracle_loss.csv").unlink(missing_ok=True)
+        done = finished.snakemake("--", "results/smoke/training/pixel/oracle_loss.csv", check=False)
+        assert done.returncode == 1
+        assert f"{place}: " in done.stdout + done.stderr
+        assert why in done.stdout + done.stderr
+        (training / place).write_bytes(kept)
 
 
 def test_every_rule_leaves_a_log_and_a_benchmark(finished):

@@ -37,7 +37,8 @@ quick_start()  # on Slurm each job starts two Snakemakes more
 
 try:
     CONFIG = load(config)
-    check_folders(CONFIG)
+    # The targets are known later than the rules, but a missing folder ends a run here.
+    check_folders(CONFIG, estimating="estimate" in sys.argv)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
@@ -55,7 +56,7 @@ def slice_of(block):
 DATASET = {"seed": CONFIG.seed} | {
     key: value
     for key, value in slice_of(CONFIG.data).items()
-    if key not in ("flips", "shards", "max_corrupt", "images", "held_out_images")
+    if key not in ("flips", "shards", "max_corrupt", "images", "held_out_images", "classes")
 }
 # What every job that reads images waits for: the archive that a rule of ours fetches, the index that finds copies.
 IMAGES = [f"{CONFIG.data.path}/cifar-10-batches-py/batches.meta"] if CONFIG.data.name == "cifar10" else []
@@ -227,6 +228,21 @@ def plan_checkpoints(space, plans):
     return found
 
 
+def expected_of(space, model):
+    """What a model's files must say of themselves, for them to be read in its place."""
+    return {"architecture": architecture_of(space, model), "target": recipe_of(model)["target"]}
+
+
+def plan_models(space, plans):
+    """{field: what its weights must say of themselves} of every model that the plans name."""
+    found = {}
+    for field in plan_checkpoints(space, plans):
+        model, _, step = field.partition("@")
+        step = int(step) if step else CONFIG.snapshots(model, space)[-1]
+        found[field] = expected_of(space, model) | {"step": step}
+    return found
+
+
 def plan_settings(experiments):
     """What an experiment's plans are made of: its settings without where and how often it runs."""
     apart = ("spaces", "samples", "seeds")
@@ -306,6 +322,19 @@ def filled(source, space, each):
     """A source with its latent space, and one after the other what it names as {each}, put in."""
     each = each(space) if callable(each) else each
     return [source.format(space=space, each=name) for name in (each if "{each}" in source else [None])]
+
+
+def paths_below(targets, each):
+    """{name: paths below results/{run}} of what targets are drawn from; targets: {name: sources}."""
+    return {
+        name: [
+            path
+            for keyword, source in sources.items()
+            for space in spaces_by_source(name, sources).get(keyword, SPACES[:1])
+            for path in filled(source, space, each.get(name, ()))
+        ]
+        for name, sources in targets.items()
+    }
 
 
 def labels_of(name, sources):

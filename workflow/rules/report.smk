@@ -197,15 +197,8 @@ rule estimate:
     params:
         config=slice_of(CONFIG),
         plans=PLANS,
-        targets={
-            name: [
-                path
-                for keyword, source in sources.items()
-                for space in spaces_by_source(name, sources).get(keyword, SPACES[:1])
-                for path in filled(source, space, EACH.get(name, ()))
-            ]
-            for name, sources in (FIGURES | TABLES | ON_DEMAND).items()
-        },
+        targets=paths_below(FIGURES | TABLES | {"claims": CLAIMS}, EACH),
+        on_demand=paths_below(ON_DEMAND, EACH),
     message:
         "Estimating what the run will cost"
     script:

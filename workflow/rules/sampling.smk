@@ -47,6 +47,7 @@ for experiment in SAMPLED:
             precision=CONFIG.sampling.precision,
             encoder=lambda w: encoder_of(w.space),
             checkpoints=lambda w, experiment=experiment: plan_checkpoints(w.space, PLANS[experiment]),
+            models=lambda w, experiment=experiment: plan_models(w.space, PLANS[experiment]),
             device=device_of("sampling"),
             code=code_of("twostage.sampling.run"),
         message:
@@ -82,6 +83,7 @@ for experiment in TRAJECTORIES:
             precision=CONFIG.sampling.precision,
             encoder=lambda w: encoder_of(w.space),
             checkpoints=lambda w, experiment=experiment: plan_checkpoints(w.space, PLANS[experiment]),
+            models=lambda w, experiment=experiment: plan_models(w.space, PLANS[experiment]),
             device=device_of("sampling"),
             code=code_of("twostage.sampling.trajectory"),
         message:

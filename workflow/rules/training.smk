@@ -115,8 +115,9 @@ rule oracle_loss:
     params:
         oracle_loss=slice_of(CONFIG.oracle_loss),
         sampling={"steps": CONFIG.sampling.steps, "solver": CONFIG.sampling.solver},
-        encoder=lambda w: slice_of(CONFIG.spaces[w.space].encoder),
+        encoder=lambda w: encoder_of(w.space),
         checkpoints=lambda w: {model: snapshot_paths(w.space, model) for model in CONFIG.models_of(w.space)},
+        models=lambda w: {model: expected_of(w.space, model) for model in CONFIG.models_of(w.space)},
         seed=CONFIG.seed,
         device=device_of("sampling"),
         code=code_of("twostage.training.oracle_loss", "twostage.sampling.snapshots"),

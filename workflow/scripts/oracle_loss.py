@@ -8,7 +8,7 @@ with job(snakemake):
     params, files = snakemake.params, snakemake.output
     found = [(model, int(step), path) for model, paths in params.checkpoints.items() for step, path in paths.items()]
     checkpoints = {(model, step): path for model, step, path in found}
-    common = {"seed": params.seed, "device": params.device}
+    common = {"seed": params.seed, "device": params.device, "models": params.models}
     measure_oracle_loss(
         snakemake.input.latents,
         checkpoints,

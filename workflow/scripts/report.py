@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from twostage.job import job
-from twostage.provenance import atomic_write
+from twostage.provenance import atomic_write, write_provenance
 from twostage.report import overview
 
 with job(snakemake):
@@ -37,3 +37,5 @@ with job(snakemake):
             raise OSError(f"snakemake --report ended with {done.returncode}: {done.stderr.strip().splitlines()[-1]}")
         overview.put_into(page, out.overview)
         page.rename(temporary)
+    write_provenance(out.config, config=p.config)
+    write_provenance(out.report, inputs=[out.config, out.overview, snakemake.input.claims])

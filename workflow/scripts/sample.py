@@ -21,4 +21,5 @@ with job(snakemake):
         precision=params.precision,
         held_out_path=snakemake.input.held_out,
         space=snakemake.wildcards.space,
+        models=params.models,
     )

@@ -115,15 +115,17 @@ def _after_encoding(options, output, split, statistics, written):
     if not written and provenance_path(output).exists():
         print(f"{output} is already there, made of the same data by the same encoder")
         return
-    if left_out := read_header(output).left_out:
+    header = read_header(output)
+    if left_out := header.left_out:
         print(f"{output}: {len(left_out)} images left out, listed in its /left_out; the first: {left_out[0]}")
     inputs = [path for path in (options.weights, statistics) if path]
     config = {"dataset": options.dataset, "encoder": options.encoder, "split": split, "flips": options.flips}
-    write_provenance(output, config=config, seed=options.seed, inputs=inputs)
+    write_provenance(output, config=config, seed=options.seed, inputs=inputs, fingerprint=header.fingerprint())
 
 
 def _join(options):
     from twostage.data.encode import join
+    from twostage.data.latents import read_header
     from twostage.provenance import provenance_path, write_provenance
 
     join(options.shards, options.output, options.statistics)
@@ -133,7 +135,8 @@ def _join(options):
         beside = provenance_path(shard)
         digests[str(shard)] = json.loads(beside.read_text())["sha256"] if beside.exists() else None
     inputs = [options.statistics] if options.statistics else []
-    write_provenance(options.output, inputs=inputs, shards=digests)
+    fingerprint = read_header(options.output).fingerprint()
+    write_provenance(options.output, inputs=inputs, shards=digests, fingerprint=fingerprint)
 
 
 def _reconstruction(options):
@@ -164,6 +167,7 @@ def _download(options):
 def _import(options):
     from twostage.data.encoders import load_encoder
     from twostage.data.interchange import import_lightningdit, import_repa
+    from twostage.data.latents import read_header
     from twostage.provenance import write_provenance
 
     run = {"lightningdit": import_lightningdit, "repa": import_repa}[options.format]
@@ -173,7 +177,9 @@ def _import(options):
         about = {"encoder": encoder.kind, "encoder_sha256": encoder.sha256}
     run(options.input, options.output, num_classes=options.classes, split=options.split, **about)
     config = {"format": options.format, "folder": options.input, "split": options.split, "encoder": options.encoder}
-    write_provenance(options.output, config=config, inputs=[options.weights] if options.weights else [])
+    fingerprint = read_header(options.output).fingerprint()
+    inputs = [options.weights] if options.weights else []
+    write_provenance(options.output, config=config, inputs=inputs, fingerprint=fingerprint)
 
 
 def _export(options):

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from twostage.data.encoders import Autoencoder, latent_shape_of
 from twostage.data.weights import save_network
+from twostage.finite import finite, finite_weights
 from twostage.provenance import atomic_write, sha256
 
 DEFAULTS = {
@@ -51,7 +52,8 @@ def train_autoencoder(dataset, spec, seed, output, device="cpu", features=None):
     over the first tenth of the steps and falls to zero along a cosine.
     spec: keys of DEFAULTS. features, for the alignment: an array (N, F) or (N, F, h, w) in the order of the data set,
     or a callable from uint8 images (n, H, W, C) to a tensor like a part of it.
-    Raises ValueError for a shape that cannot be, and for alignment without features.
+    Raises ValueError for a shape that cannot be, for alignment without features or with features that are not finite,
+    and for a training that diverged.
     """
     from diffusers import AutoencoderKL
 
@@ -88,6 +90,7 @@ def train_autoencoder(dataset, spec, seed, output, device="cpu", features=None):
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()
+    finite_weights(network.state_dict(), f"{output}: the trained autoencoder", "its training diverged: lower its lr")
     with atomic_write(output) as temporary:
         save_network(temporary, network, shape, recipe={**options, "seed": seed, "dataset": dataset.fingerprint})
     return Autoencoder("kl", network, sha256(output), device=device)
@@ -135,7 +138,8 @@ class Alignment(torch.nn.Module):
         if callable(self.features):
             with torch.no_grad():
                 return torch.as_tensor(self.features(images)).float()
-        return torch.as_tensor(np.asarray(self.features[rows], dtype=np.float32))
+        chosen = np.asarray(self.features[rows], dtype=np.float32)
+        return torch.as_tensor(finite(chosen, "features of the training images", "make their file again", rows))
 
     def forward(self, latent, rows, images):
         features = self._of(rows, images).to(latent.device)

@@ -105,7 +105,7 @@ def _is_there(output, attributes, normalisation, flips):
 
 
 def _train_statistics(path, attributes):
-    train = LatentStore.open(path)
+    train = LatentStore.open(path, split="train")
     if train.attributes["encoder_sha256"] != attributes["encoder_sha256"]:
         raise ValueError(f"{path}: made by another encoder; expected the training store of the same encoder")
     return train.mean.numpy(), train.std.numpy()

@@ -1,13 +1,15 @@
 """Encoders: what turns images into latents and back. Pixels as they are, or an autoencoder through diffusers.
 
 Images are uint8 (n, H, W, C); they enter the autoencoder as x / 127.5 - 1 and leave it as 127.5 x + 128, clamped and
-truncated (as in LightningDiT). Latents are raw: not scaled, not normalised; the store normalises.
+truncated (as in LightningDiT); NaN, which would come out black, is refused before. Latents are raw: not scaled, not
+normalised; the store normalises.
 """
 
 import torch
 
 from twostage.data.published import find_weights, load_published
 from twostage.data.weights import load_network
+from twostage.finite import finite
 from twostage.provenance import sha256
 
 KINDS = ("identity", "kl", "sd-vae", "va-vae", "tiny")
@@ -40,8 +42,8 @@ class Encoder:
         return self.encode(images)
 
     def decode(self, latents):
-        """Images uint8 (n, H, W, C) of raw latents float32 (n, C, h, w)."""
-        return _to_images(latents.to(self.device))
+        """Images uint8 (n, H, W, C) of raw latents float32 (n, C, h, w). ValueError where an image is not finite."""
+        return _to_images(latents.to(self.device), self.kind)
 
 
 class Autoencoder(Encoder):
@@ -74,7 +76,7 @@ class Autoencoder(Encoder):
 
     @torch.no_grad()
     def decode(self, latents):
-        return _to_images(self.network.decode(latents.to(self.device)).sample)
+        return _to_images(self.network.decode(latents.to(self.device)).sample, self.kind)
 
 
 def latent_shape_of(kind, network, image_shape):
@@ -111,5 +113,6 @@ def _to_network(images):
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def _to_images(x):
+def _to_images(x, kind):
+    finite(x, f"images that the {kind} encoder decoded", "check the latents and the decoder's weights")
     return (127.5 * x.float() + 128).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from twostage.data.copies import digest
 from twostage.data.latents import LatentStore, write_store
+from twostage.finite import finite
 from twostage.flow import sample_noise
 from twostage.provenance import atomic_write, write_json
 
@@ -61,7 +62,11 @@ def import_lightningdit(
             with safe_open(path, "pt") as file:
                 for start in range(0, count, BLOCK):
                     rows = slice(start, min(start + BLOCK, count))
-                    yield first + start, [file.get_slice(name)[rows].float() for name in names]
+                    tensors = {name: file.get_slice(name)[rows].float() for name in names}
+                    numbers = range(rows.start, rows.stop)
+                    for name, tensor in tensors.items():
+                        finite(tensor, f"{path}: {name}", "extract the latents again", numbers)
+                    yield first + start, list(tensors.values())
             first += count
 
     attributes = {
@@ -74,6 +79,8 @@ def import_lightningdit(
         mean, std = (loaded[key].double().reshape(-1).numpy() for key in ("mean", "std"))
         if mean.shape != (shape[0],) or std.shape != (shape[0],):
             raise ValueError(f"{stats}: statistics of {mean.size} channels; expected {shape[0]}, as the latents have")
+        for name, values in (("mean", mean), ("std", std)):
+            finite(values, f"{stats}: {name}", "extract the latents again")
         normalisation = mean, std / multiplier
     elif multiplier != 1.0:
         raise ValueError(f"{stats}: no such file; a multiplier of {multiplier} needs the statistics that it goes with")
@@ -176,7 +183,7 @@ def _repa_file(path, shape=None):
         raise ValueError(f"{path}: not a readable npy file ({error})") from None
     if shape is not None and values.shape != shape:
         raise ValueError(f"{path}: shape {values.shape}; expected {shape}, as the first file has")
-    return values
+    return finite(values, f"{path}: mean and standard deviation", "extract the latents again")
 
 
 def _write_sorted(output, labels, shape, blocks, flips, num_classes, attributes, files, normalisation=None):

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 
 from twostage.data.copies import content_ids, digest
+from twostage.finite import finite
 from twostage.provenance import atomic_write
 
 SCHEMA, SCHEMA_VERSION = "twostage.latents", 1
@@ -85,10 +86,8 @@ class StoreWriter:
         for name, values in (("latents", latents), ("latents_flip", flipped)):
             if values is not None:
                 values = np.asarray(values, dtype=np.float32)
-                if not np.isfinite(values).all():
-                    raise ValueError(
-                        f"rows {start} to {start + len(values)}: the encoder gave latents that are not finite"
-                    )
+                rows = np.arange(start, start + len(values))
+                finite(values, f"{self.path}: /{name} to write", "check the encoder's weights and the images", rows)
                 with write_errors(self.path):
                     self.file[name][start : start + len(values)] = values
                 self.moments.add(values)
@@ -216,9 +215,19 @@ class LatentStore:
     """
 
     @classmethod
-    def open(cls, path):
-        """Open and check a store. Raises ValueError, naming the file and the reason, for one that cannot be used."""
+    def open(cls, path, split=None):
+        """Open and check a store. Raises ValueError, naming the file and the reason, for one that cannot be used.
+
+        split: "train" or "held_out", to refuse a store that says it is of the other; None takes both.
+        """
         store = cls(read_header(path))
+        if split and store.attributes.get("split", split) != split:
+            raise ValueError(
+                f"{path}: latents of the {store.attributes['split']} split; expected those of the {split} split, in a "
+                "file of their own"
+            )
+        for name in ("mean", "std"):
+            finite(getattr(store, name), f"{path}: {name} of the channels", "encode it again")
         if (store.std <= 0).any():
             channel = int(torch.argmin(store.std))
             raise ValueError(
@@ -283,7 +292,8 @@ class LatentStore:
         """Latents at ``index``: float32 tensor (n, C, H, W), in the order asked for.
 
         index: a slice or integers 0..N-1; flipped: False, True, or a boolean for each, to read the mirrored images'
-        latents. Raises IndexError outside the store, ValueError for flips that it lacks.
+        latents. Raises IndexError outside the store, ValueError for flips that it lacks and for latents
+        that are not finite.
         """
         if isinstance(index, slice):
             rows = np.arange(*index.indices(len(self)))
@@ -298,9 +308,11 @@ class LatentStore:
         for name, chosen in (("latents", ~flipped), ("latents_flip", flipped)):
             if chosen.all():
                 self._gather(name, rows, latents)
+                finite(latents, f"{self.path}: /{name}", "encode it again", rows)
             elif chosen.any():
                 part = np.empty((chosen.sum(), *self.shape[1:]), dtype="<f4")
                 self._gather(name, rows[chosen], part)
+                finite(part, f"{self.path}: /{name}", "encode it again", rows[chosen])
                 latents[chosen] = part
         latents = torch.from_numpy(latents)
         return self._normalise_(latents) if normalised else latents

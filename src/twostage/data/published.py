@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from twostage.fetch import check_digest
+from twostage.finite import finite_weights
 
 # kind: (latent channels, pixels a latent position covers along a side)
 EXPECTED = {"sd-vae": (4, 8), "va-vae": (32, 16), "tiny": (None, 8)}
@@ -90,11 +91,12 @@ def read_state(path):
         ) from None
     state = state.get("state_dict", state)
     state = {key.removeprefix("module.").removeprefix("first_stage_model."): value for key, value in state.items()}
-    return {
+    state = {
         key: value.float()
         for key, value in state.items()
         if isinstance(value, torch.Tensor) and not key.startswith(TRAINING_ONLY)
     }
+    return finite_weights(state, path, "fetch the file again")
 
 
 def to_diffusers(state):

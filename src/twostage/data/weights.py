@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from twostage.finite import finite_weights
+
 
 def save_network(path, network, architecture, **metadata):
     """Write a diffusers network; architecture: its class's arguments; metadata: anything JSON-able to keep."""
@@ -15,7 +17,8 @@ def save_network(path, network, architecture, **metadata):
 
 
 def load_network(path):
-    """The diffusers network of a file that ``save_network`` wrote. Raises ValueError for any other file."""
+    """The diffusers network of a file that ``save_network`` wrote. Raises ValueError for any other file, and for
+    weights that are not finite."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -26,10 +29,12 @@ def load_network(path):
 
     network = getattr(diffusers, facts["class"])(**facts["architecture"])
     try:
-        network.load_state_dict(load_file(path))
+        weights = load_file(path)
+        network.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path}: weights do not fit their architecture ({reason}); make the file again") from None
+    finite_weights(weights, path, "train the autoencoder again")
     return network
 
 

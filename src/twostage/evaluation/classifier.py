@@ -11,6 +11,7 @@ from torch import nn
 from tqdm import tqdm
 
 from twostage.evaluation.images import load_split
+from twostage.finite import finite, finite_weights
 from twostage.provenance import atomic_write, write_json, write_provenance
 
 SMALLEST_SIDE = 2
@@ -76,6 +77,7 @@ def train_classifier(
         loss.backward()
         optimizer.step()
         schedule.step()
+    finite_weights(model.state_dict(), "the trained classifier", "its training diverged: lower its lr")
     accuracy = {
         "train_accuracy": _accuracy(model, train, device, test_batch),
         "test_accuracy": _accuracy(model, held_out, device, test_batch),
@@ -107,14 +109,16 @@ def write_features(dataset, classifier, output, *, device="cpu", batch=512):
     with torch.inference_mode():
         for start in tqdm(range(0, len(train), batch), desc="features", unit="batch", disable=None):
             images, kept = train.usable_images(np.arange(start, min(start + batch, len(train))))
-            found[kept] = model.features(torch.from_numpy(images).to(device)).cpu().numpy()
+            features = model.features(torch.from_numpy(images).to(device)).cpu().numpy()
+            found[kept] = finite(features, f"{classifier}: features of training images", "train it again", kept)
     with atomic_write(output) as temporary, open(temporary, "wb") as stream:
         np.save(stream, found)
     write_provenance(output, config={"dataset": dataset}, inputs=[classifier], data=train.fingerprint)
 
 
 def load_classifier(path, device="cpu"):
-    """The trained ``Classifier`` in eval mode. Raises ValueError for a file that is not one, naming it."""
+    """The trained ``Classifier`` in eval mode. Raises ValueError, naming the file, for one that is no classifier or
+    holds weights that are not finite."""
     try:
         with safe_open(path, "pt") as file:
             architecture = json.loads(file.metadata()["twostage"])["architecture"]
@@ -125,6 +129,7 @@ def load_classifier(path, device="cpu"):
         raise
     except Exception as error:
         raise ValueError(f"{path} is not a classifier of this workflow ({error}); train it again") from None
+    finite_weights(state, path, "train it again")
     return model.to(device).eval()
 
 

@@ -41,7 +41,8 @@ def evaluate_samples(
         None goes by their size.
 
     Columns: plan, seed, features, metric (the distance's name: gFID for Inception alone), distance, distance_sem,
-    distance_infinite, kid, kid_sem, distance_without_0 to _9 (what ``measure`` says), precision, recall, density, coverage, samples, reference_samples, reference_sha256 and features_sha256 (of
+    distance_infinite, kid, kid_sem, distance_without_0 to _9 (what ``measure`` says), precision,
+    recall, density, coverage, samples, reference_samples, reference_sha256 and features_sha256 (of
     the weights), what the samples' files say (solver, steps, nfe, ...), fields, weights (EMA decay, training step and
     digest of each), guidance, interval and shift of the plan. Returns the table.
     """
@@ -61,7 +62,7 @@ def evaluate_samples(
             for plan, item in opened.items():
                 for seed in np.unique(item.seed):
                     positions = np.flatnonzero(item.seed == seed)
-                    found = extractor.of_batches(item.batches(size, positions))
+                    found = reference.checked(extractor.of_batches(item.batches(size, positions)))
                     labels = item.labels[positions]
                     rows.append(
                         {"plan": plan, "seed": int(seed), "features": extractor.name, "metric": extractor.distance_name}

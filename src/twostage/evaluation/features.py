@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from twostage.evaluation.classifier import load_classifier
+from twostage.finite import finite, finite_weights
 from twostage.provenance import sha256
 
 DISTANCE_NAMES = {
@@ -29,7 +30,7 @@ class FeatureExtractor:
     """``extractor(images)``: uint8 (n, H, W, C) to float32 (n, D).
 
     name: "classifier", "inception" or "dinov2"; sha256: of the weights; network: uint8 tensor (n, H, W, C) on
-    ``device`` to a tensor (n, D).
+    ``device`` to a tensor (n, D). Raises ValueError where a feature is not finite.
     """
 
     def __init__(self, name, network, digest, device="cpu"):
@@ -41,7 +42,8 @@ class FeatureExtractor:
 
     def __call__(self, images):
         with torch.inference_mode():
-            return self.network(torch.from_numpy(images).to(self.device)).float().cpu().numpy()
+            features = self.network(torch.from_numpy(images).to(self.device)).float().cpu().numpy()
+        return finite(features, f"{self.name} features of a batch of images", "check the network's weights")
 
     def of_batches(self, batches):
         """Features (N, D) of an iterable of image batches."""
@@ -66,6 +68,7 @@ def inception(path, device="cpu", expected_sha256=INCEPTION_SHA256):
         layers = torch.jit.load(str(path), map_location=device).eval().layers
     except (RuntimeError, AttributeError) as error:
         raise ValueError(f"{path} is not clean-fid's TorchScript Inception ({_first_line(error)})") from None
+    finite_weights(layers.state_dict(), path, "fetch the file again")
     resize = make_resizer("PIL", False, "bicubic", (INCEPTION_SIDE, INCEPTION_SIDE))
 
     def network(images):
@@ -92,6 +95,7 @@ def dinov2(path, device="cpu", architecture=DINOV2, side=DINOV2_SIDE):
         model = timm.create_model(architecture, num_classes=0, img_size=side, **source).to(device).eval()
     except Exception as error:
         raise ValueError(f"{path} does not hold weights of {architecture} ({_first_line(error)})") from None
+    finite_weights(model.state_dict(), path, "fetch the file again")
     mean, std = (torch.tensor(values, device=device).reshape(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
 
     def network(images):

@@ -10,7 +10,10 @@ import warnings
 import numpy as np
 import scipy.linalg
 
+from twostage.finite import finite
+
 EXACT_SIDE = 512
+ROUNDING = np.finfo(np.float32).eps  # of covariances that were computed or stored in float32
 
 
 def frechet_distance(features_a, features_b):
@@ -37,7 +40,7 @@ def frechet_distance(features_a, features_b):
 def frechet_from_statistics(mu_a, sigma_a, mu_b, sigma_b):
     """Squared Frechet distance between two Gaussians: means (D,) and covariances (D, D), positive semidefinite.
 
-    Raises ValueError for shapes that do not fit or values that are not finite.
+    Raises ValueError for shapes that do not fit, values that are not finite, and what is no covariance.
     """
     mu_a, mu_b = np.asarray(mu_a, dtype=np.float64), np.asarray(mu_b, dtype=np.float64)
     return distance_of_roots(mu_a, covariance_root(sigma_a, mu_a), mu_b, covariance_root(sigma_b, mu_b))
@@ -63,8 +66,13 @@ def _nuclear_norm(matrix):
 
 
 def mean_and_root(features):
-    """Mean (D,) and root (R, D) of the sample covariance of (N, D) features, float64; R = min(N, D)."""
+    """Mean (D,) and root (R, D) of the sample covariance of (N, D) features, float64; R = min(N, D).
+
+    Raises ValueError for fewer than two samples, which have no covariance.
+    """
     features = np.asarray(features, dtype=np.float64)
+    if len(features) < 2:
+        raise ValueError(f"features of {len(features)} images; expected two or more, for a covariance")
     mean = features.mean(0)
     centred = features - mean
     if len(features) <= features.shape[1]:
@@ -73,16 +81,28 @@ def mean_and_root(features):
 
 
 def covariance_root(sigma, mean):
-    """Upper triangular R with ``sigma = R^T R``; by eigenvalues, rounding errors cut off, where sigma is singular."""
+    """Upper triangular R with ``sigma = R^T R``; by eigenvalues, rounding errors cut off, where sigma is singular.
+
+    Raises ValueError for a sigma that is no covariance: of another shape, not finite, not symmetric, or with an
+    eigenvalue below zero by more than rounding, D times float32's precision of the largest.
+    """
     sigma = np.asarray(sigma, dtype=np.float64)
     if mean.ndim != 1 or sigma.shape != (len(mean), len(mean)):
         raise ValueError(f"mean and covariance have shapes {mean.shape} and {sigma.shape}; expected (D,) and (D, D)")
-    if not (np.isfinite(sigma).all() and np.isfinite(mean).all()):
-        raise ValueError("mean or covariance holds values that are not finite")
+    for name, values in (("mean", mean), ("covariance", sigma)):
+        finite(values, name, "expected numbers: compute it again")
+    rounding = len(mean) * ROUNDING * np.abs(sigma).max(initial=0.0)
+    if (asymmetry := np.abs(sigma - sigma.T).max(initial=0.0)) > rounding:
+        raise ValueError(f"the covariance is not symmetric: entries differ by {asymmetry:.3g} from their mirror images")
     try:
         return scipy.linalg.cholesky(sigma, check_finite=False)
     except scipy.linalg.LinAlgError:
         values, vectors = scipy.linalg.eigh(sigma, check_finite=False)
+        if values[0] < -len(values) * ROUNDING * np.abs(values).max():
+            raise ValueError(
+                f"the covariance has an eigenvalue of {values[0]:.3g}, the largest being {values[-1]:.3g}; expected "
+                "none below zero"
+            ) from None
         kept = values > len(values) * np.finfo(np.float64).eps * values[-1]
         return np.sqrt(values[kept])[:, None] * vectors[:, kept].T
 
@@ -93,6 +113,4 @@ def _checked(features, name):
         raise ValueError(
             f"features_{name} has shape {features.shape}; expected (samples, dimensions), two samples or more"
         )
-    if not np.isfinite(features).all():
-        raise ValueError(f"features_{name} holds values that are not finite")
-    return features
+    return finite(features, f"features_{name}", "expected numbers: extract them again")

@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from twostage.data.encoders import load_encoder
+from twostage.data.held_out import open_held_out
 from twostage.data.latents import LatentStore
 from twostage.evaluation.features import batch_size_for, load_extractors
 from twostage.evaluation.images import Samples
@@ -56,13 +57,13 @@ def measure_memorization(
     followed image or a copy of it, equally mirrored; NaN unless a training image is followed). Pixel distances are root
     mean squares in grey levels (0-255), feature distances Euclidean.
     output_csv, one row a plan, seed and space: means and standard errors (``_sem``) of the distances, the ratio and
-    the shares copied (ratio below 1/3), retrieved and within_one_grey_level (followed_grey at most 1); how the samples
-    were made (``Samples.facts``), features_sha256 of the weights, and reference_sha256, the fingerprint of the training
-    images' store.
+    the shares copied (ratio below 1/3, of the samples that have one), retrieved and within_one_grey_level
+    (followed_grey at most 1); how the samples were made (``Samples.facts``), features_sha256 of the weights, and
+    reference_sha256, the fingerprint of the training images' store.
     Returns the summary table.
     """
-    store = LatentStore.open(store_path)
-    held_out = LatentStore.open(held_out_path) if held_out_path else None
+    store = LatentStore.open(store_path, split="train")
+    held_out = open_held_out(held_out_path, store) if held_out_path else None
     encoder = load_encoder(encoder_spec, encoder_weights, torch.device(device))
     extractors = load_extractors(
         features, classifier_path=classifier, inception_path=inception, dinov2_path=dinov2, device=device
@@ -211,8 +212,7 @@ def _table(sets, references, searches, extractors, size):
                     "nearest_mirrored": nearest_mirrored,
                     "nearest_distance": first,
                     "second_distance": second,
-                    # Two images that decode to the same pixels leave 0 / 0: a copy all the same.
-                    "ratio": np.where(np.isinf(second), np.nan, first / np.where(first > 0, second, 1)),
+                    "ratio": _ratio(first, second),
                     "retrieved": _retrieved(group, references, nearest, nearest_mirrored),
                 }
             )
@@ -247,6 +247,12 @@ def _summary(table):
     for column in SUMMARY:
         summary[column], summary[f"{column}_sem"] = groups[column].mean(), groups[column].sem()
     return summary.reset_index()
+
+
+def _ratio(first, second):
+    """d1 / d2; 0 for two copies of one image in the training set, NaN where there is no second image."""
+    ratio = np.divide(first, second, out=np.zeros_like(first), where=first != 0)
+    return np.where(np.isfinite(second), ratio, np.nan)
 
 
 def _split(images, size):

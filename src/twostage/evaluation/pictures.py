@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 
 from twostage.data.encoders import load_encoder
+from twostage.data.held_out import open_held_out
 from twostage.data.latents import LatentStore
 from twostage.evaluation.images import Samples
 from twostage.evaluation.memorization import decoded
@@ -49,7 +50,7 @@ def collect_pictures(
         "t": np.array([_time_of(item) for item in opened]),
     }
     if neighbours_csv is not None:
-        store = LatentStore.open(store_path)
+        store = LatentStore.open(store_path, split="train")
         encoder = load_encoder(encoder_spec, encoder_weights, torch.device("cpu"))
         table = pd.read_csv(neighbours_csv)
         table = table[(table["space"] == space) & (table["seed"] == seed)].set_index(["plan", "index"])
@@ -83,5 +84,5 @@ def _nearest(table, plan, index, store, encoder):
 
 def _followed(item, where, store, held_out_path, encoder):
     in_training = item.attributes["followed_split"] == "train"
-    source = store if in_training else LatentStore.open(held_out_path)
+    source = store if in_training else open_held_out(held_out_path, store)
     return decoded(source, encoder, item.followed[where], item.mirrored[where] if in_training else None)

@@ -17,6 +17,7 @@ from twostage.evaluation.frechet import covariance_root, mean_and_root
 from twostage.evaluation.images import dataset_batches, load_split
 from twostage.evaluation.kid import mean_within
 from twostage.evaluation.prdc import radii
+from twostage.finite import finite
 from twostage.provenance import atomic_write, sha256, write_provenance
 
 KEEP = 10_000
@@ -36,6 +37,15 @@ class Reference:
     samples: int | None
     source: str
     sha256: str
+
+    def checked(self, features):
+        """Features (N, D) as they are. Raises ValueError, by the source, where the reference's have another width."""
+        if features.shape[1:] != self.mean.shape:
+            raise ValueError(
+                f"{self.source}: a reference of {len(self.mean)} features an image; the samples have "
+                f"{features.shape[1]}: give a reference of the same feature extractor"
+            )
+        return features
 
     @cached_property
     def within(self):
@@ -120,7 +130,7 @@ def read_reference(path, keep=KEEP):
     """The reference in an npz file: ``mu`` and ``sigma`` (ADM's reference batches, clean-fid's statistics, ours).
 
     ``features`` (the first ``keep``) and ``samples`` are read where the file has them. Raises ValueError, with the
-    file's name, for others.
+    file's name, for others, and for one whose numbers are not finite or whose sigma is no covariance.
     """
     try:
         with np.load(path, allow_pickle=False) as content:
@@ -130,11 +140,14 @@ def read_reference(path, keep=KEEP):
             mean = np.asarray(content["mu"], dtype=np.float64)
             sigma = np.asarray(content["sigma"], dtype=np.float64)
             features = content["features"] if len(content.get("features", ())) else None
+            if features is not None:
+                finite(features, "features", "compute the reference again")
+                if features.shape[1:] != mean.shape:
+                    raise ValueError(f"features {features.shape} beside a mean {mean.shape}; expected the same width")
             samples = int(content["samples"]) if "samples" in content else None  # ADM and clean-fid leave it out
+            root = covariance_root(sigma, mean)
             if features is not None and len(features) == samples:
                 root = mean_and_root(features)[1]  # exact, however few they are
-            else:
-                root = covariance_root(sigma, mean)
     except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise ValueError(
             f"{path} is not a reference ({error}); expected an npz with mu (D,) and sigma (D, D)"

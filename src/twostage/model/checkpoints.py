@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from twostage.finite import finite_weights
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import atomic_write
 
@@ -59,7 +60,8 @@ def read_header(path):
 def load_model(path, device="cpu"):
     """The model in ``path`` on ``device``, in eval mode, its metadata as ``model.metadata``.
 
-    Raises ValueError for a file that is truncated or not one of ours, OSError when it cannot be opened.
+    Raises ValueError for a file that is truncated, not one of ours, or holds weights that are not finite; OSError when
+    it cannot be opened.
     """
     architecture, metadata = read_header(path)
     model = LightningDiT(**architecture)
@@ -80,7 +82,7 @@ def import_published(path, input_size=None, num_heads=None, weights="ema"):
     input_size: side of the latents, None reads it off the positions. num_heads: None reads it off the rotary
     buffers. weights: which entry of a training checkpoint to take, ``ema`` (what is evaluated) or ``model``.
     Sizes are read off the tensors; a ``module.`` prefix is dropped. Raises ValueError that lists the missing, the
-    unexpected and the misshapen keys.
+    unexpected and the misshapen keys, and for weights that are not finite.
     """
     path = Path(path)
     state = _strip_prefix(_read_state(path, weights))
@@ -186,7 +188,7 @@ def _load_strictly(model, state, path):
         lists = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
         found = "; ".join(f"{kind}: {_some(names)}" for kind, names in lists.items() if names)
         raise ValueError(f"{path}: does not fit a LightningDiT {model.architecture}: {found}")
-    model.load_state_dict(state)
+    model.load_state_dict(finite_weights(state, path, "train it again, or fetch it again"))
 
 
 def _some(names, limit=6):

@@ -179,7 +179,7 @@ def measure_nsweep(store_path, output, *, sizes, pairs, repeats, seed, labels=No
 def _open(store_path):
     from twostage.data.latents import LatentStore
 
-    return LatentStore.open(store_path)
+    return LatentStore.open(store_path, split="train")
 
 
 def _sweep_class(samples, label, times, pairs, seed, offset):

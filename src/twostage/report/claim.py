@@ -21,6 +21,21 @@ PAPER = "Statements of the paper"
 PROJECT = "Statements of this project"
 WHOLE_RUN = "whole run"
 
+# What an interval covers, by the source that a claim is checked on; the first of its sources that is listed counts.
+OF_SAMPLES = "the sampling: other noise and labels, the same trained models"
+OF_PAIRS = "the pairs (x_0, x_1): other noise and images of the same data, the same trained models"
+OF_DATA = "the pairs (x_0, x_1): other noise and images of the same data"
+COVERS = {
+    **dict.fromkeys(("pair_errors", "oracle_loss"), OF_PAIRS),
+    **dict.fromkeys(("tab1", "tab2", "tab3", "oracle_supervised", "trajectories", "flux"), OF_SAMPLES),
+    **dict.fromkeys(("memorization_switch", "memorization_resume"), OF_SAMPLES),
+    **dict.fromkeys(("top1", "synthetic_transition"), "the trials: other unit Gaussians"),
+    "nsweep": "the subsets of the data",
+    "transition": OF_DATA,
+    "posterior": OF_DATA,
+}
+SIDE = 0.025  # how often a 95% interval lies wholly on one side of its number
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -55,6 +70,11 @@ class Claim:
     needs: tuple[str, ...] = ()
     check: Callable | None = None
     group: str = PAPER
+
+    @property
+    def covers(self):
+        """What the claim's intervals cover, in words; "" for a claim that is not checked."""
+        return next((words for source, words in COVERS.items() if source in self.needs), "")
 
 
 @dataclass
@@ -211,6 +231,16 @@ def together(verdicts):
     if FAILS in verdicts:
         return FAILS
     return UNDECIDED if UNDECIDED in verdicts else HOLDS
+
+
+def deciding(judged):
+    """Of several (Estimate, verdict), those that decide: the estimate with the worst verdict, and that verdict.
+
+    For a claim that several numbers must fulfil: the number that is shown is then the one that was judged.
+    """
+    judged = list(judged)
+    verdict = together(verdict for _, verdict in judged)
+    return next(estimate for estimate, own in judged if own == verdict), verdict
 
 
 def exactly(value):

@@ -22,7 +22,7 @@ from twostage.report import (
     claims_untested,
     style,
 )
-from twostage.report.claim import FAILS, HOLDS, NOT_TESTED, VERDICTS, Finding, Results, together
+from twostage.report.claim import FAILS, HOLDS, NOT_TESTED, SIDE, VERDICTS, Finding, Results, together
 from twostage.report.claims_page import page
 
 CLAIMS = [
@@ -63,20 +63,32 @@ def table(evaluated):
                     "id": claim.id, "group": claim.group, "section": claim.section, "statement": claim.statement,
                     "case": finding.case, "verdict": finding.verdict, "quantity": claim.quantity,
                     "value": estimate.value if estimate else math.nan, "low": low, "high": high,
-                    "note": finding.note, "paper": claim.paper, "rule": claim.rule, "figure": claim.figure,
+                    "note": finding.note, "paper": claim.paper, "rule": claim.rule, "covers": claim.covers,
+                    "figure": claim.figure,
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
 
 
 def as_json(evaluated, run):
-    """The content of claims.json: counts of the verdicts, every claim with its findings; null for unknown numbers.
+    """The content of claims.json: counts of the verdicts, ``chance``, every claim with its findings; null for unknown
+    numbers.
 
     ``sources`` of a claim are the files of ``run`` (``Results``) that it was checked on.
     """
     claims = [_claim_as_json(claim, findings, run.paths_of(claim.needs)) for claim, findings in evaluated]
     counts = Counter(claim["verdict"] for claim in claims)
-    return {"counts": {verdict: counts[verdict] for verdict in VERDICTS}, "claims": claims}
+    return {"counts": {verdict: counts[verdict] for verdict in VERDICTS}, **chance(claims), "claims": claims}
+
+
+def chance(claims):
+    """How many of the cases' verdicts may be wrong by chance, from the claims of claims.json.
+
+    ``decided``: the cases that hold or fail on an interval; ``wrong_by_chance``: at most as many are expected to.
+    """
+    found = [finding for claim in claims for finding in claim["findings"]]
+    decided = sum(finding["interval"] is not None and finding["verdict"] in AS_BOOLEAN for finding in found)
+    return {"decided": decided, "wrong_by_chance": round(SIDE * decided, 2)}
 
 
 def _claim_as_json(claim, findings, sources):
@@ -91,6 +103,7 @@ def _claim_as_json(claim, findings, sources):
         "paper": claim.paper,
         "quantity": claim.quantity,
         "rule": claim.rule,
+        "covers": claim.covers,
         "form": claim.form,
         "figure": claim.figure,
         "sources": [str(path) for path in sources],

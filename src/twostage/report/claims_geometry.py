@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 
 from twostage.report import curves, results
-from twostage.report.claim import Claim, Finding, below, exactly, together, within
+from twostage.report.claim import Claim, Finding, below, exactly, within
 
 RISE = (0.1, 0.9)  # weights between which a transition is measured
 
@@ -17,9 +17,9 @@ def _sharper(run):
         first, last = (curves.crossing(rows["t"], rows["top1"], rows["top1_sem"], level) for level in RISE)
         widths.append(curves.difference(last, first))
     changes = [curves.difference(after, before) for before, after in pairwise(widths)]
+    change = curves.greatest(changes)
     note = ", ".join(f"D = {dim:,}: {width.value:.3f}" for (dim, _), width in zip(pairs, widths))
-    verdict = together(below(change, 0.0) for change in changes)
-    return [Finding(results.SYNTHETIC, verdict, curves.difference(widths[-1], widths[0]), note)]
+    return [Finding(results.SYNTHETIC, below(change, 0.0), change, note)]
 
 
 def gaussian_split(dim, size):
@@ -50,8 +50,8 @@ CLAIMS = [
         "fixed).",
         paper="weight 0.1 to 0.9 within about 0.09, 0.07, 0.04 for D = 512, 2,048, 8,192",
         figure="fig3",
-        quantity="time from top-1 weight 0.1 to 0.9, largest D minus smallest",
-        rule="holds if it falls from each D to the next, each fall clear of zero",
+        quantity="change from a D to the next of the time from top-1 weight 0.1 to 0.9, the least fall",
+        rule="holds if the whole interval is at most zero; the interval accounts for the choice (Bonferroni)",
         form="time",
         needs=("top1",),
         check=_sharper,

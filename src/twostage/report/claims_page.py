@@ -15,7 +15,7 @@ GROUPS = (PAPER, PROJECT)
 
 def page(content):
     """claims.html (str) from the content of claims.json (dict)."""
-    parts = ["<h1>Does this run bear out the paper?</h1>", lead()]
+    parts = ["<h1>Does this run bear out the paper?</h1>", lead(content)]
     for group in GROUPS:
         chosen = of_group(content, group)
         parts += [f"<h2>{escape(group)}</h2>", f"<p>{counts_of(chosen)}</p>", claims_table(chosen, beside)]
@@ -28,12 +28,16 @@ def of_group(content, group):
     return [claim for claim in content["claims"] if claim["group"] == group]
 
 
-def lead():
-    """What the verdicts mean, as HTML."""
+def lead(content):
+    """What the verdicts mean and how many may be wrong by chance, as HTML."""
     return (
         "<p>A rule in the code decides every statement on this run's results. The interval beside a number is 95%. "
         f"{badge(HOLDS)} the whole interval is on the statement's side; {badge(FAILS)} it is on the other; "
         f"{badge(UNDECIDED)} it straddles the limit or is not known; {badge(NOT_TESTED)} this run cannot tell.</p>"
+        "<p>An interval covers the sampling, or the pairs on which a loss is measured: what another draw of noise "
+        "would change. It does not cover a second training: models trained again from another seed may differ by more. "
+        f"{content['decided']} cases were decided on an interval; one in forty of such verdicts, here at most about "
+        f"{content['wrong_by_chance']:.0f}, would be wrong by chance.</p>"
         f'<p class="quiet">The paper\'s values: {escape(paper.SETTING)}. Numbers compare only where the scale does.</p>'
     )
 
@@ -109,13 +113,22 @@ def _case(finding, form):
 
 
 def rules_table(claims):
-    """Statement, quantity and rule of every claim that is checked, and the files it is checked on: an HTML table."""
+    """Statement, quantity and rule of every claim that is checked, what its intervals cover, and the files it is
+    checked on: an HTML table."""
     rows = [
-        [Cell(claim["statement"]), Cell(claim["quantity"]), Cell(claim["rule"]), Cell(", ".join(claim["sources"]))]
+        [
+            Cell(claim["statement"]),
+            Cell(claim["quantity"]),
+            Cell(claim["rule"]),
+            Cell(claim["covers"]),
+            Cell(", ".join(claim["sources"])),
+        ]
         for claim in claims
         if claim["rule"]
     ]
-    return html_table(["statement", "quantity", "rule", "checked on"], rows, widths=(28, 24, 24, 24))
+    return html_table(
+        ["statement", "quantity", "rule", "interval covers", "checked on"], rows, widths=(24, 20, 22, 14, 20)
+    )
 
 
 def written(value, form):

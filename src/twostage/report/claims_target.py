@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from twostage.report import curves, paper, results
-from twostage.report.claim import FAILS, NOT_TESTED, UNDECIDED, Claim, Finding, above, below, together
+from twostage.report.claim import FAILS, NOT_TESTED, UNDECIDED, Claim, Finding, above, below
 
 POSTERIOR = ("posterior", "transition")
 # What counts as the paper's scale: latents and classes like those of its Fig. 2.
@@ -61,12 +61,11 @@ def _end_rise(run, space, rows):
     if len(late) < 2:
         return Finding(space, UNDECIDED, note="the time grid has no two points between saturation and t = 1")
     lowest, last = late[np.argmin(mse[late])], late[-1]
-    if mse[last] <= mse[lowest]:
-        end = curves.at(t, mse, sem, t[last])
-        return Finding(
-            space, FAILS, curves.Estimate(0.0, 0.0, 0.0), f"no rise: MSE {end.value:.2g} at t = {t[last]:.3g}"
-        )
-    rise = curves.difference(curves.at(t, mse, sem, t[last]), curves.at(t, mse, sem, t[lowest]))
+    if lowest == last:
+        note = f"no rise: MSE {mse[last]:.2g} at t = {t[last]:.3g}"
+        return Finding(space, FAILS, curves.Estimate(0.0, 0.0, 0.0), note)
+    before = late[:-1]
+    rise = curves.lead((mse[last] - mse[before])[:, None], np.hypot(sem[last], sem[before])[:, None])
     return Finding(space, above(rise, 1e-4), rise, f"from t = {t[lowest]:.3g} to {t[last]:.3g}")
 
 
@@ -80,11 +79,12 @@ def _ordered(panel, direction):
             rows = results.gaussian_curve(run.gaussians, panel, dim, size)
             times.append(curves.crossing(rows["t"], rows["top1"], rows["top1_sem"], 0.5))
         steps = [curves.difference(b, a) for a, b in pairwise(times)]
-        verdict = together(above(step, 0.0) if direction > 0 else below(step, 0.0) for step in steps)
+        step = curves.least(steps) if direction > 0 else curves.greatest(steps)
+        verdict = above(step, 0.0) if direction > 0 else below(step, 0.0)
         letter = "D" if panel == "dimension" else "N"
         values = [pair[0] if letter == "D" else pair[1] for pair in pairs]
         note = ", ".join(f"{letter} = {value:,}: {time.value:.3f}" for value, time in zip(values, times))
-        return [Finding(results.SYNTHETIC, verdict, curves.difference(times[-1], times[0]), note)]
+        return [Finding(results.SYNTHETIC, verdict, step, note)]
 
     return check
 
@@ -155,7 +155,8 @@ CLAIMS = [
         paper=f"MSE {paper.FIG2A_TAIL[2][1]} at t = 0.99, {paper.FIG2A_TAIL[3][1]} at t = 1",
         figure="fig2",
         quantity="rise of the exact MSE from its lowest point to the last time before 1",
-        rule="holds if the rise is above 1e-4 with its whole interval; fails if the MSE still falls at the end",
+        rule="holds if the rise is above 1e-4 with its whole interval, which accounts for the choice of the lowest "
+        "point (Bonferroni); fails if the MSE still falls at the end",
         needs=POSTERIOR,
         check=_by_space(_end_rise),
     ),
@@ -165,8 +166,8 @@ CLAIMS = [
         statement="The larger the dimension D, the earlier the posterior collapses (unit Gaussians, N fixed).",
         paper="half the weight at about 0.13, 0.08, 0.05 for D = 512, 2,048, 8,192",
         figure="fig3",
-        quantity="time at which the top-1 weight is one half, largest D minus smallest",
-        rule="holds if the time falls from each D to the next, each fall clear of zero",
+        quantity="change from a D to the next of the time at which the top-1 weight is one half, the least fall",
+        rule="holds if the whole interval is at most zero; the interval accounts for the choice (Bonferroni)",
         form="time",
         needs=("top1",),
         check=_ordered("dimension", -1),
@@ -177,8 +178,8 @@ CLAIMS = [
         statement="The larger the sample size N, the later the posterior collapses (unit Gaussians, D fixed).",
         paper="half the weight at about 0.08, 0.10, 0.11 for N = 100, 1,000, 10,000",
         figure="fig3",
-        quantity="time at which the top-1 weight is one half, largest N minus smallest",
-        rule="holds if the time rises from each N to the next, each rise clear of zero",
+        quantity="change from an N to the next of the time at which the top-1 weight is one half, the least rise",
+        rule="holds if the whole interval is above zero; the interval accounts for the choice (Bonferroni)",
         form="time",
         needs=("top1",),
         check=_ordered("size", 1),

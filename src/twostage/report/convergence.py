@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.report import curves, results
+from twostage.report.contrast import known_columns, with_changes
 from twostage.report.inputs import read_spaces
 
 DISTANCE = ("plan", "seed", "features", "distance", "model", "step")
@@ -46,16 +47,14 @@ def distances_of_twins(evaluation, pairs):
     """Fréchet distance of the twins' samples: one row per (space, pair, model, step, features, seed).
 
     evaluation: {space: CSV}, whose columns ``model`` and ``step`` name a plan's snapshot; pairs as above. ``mean``
-    and ``sd`` are over the seeds; ``distance_sem`` is the standard error within a seed, NaN where it is not known.
+    with its interval as ``contrast.with_changes`` has it.
     Raises ValueError for a plan of no snapshot and for a model without samples; a model of no pair is left aside.
     """
     table = read_spaces(evaluation, DISTANCE)
-    if "distance_sem" not in table.columns:
-        table["distance_sem"] = np.nan
-    table = table[["space", *DISTANCE, "distance_sem"]]
+    table = table[["space", *DISTANCE, *known_columns(table)]]
     if (unknown := table["step"].isna()).any():
         raise ValueError(f"plan {table.loc[unknown, 'plan'].iloc[0]!r} is of no snapshot; expected a field model@step")
-    table = table.astype({"step": int})
+    table = with_changes(table.astype({"step": int}), [None] * len(table))
     parts = []
     for supervised, twin in _checked(pairs).items():
         for space in evaluation:
@@ -64,9 +63,7 @@ def distances_of_twins(evaluation, pairs):
                 if rows.empty:
                     raise ValueError(f"{evaluation[space]} has no plan of model {model!r}; run its stage again")
                 parts.append(rows.assign(pair=twin, target=target))
-    table = pd.concat(parts, ignore_index=True)
-    cell = table.groupby(["space", "pair", "model", "step", "features"], sort=False)["distance"]
-    return table.assign(mean=cell.transform("mean"), sd=cell.transform("std"))
+    return pd.concat(parts, ignore_index=True)
 
 
 def mean_loss(rows):

@@ -8,8 +8,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtri, stdtrit
 
-CONFIDENCE = 1.96
+CONFIDENCE = float(ndtri(0.975))
 
 
 class Estimate(NamedTuple):
@@ -20,6 +21,23 @@ class Estimate(NamedTuple):
     high: float
 
 
+UNKNOWN = Estimate(math.nan, math.nan, math.nan)
+
+
+def symmetric(value, error, freedom=math.inf):
+    """A number with its standard error as an Estimate, by Student's t with ``freedom`` degrees of freedom.
+
+    Without a degree of freedom, or an error, the interval is NaN: not known.
+    """
+    half = _quantile(freedom) * error if freedom > 0 else math.nan
+    return Estimate(float(value), float(value - half), float(value + half))
+
+
+def _quantile(freedom, comparisons=1):
+    """How many standard errors a two-sided 95% interval reaches; by Bonferroni's inequality for several at once."""
+    return float(stdtrit(min(freedom, 1e9), 1 - 0.025 / comparisons))
+
+
 def clean(*arrays):
     """The arrays as float64, without the positions at which any of them is not finite."""
     arrays = [np.asarray(array, dtype=float) for array in arrays]
@@ -27,9 +45,26 @@ def clean(*arrays):
     return [array[keep] for array in arrays]
 
 
+def whole(*arrays):
+    """As ``clean``, for curves: values that are not finite are cut off at the ends; between others they leave nothing.
+
+    A curve with a hole has no mean, crossing or area: a line drawn over the hole would be invented.
+    """
+    arrays = [np.asarray(array, dtype=float) for array in arrays]
+    kept = np.flatnonzero(np.all([np.isfinite(array) for array in arrays], axis=0))
+    if len(kept) and kept[-1] - kept[0] + 1 != len(kept):
+        kept = kept[:0]
+    return [array[kept] for array in arrays]
+
+
 def area(t, y, low, high):
-    """Integral of the polyline (t, y) from low to high; t increasing. Zero where the range lies outside."""
-    t, y = clean(t, y)
+    """Integral of the polyline (t, y) from low to high; t increasing. Zero where the range lies outside.
+
+    NaN for a curve without values or with a hole.
+    """
+    t, y = whole(t, y)
+    if len(t) == 0:
+        return math.nan
     low, high = max(low, t[0]), min(high, t[-1])
     if not low < high:
         return 0.0
@@ -40,25 +75,29 @@ def area(t, y, low, high):
 
 
 def mean_over(t, y, sem, low, high):
-    """Mean of a curve over [low, high] as an Estimate (NaN where the range is empty)."""
-    t, y, sem = clean(t, y, sem)
+    """Mean of a curve over [low, high] as an Estimate (NaN where the range is empty, and for a curve with a hole)."""
+    t, y, sem = whole(t, y, sem)
     if len(t) < 2 or not max(low, t[0]) < min(high, t[-1]):
-        return Estimate(math.nan, math.nan, math.nan)
+        return UNKNOWN
     width = min(high, t[-1]) - max(low, t[0])
     mean, error = area(t, y, low, high) / width, CONFIDENCE * area(t, sem, low, high) / width
     return Estimate(mean, mean - error, mean + error)
 
 
 def at(t, y, sem, time):
-    """The curve's value at ``time`` (interpolated) as an Estimate."""
-    t, y, sem = clean(t, y, sem)
+    """The curve's value at ``time`` (interpolated) as an Estimate; NaN for a curve without values or with a hole."""
+    t, y, sem = whole(t, y, sem)
+    if len(t) == 0:
+        return UNKNOWN
     value, error = float(np.interp(time, t, y)), CONFIDENCE * float(np.interp(time, t, sem))
     return Estimate(value, value - error, value + error)
 
 
 def share_before(t, y, sem, time):
-    """Share of the area under a non-negative curve that lies before ``time``, as an Estimate."""
-    t, y, sem = clean(t, y, sem)
+    """Share of the area under a non-negative curve that lies before ``time``, as an Estimate (NaN as in ``area``)."""
+    t, y, sem = whole(t, y, sem)
+    if len(t) == 0:
+        return UNKNOWN
     before, after = area(t, y, t[0], time), area(t, y, time, t[-1])
     error_before, error_after = (CONFIDENCE * area(t, sem, *ends) for ends in ((t[0], time), (time, t[-1])))
     share = lambda first, second: first / (first + second) if first + second > 0 else math.nan  # noqa: E731
@@ -70,8 +109,8 @@ def share_before(t, y, sem, time):
 
 
 def first_crossing(t, y, level):
-    """The time from which on a curve stays at or above ``level``, interpolated; NaN when never, or without values."""
-    t, y = clean(t, y)
+    """The time from which on a curve stays at or above ``level``, interpolated; NaN when never, or as in ``area``."""
+    t, y = whole(t, y)
     if len(t) == 0:
         return math.nan
     below = np.flatnonzero(y < level)
@@ -86,7 +125,7 @@ def first_crossing(t, y, level):
 
 def crossing(t, y, sem, level):
     """``first_crossing`` as an Estimate: the times at which the two edges of the 95% band cross the level."""
-    t, y, sem = clean(t, y, sem)
+    t, y, sem = whole(t, y, sem)
     edges = [first_crossing(t, y + sign * CONFIDENCE * sem, level) for sign in (1, -1)]
     return Estimate(first_crossing(t, y, level), edges[0], edges[1])
 
@@ -102,46 +141,106 @@ def difference(first, second):
 def ratio(first, second):
     """first / second as an Estimate by the ends of both intervals (wider than needed); NaN for a zero divisor."""
     if not second.value or not math.isfinite(second.value) or not math.isfinite(first.value):
-        return Estimate(math.nan, math.nan, math.nan)
+        return UNKNOWN
     if second.low <= 0 <= second.high:
         return Estimate(first.value / second.value, -math.inf, math.inf)
     ends = [a / b for a in (first.low, first.high) for b in (second.low, second.high)]
     return Estimate(first.value / second.value, min(ends), max(ends))
 
 
-# Two-sided 95% quantiles of Student's t by degrees of freedom.
-_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+def negative(estimate):
+    """The number with its sign turned, an Estimate."""
+    return Estimate(-estimate.value, -estimate.high, -estimate.low)
+
+
+def least(estimates, freedom=math.inf):
+    """The smallest of several numbers (Estimates), as an Estimate whose interval accounts for the choice.
+
+    The low end is the lowest of all: it is above the smallest true number only if that number's own interval is. Any
+    of k intervals may have too low a high end, so these are widened by Bonferroni's inequality (normal, or Student's t
+    with ``freedom``). Not known where one of them is not.
+    """
+    estimates = list(estimates)
+    if not estimates or any(math.isnan(end) for estimate in estimates for end in estimate):
+        return UNKNOWN
+    wider = _quantile(freedom, len(estimates)) / _quantile(freedom)
+    high = min(estimate.value + wider * (estimate.high - estimate.value) for estimate in estimates)
+    return Estimate(min(e.value for e in estimates), min(e.low for e in estimates), high)
+
+
+def greatest(estimates, freedom=math.inf):
+    """The greatest of several numbers, as ``least`` has the smallest."""
+    return negative(least([negative(estimate) for estimate in estimates], freedom))
+
+
+def lead(values, errors, freedom=math.inf):
+    """By how much the best of one group leads the best of another, an Estimate whose interval accounts for the choice.
+
+    values, errors: float (I, J), by how much member i of the first leads member j of the second, and the standard
+    error of that; the lead is max_i min_j. For a given i the smallest of the J needs no correction (its true smallest
+    is one number), so the low end is corrected for the choice of i alone, the high end for that of j.
+    """
+    values, errors = np.asarray(values, dtype=float), np.asarray(errors, dtype=float)
+    if not (np.isfinite(values).all() and np.isfinite(errors).all() and freedom > 0):
+        return Estimate(float(values.min(1).max()), math.nan, math.nan)
+    first, second = (_quantile(freedom, count) for count in values.shape)
+    low, high = (values - first * errors).min(1).max(), (values + second * errors).max(0).min()
+    return Estimate(float(values.min(1).max()), float(low), float(high))
 
 
 def mean_of(values):
-    """Mean of independent repeats (seeds) with its 95% interval by Student's t; a single value has no interval."""
-    (values,) = clean(values)
-    if len(values) == 0:
-        return Estimate(math.nan, math.nan, math.nan)
-    mean = float(values.mean())
+    """Mean of independent repeats (seeds, pairs) with its 95% interval by Student's t; one value has no interval.
+
+    NaN when there is none, or when one of them is not finite.
+    """
+    values = np.asarray(values, dtype=float)
+    if len(values) == 0 or not np.isfinite(values).all():
+        return UNKNOWN
     if len(values) == 1:
-        return Estimate(mean, math.nan, math.nan)
-    freedom = len(values) - 1
-    quantile = _STUDENT[freedom - 1] if freedom <= len(_STUDENT) else CONFIDENCE * (1 + 1.2 / freedom)
-    error = quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return Estimate(mean, mean - error, mean + error)
+        return UNKNOWN._replace(value=float(values[0]))
+    return symmetric(values.mean(), values.std(ddof=1) / math.sqrt(len(values)), len(values) - 1)
 
 
 def ratio_of(first, second):
-    """Mean of ``first`` over mean of ``second``, paired repeats, with its 95% interval by the delta method."""
-    first, second = clean(first, second)
-    if len(first) < 2 or not second.mean():
-        return Estimate(math.nan, math.nan, math.nan)
+    """Mean of ``first`` over mean of ``second``, paired repeats, with its 95% interval by the delta method.
+
+    NaN with fewer than two pairs, a zero divisor, or a value that is not finite.
+    """
+    first, second = (np.asarray(values, dtype=float) for values in (first, second))
+    if len(first) < 2 or not second.mean() or not np.isfinite([first, second]).all():
+        return UNKNOWN
     ratio = float(first.mean() / second.mean())
     error = mean_of((first - ratio * second) / second.mean())
     return Estimate(ratio, ratio + error.low, ratio + error.high)
 
 
-def median_of(values, resamples=2000, seed=0):
-    """Median with its 95% bootstrap interval."""
-    (values,) = clean(values)
+FEWEST_POOLS = 5  # four values' median lies outside their range in one case of eight: no 95% interval exists
+
+
+def median_of(values, pools, resamples=2000, seed=0):
+    """Median with its 95% bootstrap interval over pools, as an Estimate.
+
+    pools: what each value was measured on. Values of one pool (a class in several latent spaces, or at several N) are
+    not independent, so whole pools are resampled. Cases without a value (NaN) have no part. With fewer than five pools
+    there is no interval.
+    """
+    values, pools = np.asarray(values, dtype=float), np.asarray(pools)
+    keep = np.isfinite(values)
+    values, pools = values[keep], pools[keep]
     if len(values) == 0:
-        return Estimate(math.nan, math.nan, math.nan)
-    draws = np.random.default_rng(seed).choice(values, size=(resamples, len(values)))
-    low, high = np.quantile(np.median(draws, axis=1), [0.025, 0.975])
-    return Estimate(float(np.median(values)), float(low), float(high))
+        return UNKNOWN
+    names, member = np.unique(pools, return_inverse=True)
+    median = float(np.median(values))
+    if len(names) < FEWEST_POOLS:
+        return Estimate(median, math.nan, math.nan)
+    order = np.argsort(values, kind="stable")
+    values, member = values[order], member[order]
+    draws = np.random.default_rng(seed).integers(len(names), size=(resamples, len(names)))
+    times = np.stack([np.bincount(draw, minlength=len(names)) for draw in draws])[:, member]  # each value's, (R, n)
+    reached = np.cumsum(times, axis=1)
+    half = reached[:, -1:] / 2
+    # The median of a resample: the value at which half of it is reached, the mean of two where it falls between them.
+    lower = values[np.argmax(reached >= half, axis=1)]
+    upper = values[np.argmax(reached > half, axis=1)]
+    low, high = np.quantile((lower + upper) / 2, [0.025, 0.975])
+    return Estimate(median, float(low), float(high))

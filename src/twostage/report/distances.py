@@ -18,30 +18,34 @@ def part_of(table, space, features):
 
 
 def distance_cells(part, plan):
-    """Mean ± sd and the paired change ± sd of a plan, as Cells; dashes where the space did not run it."""
+    """Mean and paired change of a plan, each ± the half width of its 95% interval; dashes where a space lacks it."""
     own = part[part["plan"] == plan]
     if own.empty:
         return [number(math.nan, 0), number(math.nan, 0)]
     own = own.iloc[0]
-    places = decimals(part["mean"], part["sd"])
-    finer = decimals(part["change"], part["change_sd"][part["change"] != 0])  # paired: far smaller than the spread
-    change = number(own["change"], finer, spread=own["change_sd"], sign="+")
-    mean = number(own["mean"], places, spread=own["sd"], mark=BEST if own.get("best", False) else "")
+    half = {name: (part[f"{name}_high"] - part[f"{name}_low"]) / 2 for name in ("mean", "change")}
+    places = decimals(part["mean"], half["mean"])
+    finer = decimals(part["change"], half["change"][part["change"] != 0])  # paired: far narrower
+    mark = BEST if own.get("best", False) else ""
+    change = number(own["change"], finer, spread=half["change"][own.name], sign="+")
+    mean = number(own["mean"], places, spread=half["mean"][own.name], mark=mark)
     return [mean, change if own["change"] != 0 else Cell("–", value=0, number=True)]
 
 
 def seeds_note(table):
-    """How many seeds, samples and function evaluations are behind a row; with one seed, how sure its distances are."""
+    """How many seeds, samples and function evaluations are behind a row, what ± means, and what does not compare."""
     seeds = table.groupby(["space", "plan", "features"])["seed"].nunique().min()
-    words = f"Mean ± standard deviation over {seeds} sampling seeds." if seeds > 1 else "One sampling seed"
-    if seeds == 1:
-        errors = table.groupby("space", sort=False)["distance_sem"].median() if "distance_sem" in table else {}
-        known = ", ".join(f"{error:.2g} ({space})" for space, error in errors.items() if math.isfinite(error))
-        words += f"; standard error of a distance, by disjoint splits, about {known}." if known else "."
-    if {"samples", "nfe"} <= set(table.columns):
-        counts = [f"{count}" for count in sorted(set(table["nfe"]))]
-        words += f" {table['samples'].iloc[0]:,} samples a row and seed, {' or '.join(counts)} function evaluations."
+    words = f"Mean over {seeds} sampling seeds" if seeds > 1 else "One sampling seed"
+    words += " ± 95% interval of the sampling."
+    if "nfe" in table.columns:
+        words += f" {_or(table['nfe'])} function evaluations."
+    if "samples" in table.columns:
+        words += f" {_or(table['samples'])} samples a row and seed: compare with distances of as many only."
     return words
+
+
+def _or(values):
+    return " or ".join(f"{value:,.0f}" for value in sorted(set(values)))
 
 
 def split_note(table):

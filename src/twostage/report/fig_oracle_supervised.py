@@ -78,9 +78,9 @@ def _distances(axes, rows, place, metric, colours):
         points = own.drop_duplicates("step").sort_values("step")
         target = own["target"].iloc[0]
         axes.errorbar(
-            points["step"], points["mean"], points["sd"].fillna(0), color=colours[model], linestyle=LINES[target],
-            marker="o" if target == convergence.CFM else "s", markersize=4.5, linewidth=1.6, capsize=3,
-            label=f"{model} ({TARGETS[target]})",
+            points["step"], points["mean"], style.half_width(points, "mean"), color=colours[model],
+            linestyle=LINES[target], marker="o" if target == convergence.CFM else "s", markersize=4.5, linewidth=1.6,
+            capsize=3, label=f"{model} ({TARGETS[target]})",
         )  # fmt: skip
         ends.append(f"{points['mean'].iloc[-1]:.3g} ({model}, step {points['step'].iloc[-1]:,.0f})")
     axes.set_ylabel(metric)

@@ -89,7 +89,7 @@ def _swaps(table):
     table = table[(table["features"] == table["features"].iloc[0]) & (table["split"] == table["split"].iloc[0])]
     table = table.drop_duplicates(["space", "plan"]).assign(pair=table["stage_1"] + " > " + table["stage_2"])
     places = {pair: place for place, pair in enumerate(dict.fromkeys(table["pair"]))}
-    table = table.assign(place=table["pair"].map(places), mean_sem=table["sd"])
+    table = table.assign(place=table["pair"].map(places), mean_sem=style.half_width(table, "mean") / style.CONFIDENCE)
     return [_line(rows, "swap", pair, "place", "mean") for pair, rows in table.groupby("pair", sort=False)]
 
 
@@ -97,7 +97,7 @@ def _shifts(table):
     table = table[table["features"] == table["features"].iloc[0]].drop_duplicates(["space", "plan"])
     base = table[table["shift"] == 1].set_index("space")["mean"]
     table = table.assign(relative=table["mean"] / table["space"].map(base))
-    table["relative_sem"] = table["change_sd"] / table["space"].map(base)
+    table["relative_sem"] = style.half_width(table, "change") / style.CONFIDENCE / table["space"].map(base)
     return [_line(table.sort_values("shift"), "shift", "mean", "shift", "relative")]
 
 
@@ -147,7 +147,8 @@ def _draw(axes, panel, rows):
     lines = list(dict.fromkeys(rows["line"]))
     colours = _colours(panel, lines)
     if panel == "swap":
-        axes.bar(rows["x"], rows["y"], 0.62, yerr=rows["sem"].fillna(0), color=style.SPACE_COLOURS[0], alpha=0.75,
+        error = style.CONFIDENCE * rows["sem"]
+        axes.bar(rows["x"], rows["y"], 0.62, yerr=error, color=style.SPACE_COLOURS[0], alpha=0.75,
                  error_kw={"elinewidth": 1, "capsize": 2.5})  # fmt: skip
         axes.set_xticks(rows["x"], rows["line"], fontsize=8)
     for line in lines if panel != "swap" else ():
@@ -155,7 +156,7 @@ def _draw(axes, panel, rows):
         look = {"linewidth": 1.5, "label": line}
         if panel in ("followed", "shift"):
             look |= {"marker": "o", "markersize": 3.5}
-        style.curve(axes, own["x"], own["y"], own["sem"].fillna(0), colour=colours[line], **look)
+        style.curve(axes, own["x"], own["y"], own["sem"], colour=colours[line], **look)
     if panel == "shift":
         axes.set_xscale("log")
         axes.set_xticks(rows["x"], [f"{x:g}" for x in rows["x"]], fontsize=8)

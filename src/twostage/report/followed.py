@@ -142,7 +142,7 @@ def _curves(axes, points, words):
         ("followed_distance", words.followed, FOLLOWED, "o-"),
         ("nearest_distance", "distance to the nearest training image", style.TEXT, "s--"),
     ):
-        error = style.CONFIDENCE * points[f"{name}_sem"].fillna(0)
+        error = style.CONFIDENCE * points[f"{name}_sem"]
         axes.errorbar(
             x, points[name], error, fmt=line, color=shade, markersize=4, linewidth=1.5, capsize=2, label=label
         )

@@ -4,15 +4,23 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from twostage.split import measured_split, read_split
+
+# What is measured at every row of the tables that have it. A NaN there is a fault of the stage, and a minimum, a mean
+# or an interpolation would pass over it; an error or a setting may be unknown.
+MEASURED = (
+    "t", "top1", "mse", "cfm", "oracle", "distance", "norm", "to_end", "layout_to_end", "to_class_mean", "predicted",
+)  # fmt: skip
 
 
 def read_table(path, columns):
     """A CSV as a DataFrame with at least ``columns``, in the file's order.
 
-    Raises ValueError for a missing file, an empty one, or one without a needed column, with the file's name.
+    Raises ValueError, with the file's name, for a missing file, an empty one, one without a needed column, or one with
+    a value of ``MEASURED`` among them that is not finite.
     """
     if not Path(path).is_file():
         raise ValueError(f"{path} is not there; expected the CSV of an earlier stage: run that stage first")
@@ -25,6 +33,13 @@ def read_table(path, columns):
         raise ValueError(f"{path} lacks the column(s) {', '.join(missing)}; it has {', '.join(table.columns)}")
     if table.empty:
         raise ValueError(f"{path} has no rows; delete it and run its stage again")
+    for column in (name for name in MEASURED if name in columns):
+        bad = np.flatnonzero(~np.isfinite(pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=float)))
+        if len(bad):
+            raise ValueError(
+                f"{path}: {column} is not a finite number in {len(bad)} of {len(table)} rows, the first in line "
+                f"{bad[0] + 2}; delete the file and run its stage again"
+            )
     return table
 
 

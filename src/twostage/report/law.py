@@ -125,11 +125,11 @@ def _curves(axes, shown, choice, letter, spaces, colours):
         part = shown[(shown["space"] == space) & (shown["choice"] == choice)].sort_values("t")
         if part.empty:
             continue
-        case = part.iloc[0]
+        case, off = part.iloc[0], np.abs((part["measured"] - part["predicted"]).to_numpy()).max()
         name = {"class": f"{space}, class {case['label']}", "all": f"{space}, all data", "synthetic": case["label"]}
         style.curve(
             axes, part["t"], part["measured"], part["measured_sem"], colour=colours[space],
-            label=f"{name[case['conditioning']]} ({np.abs(part['measured'] - part['predicted']).max():.2f})",
+            label=f"{name[case['conditioning']]} ({off:.2f})",
         )  # fmt: skip
         axes.plot(part["t"], part["predicted"], color=colours[space], linewidth=1.3, linestyle="--")
     axes.plot([], [], color=style.QUIET, linewidth=1.3, linestyle="--", label="predicted, nothing fitted")

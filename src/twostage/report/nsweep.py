@@ -49,7 +49,7 @@ def _times(axes, rows, colour):
         pooled = pool == "pooled"
         spread = np.abs(own[["lo", "hi"]].to_numpy(dtype=float).T - own["measured"].to_numpy(dtype=float))
         axes.errorbar(
-            own["n"], own["measured"], yerr=np.nan_to_num(spread), fmt="D" if pooled else "o", color=colour,
+            own["n"], own["measured"], yerr=spread, fmt="D" if pooled else "o", color=colour,
             markersize=6 if pooled else 4, markerfacecolor="white" if pooled else colour, linewidth=1.2,
             alpha=1.0 if pooled else 0.55, label=POOLS[pool], zorder=3 if pooled else 2,
         )  # fmt: skip

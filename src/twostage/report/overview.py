@@ -105,7 +105,7 @@ def _head(folder, config, records):
 
 def _claims(content):
     link = lambda figure, words: f'<a href="#{escape(figure)}">{words}</a>'  # noqa: E731
-    parts = ["<section id='claims'><h2>Claims</h2>", claims_page.lead()]
+    parts = ["<section id='claims'><h2>Claims</h2>", claims_page.lead(content)]
     for group in claims_page.GROUPS:
         chosen = claims_page.of_group(content, group)
         parts += [

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.report import curves, paper
+from twostage.report.contrast import known_columns, with_changes
 from twostage.report.inputs import measured_transitions, number, read_spaces, read_table, read_transition, splits
 
 POSTERIOR = (
@@ -176,26 +177,15 @@ def stage_swaps(evaluation):
 
     evaluation: {space: tab1.csv}, which says of each plan the models of its stages and the split between them.
     ``split``: "measured" or "fixed", the stage split, or a time of the configuration's; ``split_time``, ``split_low``,
-    ``split_high``: that time, and its interval where there is one. ``distance_sem`` is the standard error within a
-    seed, NaN where it is not known; ``mean`` and ``sd`` are over the seeds of a row's cell, ``change`` and
-    ``change_sd`` over the differences, seed by seed (same noise and labels), to the split's first plan; ``paper_0.1``
-    and ``paper_0.2`` the paper's gFID at its two splits for the same models.
+    ``split_high``: that time, and its interval where there is one. ``mean``, ``change`` and their intervals are those
+    of ``contrast.with_changes``, the change against the split's first plan; ``paper_0.1`` and ``paper_0.2`` the paper's
+    gFID at its two splits for the same models.
     """
     table = read_spaces(evaluation, (*SWAPS, *STAGES))
-    keep = ["space", *SWAPS, *STAGES, *(name for name in ("distance_sem", "samples", "nfe") if name in table.columns)]
-    table = table[keep].copy()
-    if "distance_sem" not in table.columns:
-        table["distance_sem"] = np.nan
+    table = table[["space", *SWAPS, *STAGES, *known_columns(table)]].copy()
     table["split"] = table["split_source"].where(table["split_source"].notna(), table["split_at"].map("{:g}".format))
     table["split_time"] = table.pop("split_at")
-    seeds = ["space", "features", "split", "seed"]
-    first = table["plan"] == table.groupby(["space", "features", "split"], sort=False)["plan"].transform("first")
-    base = table[first].set_index(seeds)["distance"].rename("base")
-    table["difference"] = table["distance"] - table.join(base, on=seeds)["base"]
-    cells = table.groupby(["space", "features", "plan"], sort=False)
-    for of, mean, sd in (("distance", "mean", "sd"), ("difference", "change", "change_sd")):
-        table[mean], table[sd] = cells[of].transform("mean"), cells[of].transform("std")
-    table = table.drop(columns="difference")
+    table = with_changes(table, table.groupby(["space", "features", "split"], sort=False)["plan"].transform("first"))
     for split in (0.1, 0.2):
         values = [paper.TABLE1.get(pair, {}).get(split, np.nan) for pair in zip(table["stage_1"], table["stage_2"])]
         table[f"paper_{split}"] = values

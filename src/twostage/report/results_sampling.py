@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.report import paper
+from twostage.report.contrast import known_columns, with_changes
 from twostage.report.inputs import read_spaces, read_table, splits
 
 DISTANCE = ("plan", "seed", "features", "distance")
@@ -34,9 +35,9 @@ def timestep_shifts(evaluation, split=None):
     """Tab. 2: one row per (space, features, shift, seed), DataFrame, in the order of the file.
 
     evaluation: {space: tab2.csv}; split: {space: split.json}. ``share_before_0.2`` and ``share_before_split`` are
-    shares of the step starts; ``mean``, ``sd``, ``change``, ``change_sd`` and ``best`` as ``_over_seeds`` says, the
-    change against s = 1; ``paper_share`` and ``paper`` the paper's share and gFID of the same shift, and
-    ``paper_share_before_split`` the share of its step starts up to its own split, 0.1.
+    shares of the step starts; mean, change and their intervals as ``contrast.with_changes`` has them, the change
+    against s = 1; ``best`` the lowest mean; ``paper_share`` and ``paper`` the paper's share and gFID of the same shift,
+    and ``paper_share_before_split`` the share of its step starts up to its own split, 0.1.
     """
     table = _read_distances(evaluation, SHIFTED)
     table = table.merge(splits(split), on="space", how="left")
@@ -44,7 +45,7 @@ def timestep_shifts(evaluation, split=None):
         np.nan if np.isnan(end) else np.mean(np.array(json.loads(starts)) <= end + TIME_TOLERANCE)
         for starts, end in zip(table.pop("step_starts"), table["split"].astype(float))
     ]
-    table = _over_seeds(table, table["shift"] == 1, ["space", "features"])
+    table = _with_best(with_changes(table, _plan_where(table, table["shift"] == 1)), ["space", "features"])
     known = [paper.TABLE2.get(shift, (np.nan, np.nan)) for shift in table["shift"]]
     table["paper_share"], table["paper"] = np.array(known).T
     table["paper_share_before_split"] = table["shift"].map(paper.TABLE2_BEFORE_SPLIT)
@@ -61,7 +62,8 @@ def guidance_intervals(evaluation, split=None):
     """
     table = _read_distances(evaluation, GUIDED).merge(splits(split), on="space", how="left")
     table = table.rename(columns={"interval_low": "low", "interval_high": "high"})
-    table = _over_seeds(table, table["kind"] == "none", ["space", "features", "kind"])
+    base = _plan_where(table, table["kind"] == "none")
+    table = _with_best(with_changes(table, base), ["space", "features", "kind"])
     table["best"] &= table["kind"] != "none"
     table["paper"] = [
         paper.TABLE3_NONE if kind == "none" else paper.TABLE3_SHORT.get((round(low, 6), round(high, 6)), np.nan)
@@ -80,33 +82,29 @@ def own_plans(evaluation, split=None):
     table = _read_distances(evaluation, (*DISTANCE, "fields", "solver", "interval"))
     table["name"] = table["plan"].str.removeprefix("tab_plans-")
     table["interval"] = table["interval"].fillna("")
-    table = _over_seeds(table, table["plan"] == table["plan"].iloc[0], ["space", "features"])
+    table = with_changes(table, [table["plan"].iloc[0]] * len(table))
+    table = _with_best(table, ["space", "features"])
     return table.merge(splits(split), on="space", how="left")
 
 
 def _read_distances(evaluation, columns):
     table = read_spaces(evaluation, columns)
-    return table[
-        ["space", *columns, *(name for name in ("distance_sem", "samples", "nfe", "guidance") if name in table.columns)]
-    ].copy()
+    return table[["space", *columns, *(name for name in known_columns(table) if name not in columns)]].copy()
 
 
-def _over_seeds(table, reference, best_of):
-    """Adds mean and sd over the seeds, and the change against the rows ``reference`` (bool), seed by seed.
+def _plan_where(table, chosen):
+    """The plan of the rows ``chosen`` (bool) in each row's space, or None where there is none."""
+    first = table[chosen].drop_duplicates("space").set_index("space")["plan"]
+    return [first.get(space) for space in table["space"]]
 
-    All plans share a seed's noise and labels, so the change of a seed is a paired difference: ``change`` and
-    ``change_sd`` are its mean and standard deviation. ``best``: the lowest mean among the rows alike in ``best_of``.
-    """
-    seeds, groups = ["space", "features", "seed"], ["space", "features", "plan"]
-    base = table[reference].set_index(seeds)["distance"].rename("base")
-    table = table.join(base, on=seeds)
-    table["difference"] = table["distance"] - table["base"]
-    cells = table.groupby(groups, sort=False)
-    for name, of in (("", "distance"), ("change", "difference")):
-        table[name or "mean"] = cells[of].transform("mean")
-        table[f"{name}_sd" if name else "sd"] = cells[of].transform("std")
-    table["best"] = table["mean"] == table.groupby(best_of)["mean"].transform("min")
-    return table.drop(columns=["base", "difference"])
+
+def _with_best(table, groups):
+    """Marks the plan with the lowest mean among the rows alike in ``groups``, where their numbers of samples agree."""
+    cells = table.groupby(groups)
+    table["best"] = table["mean"] == cells["mean"].transform("min")
+    if "samples" in table.columns:
+        table["best"] &= cells["samples"].transform("nunique") == 1
+    return table
 
 
 # ------------------------------------------------------------------------------------------------ trajectories (Fig. 8)

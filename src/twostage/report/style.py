@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from twostage.provenance import atomic_write, write_provenance
+from twostage.report.curves import CONFIDENCE
 
 TEXT = "#222222"
 QUIET = "#595959"  # the paper's values, notes, grid labels
@@ -21,7 +22,6 @@ OTHER_MODELS = ("#7570B3", "#8C510A", "#0077BB", "#AA3377")
 SPACE_COLOURS = ("#0072B2", "#CC3311", "#222222", "#CC6677", "#8C510A", "#7570B3")
 MODEL_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
-CONFIDENCE = 1.96  # half width of a 95% interval, in standard errors of the mean
 
 _LOOK = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
@@ -127,6 +127,11 @@ def time_axis(axes, *, label=True, limits=(0.0, 1.0)):
     axes.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
     if label:
         axes.set_xlabel("t (prior → data)")
+
+
+def half_width(table, name):
+    """Half widths of the intervals ``{name}_low`` to ``{name}_high``, NaN where they are not known (Series)."""
+    return (table[f"{name}_high"] - table[f"{name}_low"]) / 2
 
 
 def curve(axes, t, mean, sem, *, colour, label=None, **line):

@@ -6,7 +6,7 @@ rows, not the numbers.
 
 from twostage.provenance import atomic_write, write_provenance
 from twostage.report import results, style
-from twostage.report.distances import DISTANCES, distance_cells, part_of, split_note
+from twostage.report.distances import DISTANCES, distance_cells, part_of, seeds_note, split_note
 from twostage.report.table import Cell, html_page, html_table, number, picture
 from twostage.split import FIXED, MEASURED
 
@@ -34,12 +34,7 @@ def cells(table):
 
 def notes(table):
     """What a reader needs to judge the numbers, one sentence or two a line."""
-    seeds = table.groupby(["space", "plan", "features"])["seed"].nunique().min()
-    size = ""
-    if {"samples", "nfe"} <= set(table.columns):
-        size = f" {table['samples'].iloc[0]:,} samples a row and seed, {table['nfe'].iloc[0]} function evaluations."
-    spread = f"Mean ± standard deviation over {seeds} sampling seeds." if seeds > 1 else "One sampling seed."
-    lines = [f"{spread}{size} Change: against the first row of the split, seed by seed (same noise)."]
+    lines = [seeds_note(table), "Change: against the first row of the split, seed by seed (same noise and labels)."]
     stages = table[table["split"].isin([MEASURED, FIXED])].drop_duplicates("space")
     lines += filter(None, [split_note(stages.assign(split_source=stages["split"], split=stages["split_time"]))])
     lines.append("Paper: gFID of 50,000 samples of its own XL and B on ImageNet 256. Scale and features differ:")

@@ -49,7 +49,8 @@ def _percent(share):
 def notes(table):
     """What a reader needs to judge the numbers, one sentence or two a line."""
     lines = [
-        f"{seeds_note(table)} Change: against uniform steps, seed by seed (same noise and labels).",
+        seeds_note(table),
+        "Change: against uniform steps, seed by seed (same noise and labels).",
         f"Columns in %: share of the step starts t′ = s t / (1 + (s − 1) t) up to 0.2, and up to the stage split."
         f" {BEST}the lowest.",
     ]
@@ -80,7 +81,7 @@ def figure(table):
             for order, (space, features) in enumerate(groups_of(table)):
                 part = part_of(table, space, features).sort_values(share)
                 marker = style.MODEL_MARKERS[order % len(style.MODEL_MARKERS)]
-                error = part["change_sd"].fillna(0)
+                error = style.half_width(part, "change")
                 _curve(axes, part[share], part["mean"], error, f"{space}, {features}", "-", marker, colours[space])
             known = table.dropna(subset="paper").drop_duplicates("shift").sort_values(theirs)
             if len(known):

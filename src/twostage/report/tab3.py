@@ -89,11 +89,11 @@ def figure(table):
 def _short(axes, part, base, colour, name):
     """Distance relative to no guidance over t: each short interval a bar over its own width."""
     rows = part[part["kind"] == "short"].sort_values("low")
-    height, error = rows["mean"] / base, rows["change_sd"] / base
+    height, error = rows["mean"] / base, style.half_width(rows, "change") / base
     middle, width = (rows["low"] + rows["high"]) / 2, rows["high"] - rows["low"]
     axes.bar(
         middle, height - 1, width=0.92 * width, bottom=1, color=colour, alpha=0.75, label=f"{name}",
-        yerr=error if error.notna().all() else None, error_kw={"elinewidth": 1, "capsize": 2, "ecolor": style.TEXT},
+        yerr=error, error_kw={"elinewidth": 1, "capsize": 2, "ecolor": style.TEXT},
     )  # fmt: skip
     ours = np.column_stack([rows["low"], rows["high"]])
     points = [(low, high, paper.TABLE3_SHORT.get((round(low, 6), round(high, 6)), math.nan)) for low, high in ours]

@@ -1,9 +1,11 @@
 """A table of the user's own plans: Fréchet distance of each, and its change against the first."""
 
+import math
+
 from twostage.provenance import atomic_write, write_provenance
 from twostage.report import results_sampling, style
 from twostage.report.distances import DISTANCES, distance_cells, groups_of, part_of, seeds_note, split_note
-from twostage.report.table import BEST, Cell, html_page, html_table, picture
+from twostage.report.table import BEST, Cell, decimals, html_page, html_table, number, picture
 
 TITLE = "Plans of this configuration"
 
@@ -14,8 +16,11 @@ def cells(table):
     """Headings and rows of Cell, from the table of ``drawn``."""
     groups = groups_of(table)
     headings = ["plan", "fields", "guidance", "solver", "NFE"]
+    counts = table["samples"].nunique() if "samples" in table.columns else 1
     for space, features in groups:
         headings += [f"{space}, {DISTANCES.get(features, features)}", f"{space}, change"]
+        headings += [f"{space}, extrapolated"] if counts > 1 else []
+    headings += ["samples"] if counts > 1 else []
     rows = []
     for plan, own in table.groupby("plan", sort=False):
         first = own.iloc[0]
@@ -23,8 +28,17 @@ def cells(table):
         row.append(Cell(f"{first['nfe']}", value=first["nfe"], number=True))
         for space, features in groups:
             row += distance_cells(part_of(table, space, features), plan)
+            row += [_extrapolated(table, space, features, plan)] if counts > 1 else []
+        row += [Cell(f"{first['samples']:,}", value=first["samples"], number=True)] if counts > 1 else []
         rows.append(row)
     return headings, rows
+
+
+def _extrapolated(table, space, features, plan):
+    """The distance at infinitely many samples, mean over the seeds, as a Cell."""
+    own = table[(table["space"] == space) & (table["features"] == features)]
+    seeds = own.loc[own["plan"] == plan, "distance_infinite"]
+    return number(seeds.mean(skipna=False) if len(seeds) else math.nan, int(decimals(own["mean"], own["mean"] * 0)))
 
 
 def _guidance(row):
@@ -36,7 +50,10 @@ def notes(table):
     """What a reader needs to judge the numbers, one sentence or two a line."""
     first = table["name"].iloc[0]
     change = f"Change: against {first}, seed by seed (same noise and labels). {BEST}the lowest."
-    return [seeds_note(table), change, *filter(None, [split_note(table)])]
+    lines = [seeds_note(table), change, *filter(None, [split_note(table)])]
+    if "samples" in table.columns and table["samples"].nunique() > 1:
+        lines.append("Rows of different numbers of samples compare only as extrapolated to infinitely many.")
+    return lines
 
 
 def figure(table):

@@ -4,13 +4,16 @@ import numpy as np
 import torch
 
 from twostage.data.encoders import load_encoder
+from twostage.data.held_out import open_held_out
 from twostage.data.latents import LatentStore
+from twostage.finite import finite
 from twostage.flow import time_grid
 from twostage.model.checkpoints import load_model
+from twostage.model.identity import refuse_other_model
 from twostage.oracle import ClassOracle
 from twostage.provenance import sha256
 from twostage.sampling.plan import ORACLE, Plan
-from twostage.sampling.solver import SOLVERS
+from twostage.sampling.solver import SOLVERS, finite_states
 from twostage.sampling.starts import noise_of, present_classes, resumed_states
 from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity
 from twostage.split import read_split
@@ -38,20 +41,17 @@ class Context:
         precision="float32",
         held_out_path=None,
         space=None,
+        models=None,
     ):
         self.device = torch.device(device)
         self.given = {name: Plan.from_dict(name, content).validate(checkpoints) for name, content in plans.items()}
         self.split = None if split_path is None else read_split(split_path)
         self.splits = {name: self.split if plan.names_split else None for name, plan in self.given.items()}
         self.plans = {name: plan.resolve(self.split and self.split.value) for name, plan in self.given.items()}
-        self.train = LatentStore.open(store_path)
+        self.train = LatentStore.open(store_path, split="train")
         self.stores = {"train": self.train}
         if held_out_path is not None:
-            self.stores["held_out"] = LatentStore.open(held_out_path)
-            if not torch.equal(self.stores["held_out"].mean, self.train.mean):
-                raise ValueError(
-                    f"{held_out_path} is not normalised by the statistics of {store_path}; encode it again with them"
-                )
+            self.stores["held_out"] = open_held_out(held_out_path, self.train)
         for plan in self.plans.values():
             if plan.start != "prior" and plan.start["split"] not in self.stores:
                 raise ValueError(
@@ -59,7 +59,9 @@ class Context:
                 )
         self.encoder = load_encoder(encoder_spec, encoder_weights, self.device)
         names = dict.fromkeys(part.field for plan in self.plans.values() for part in plan.parts if part.field != ORACLE)
-        models = {name: load_model(checkpoints[name], self.device) for name in names}
+        expected, models = models or {}, {name: load_model(checkpoints[name], self.device) for name in names}
+        for name, model in models.items():
+            refuse_other_model(checkpoints[name], model.architecture, model.metadata, self.train, expected.get(name))
         self.oracle = ClassOracle(self.train, device=self.device)
         self.fields = {name: ModelVelocity(model, precision) for name, model in models.items()}
         self.fields[ORACLE] = OracleVelocity(self.oracle)
@@ -101,15 +103,20 @@ class Context:
         x, rows = resumed_states(items, store, plan.start["resume"], len(self.classes))
         return x.to(self.device), (rows, np.zeros(len(rows), dtype=bool))
 
-    def advance(self, plan, part, x, y, observe=None):
-        """The state at the end of a part of the plan, from the state at its start."""
-        return SOLVERS[plan.solver](self.field_of(part), x, _grid(part), y, observe)
+    def advance(self, plan, part, x, items, observe=None):
+        """The state of the items at the end of a part of the plan, from the state at its start.
+
+        Raises ValueError, by plan, field, seed and index, where it is not finite.
+        """
+        x = SOLVERS[plan.solver](self.field_of(part), x, _grid(part), self.labels(items), observe)
+        return finite_states(x, f"plan {plan.name}, field {part.field}, t = {part.stop:g}", items)
 
     def follow(self, plan, x, y):
         """The training image in which the oracle, kept on to t = 1 along ``follow_grid``, ends; as in ``begin``."""
         last = {}
         remember = lambda t, _, state, __: last.update(t=t, x=state)  # noqa: E731
         SOLVERS[plan.solver](self.fields[ORACLE], x, follow_grid(plan), y, remember)
+        finite(last["x"], f"plan {plan.name}: states that follow the oracle", "check the latents and the start")
         return self._heaviest(last["x"], last["t"], y)
 
     def _heaviest(self, x, t, y):

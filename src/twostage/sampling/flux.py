@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from twostage.finite import finite
 from twostage.flow import predict_data, sample_noise, time_grid
 from twostage.provenance import atomic_write, write_provenance
 from twostage.sampling.experiments import SHOWN_TIMES
@@ -143,7 +144,8 @@ def _trajectory(pipeline, prompt, noise, grid, height, width, guidance):
         )[0]
     finally:
         hook.remove()
-    return latents, visited
+    what = f"Flux's latents of the prompt {prompt!r} after {len(grid) - 1} steps"
+    return finite(latents, what, "check its weights, or sample in bf16 or float32"), visited
 
 
 def _packed_noise(pipeline, seed, index, height, width):
@@ -165,6 +167,7 @@ def _decode(pipeline, latents, height, width):
     x = _unpacked(pipeline, latents, height, width)
     x = x / vae.config.scaling_factor + vae.config.shift_factor
     image = vae.decode(x.to(pipeline._execution_device, vae.dtype), return_dict=False)[0]
+    finite(image, "an image that Flux's autoencoder decoded", "check its weights")
     image = pipeline.image_processor.postprocess(image.float(), output_type="np")[0]
     return (image * 255).round().astype(np.uint8)
 

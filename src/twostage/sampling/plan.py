@@ -7,6 +7,7 @@ plans while it is parsed.
 
 import difflib
 import itertools
+import json
 import math
 from dataclasses import asdict, dataclass, fields, replace
 
@@ -171,6 +172,16 @@ class Plan:
                 break
             stop = part.stop
         return stop
+
+
+def prefixes(plan):
+    """A key for each leading run of a resolved plan's parts: plans with equal keys are in equal states after them."""
+    prefix = (json.dumps([plan.start, plan.solver]),)
+    found = []
+    for part in plan.parts:
+        prefix = (*prefix, part)
+        found.append(prefix)
+    return found
 
 
 def step_starts(plan):

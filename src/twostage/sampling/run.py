@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from twostage.provenance import atomic_write, write_provenance
 from twostage.sampling.context import Context, follow_grid
-from twostage.sampling.plan import ORACLE, share_before, step_starts
+from twostage.sampling.plan import ORACLE, prefixes, share_before, step_starts
 from twostage.sampling.starts import shard_items
 
 SCHEMA = 1
@@ -38,6 +38,7 @@ def sample_plans(
     precision="float32",
     held_out_path=None,
     space=None,
+    models=None,
 ):
     """Run every plan on one shard of the samples and write one HDF5 file a plan.
 
@@ -49,6 +50,7 @@ def sample_plans(
     split_path: split.json, whose split stands for the plans' "split"; needed where a plan names it.
     shard: (k, n), this shard and their number. batch_size: trajectories solved at a time.
     precision: "float32", or "bf16" for the models' autocast. space: the latent space's name, for the record.
+    models: {model name: what is expected of its weights} (``twostage.model.identity.refuse_other_model``).
 
     Each file holds /images uint8 (n, H, W, C), /labels, /seed, /index int64 (n,), ordered by seed, then index; plans
     that resume or follow also /followed int64, the row of the image in its split's latent store, and
@@ -71,6 +73,7 @@ def sample_plans(
         precision=precision,
         held_out_path=held_out_path,
         space=space,
+        models=models,
     )
     with ExitStack() as files, torch.inference_mode():
         written = {}
@@ -151,7 +154,7 @@ def _run_group(names, written, context, batch_size):
     plans = {name: context.plans[name] for name in names}
     items = written[names[0]].items
     order = np.argsort(items[:, 2], kind="stable")
-    shared = Counter(prefix for plan in plans.values() for prefix in _prefixes(plan))
+    shared = Counter(prefix for plan in plans.values() for prefix in prefixes(plan))
     batches = range(0, len(order), batch_size)
     with tqdm(total=len(batches) * len(plans), desc="sampling", unit="batch", disable=None) as progress:
         for start in batches:
@@ -166,22 +169,12 @@ def _run_group(names, written, context, batch_size):
                     if way not in known:
                         known[way] = context.follow(plan, x, y)
                     followed = known[way]
-                for part, prefix in zip(plan.parts, _prefixes(plan)):
-                    x = known[prefix] if prefix in known else context.advance(plan, part, x, y)
+                for part, prefix in zip(plan.parts, prefixes(plan)):
+                    x = known[prefix] if prefix in known else context.advance(plan, part, x, items[rows])
                     if shared[prefix] > 1:
                         known[prefix] = x
                 written[name].write(rows, context.decode(x), followed)
                 progress.update()
-
-
-def _prefixes(plan):
-    """A key for each leading run of the plan's parts: equal keys mean equal states."""
-    prefix = (json.dumps([plan.start, plan.solver]),)
-    prefixes = []
-    for part in plan.parts:
-        prefix = (*prefix, part)
-        prefixes.append(prefix)
-    return prefixes
 
 
 def _groups_of_same_samples(written):

@@ -9,8 +9,9 @@ from twostage.data.encoders import load_encoder
 from twostage.data.latents import LatentStore
 from twostage.flow import time_grid
 from twostage.model.checkpoints import load_model
+from twostage.model.identity import refuse_other_model
 from twostage.provenance import atomic_write, write_provenance
-from twostage.sampling.solver import SOLVERS
+from twostage.sampling.solver import SOLVERS, finite_states
 from twostage.sampling.starts import noise_of, present_classes, shard_items
 from twostage.sampling.velocity import ModelVelocity
 
@@ -18,26 +19,30 @@ SAMPLES = 8
 
 
 def sample_snapshots(
-    store_path, encoder_spec, encoder_weights, checkpoints, output, *, steps, solver, seed, device="cpu"
+    store_path, encoder_spec, encoder_weights, checkpoints, output, *, steps, solver, seed, models=None, device="cpu"
 ):
     """Write an HDF5 file with the same few samples of every snapshot, without guidance.
 
     store_path: latents.h5 of the training split; encoder_spec, encoder_weights: what decodes the latents
     (``twostage.data.encoders.load_encoder``); checkpoints: {(model, step): path}; steps: of the uniform grid on [0, 1];
-    solver: a name of ``SOLVERS``; seed: of the noise.
+    solver: a name of ``SOLVERS``; seed: of the noise; models: {model: what is expected of its files}
+    (``twostage.model.identity``).
 
     The file holds /images uint8 (snapshots, SAMPLES, H, W, C), /model and /step (snapshots,), /labels (SAMPLES,): the
     first classes that occur in the store, one sample each.
     """
-    store = LatentStore.open(store_path)
+    store = LatentStore.open(store_path, split="train")
     encoder = load_encoder(encoder_spec, encoder_weights, device)
     items = shard_items(SAMPLES, [seed], (0, 1), present_classes(store))
     noise = noise_of(items, store.shape[1:]).to(device)
     y, times = torch.from_numpy(items[:, 2]).to(device), time_grid(steps, 0.0, 1.0)
     images = []
     with torch.inference_mode():
-        for path in tqdm(checkpoints.values(), desc="samples", unit="snapshot", disable=None):
-            x = SOLVERS[solver](ModelVelocity(load_model(path, device)), noise, times, y)
+        for (name, step), path in tqdm(checkpoints.items(), desc="samples", unit="snapshot", disable=None):
+            model, expected = load_model(path, device), {**(models or {}).get(name, {}), "step": step}
+            refuse_other_model(path, model.architecture, model.metadata, store, expected)
+            x = SOLVERS[solver](ModelVelocity(model), noise, times, y)
+            finite_states(x, path, items)
             images.append(encoder.decode(store.denormalise(x.float())).cpu().numpy())
     with atomic_write(output) as temporary, h5py.File(temporary, "w") as file:
         file["images"], file["labels"] = np.stack(images), items[:, 2]

@@ -4,6 +4,8 @@ from itertools import pairwise
 
 import torch
 
+from twostage.finite import finite
+
 
 def solve_euler(field, x, times, y, observe=None):
     """Euler's method: ``x += (t_next - t) v(x, t, y)`` over the edges ``times``.
@@ -38,6 +40,19 @@ def solve_heun(field, x, times, y, observe=None):
 
 
 SOLVERS = {"euler": solve_euler, "heun": solve_heun}
+
+
+def finite_states(x, what, items):
+    """States (n, ...) of items (``starts.shard_items``) as they are.
+
+    Raises ValueError, by seed and index, where one is not finite. A velocity that is not finite stays in the state to
+    the end of a trajectory, so one look there finds it.
+    """
+    bad = ~x.flatten(1).isfinite().all(1)
+    if bool(bad.any()):
+        seed, index = items[int(bad.nonzero()[0, 0]), :2]
+        finite(x, f"{what}, seed {seed}, sample {index}", "check the weights of the field, and its training")
+    return x
 
 
 def _steps(times):

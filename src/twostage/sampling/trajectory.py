@@ -37,6 +37,7 @@ def record_trajectories(
     precision="float32",
     held_out_path=None,
     space=None,
+    models=None,
 ):
     """Follow the trajectories of each plan; arguments as in ``twostage.sampling.run.sample_plans``, and:
 
@@ -63,6 +64,7 @@ def record_trajectories(
         precision=precision,
         held_out_path=held_out_path,
         space=space,
+        models=models,
     )
     items = shard_items(samples, seeds, (0, 1), context.classes)
     shown = min(shown, samples)
@@ -95,7 +97,7 @@ def _follow_plan(plan, items, context, shown, times, batch_size):
         steps, drawn = [], {}
         x, _ = context.begin(plan, batch)
         for part in plan.parts:
-            x = context.advance(plan, part, x, y, _observer(context.field_of(part), y, show, times, steps, drawn))
+            x = context.advance(plan, part, x, batch, _observer(context.field_of(part), y, show, times, steps, drawn))
         drawn[1] = x[:show]
         class_mean = torch.stack([_class_mean(context, int(label), means) for label in y])
         for t, prediction, norm in steps:

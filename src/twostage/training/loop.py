@@ -15,6 +15,7 @@ from tqdm import tqdm
 from twostage.data.latents import LatentStore
 from twostage.data.staging import staged
 from twostage.model.checkpoints import read_header, save_model
+from twostage.model.identity import latents_of
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import write_provenance
 from twostage.training import TRAINING_VERSION
@@ -45,7 +46,7 @@ def train(latents, architecture, recipe, output, *, seed=0, device="cpu", scratc
     """
     began = time.monotonic()
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.parse(recipe)
-    store = LatentStore.open(latents)
+    store = LatentStore.open(latents, split="train")
     sizes = _architecture(architecture, store)
     processes = Processes(device)
     try:
@@ -262,7 +263,8 @@ class Outputs:
     def write_snapshot(self, step, weights):
         name = self.names[step]
         with self.state.writing(self.folder / name):
-            save_model(self.state.path(name), weights, self.sizes, step=step, training=self.fingerprint)
+            said = {"step": step, "training": self.fingerprint, "latents": latents_of(self.store)}
+            save_model(self.state.path(name), weights, self.sizes, **said)
             self.state.publish(name)
             self.state.publish(STATISTICS)
 

@@ -9,8 +9,10 @@ import torch
 from tqdm import tqdm
 
 from twostage.data.latents import LatentStore
+from twostage.finite import finite
 from twostage.flow import interpolate, sample_noise, velocity_target
 from twostage.model.checkpoints import load_model
+from twostage.model.identity import refuse_other_model
 from twostage.oracle import Oracle
 from twostage.oracle.law import resolved_times
 from twostage.provenance import atomic_write, write_provenance
@@ -31,6 +33,7 @@ def measure_oracle_loss(
     time_steps,
     pairs,
     seed,
+    models=None,
     batch_size=256,
     device="cpu",
 ):
@@ -42,16 +45,17 @@ def measure_oracle_loss(
     store_path: latents.h5 of the training split; checkpoints: {(model, step): path}; transition_path: transition.json,
     whose measured transition the times resolve; time_steps: intervals of the uniform grid on [0, 1], to which those
     times are added, and those at which the paper's values were read off; pairs: pairs (x_0, x_1), x_1 balanced over the
-    classes; batch_size: states a forward pass.
+    classes; models: {model: what is expected of its files} (``twostage.model.identity``); batch_size: states a forward
+    pass.
 
     Columns: model, step, t, pairs; cfm and oracle, the mean over pairs and dimensions of the squared error against
     x_1 - x_0 and against the class-conditional oracle velocity, with standard errors over pairs (``_sem``), gap_sem
     that of their difference, pair by pair; oracle_variance, the variance of the oracle velocity over the pairs, mean
     over dimensions; explained, the share of it that the model explains, 1 - oracle / oracle_variance: the view beside
     the absolute errors, which are all small near the prior. Returns the table. Sec. 4.2 of the paper.
-    Raises ValueError for a model of other latents.
+    Raises ValueError for another model than expected, or one of other latents.
     """
-    store = LatentStore.open(store_path)
+    store = LatentStore.open(store_path, split="train")
     rows = balanced_rows(store, pairs, seed)
     x_1 = store.read(rows)
     x_0 = sample_noise(seed, np.arange(len(rows)), x_1.shape[1:])
@@ -62,11 +66,13 @@ def measure_oracle_loss(
     tables, every = [], []
     for (model, step), path in tqdm(checkpoints.items(), desc="oracle loss", unit="model", disable=None):
         network = load_model(path, device)
-        _check_fits(network, store, path)
+        expected = {**(models or {}).get(model, {}), "step": step}
+        refuse_other_model(path, network.architecture, network.metadata, store, expected)
         errors = np.stack(
             [_errors(network, x_0, x_1, y, t, target, batch_size, device) for t, target in zip(times, oracle)]
         )
-        every.append(errors)
+        what = f"{path}: squared errors of {model} at step {step} (times, targets, pairs)"
+        every.append(finite(errors, what, "check the model's training and the latents"))
         mean, sem = errors.mean(2), errors.std(2, ddof=1) / np.sqrt(errors.shape[2])
         tables.append(
             pd.DataFrame(
@@ -164,13 +170,3 @@ def _errors(network, x_0, x_1, y, t, oracle, batch_size, device):
         targets = torch.stack([velocity_target(noise, data), oracle[part].to(device)])
         found.append((predicted - targets).square().flatten(2).double().mean(2).cpu())
     return torch.cat(found, dim=1).numpy()
-
-
-def _check_fits(network, store, path):
-    sizes = network.architecture
-    theirs = (sizes["in_channels"], sizes["input_size"], sizes["input_size"], sizes["num_classes"])
-    if theirs != (*store.shape[1:], store.num_classes):
-        raise ValueError(
-            f"{path}: made for latents {theirs[:3]} of {theirs[3]} classes; expected those of {store.path}: "
-            f"{store.shape[1:]} of {store.num_classes}"
-        )

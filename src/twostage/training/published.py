@@ -12,6 +12,7 @@ import sys
 from twostage.data.latents import LatentStore
 from twostage.fetch import check_digest
 from twostage.model.checkpoints import import_published, save_model
+from twostage.model.identity import latents_of
 from twostage.provenance import write_provenance
 
 
@@ -23,7 +24,7 @@ def import_checkpoint(checkpoint, store_path, sizes, output, *, step, sha256=Non
     Raises ValueError for another file, for other sizes, and for weights that were made for other latents.
     """
     digest = check_digest(checkpoint, sha256)
-    model, store = import_published(checkpoint), LatentStore.open(store_path)
+    model, store = import_published(checkpoint), LatentStore.open(store_path, split="train")
     _, channels, side, _ = store.shape
     wanted = {**sizes, "input_size": side, "in_channels": channels, "num_classes": store.num_classes}
     if odd := [name for name, value in wanted.items() if model.architecture[name] != value]:
@@ -33,7 +34,7 @@ def import_checkpoint(checkpoint, store_path, sizes, output, *, step, sha256=Non
             f"which the configuration and {store_path} ask for: mend the model's sizes, or name the latent spaces that "
             "the checkpoint is for (`checkpoint: {space: file}`)"
         )
-    save_model(output, model, step=step, published={**model.metadata, "sha256": digest})
+    save_model(output, model, step=step, published={**model.metadata, "sha256": digest}, latents=latents_of(store))
     write_provenance(
         output, config={"architecture": wanted, "step": step}, source=str(checkpoint), source_sha256=digest
     )

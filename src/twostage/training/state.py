@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from twostage.finite import finite_weights
 from twostage.provenance import atomic_write, write_json
 from twostage.training.lock import Lock, identity
 
@@ -184,7 +185,7 @@ def _read(path):
     digest = header.pop("digest", None)
     if digest != _digest(tensors, header):
         raise ValueError("its digest does not match its content")
-    return int(header["step"]), tensors
+    return int(header["step"]), finite_weights(tensors, path, "train it again")
 
 
 def _digest(tensors, header):

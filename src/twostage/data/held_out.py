@@ -1,0 +1,32 @@
+"""The held-out latents beside their training latents: another split of the same latent space."""
+
+import numpy as np
+import torch
+
+from twostage.data.latents import LatentStore
+
+COMPARED = 16  # rows, evenly spaced, by which a copy of the training store is known
+
+
+def open_held_out(path, train):
+    """The held-out LatentStore at ``path``. train: the training LatentStore.
+
+    Raises ValueError, by name, for a store of the training split, for a copy of the training store whatever it calls
+    itself, for one of another encoder, and for one that is not normalised by the training store's statistics.
+    """
+    store = LatentStore.open(path, split="held_out")
+    if _same_latents(store, train):
+        raise ValueError(f"{path} holds the same latents as {train.path}; expected the held-out images': encode them")
+    theirs, ours = (each.attributes.get("encoder_sha256", "unknown") for each in (store, train))
+    if theirs != ours and "unknown" not in (theirs, ours):
+        raise ValueError(f"{path} was made by another encoder ({theirs}) than {train.path} ({ours}); encode it again")
+    if not (torch.equal(store.mean, train.mean) and torch.equal(store.std, train.std)):
+        raise ValueError(f"{path} is not normalised by the statistics of {train.path}; encode it again with them")
+    return store
+
+
+def _same_latents(store, other):
+    if store.shape != other.shape or not np.array_equal(store.labels, other.labels):
+        return False
+    rows = np.unique(np.linspace(0, len(store) - 1, COMPARED).round().astype(np.int64))
+    return torch.equal(store.read(rows, normalised=False), other.read(rows, normalised=False))

@@ -1,0 +1,25 @@
+"""What a run will cost, before anything is spent: jobs, samples, operations, hours and disk of every rule.
+
+Counted, not guessed: floating-point operations of the very networks (run on torch's meta device, which computes
+nothing) times how often each is applied, which the sampler's own plans and solvers say. Hours follow from the
+hardware's rate and the share of it that is reached, both in the configuration (`estimate`) and printed with the result.
+The time to read and write files is left out, except for decoding images.
+
+One module per stage says which jobs its rules start (``data``, ``oracle``, ``training``, ``sampling``,
+``evaluation``); ``setting`` what they run on; ``networks`` and ``evaluations`` what one image or sample costs;
+``costs`` adds up what a target needs; ``text`` prints it. Nothing here imports torch before it counts.
+"""
+
+from twostage.estimate.costs import Costs
+from twostage.estimate.text import report
+
+
+def estimate(config, plans, targets, on_demand):
+    """The text of the estimate of a configuration (a dict), from what the workflow made of it.
+
+    plans: {experiment: {plan name: plan dict}}; targets: {name: paths below results/{run} that it is drawn from}, all
+    of which a run makes; on_demand: the same of those that are made when asked for by name.
+    """
+    from twostage.config import load
+
+    return report(Costs(load(config), plans), targets, on_demand)

@@ -1,0 +1,41 @@
+"""Every row of a configuration, what a target needs of them, and the hours that they take."""
+
+from twostage.estimate import data, evaluation, oracle, sampling, training
+from twostage.estimate.setting import Setting
+
+STAGES = (data, oracle, training, sampling, evaluation)
+
+
+class Costs:
+    """Every ``Row`` that a configuration's rules can start.
+
+    config: a ``twostage.config.Config``; plans: {experiment: {plan name: plan dict}}.
+    setting: the ``Setting``; rows: a list, those made once first, then latent space by latent space.
+    """
+
+    def __init__(self, config, plans):
+        self.config, self.setting = config, Setting(config, plans)
+        self.rows = [row for stage in STAGES if hasattr(stage, "rows") for row in stage.rows(self.setting)]
+        for space in config.spaces:
+            self.rows += [row for stage in STAGES for row in stage.rows_of_space(self.setting, space)]
+
+    def hours(self, row):
+        """(GPU-hours, CPU-hours) of a row. CPU-hours of a job on a GPU are those of the cores that wait for it."""
+        jobs, hardware = getattr(self.config.jobs, row.stage), self.config.estimate
+        cpu = row.cpu_seconds / 3600
+        if not jobs.gpu:
+            return 0.0, cpu + row.flops / (1e9 * hardware.cpu_gflops * hardware.cpu_utilisation) / 3600
+        seconds = row.bf16_flops / hardware.gpu_bf16_tflops
+        seconds += (row.flops - row.bf16_flops) / hardware.gpu_float32_tflops
+        gpu = seconds / (1e12 * hardware.gpu_utilisation) / 3600
+        return max(gpu, cpu / jobs.threads * jobs.gpu), max(gpu / jobs.gpu * jobs.threads, cpu)
+
+    def of_target(self, paths):
+        """The rows that a target needs: those that make ``paths`` (below results/{run}), and all before them."""
+        pending, found = list(paths), set()
+        while pending:
+            path = pending.pop()
+            makers = [row for row in self.rows if row not in found and path.startswith(row.makes)]
+            found.update(makers)
+            pending += [need for row in makers for need in row.needs]
+        return [row for row in self.rows if row in found]

@@ -1,0 +1,95 @@
+"""Jobs of workflow/rules/evaluation.smk: features, distances, memorisation, reconstruction."""
+
+from twostage.estimate.data import PASSES
+from twostage.estimate.networks import classifier_flops
+from twostage.estimate.row import BYTES, MULTIPLY_ADD, Row
+from twostage.estimate.sampling import TRAJECTORIES, samples_of
+
+CLASSIFIER = "evaluation/classifier/classifier"
+CLASSIFIER_FEATURES = "evaluation/classifier/features"
+
+
+def rows(setting):
+    """Rows of what is made once per data set: the classifier and the references."""
+    c, train = setting.config.classifier, setting.images["train"]
+    forward = classifier_flops(setting.image_shape, c.width, setting.classes)
+    steps, looked_at = c.steps * c.batch_size, sum(setting.images.values()) + train  # its accuracy, its reference
+    yield Row(
+        "classifier", samples=steps, flops=(PASSES * steps + looked_at) * forward,
+        cpu_seconds=setting.decoding(steps + looked_at), stage="evaluation", needs=setting.image_files(),
+        makes=(CLASSIFIER, "evaluation/classifier/reference"),
+    )  # fmt: skip
+    yield Row(
+        "classifier_features", samples=train, flops=train * forward, cpu_seconds=setting.decoding(train),
+        disk=train * 4 * c.width * BYTES, stage="evaluation", needs=(CLASSIFIER,), makes=(CLASSIFIER_FEATURES,),
+    )  # fmt: skip
+    for name in setting.config.evaluation.published:
+        yield Row(
+            "reference", name, samples=train, flops=train * setting.feature_flops([name]),
+            cpu_seconds=setting.decoding(train), stage="evaluation",
+            needs=(getattr(setting.config.evaluation, f"{name}_weights").place, *setting.image_files()),
+            makes=(f"evaluation/{name}/reference",),
+        )  # fmt: skip
+
+
+def rows_of_space(setting, space):
+    """Rows of what is measured in a latent space."""
+    for experiment in setting.plans:
+        if space in setting.spaces_of(experiment) and experiment not in TRAJECTORIES:
+            yield _evaluate(setting, space, experiment)
+            yield _memorization(setting, space, experiment)
+    yield _reconstruction(setting, space)
+
+
+def _evaluate(setting, space, experiment):
+    samples, given = sum(samples_of(setting, experiment).values()), setting.config.evaluation.references
+    references = [
+        given[name].place if name in given else f"evaluation/{name}/reference"
+        for name in setting.config.evaluation.features
+    ]
+    return Row(
+        "evaluate", f"{space}, {experiment}", samples=samples, flops=samples * setting.feature_flops(),
+        stage="evaluation", needs=(f"samples/{space}/{experiment}-", *setting.feature_files(), *references),
+        makes=(f"evaluation/{space}/{experiment}.",),
+    )  # fmt: skip
+
+
+def _memorization(setting, space, experiment):
+    """Samples, and held-out images as a control, against all training images as the encoder shows them."""
+    samples, control = samples_of(setting, experiment), setting.images["held_out"]
+    plans = setting.plans[experiment]
+    followed = sum(count for name, count in samples.items() if _follows(plans[name]))
+    queries, stored = sum(samples.values()) + control, setting.stored
+    decoded = stored + control + followed
+    looked_at = queries + stored + 2 * followed
+    distances = MULTIPLY_ADD * queries * stored * (setting.pixels + setting.feature_width())
+    return Row(
+        "memorization",
+        f"{space}, {experiment}",
+        samples=queries,
+        flops=decoded * setting.encoder_flops(space)[1] + looked_at * setting.feature_flops() + distances,
+        stage="evaluation",
+        needs=(
+            f"samples/{space}/{experiment}-",
+            f"data/{space}/latents.h5",
+            *setting.encoder_files(space),
+            *setting.feature_files(),
+        ),
+        makes=(f"evaluation/{space}/{experiment}-",),
+    )
+
+
+def _follows(plan):
+    return plan.get("follow") or plan.get("start", "prior") != "prior"
+
+
+def _reconstruction(setting, space):
+    most = setting.config.evaluation.reconstruction_images
+    images = sum(min(number, most) for number in setting.images.values())
+    each = sum(setting.encoder_flops(space)) + 2 * setting.feature_flops()
+    return Row(
+        "reconstruction", space, samples=images, flops=images * each, cpu_seconds=setting.decoding(images),
+        stage="evaluation",
+        needs=(*setting.encoder_files(space), *setting.feature_files(), *setting.image_files()),
+        makes=(f"evaluation/{space}/reconstruction",),
+    )  # fmt: skip

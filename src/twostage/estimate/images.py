@@ -1,0 +1,41 @@
+"""How many images and classes there are: as the configuration says, else counted."""
+
+import os
+
+from twostage.data.images import SUFFIXES
+
+ASSUMED_CLASSES = 1000  # ImageNet's, where the folders are not there and the configuration does not say
+
+
+def count_images(config):
+    """{"train": N, "held_out": M}: as the configuration says, else counted in the class folders."""
+    data = config.data
+    if data.images and data.held_out_images:
+        return {"train": data.images, "held_out": data.held_out_images}
+    if data.name == "cifar10":
+        train, held_out = 50_000, 10_000
+    elif data.name == "image_folder":
+        train, held_out = (_files_below(path) if path else 0 for path in (data.path, data.held_out_path))
+    else:
+        train, held_out = 1797, 0
+    if not held_out:
+        held_out = round(train * data.held_out)
+        train -= held_out
+    return {"train": data.images or train, "held_out": data.held_out_images or held_out}
+
+
+def count_classes(config):
+    """(number of classes, whether it is a guess): as the configuration says, the data set's, or of folders."""
+    data = config.data
+    if data.name != "image_folder":
+        return 10, False
+    if data.classes:
+        return data.classes, False
+    if not os.path.isdir(data.path):
+        return ASSUMED_CLASSES, True
+    return max(1, sum(entry.is_dir() for entry in os.scandir(data.path))), False
+
+
+def _files_below(path):
+    folders = [entry.path for entry in os.scandir(path) if entry.is_dir()]
+    return sum(entry.name.lower().endswith(SUFFIXES) for folder in folders for entry in os.scandir(folder))

@@ -1,0 +1,61 @@
+"""Jobs of workflow/rules/oracle.smk and synthetic.smk: posteriors over latents and over unit Gaussians."""
+
+from twostage.estimate.row import MULTIPLY_ADD, Row
+
+# Times of a sweep at which many weights are summed; beyond the transition few are (twostage.oracle.sweep).
+DENSE_TIMES = 20
+EIGENVALUES = 10  # operations of a symmetric eigendecomposition, in cubes of its size
+SECONDS_PER_DRAW = 1e-8  # one sample of a synthetic posterior at one time, on one core (measured)
+
+
+def rows(setting):
+    """The row of the synthetic posteriors."""
+    s = setting.config.synthetic
+    curves = len(s.dims) * s.size + sum(s.sizes)
+    law = len(s.law_dims) * sum(s.law_sizes)
+    yield Row(
+        "synthetic",
+        samples=s.trials * (len(s.dims) + len(s.sizes)) + s.law_trials * len(s.law_dims) * len(s.law_sizes),
+        flops=MULTIPLY_ADD * s.trials * s.time_steps * (s.size * sum(s.dims) + s.dim * sum(s.sizes)),
+        cpu_seconds=SECONDS_PER_DRAW * s.time_steps * (s.trials * curves + s.law_trials * law),
+        stage="synthetic",
+        makes=("synthetic/",),
+    )
+
+
+def rows_of_space(setting, space):
+    """Rows of the posterior, the split and the sweep over N in a latent space."""
+    o, n, dim = setting.config.oracle, setting.config.nsweep, setting.dim(space)
+    latents = (f"data/{space}/latents.h5",)
+    pools = [(setting.class_size, setting.classes, o.pairs_per_class), (setting.stored, 1, o.pairs_unconditional)]
+    yield Row(
+        "posterior",
+        space,
+        samples=sum(times * pairs for _, times, pairs in pools),
+        flops=sum(times * (sweep_flops(pairs, pool, dim) + spectrum_flops(pool, dim)) for pool, times, pairs in pools),
+        stage="oracle",
+        needs=latents,
+        makes=tuple(f"oracle/{space}/{name}" for name in ("posterior", "transition", "law")),
+    )
+    yield Row("split", space, needs=(f"oracle/{space}/transition",), makes=(f"oracle/{space}/split",))
+    flops = pairs = 0
+    for pool, times, _ in pools:
+        sizes = [size for size in n.sizes if size <= pool]
+        flops += times * (
+            n.repeats * sum(sweep_flops(n.pairs, size, dim) for size in sizes) + spectrum_flops(pool, dim)
+        )
+        pairs += times * n.repeats * n.pairs * len(sizes)
+    yield Row(
+        "vary_size", space, samples=pairs, flops=flops, stage="oracle", needs=latents, makes=(f"oracle/{space}/nsweep",)
+    )
+
+
+def sweep_flops(pairs, count, dim):
+    """Operations of ``twostage.oracle.sweep``: two matrix products for all times, and the weighted sums."""
+    return MULTIPLY_ADD * (2 + DENSE_TIMES) * pairs * count * dim
+
+
+def spectrum_flops(count, dim):
+    """Operations of the covariance's eigenvalues, by the smaller of the two Gram matrices."""
+    small = min(count, dim)
+    return MULTIPLY_ADD * count * dim * small + EIGENVALUES * small**3

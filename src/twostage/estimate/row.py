@@ -1,0 +1,28 @@
+"""One line of the estimate."""
+
+from dataclasses import dataclass, field
+
+BYTES = 4  # float32, in which latents and weights are stored
+MULTIPLY_ADD = 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """Jobs of one rule that do the same; numbers are sums over the ``jobs``.
+
+    flops: floating-point operations; bf16_flops: those of them that run in bf16; cpu_seconds: core-seconds besides;
+    disk: bytes; stage: whose block of `jobs` says what a job asks for; needs, makes: paths below results/{run} (or of
+    weights), or their beginnings.
+    """
+
+    rule: str
+    where: str = ""
+    jobs: int = 1
+    samples: int = 0
+    flops: float = 0.0
+    bf16_flops: float = 0.0
+    cpu_seconds: float = 0.0
+    disk: float = 0.0
+    stage: str = "report"
+    needs: tuple = ()
+    makes: tuple = field(default=(), compare=False)

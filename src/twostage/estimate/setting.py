@@ -1,0 +1,173 @@
+"""What the jobs of a run work on: images, latents, networks, the stage split; and what one of each costs."""
+
+import math
+from functools import cached_property
+from pathlib import Path
+
+from twostage.data.published import EXPECTED
+from twostage.estimate import networks
+from twostage.estimate.images import count_classes, count_images
+from twostage.estimate.row import MULTIPLY_ADD
+from twostage.split import FIXED, measured_split
+
+TINY_CHANNELS = 4  # AutoencoderTiny's (TAESD), where its weights are not there to be looked at
+INDEX = "data/index.csv"  # of class folders
+MEASURED, LAW = "measured", "law"
+
+
+class Setting:
+    """A configuration, seen by the stages' modules.
+
+    config: ``twostage.config.Config``; plans: {experiment: {plan name: plan dict}}; images: {"train": N, "held_out":
+    M}, classes: their number, both counted unless given by the configuration; classes_assumed: whether it is a guess.
+    """
+
+    def __init__(self, config, plans):
+        self.config, self.plans = config, plans
+        self.images = count_images(config)
+        self.classes, self.classes_assumed = count_classes(config)
+        self._shapes, self._splits = {}, {}
+
+    # ------------------------------------------------------------------------------------------------- images, latents
+
+    @cached_property
+    def image_shape(self):
+        """(H, W, C) of an image."""
+        side = self.config.data.image_size
+        return side, side, 1 if self.config.data.name == "digits" else 3
+
+    @property
+    def pixels(self):
+        """Numbers in an image."""
+        return math.prod(self.image_shape)
+
+    def latent_shape(self, space):
+        """(C, h, w) of a latent."""
+        if space not in self._shapes:
+            channels, factor = self._latent(self.config.spaces[space])
+            self._shapes[space] = (channels, *(side // factor for side in self.image_shape[:2]))
+        return self._shapes[space]
+
+    def _latent(self, space):
+        """(channels, reduction of the side) of a latent space's encoder."""
+        encoder = space.encoder
+        if encoder.kind == "identity":
+            return self.image_shape[2], 1
+        if encoder.kind == "kl":
+            return encoder.latent_channels, encoder.downsample
+        channels, factor = EXPECTED[encoder.kind]
+        return channels or _tiny_channels(space.weights.place), factor
+
+    def dim(self, space):
+        """D, numbers in a latent."""
+        return math.prod(self.latent_shape(space))
+
+    @property
+    def stored(self):
+        """Latents that the oracle runs over: the training images, and their mirror images where they are kept."""
+        return self.images["train"] * (1 + self.config.data.flips)
+
+    @property
+    def class_size(self):
+        """Latents per class."""
+        return self.stored / self.classes
+
+    def decoding(self, images):
+        """Core-seconds that reading ``images`` image files takes."""
+        return images * self.config.estimate.image_seconds * (self.config.data.name == "image_folder")
+
+    # ----------------------------------------------------------------------------------------------------------- split
+
+    def split(self, space):
+        """(stage split of a latent space, where it comes from): fixed, measured by an earlier run, or predicted.
+
+        Predicted as for Gaussian latents of equal variances: log N = D / 2 log(1 + r^2), t = r / (1 + r), N latents of
+        a class (``twostage.oracle.law``).
+        """
+        if space not in self._splits:
+            self._splits[space] = self._split(space)
+        return self._splits[space]
+
+    def _split(self, space):
+        if self.config.split != MEASURED:
+            return self.config.split, FIXED
+        path = Path("results") / self.config.run / "oracle" / space / "transition.json"
+        if path.is_file():
+            return measured_split(path).value, MEASURED
+        ratio = math.sqrt(max(self.class_size, 2) ** (2 / self.dim(space)) - 1)
+        return ratio / (1 + ratio), LAW
+
+    # ---------------------------------------------------------------------------------------------- operations of one
+
+    def encoder_flops(self, space):
+        """Operations (encode, decode) of one image."""
+        encoder = self.config.spaces[space].encoder
+        channels = tuple(encoder.channels) if encoder.kind == "kl" else ()
+        return networks.autoencoder_flops(encoder.kind, self.image_shape, self.latent_shape(space), channels)
+
+    def oracle_velocity(self, space, count=None):
+        """One oracle velocity: inner products with ``count`` latents (those of a class), and their weighted sum."""
+        return 2 * MULTIPLY_ADD * (count or self.class_size) * self.dim(space)
+
+    def forward(self, space, model):
+        """One evaluation of a model for one sample."""
+        return self._model(space, model)[0]
+
+    def parameters(self, space, model):
+        """Number of a model's parameters."""
+        return self._model(space, model)[1]
+
+    def _model(self, space, model):
+        size, patch = self.config.models[model], self.config.spaces[space].patch_size
+        sizes = patch, size.hidden_size, size.depth, size.num_heads
+        return networks.lightningdit_cost(self.latent_shape(space), self.classes, *sizes)
+
+    def feature_flops(self, names=None):
+        """Operations of one image through the feature extractors (all that the configuration names)."""
+        return sum(self._extractor(name)[0] for name in names or self.config.evaluation.features)
+
+    def feature_width(self):
+        """Numbers that all feature extractors give for one image."""
+        return sum(self._extractor(name)[1] for name in self.config.evaluation.features)
+
+    def _extractor(self, name):
+        if name == "inception":
+            return networks.INCEPTION_FLOPS, networks.INCEPTION_WIDTH
+        if name == "dinov2":
+            return networks.dinov2_flops(), networks.DINOV2_WIDTH
+        width = self.config.classifier.width
+        return networks.classifier_flops(self.image_shape, width, self.classes), 4 * width
+
+    # ----------------------------------------------------------------------------------------------- files of a stage
+
+    def encoder_files(self, space):
+        """What decoding a latent needs."""
+        if self.config.spaces[space].encoder.kind == "kl":
+            return (f"data/{space}/encoder.safetensors",)
+        file = self.config.spaces[space].weights
+        return (file.place,) if file else ()
+
+    def feature_files(self):
+        """What taking features needs."""
+        evaluation = self.config.evaluation
+        found = [getattr(evaluation, f"{name}_weights").place for name in evaluation.published]
+        return (*found, *["evaluation/classifier/classifier"] * ("classifier" in evaluation.features))
+
+    def image_files(self):
+        """What reading images needs: the archive that a rule fetches, or the index of class folders."""
+        data = self.config.data
+        made = {"cifar10": (f"{data.path}/cifar-10-batches-py/",), "image_folder": (INDEX,)}
+        return made.get(data.name, ())
+
+    def spaces_of(self, experiment):
+        """The latent spaces that an experiment runs in."""
+        return getattr(self.config.experiments, experiment).spaces or list(self.config.spaces)
+
+
+def _tiny_channels(place):
+    """Latent channels of an AutoencoderTiny's weights: the file does not have to be there yet."""
+    from twostage.data.published import find_weights, read_state, tiny_arguments
+
+    if not Path(place).exists():
+        return TINY_CHANNELS
+    return tiny_arguments(read_state(find_weights({"kind": "tiny"}, place)))["latent_channels"]

@@ -1,0 +1,56 @@
+"""The estimate as text."""
+
+
+def report(costs, targets, on_demand):
+    """The text of the estimate.
+
+    targets: {name: paths below results/{run} that it is drawn from}, all of which a run makes; on_demand: the same of
+    targets that are made when asked for by name.
+    """
+    everything = costs.of_target([path for paths in targets.values() for path in paths])
+    lines = [*_head(costs), ""]
+    lines.append(_line("rule", "of", "jobs", "samples", "TFLOP", "GPU-hours", "CPU-hours", "disk, GB"))
+    lines += [_row(costs, row.rule, row.where, [row]) for row in everything]
+    lines += [_row(costs, "everything", "", everything), ""]
+    lines += ["What one target alone would cost, with all that it needs (drawing it, seconds, is left out):", ""]
+    lines.append(_line("target", "", "jobs", "samples", "TFLOP", "GPU-hours", "CPU-hours", "disk, GB"))
+    for target, paths in (targets | on_demand).items():
+        where = "on demand, not part of everything" if target in on_demand else ""
+        lines.append(_row(costs, target, where, costs.of_target(paths)))
+    return "\n".join(lines)
+
+
+def _head(costs):
+    setting, hardware = costs.setting, costs.config.estimate
+    lines = [
+        f"What the run {costs.config.run} will cost: {setting.images['train']:,} training and "
+        f"{setting.images['held_out']:,} held-out images, {setting.classes:,} classes.",
+        f"GPU: {hardware.gpu_bf16_tflops:g} TFLOP/s in bf16, {hardware.gpu_float32_tflops:g} in float32, of which "
+        f"{hardware.gpu_utilisation:.0%} is reached. CPU: {hardware.cpu_gflops:g} GFLOP/s per core, of which "
+        f"{hardware.cpu_utilisation:.0%} is reached; an image takes {1e3 * hardware.image_seconds:g} ms to decode.",
+    ]
+    splits = {space: setting.split(space) for space in costs.config.spaces}
+    told = ", ".join(f"{space} {value:.3g} ({source})" for space, (value, source) in splits.items())
+    lines.append(f"Stage split: {told}.")
+    if setting.classes_assumed:
+        lines.append(
+            f"There is no folder {costs.config.data.path}: {setting.classes:,} classes are assumed; data.classes says "
+            "how many there are."
+        )
+    return lines
+
+
+def _row(costs, name, where, rows):
+    gpu, cpu = (sum(hours) for hours in zip((0, 0), *(costs.hours(row) for row in rows)))
+    jobs, samples, flops, disk = (
+        sum(getattr(row, key) for row in rows) for key in ("jobs", "samples", "flops", "disk")
+    )
+    return _line(name, where, jobs, f"{samples:,}", *map(_short, (flops / 1e12, gpu, cpu, disk / 1e9)))
+
+
+def _line(rule, where, jobs, *numbers):
+    return f"{rule:28} {where:36} {jobs:>6} " + " ".join(f"{number:>13}" for number in numbers)
+
+
+def _short(number):
+    return "0" if number == 0 else f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

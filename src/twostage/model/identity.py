@@ -1,0 +1,44 @@
+"""Whether a model's file is the one that belongs in its place: sizes, step, target, and the latents it was made for.
+
+What a file does not say (older and published ones) is not held against it.
+"""
+
+UNKNOWN = (None, "unknown")
+LATENTS = ("encoder", "encoder_sha256")
+
+
+def latents_of(store):
+    """What a model's file says of the latents that it was trained on: JSON-able dict, of a ``LatentStore``."""
+    said = {key: store.attributes.get(key) for key in (*LATENTS, "posterior", "split", "dataset_fingerprint")}
+    return {"space": store.path.parent.name, "fingerprint": store.fingerprint, **said}
+
+
+def refuse_other_model(path, architecture, metadata, store, expected=None):
+    """Raise ValueError, in one line, where the file ``path`` holds another model than the one that belongs there.
+
+    architecture, metadata: what the file says (``read_header``); store: the ``LatentStore`` that the model is used
+    with; expected: what the configuration says of the model: ``architecture`` (sizes), ``target`` ("cfm" or "oracle"),
+    ``step``; each of them may be missing.
+    """
+    expected = expected or {}
+    for name, wanted in expected.get("architecture", {}).items():
+        if architecture[name] != wanted:
+            _refuse(path, f"a model of {name} {architecture[name]}", f"{name} {wanted}, the size of the model named")
+    target = metadata.get("training", {}).get("recipe", {}).get("target")
+    for name, found in (("target", target), ("step", metadata.get("step"))):
+        if found is not None and expected.get(name, found) != found:
+            _refuse(path, f"a model of training {name} {found}", f"{name} {expected[name]}")
+    theirs = metadata.get("latents", {})
+    for key in LATENTS:
+        ours = store.attributes.get(key)
+        if theirs.get(key) not in UNKNOWN and ours not in UNKNOWN and theirs[key] != ours:
+            space = f"latent space {theirs.get('space')!r}, {key} {theirs[key]}"
+            _refuse(path, f"a model of another latent space ({space})", f"{key} {ours}, as {store.path} has")
+    _, channels, side, _ = store.shape
+    for name, wanted in (("input_size", side), ("in_channels", channels), ("num_classes", store.num_classes)):
+        if architecture[name] != wanted:
+            _refuse(path, f"made for latents of {name} {architecture[name]}", f"{wanted}, as {store.path} has")
+
+
+def _refuse(path, found, expected):
+    raise ValueError(f"{path}: {found}; expected {expected}: put the right file there, or train it again")
