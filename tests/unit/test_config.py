@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from twostage.config import ConfigError, Model, check_folders, load, reference
+from twostage.config import ConfigError, Model, check_places, load
+from twostage.config.reference import reference
 from twostage.model.lightningdit import LightningDiT
 from twostage.training.recipe import Recipe
 
@@ -115,16 +116,16 @@ def test_a_name_of_the_paper_alone_has_its_size():
 def test_a_folder_that_is_not_there_is_named():
     raw = with_value("data", {"name": "image_folder", "image_size": 8, "path": "no/such"})
     with pytest.raises(ConfigError, match=r"^config: data.path is 'no/such'; expected a folder that exists$"):
-        check_folders(load(raw))
+        check_places(load(raw))
 
 
 def test_the_estimate_does_without_the_folder_where_the_numbers_of_images_are_given():
     data = {"name": "image_folder", "image_size": 8, "path": "no/such", "images": 10}
     with pytest.raises(ConfigError, match=r"a folder that exists, or data.images and data.held_out_images, which `est"):
-        check_folders(load(with_value("data", data)), estimating=True)
-    check_folders(load(with_value("data", {**data, "held_out_images": 2})), estimating=True)
+        check_places(load(with_value("data", data)), estimating=True)
+    check_places(load(with_value("data", {**data, "held_out_images": 2})), estimating=True)
     with pytest.raises(ConfigError, match=r"expected a folder that exists$"):
-        check_folders(load(with_value("data", {**data, "held_out_images": 2})))
+        check_places(load(with_value("data", {**data, "held_out_images": 2})))
 
 
 def test_a_file_lies_where_its_path_says_or_under_weights():

@@ -27,7 +27,7 @@ os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 from twostage import provenance
 from twostage.cluster import partition_from_environment
-from twostage.config import ConfigError, check_folders, load
+from twostage.config import ConfigError, check_places, load
 from twostage.report.parts import part_of
 from twostage.sampling.plan import Plan
 from twostage.startup import quick_start
@@ -38,7 +38,7 @@ quick_start()  # on Slurm each job starts two Snakemakes more
 try:
     CONFIG = load(config)
     # The targets are known later than the rules, but a missing folder ends a run here.
-    check_folders(CONFIG, estimating="estimate" in sys.argv)
+    check_places(CONFIG, estimating="estimate" in sys.argv)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 

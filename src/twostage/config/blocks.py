@@ -1,11 +1,5 @@
-"""The one description of every configuration key: meaning, unit, default, allowed values.
+"""The blocks of the configuration, from ``run`` to ``estimate``: each key's meaning, type, bounds and default."""
 
-The Snakefile calls ``load`` on the configuration while it parses; a wrong key or value ends the run there, with one
-line that names the key, the value, what was expected and the closest valid name. ``config/README.md`` is generated
-from this module (``python -m twostage.config > config/README.md``).
-"""
-
-import difflib
 import json
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,11 +9,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from twostage.config.errors import closest
 from twostage.training.recipe import PRESETS
 
 
@@ -40,10 +34,6 @@ Share = Annotated[
 Time = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]*$")]
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be run; the message is one line."""
 
 
 class Block(BaseModel):
@@ -776,250 +766,6 @@ def _model_in_full(name, model, spaces):
     return model
 
 
-def load(raw):
-    """Validate a configuration (a dict as Snakemake reads it) and return a frozen ``Config``.
-
-    Raises ConfigError with one line a mistake: key, value, what was expected, closest valid name.
-    """
-    try:
-        return Config.model_validate({key: value for key, value in raw.items() if key != "pathvars"})
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"config: {line}" for line in _explain(error.errors()))) from None
-
-
-def check_folders(config, estimating=False):
-    """Raise ConfigError where a folder of images or latents that the configuration names is not there.
-
-    estimating: `estimate` does without the folders where the numbers of images are given.
-    """
-    if estimating and config.data.images and config.data.held_out_images:
-        return
-    instead = ", or data.images and data.held_out_images, which `estimate` reckons with" if estimating else ""
-    folders = {
-        f"spaces.{name}.encoder.latents.path": space.imported.path
-        for name, space in config.spaces.items()
-        if space.imported
-    }
-    if config.data.name == "image_folder":
-        folders |= {f"data.{key}": getattr(config.data, key) for key in ("path", "held_out_path")}
-    for key, folder in folders.items():
-        if folder is not None and not Path(folder).is_dir():
-            raise ConfigError(f"config: {key} is {folder!r}; expected a folder that exists{instead}")
-
-
 def _known(name, names, key, kind):
     if name not in names:
-        raise ValueError(f"{key} is {name!r}; expected {kind}: {', '.join(names)}{_closest(name, names)}")
-
-
-def _closest(name, names):
-    match = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""
-
-
-_UNION_TAGS = {"identity", "kl", "sd-vae", "va-vae", "tiny"}
-_TYPES = {
-    "float_parsing": "a number",
-    "float_type": "a number",
-    "int_parsing": "a whole number",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "bool_parsing": "true or false",
-    "string_type": "text",
-    "list_type": "a list",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "too_short": "at least one item",
-}
-
-
-def _explain(problems):
-    """One line a key: what pydantic says of each alternative of a union is joined by "or"."""
-    lines, expected = [], {}
-    for problem in problems:
-        key = _key(problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            names = _valid_names(problem["loc"][:-1])
-            closest = _closest(problem["loc"][-1], names)
-            lines.append(f"unknown key {key}: {_short(problem['input'])}; expected one of {', '.join(names)}{closest}")
-        elif problem["type"] == "missing":
-            lines.append(f"{key} is missing; expected {_description(problem['loc'])}")
-        elif problem["type"] == "value_error":
-            message = str(problem["ctx"]["error"])
-            lines.append(f"{key}: {message}" if key else message)
-        elif problem["type"] == "union_tag_invalid":
-            tags = problem["ctx"]["expected_tags"]
-            kind = problem["input"]["kind"]
-            closest = _closest(kind, [tag.strip("' ") for tag in tags.split(",")])
-            lines.append(f"{key}.kind is {_short(kind)}; expected one of {tags}{closest}")
-        else:
-            expected.setdefault(key, []).append(problem)
-    for key, alternatives in expected.items():
-        value = alternatives[0]["input"]
-        wanted = " or ".join(dict.fromkeys(_expectation(problem) for problem in alternatives))
-        literals = [
-            word.strip("' ")
-            for problem in alternatives
-            for word in problem.get("ctx", {}).get("expected", "").replace(" or ", ",").split(",")
-        ]
-        lines.append(f"{key} is {_short(value)}; expected {wanted}{_closest(value, filter(None, literals))}")
-    return lines
-
-
-def _key(location):
-    """The dotted path of a key as the user wrote it, without pydantic's names of union members."""
-    parts = [str(part) for part in location if part not in _UNION_TAGS]
-    while parts and (parts[-1].startswith(("literal[", "constrained-", "function-")) or parts[-1] in ("float", "int")):
-        parts.pop()
-    return ".".join(parts)
-
-
-def _expectation(problem):
-    message = problem["msg"].removeprefix("Input should be ")
-    if problem["type"] in ("less_than", "less_than_equal", "greater_than", "greater_than_equal"):
-        return f"a number {message}"
-    if problem["type"] == "string_pattern_mismatch":
-        return f"text that matches {problem['ctx']['pattern']}"
-    return _TYPES.get(problem["type"], message)
-
-
-def _short(value):
-    text = json.dumps(value, default=repr)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _block_at(location):
-    """The block that a location of an error points into; None where it is not a block."""
-    block = Config
-    for part in location:
-        if isinstance(part, int) or block is None:
-            return None
-        if isinstance(block, dict):
-            block = block["values"]
-            continue
-        if part in _UNION_TAGS:
-            continue
-        field = block.model_fields.get(part)
-        block = _inner(field.annotation, location) if field else None
-    return block
-
-
-def _inner(annotation, location):
-    """The block class inside an annotation such as Block, Block | None, dict[str, Block], or the encoders' union."""
-    if isinstance(annotation, type) and issubclass(annotation, Block):
-        return annotation
-    arguments = getattr(annotation, "__args__", ())
-    if getattr(annotation, "__origin__", None) is dict:
-        return {"values": _inner(arguments[1], location)}
-    blocks = [found for argument in arguments if (found := _inner(argument, location))]
-    tagged = [block for block in blocks if isinstance(block, type) and _has_tag(block, location)]
-    return (tagged or blocks or [None])[0]
-
-
-def _has_tag(block, location):
-    kind = block.model_fields.get("kind")
-    return kind is not None and any(part in getattr(kind.annotation, "__args__", ()) for part in location)
-
-
-def _valid_names(location):
-    block = _block_at(location)
-    return list(block.model_fields) if isinstance(block, type) else []
-
-
-def _description(location):
-    block = _block_at(location[:-1])
-    field = block.model_fields.get(location[-1]) if isinstance(block, type) else None
-    return field.description[0].lower() + field.description[1:] if field else "a value"
-
-
-# ------------------------------------------------------------------------------------------------------- documentation
-
-
-def reference():
-    """The text of config/README.md: every block, every key with its meaning, type and default."""
-    lines = [
-        "# Configuration",
-        "",
-        "Generated from `src/twostage/config.py` by `python -m twostage.config > config/README.md`;",
-        "a test keeps the two in step.",
-        "",
-        "`config.yaml` is the embedded default. Another file, given with `snakemake --configfile config/cifar10.yaml`,",
-        "replaces the default, it is not merged into it; single keys with `--config seed=1`.",
-    ]
-    blocks = [
-        ("Top level", Config),
-        ("data", Data),
-        ("spaces.{name}", Space),
-        ("spaces.{name}.encoder: identity", IdentityEncoder),
-        ("spaces.{name}.encoder: kl", KLEncoder),
-        ("spaces.{name}.encoder: sd-vae, va-vae, tiny", PretrainedEncoder),
-        ("spaces.{name}.encoder.latents", Latents),
-        ("A file of weights", File),
-        ("models.{name}", Model),
-        ("training", Training),
-        ("oracle", Oracle),
-        ("synthetic", Synthetic),
-        ("nsweep", SizeSweep),
-        ("oracle_loss", OracleLoss),
-        ("sampling", Sampling),
-        ("experiments", Experiments),
-        ("experiments.tab1", StageSwap),
-        ("experiments.tab2", TimestepShift),
-        ("experiments.tab3", GuidanceInterval),
-        ("experiments.fig5", MixedSampling),
-        ("experiments.fig6", ResumedSampling),
-        ("experiments.fig8", Predictions),
-        ("experiments.tab_plans", OwnPlans),
-        ("experiments.fig_samples", Pictures),
-        ("experiments.fig_oracle_supervised", Convergence),
-        ("flux", Flux),
-        ("classifier", Classifier),
-        ("evaluation", Evaluation),
-        ("jobs", Jobs),
-        ("jobs.{stage}", Resources),
-        ("jobs.training", TrainingResources),
-        ("estimate", Hardware),
-    ]
-    for title, block in blocks:
-        lines += [
-            "",
-            f"## {title}",
-            "",
-            " ".join(block.__doc__.split()),
-            "",
-            "| key | meaning | type | default |",
-            "| --- | --- | --- | --- |",
-        ]
-        schema = block.model_json_schema()["properties"]
-        for key, field in block.model_fields.items():
-            default = "required" if field.is_required() else _default(field.default)
-            lines.append(f"| `{key}` | {field.description} | {_type(schema[key])} | {default} |")
-    return "\n".join(lines) + "\n"
-
-
-def _default(value):
-    return "see below" if isinstance(value, Block) else f"`{json.dumps(value)}`"
-
-
-def _type(schema):
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_type(option) for option in schema["anyOf"]))
-    if "enum" in schema:
-        return ", ".join(f"`{option}`" for option in schema["enum"])
-    if "const" in schema:
-        return f"`{schema['const']}`"
-    if schema.get("type") == "array":
-        items = schema.get("items") or {"type": "number"}
-        return f"list of {_type(items)}"
-    if schema.get("type") == "object":
-        return "mapping"
-    if "$ref" in schema or "oneOf" in schema or "discriminator" in schema:
-        return "block"
-    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
-    names = {"null": "nothing", "boolean": "true or false", "string": "text"}
-    return " ".join([names.get(schema.get("type"), schema.get("type", "value")), ", ".join(limits)]).strip()
-
-
-if __name__ == "__main__":
-    print(reference(), end="")
+        raise ValueError(f"{key} is {name!r}; expected {kind}: {', '.join(names)}{closest(name, names)}")
