@@ -7,11 +7,13 @@ from this package (``python -m twostage.config > config/README.md``).
 
 from pydantic import ValidationError
 
+from twostage.config import checks
 from twostage.config.blocks import Config, Model
 from twostage.config.errors import ConfigError, explain
 from twostage.config.places import check_places
+from twostage.config.written import check_files, without_null_text
 
-__all__ = ["Config", "ConfigError", "Model", "check_places", "load"]
+__all__ = ["Config", "ConfigError", "Model", "check_files", "check_places", "load"]
 
 
 def load(raw):
@@ -19,7 +21,12 @@ def load(raw):
 
     Raises ConfigError with one line a mistake: key, value, what was expected, closest valid name.
     """
+    raw = {key: value for key, value in without_null_text(raw).items() if key != "pathvars"}
     try:
-        return Config.model_validate({key: value for key, value in raw.items() if key != "pathvars"})
+        config = Config.model_validate(raw)
+        lines = checks.problems(config)
     except ValidationError as error:
-        raise ConfigError("\n".join(f"config: {line}" for line in explain(error.errors(), Config))) from None
+        lines = explain(error.errors(), Config)
+    if lines:
+        raise ConfigError("\n".join(f"config: {line}" for line in lines))
+    return config

@@ -5,6 +5,8 @@ import json
 
 from pydantic import BaseModel
 
+from twostage.config.values import as_text
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be run; one line a mistake."""
@@ -16,7 +18,9 @@ def closest(name, names):
     return f"; did you mean {match[0]!r}?" if match else ""
 
 
-_UNION_TAGS = {"identity", "kl", "sd-vae", "va-vae", "tiny"}
+# What pydantic puts into a location for the members of a union.
+_UNION_TAGS = {"identity", "kl", "sd-vae", "va-vae", "tiny", "ResumedStart"}
+_UNION_ENDS = ("literal[", "constrained-", "function-")
 _TYPES = {
     "float_parsing": "a number",
     "float_type": "a number",
@@ -24,11 +28,12 @@ _TYPES = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "bool_parsing": "true or false",
-    "string_type": "text",
+    "bool_type": "true or false",
     "list_type": "a list",
+    "tuple_type": "a list",
     "dict_type": "a mapping",
     "model_type": "a mapping",
-    "too_short": "at least one item",
+    "model_attributes_type": "a mapping",
 }
 
 
@@ -39,54 +44,79 @@ def explain(problems, root):
     """
     lines, expected = [], {}
     for problem in problems:
-        key = _key(problem["loc"])
+        key, value = _key(problem["loc"]), problem["input"]
         if problem["type"] == "extra_forbidden":
             names = _valid_names(problem["loc"][:-1], root)
             nearest = closest(problem["loc"][-1], names)
-            lines.append(f"unknown key {key}: {_short(problem['input'])}; expected one of {', '.join(names)}{nearest}")
+            lines.append(f"unknown key {key}: {_short(value)}; expected one of {', '.join(names)}{nearest}")
+        elif problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
+            lines.append(f"{_key(problem['loc'][:-1])} is {_short(value)}; expected {problem['loc'][-1] + 1} items")
         elif problem["type"] == "missing":
             lines.append(f"{key} is missing; expected {_description(problem['loc'], root)}")
         elif problem["type"] == "value_error":
             message = str(problem["ctx"]["error"])
             lines.append(f"{key}: {message}" if key else message)
         elif problem["type"] == "union_tag_invalid":
-            tags = problem["ctx"]["expected_tags"]
-            kind = problem["input"]["kind"]
+            tags, kind = problem["ctx"]["expected_tags"], value["kind"]
             nearest = closest(kind, [tag.strip("' ") for tag in tags.split(",")])
             lines.append(f"{key}.kind is {_short(kind)}; expected one of {tags}{nearest}")
+        elif problem["type"] == "union_tag_not_found":
+            lines.append(f"{key}.kind is missing; expected a kind of encoder, such as kl")
+        elif problem["loc"][-1] == "[key]":
+            lines.append(f"{_key(problem['loc'][:-2])} has the name {_short(value)}; expected {_expectation(problem)}")
         else:
             expected.setdefault(key, []).append(problem)
     for key, alternatives in expected.items():
-        value = alternatives[0]["input"]
-        wanted = " or ".join(dict.fromkeys(_expectation(problem) for problem in alternatives))
-        literals = [
-            word.strip("' ")
-            for problem in alternatives
-            for word in problem.get("ctx", {}).get("expected", "").replace(" or ", ",").split(",")
-        ]
-        lines.append(f"{key} is {_short(value)}; expected {wanted}{closest(value, filter(None, literals))}")
+        if not any(other.startswith(f"{key}.") for other in expected):  # of a union, the member that was meant
+            lines.append(f"{key} is {_expected(alternatives, root)}")
     return lines
+
+
+def _expected(alternatives, root):
+    """The value of a key, what each alternative of its union would take, and the closest of its words."""
+    value = alternatives[0]["input"]
+    wanted = list(dict.fromkeys(_expectation(problem) for problem in alternatives))
+    if "a number" in wanted:
+        wanted = [words for words in wanted if words != "a whole number"]
+    literals = [
+        word.strip("' ")
+        for problem in alternatives
+        if problem["type"] == "literal_error"
+        for word in problem["ctx"]["expected"].replace(" or ", ",").split(",")
+    ]
+    omit = ": leave the key out for its default" if value is None and _has_default(alternatives[0]["loc"], root) else ""
+    return f"{_short(value)}; expected {' or '.join(wanted)}{omit}{closest(value, filter(None, literals))}"
 
 
 def _key(location):
     """The dotted path of a key as the user wrote it, without pydantic's names of union members."""
     parts = [str(part) for part in location if part not in _UNION_TAGS]
-    while parts and (parts[-1].startswith(("literal[", "constrained-", "function-")) or parts[-1] in ("float", "int")):
+    while parts and (parts[-1].startswith(_UNION_ENDS) or parts[-1] in ("float", "int", "bool")):
         parts.pop()
     return ".".join(parts)
 
 
 def _expectation(problem):
-    message = problem["msg"].removeprefix("Input should be ")
+    message, value = problem["msg"].removeprefix("Input should be "), problem["input"]
     if problem["type"] in ("less_than", "less_than_equal", "greater_than", "greater_than_equal"):
         return f"a number {message}"
+    if problem["type"] in ("too_short", "too_long"):
+        least = problem["type"] == "too_short"
+        count = problem["ctx"]["min_length" if least else "max_length"]
+        return f"at {'least' if least else 'most'} {'one item' if count == 1 else f'{count} items'}"
+    if problem["type"] == "string_type":
+        return as_text(value)
+    if problem["type"] == "list_type" and isinstance(value, str | int | float):
+        return f"a list: [{value}]"
     if problem["type"] == "string_pattern_mismatch":
         return f"text that matches {problem['ctx']['pattern']}"
+    if problem["type"] == "model_type" and problem["ctx"]["class_name"] == "File":
+        return "a path, or a mapping"
     return _TYPES.get(problem["type"], message)
 
 
 def _short(value):
-    text = json.dumps(value, default=repr)
+    text = json.dumps(value, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -94,8 +124,10 @@ def _block_at(location, root):
     """The block that a location of an error points into; None where it is not a block."""
     block = root
     for part in location:
-        if isinstance(part, int) or block is None:
+        if block is None:
             return None
+        if isinstance(part, int):  # of a list, whose annotation gave the block
+            continue
         if isinstance(block, dict):
             block = block["values"]
             continue
@@ -128,7 +160,16 @@ def _valid_names(location, root):
     return list(block.model_fields) if isinstance(block, type) else []
 
 
-def _description(location, root):
+def _field_at(location, root):
     block = _block_at(location[:-1], root)
-    field = block.model_fields.get(location[-1]) if isinstance(block, type) else None
+    return block.model_fields.get(location[-1]) if isinstance(block, type) else None
+
+
+def _has_default(location, root):
+    field = _field_at(location, root)
+    return field is not None and not field.is_required()
+
+
+def _description(location, root):
+    field = _field_at(location, root)
     return field.description[0].lower() + field.description[1:] if field else "a value"

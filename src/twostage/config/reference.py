@@ -3,19 +3,57 @@
 import json
 
 from twostage.config import blocks
+from twostage.config.checks import RESERVED_MODELS, RESERVED_SPACES
+from twostage.config.values import LONGEST_NAME, LONGEST_RUN
+
+HEAD = f"""\
+# Configuration
+
+Generated from `src/twostage/config/` by `python -m twostage.config > config/README.md`;
+a test keeps the two in step.
+
+`config.yaml` is the embedded default. Another file, given with `snakemake --configfile config/cifar10.yaml`,
+replaces the default, it is not merged into it; single keys with `--config seed=1`. A mistake ends a run before its
+first job, with a line that names the key, the value and what was expected.
+
+## How values are written
+
+| value | written as |
+| --- | --- |
+| whole number | `100000`, `1e5` or `1.0e5`; below 2^63 |
+| number | finite, up to 1e30 |
+| memory | a number of the unit in the key's name, or text as Snakemake reads it: `64G` (1000^3 bytes), `64GiB`, `512M` |
+| time limit | minutes, or text as Snakemake reads it: `2d`, `12h`, `90m` |
+| path | as it is, or with `~` and `$VAR`; without braces, which Snakemake reads as wildcards |
+| list | values that differ; in brackets also where there is one |
+| name of the run | letters, digits, `_` and `-`, a letter or digit first; at most {LONGEST_RUN} characters |
+| name of a latent space or of a plan | the same; at most {LONGEST_NAME} characters |
+| name of a model | the same without `-`, which joins models' names in names of plans |
+| a name that looks like a number, a date or yes, no, on, off | in quotes: `run: "2024-01-01"` |
+
+Two names differ in more than upper and lower case. Reserved are, for models, {", ".join(RESERVED_MODELS)}; for latent
+spaces, {", ".join(RESERVED_SPACES)}. A key that stands twice in a file is refused.
+
+## What null means
+
+A key with nothing behind it (`S:`) is null as well. On a command line: `--config 'experiments={{tab1: null}}'`.
+
+| where | meaning |
+| --- | --- |
+| `spaces.{{name}}` | the latent space is left out |
+| `experiments.{{name}}` | the experiment does not run |
+| `models.S`, `models.B`, `models.L`, `models.XL` | the paper's size |
+| `flux` | nothing of it runs |
+| `training.max_grad_norm` | gradients are not scaled down |
+| a block with a default, such as `oracle` or `jobs.data` | its defaults |
+| a key whose default is `null` below | its default |
+| any other key | refused |
+"""
 
 
 def reference():
     """The text of config/README.md: every block, every key with its meaning, type and default."""
-    lines = [
-        "# Configuration",
-        "",
-        "Generated from `src/twostage/config/` by `python -m twostage.config > config/README.md`;",
-        "a test keeps the two in step.",
-        "",
-        "`config.yaml` is the embedded default. Another file, given with `snakemake --configfile config/cifar10.yaml`,",
-        "replaces the default, it is not merged into it; single keys with `--config seed=1`.",
-    ]
+    lines = HEAD.splitlines()
     documented = [
         ("Top level", blocks.Config),
         ("data", blocks.Data),
@@ -40,6 +78,9 @@ def reference():
         ("experiments.fig6", blocks.ResumedSampling),
         ("experiments.fig8", blocks.Predictions),
         ("experiments.tab_plans", blocks.OwnPlans),
+        ("experiments.tab_plans.plans.{name}", blocks.OwnPlan),
+        ("experiments.tab_plans.plans.{name}.start", blocks.ResumedStart),
+        ("experiments.tab_plans.plans.{name}.parts", blocks.PlanPart),
         ("experiments.fig_samples", blocks.Pictures),
         ("experiments.fig_oracle_supervised", blocks.Convergence),
         ("flux", blocks.Flux),
