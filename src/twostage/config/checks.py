@@ -125,10 +125,12 @@ def guidance_channels(config):
                     ("tab_plans", f"experiments.tab_plans.plans.{plan}.parts.{number}.channels", part.channels)
                 )
     for experiment, key, channels in asked:
-        for space in getattr(config.experiments, experiment).spaces or config.spaces:
-            most = _channels(config, space)
-            if channels != "all" and most is not None and channels > most:
-                yield f"{key} is {channels}; expected at most {most}, the channels of latent space {space}, or 'all'"
+        spaces = getattr(config.experiments, experiment).spaces or config.spaces
+        known = {space: count for space in spaces if (count := _channels(config, space)) is not None}
+        space = min(known, key=known.get, default=None)
+        if channels != "all" and space is not None and channels > known[space]:
+            most = f"{known[space]}, the channels of latent space {space}"
+            yield f"{key} is {channels}; expected 'all', or at most {most}"
 
 
 def _channels(config, space):
@@ -158,9 +160,11 @@ def shards(config):
 
 
 def files(config):
-    """Files of weights that would be put at one place, though they come from different ones."""
+    """Files of weights that would be put at one place, though they come from different ones or differ in digest."""
     found = {}
     for key, file in config.files_by_key().items():
         other, first = found.setdefault(file.place, (file, key))
-        if file != other:
+        sources = [(each.repo, each.revision, each.file, each.url) for each in (file, other)]
+        digests = {each.sha256 for each in (file, other) if each.sha256}
+        if len({source for source in sources if any(source)}) > 1 or len(digests) > 1:
             yield f"{key} and {first} are different files, both at {file.place}; expected a `path` of its own for one"

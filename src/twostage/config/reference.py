@@ -22,7 +22,7 @@ first job, with a line that names the key, the value and what was expected.
 | --- | --- |
 | whole number | `100000`, `1e5` or `1.0e5`; below 2^63 |
 | number | finite, up to 1e30 |
-| memory | a number of the unit in the key's name, or text as Snakemake reads it: `64G` (1000^3 bytes), `64GiB`, `512M` |
+| memory | in the unit of the key's name, or text as Snakemake reads it: `64G` (1000^3 bytes), `64GiB`, `512M` |
 | time limit | minutes, or text as Snakemake reads it: `2d`, `12h`, `90m` |
 | path | as it is, or with `~` and `$VAR`; without braces, which Snakemake reads as wildcards |
 | list | values that differ; in brackets also where there is one |
