@@ -58,7 +58,7 @@ def with_value(path, value):
         (
             "spaces.vae.encoder",
             {"kind": "sd-vae", "weights": {"repo": "a/b", "file": "c.pt", "revision": "main"}},
-            r"spaces.vae.encoder.weights.revision is \"main\"; expected text that matches \^\[0-9a-f\]\{40\}",
+            r"spaces.vae.encoder.weights.revision is \"main\"; expected a commit, 40 hex digits",
         ),
         (
             "models.S",

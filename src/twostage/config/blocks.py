@@ -13,7 +13,6 @@ from pydantic import (
     model_validator,
 )
 
-from twostage.config.errors import closest
 from twostage.config.values import (
     Below1,
     Count,
@@ -263,7 +262,7 @@ class Model(Block):
         description="Regression target of this model, when not `training.target`: it is then trained in those latent "
         "spaces alone where an experiment names it",
     )
-    checkpoint: dict[DashedName, File] = Field(
+    checkpoint: dict[str, File] = Field(
         {},
         description="Weights to import in place of training, by latent space (a bare file: in all of them); `steps` "
         "says how long they were trained. LightningDiT's .pt (its `ema`), SiT-style .pt, safetensors",
@@ -430,7 +429,7 @@ class Sampling(Block):
 class Experiment(Block):
     """What every experiment may set for itself."""
 
-    spaces: Distinct[DashedName] | None = Field(
+    spaces: Distinct[str] | None = Field(
         None, min_length=1, description="Latent spaces to run it in; without the key, all"
     )
     samples: Count | None = Field(None, description="Images a plan and seed, when not `sampling.samples`")
@@ -440,7 +439,7 @@ class Experiment(Block):
 class StageSwap(Experiment):
     """Tab. 1: one model up to the split, another after it, in every order; the total number of steps is fixed."""
 
-    models: Distinct[Name] = Field(
+    models: Distinct[str] = Field(
         ["XL", "B"],
         min_length=2,
         description="Models to combine, two or more; the first throughout is what others are compared with",
@@ -457,7 +456,7 @@ class StageSwap(Experiment):
 class TimestepShift(Experiment):
     """Tab. 2: timestep shifts t' = s t / (1 + (s - 1) t) of one model's grid."""
 
-    model: Name = Field("B", description="Model to sample from")
+    model: str = Field("B", description="Model to sample from")
     shifts: Distinct[Positive] = Field(
         [4, 2, 1, 0.7, 0.5, 0.3, 0.1], min_length=1, description="Shifts s; below 1 spends more steps near the prior"
     )
@@ -466,7 +465,7 @@ class TimestepShift(Experiment):
 class GuidanceInterval(Experiment):
     """Tab. 3: classifier-free guidance on one interval of t at a time."""
 
-    model: Name = Field("B", description="Model to sample from")
+    model: str = Field("B", description="Model to sample from")
     guidance: Positive = Field(2.0, description="Guidance scale; 1 is none")
     channels: Literal["all"] | Count = Field(
         "all", description="Latent channels that guidance acts on: `all`, or the first so many"
@@ -478,11 +477,17 @@ class GuidanceInterval(Experiment):
         [(start, end) for start in (0.0, 0.1, 0.2) for end in (0.4, 0.6, 0.8, 1.0)], description="Wide intervals"
     )
 
+    @model_validator(mode="after")
+    def _has_an_interval(self):
+        if not (self.short or self.wide):
+            raise ValueError("short and wide are both empty; expected an interval in one of them")
+        return self
+
 
 class MixedSampling(Experiment):
     """Fig. 5: the oracle up to a switch time, a model after it."""
 
-    model: Name = Field("XL", description="Model to sample from")
+    model: str = Field("XL", description="Model to sample from")
     times: Distinct[Time] = Field(
         [0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1], min_length=1, description="Switch times; 0 is the model alone"
     )
@@ -496,20 +501,20 @@ class MixedSampling(Experiment):
 class ResumedSampling(Experiment):
     """Fig. 6: a model from x_t of held-out images."""
 
-    model: Name = Field("XL", description="Model to sample from")
+    model: str = Field("XL", description="Model to sample from")
     times: Distinct[Share] = Field([0.1, 0.2, 0.4, 0.8], min_length=1, description="Times to resume from")
 
 
 class Predictions(Experiment):
     """Figs. 4 and 8: one-step predictions and velocity norms along trajectories, the oracle's beside the models'."""
 
-    models: Distinct[Name] = Field(["XL"], min_length=1, description="Models to follow")
+    models: Distinct[str] = Field(["XL"], min_length=1, description="Models to follow")
 
 
 class Pictures(Experiment):
     """App. G: more samples."""
 
-    models: Distinct[Name] = Field(["XL"], min_length=1, description="Models to sample from")
+    models: Distinct[str] = Field(["XL"], min_length=1, description="Models to sample from")
 
 
 class PlanPart(Block):
@@ -561,7 +566,7 @@ class OwnPlans(Experiment):
 class Convergence(Experiment):
     """App. B: a model that regresses on the oracle velocity beside its twin that does not, snapshot by snapshot."""
 
-    models: Distinct[Name] = Field(
+    models: Distinct[str] = Field(
         min_length=2, max_length=2, description="The CFM model, then its oracle-supervised twin"
     )
 
@@ -778,21 +783,6 @@ class Config(Block):
             "models": {name: _model_in_full(name, model, raw["spaces"]) for name, model in raw["models"].items()},
         }
 
-    @model_validator(mode="after")
-    def _names_exist(self):
-        for name, model in self.models.items():
-            for space in model.checkpoint:
-                _known(space, self.spaces, f"models.{name}.checkpoint", "a latent space of `spaces`, or a file's key")
-        for experiment, settings in self.experiments:
-            key = f"experiments.{experiment}"
-            for name in getattr(settings, "models", None) or [getattr(settings, "model", None)]:
-                if name is not None:
-                    plural = "models" if hasattr(settings, "models") else "model"
-                    _known(name, self.models, f"{key}.{plural}", "a model of `models`")
-            for name in getattr(settings, "spaces", None) or ():
-                _known(name, self.spaces, f"{key}.spaces", "a latent space of `spaces`")
-        return self
-
     def files_by_key(self):
         """Every ``File`` of weights that a run with this configuration reads, by its key."""
         found = {f"spaces.{name}.encoder.weights": space.weights for name, space in self.spaces.items()}
@@ -853,8 +843,3 @@ def _model_in_full(name, model, spaces):
     if isinstance(file, str) or (isinstance(file, dict) and set(file) & set(File.model_fields) - set(spaces)):
         return {**model, "checkpoint": dict.fromkeys(spaces, file)}
     return model
-
-
-def _known(name, names, key, kind):
-    if name not in names:
-        raise ValueError(f"{key} is {name!r}; expected {kind}: {', '.join(names)}{closest(name, names)}")

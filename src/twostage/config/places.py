@@ -32,12 +32,21 @@ def _images(config, estimating):
         if not Path(folder).is_dir():
             yield f"data.{key} is {folder!r}; expected a folder that exists{instead}"
             continue
-        classes[key] = _class_folders(folder)
+        try:
+            classes[key] = _class_folders(folder)
+        except OSError as error:
+            yield f"data.{key} is {folder!r}; expected a folder that can be read ({error.strerror})"
+            continue
         if not classes[key]:
             yield (
                 f"data.{key} is {folder!r}, which holds no folders; expected one folder of images a class, also where "
                 "there is one class"
             )
+    if len(classes) == 2 and os.path.samefile(config.data.path, config.data.held_out_path):
+        yield (
+            f"data.held_out_path is {config.data.held_out_path!r}, the folder of data.path; expected other images, or "
+            "no held_out_path: data.held_out then splits them off"
+        )
     if len(classes) == 2 and all(classes.values()) and classes["path"] != classes["held_out_path"]:
         odd = min(classes["path"] ^ classes["held_out_path"])
         yield (
@@ -65,10 +74,14 @@ def _latents(config):
 
 
 def _weights(config):
-    """Lines on files of weights that are not there and come from nowhere."""
+    """Lines on files of weights, and on a folder of Flux, that are not there and come from nowhere."""
+    seen = set()
     for key, file in config.files_by_key().items():
-        if not os.path.exists(file.place) and not file.repo and not file.url:
+        if file.place not in seen and not os.path.exists(file.place) and not file.repo and not file.url:
             yield (
                 f"{key} is {file.place!r}; no such file, and no place to fetch it from; expected a file that exists, "
                 "or `url`, or `repo`, `revision` and `file`"
             )
+        seen.add(file.place)
+    if config.flux and Path(config.flux.model).is_dir() and not Path(config.flux.model, "model_index.json").exists():
+        yield f"flux.model is {config.flux.model!r}; expected a folder with model_index.json, as diffusers writes it"
