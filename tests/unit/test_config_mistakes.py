@@ -109,7 +109,9 @@ MISTAKES = [
     ("run", False, "run is false; expected text; YAML reads yes, no, on and off as true and false: put it in quotes"),
     # Blocks.
     ("models.M", None, r"models.M lacks keys; expected hidden_size \(width of the tokens\), depth \(.*\), num_heads"),
-    ("spaces.pixel.encoder", "identity", 'spaces.pixel.encoder is "identity"; expected a mapping'),
+    ("spaces.pixel.encoder", "identity", 'spaces.pixel.encoder is "identity"; expected a mapping with kind'),
+    ("models", ["S", "B"], r'models is \["S", "B"\]; expected a mapping, {name: settings}'),
+    ("sampling.seeds", "0-4", r'sampling.seeds is "0-4"; expected a list, each item written out: \[0, 1, 2\]'),
     ("spaces.pixel", "identity", 'spaces.pixel is "identity"; expected a mapping with encoder'),
     ("experiments.tab1", True, "experiments.tab1 is true; expected a mapping such as {} or one with spaces"),
     ("spaces.vae.encoder.kind", "KL", "spaces.vae.encoder.kind is \"KL\"; expected one of .*; did you mean 'kl'"),
@@ -297,15 +299,22 @@ def test_home_and_variables_in_paths(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("null", [None, "null"])
 def test_null_switches_off_what_can_be_and_is_the_default_of_a_block(null):
-    raw = with_value("spaces.vae", null)
-    raw["experiments"]["tab1"] = raw["flux"] = raw["oracle"] = null
+    raw = with_value("experiments.tab1", null)
+    raw["flux"] = raw["oracle"] = null
     raw["jobs"] = {"data": null}
     config = load(raw)
-    assert list(config.spaces) == ["pixel"]
     assert (config.experiments.tab1, config.flux) == (None, None)
     assert config.experiments.tab2 is not None
     assert config.oracle.pairs_per_class == 128
     assert config.jobs.data.threads == 1
+
+
+@pytest.mark.parametrize("null", [None, "null", "~", ""])
+def test_null_leaves_out_a_space_and_an_experiment_however_it_is_written(null):
+    raw = with_value("spaces.vae", null)
+    raw["experiments"]["tab1"] = null
+    config = load(raw)
+    assert (list(config.spaces), config.experiments.tab1) == (["pixel"], None)
 
 
 def test_numbers_of_own_plans_are_kept_as_written_and_read_from_text():

@@ -772,12 +772,15 @@ class Config(Block):
     def _models_in_full(cls, raw):
         """A name of the paper without its own sizes has the paper's; a bare `checkpoint` is that of every space.
 
-        A latent space that is null is left out, so that `--config 'spaces={vae: null}'` can do without one of a
-        file's; Snakemake hands nested values of a command line on as text.
+        A latent space or an experiment that is null is left out, so that `--config 'spaces={vae: null}'` can do
+        without one of a file's; `{vae: }` and `{vae: ~}` come from a command line as text.
         """
+        raw = dict(raw) if isinstance(raw, dict) else raw
+        for key in ("spaces", "experiments"):
+            if isinstance(raw, dict) and isinstance(raw.get(key), dict):
+                raw[key] = {name: value for name, value in raw[key].items() if value not in (None, "", "~")}
         if not (isinstance(raw, dict) and isinstance(raw.get("models"), dict) and isinstance(raw.get("spaces"), dict)):
             return raw
-        raw = {**raw, "spaces": {name: space for name, space in raw["spaces"].items() if space not in (None, "null")}}
         return {
             **raw,
             "models": {name: _model_in_full(name, model, raw["spaces"]) for name, model in raw["models"].items()},

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 
 from pydantic import BaseModel
 
@@ -32,7 +33,7 @@ _TYPES = {
     "bool_type": "true or false",
     "list_type": "a list",
     "tuple_type": "a list",
-    "dict_type": "a mapping",
+    "dict_type": "a mapping, {name: settings}",
 }
 _PATTERNS = {
     "^[0-9a-f]{40}$": "a commit, 40 hex digits",
@@ -125,7 +126,8 @@ def _expectation(problem, root):
     if problem["type"] == "string_type":
         return as_text(value)
     if problem["type"] == "list_type" and isinstance(value, str | int | float):
-        return f"a list: [{value}]"
+        spread = isinstance(value, str) and re.fullmatch(r"\d+ *(-|\.\.+|:) *\d+", value)
+        return "a list, each item written out: [0, 1, 2]" if spread else f"a list: [{value}]"
     if problem["type"] == "string_pattern_mismatch":
         return _PATTERNS[problem["ctx"]["pattern"]]
     if problem["type"] in ("model_type", "model_attributes_type"):
@@ -135,8 +137,8 @@ def _expectation(problem, root):
 
 def _mapping(block):
     """What a block is written as: a mapping with some of its keys."""
-    if not isinstance(block, type):
-        return "a mapping"
+    if not isinstance(block, type) or "kind" in block.model_fields:
+        return "a mapping" + (" with kind" if block else "")
     needed = [key for key, field in block.model_fields.items() if field.is_required()]
     first = needed or [*list(block.model_fields)[:3], "..."]
     bare = "a path, or " if block.__name__ == "File" else ""
