@@ -297,6 +297,18 @@ def test_home_and_variables_in_paths(tmp_path, monkeypatch):
     assert load(with_value("data", FOLDERS | {"path": "$DATA"})).data.path == "$DATA"  # as it is called
 
 
+@pytest.mark.parametrize(
+    ("file", "place"),
+    [
+        ({"url": "https://example.org/a/B.pt?download=true"}, "weights/B.pt"),
+        ("$STORE//B.pt", "/store/B.pt"),
+    ],
+)
+def test_where_a_file_lies(file, place, monkeypatch):
+    monkeypatch.setenv("STORE", "/store/")
+    assert load(with_value("models.B.checkpoint", {"vae": file})).models["B"].checkpoint["vae"].place == place
+
+
 @pytest.mark.parametrize("null", [None, "null"])
 def test_null_switches_off_what_can_be_and_is_the_default_of_a_block(null):
     raw = with_value("experiments.tab1", null)

@@ -104,8 +104,9 @@ class File(Block):
     def place(self):
         """Path of the file: `path`, or its name under weights/."""
         if self.path:
-            return self.path
-        parts = [self.repo.replace("/", "--"), self.file] if self.repo else [self.url.rpartition("/")[2]]
+            return re.sub("//+", "/", self.path)  # which Snakemake would warn of
+        named = re.split("[?#]", self.url or "")[0].rpartition("/")[2]
+        parts = [self.repo.replace("/", "--"), self.file] if self.repo else [named]
         return "/".join(["weights", *parts])
 
 

@@ -4,7 +4,7 @@ from twostage.config.errors import closest
 
 # Sides of the images of data sets that have one, and the pixels that a latent covers along a side by kind of encoder.
 SIDES = {"digits": 8, "cifar10": 32}
-FACTORS = {"identity": 1, "sd-vae": 8, "va-vae": 16}
+FACTORS = {"identity": 1, "sd-vae": 8, "va-vae": 16, "tiny": 8}
 # Names that mean something else where a model or a latent space could stand.
 RESERVED_MODELS = {
     "oracle": "the exact field", "gaussian": "the field of Gaussians", "split": "the stage split", "latents": "a rule",
