@@ -41,17 +41,14 @@ def planned(checkout, configfile, *targets):
 
 
 def put_empty_class_folders(folder):
-    """What ImageNet's configuration asks for before it is planned: class folders, and weights that nobody fetches."""
+    """What ImageNet's configuration asks for before it is planned."""
     for split in ("train", "val"):
         (folder / f"data/imagenet/{split}/n00000000").mkdir(parents=True)
-    (folder / "weights").mkdir()
-    for name in ("vavae-imagenet256-f16d32-dinov2.pt", "XL.safetensors", "adm.npz"):
-        (folder / "weights" / name).touch()
 
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """A checkout in which nothing has run."""
+    """A checkout in which nothing has run, with the weights that a plan asks for."""
     checkout = Checkout(tmp_path_factory.mktemp("estimate"))
     config = yaml.safe_load((checkout.folder / CONFIGURATIONS[-1]).read_text())
     config["flux"] = {"model": "some/model", "revision": "0" * 40, "height": 64, "width": 64}
@@ -61,6 +58,9 @@ def fresh(tmp_path_factory):
     config["split"] = 0.3
     del config["experiments"]["tab1"]
     (checkout.folder / OTHER).write_text(yaml.safe_dump(config))
+    (checkout.folder / "weights").mkdir()
+    for name in ("vavae-imagenet256-f16d32-dinov2.pt", "XL.safetensors", "adm.npz"):  # which nobody fetches
+        (checkout.folder / "weights" / name).touch()
     return checkout
 
 
