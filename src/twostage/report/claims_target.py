@@ -56,7 +56,7 @@ def _position(run, space, rows):
 
 def _end_rise(run, space, rows):
     _, saturation = run.stages(space)
-    t, mse, sem = curves.clean(rows["t"], rows["mse"], rows["mse_sem"])
+    t, mse, sem = curves.whole(rows["t"], rows["mse"], rows["mse_sem"])
     late = np.flatnonzero((t >= saturation) & (t < 1))
     if len(late) < 2:
         return Finding(space, UNDECIDED, note="the time grid has no two points between saturation and t = 1")
