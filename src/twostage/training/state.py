@@ -41,8 +41,9 @@ class StateFolder:
         """Lock the folder, and sweep up what a killed process left half written."""
         self.lock.acquire()
         for folder in (self.output, self.folder):
-            for leftover in folder.glob(".*.tmp"):
-                leftover.unlink(missing_ok=True)
+            for pattern in (".*.tmp", ".tmp*"):  # the second: what safetensors' writer has not renamed yet
+                for leftover in folder.glob(pattern):
+                    leftover.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------------------------------------- checkpoints
 
@@ -104,7 +105,7 @@ class StateFolder:
         return self.folder / f"checkpoint-{step:07d}.safetensors"
 
     def _checkpoints(self):
-        return sorted(self.folder.glob("checkpoint-*.safetensors"))
+        return sorted(self.folder.glob("checkpoint-*.safetensors"), key=_step_of)
 
     # ------------------------------------------------------------------------------------------------------ events
 
