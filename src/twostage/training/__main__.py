@@ -59,10 +59,10 @@ def main(arguments=None):
     import torch
 
     from twostage.training.loop import train
-    from twostage.training.processes import keep_freed_memory
+    from twostage.training.processes import by_torchrun, keep_freed_memory
     from twostage.training.statistics import Diverged
 
-    torch.set_num_threads(max(1, options.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+    torch.set_num_threads(max(1, options.threads // by_torchrun("LOCAL_WORLD_SIZE", 1)))
     keep_freed_memory()
     try:
         complete = train(
