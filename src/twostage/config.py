@@ -943,7 +943,7 @@ def reference():
         "Generated from `src/twostage/config.py` by `python -m twostage.config > config/README.md`;",
         "a test keeps the two in step.",
         "",
-        "`config.yaml` is the embedded default. Another file, `snakemake --cores all --configfile config/cifar10.yaml`,",
+        "`config.yaml` is the embedded default. Another file, `snakemake --cores 1 --configfile config/cifar10.yaml`,",
         "replaces the default, it is not merged into it; single keys with `--config seed=1`.",
     ]
     blocks = [

@@ -25,7 +25,7 @@ from twostage.model.lightningdit import LightningDiT
 NOT_RUN = {
     r"hf download .*": "fetches gigabytes from the network",
     r"pip install .*": "changes the environment that the tests run in",
-    r"apptainer build .*": "takes the network, rights and half an hour; test_environment.py compares the versions in it",
+    r"apptainer build .*": "takes the network and half an hour; test_environment.py compares the versions",
     r"snakemake .*fig_effective": "of the patch above it: test_contributing.py applies it and runs this",
 }
 
