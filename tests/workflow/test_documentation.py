@@ -7,8 +7,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 
+import matplotlib.image
 import numpy as np
+import pandas
 import pytest
 import torch
 import yaml
@@ -21,6 +24,7 @@ from unit.data_examples import write_random_store
 from twostage.data.interchange import export_lightningdit, export_repa
 from twostage.model.checkpoints import export_published
 from twostage.model.lightningdit import LightningDiT
+from twostage.report import style
 
 NOT_RUN = {
     r"hf download .*": "fetches gigabytes from the network",
@@ -177,3 +181,17 @@ GIVEN = {
 def test_a_python_block_runs(place, block, monkeypatch):
     monkeypatch.chdir(place)
     exec(compile(block.text, block.file, "exec"), dict(GIVEN))
+
+
+def test_every_picture_is_made_again_from_its_csv_alone(place, tmp_path):
+    """As docs/one-figure.md has it for Fig. 2. Pixels are compared, and with them colours and sampled images."""
+    style.colour_by()  # as in an interpreter that knows nothing of the run
+    pictures = sorted((place / "results/smoke/report").glob("*.png"))
+    assert len(pictures) >= 19
+    for path in pictures:
+        table = pandas.read_csv(path.with_suffix(".csv"))
+        outputs = [tmp_path / f"{path.stem}.{suffix}" for suffix in ("pdf", "png", "csv")]
+        style.save(import_module(f"twostage.report.{path.stem}").figure(table), table, *outputs, inputs=[])
+        again, first = map(matplotlib.image.imread, (outputs[1], path))
+        assert again.shape == first.shape, path.name
+        assert (np.abs(again - first).max(-1) > 0.1).mean() < 1e-5, f"{path.name} is not what its CSV alone gives"
