@@ -15,7 +15,7 @@ SPAN = re.compile(r"`([^`]+)`")
 PROGRAM = r"(?:snakemake|python|make|pip|uv|hf|apptainer|sbatch|\.venv/bin/\w+|\. \.venv/bin/activate)"
 COMMAND = re.compile(rf"(?:\w+=\S+ )*{PROGRAM}(?: .*|$)", flags=re.DOTALL)
 # Comments: a command begins a line, or follows a colon or two spaces; it ends where two spaces are, or the line.
-IN_COMMENT = re.compile(rf"(?:^|: |  ){PROGRAM} (?:(?!  )[^\n;])+", flags=re.MULTILINE)
+IN_COMMENT = re.compile(rf"(?:^ ?|: |  ){PROGRAM} (?:(?!  )[^\n;])+", flags=re.MULTILINE)
 # Something to type, wherever it stands: what none of the patterns above has found.
 TYPED = re.compile(r"\b(?:snakemake (?:-|\w+ --)|python (?:-m|\w+/)|hf download|pip install|apptainer build)")
 
