@@ -122,7 +122,7 @@ if CONFIG.flux:
             message:
                 f"Fetching {CONFIG.flux.model}"
             shell:
-                "python -m twostage.fetch {params.repository:q} > {log} 2>&1 || {{ cat {log} >&2; exit 1; }}"
+                "python -m twostage.fetch {params.repository:q} > {log} 2>&1"
 
     rule flux:
         input:

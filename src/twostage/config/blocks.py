@@ -322,6 +322,11 @@ class Training(Block):
         False, description="Recompute activations in the backward pass, to save memory"
     )
     checkpoint_every: Count = Field(1000, description="Steps between resumable checkpoints")
+    keep_state: bool = Field(
+        False,
+        description="Keep the last checkpoint of a finished training (16 bytes a parameter: 10.8 GB for XL), so that "
+        "more `steps` go on from it; else they begin anew",
+    )
     log_every: Count = Field(10, description="Steps a line of stats.jsonl is the mean of")
     tensorboard: bool = Field(
         False, description="Also write TensorBoard's event files, to `tensorboard/` beside the snapshots"

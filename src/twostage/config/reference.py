@@ -12,7 +12,7 @@ HEAD = f"""\
 Generated from `src/twostage/config/` by `python -m twostage.config > config/README.md`;
 a test keeps the two in step.
 
-`config.yaml` is the embedded default. Another file, given with `snakemake --configfile config/cifar10.yaml`,
+`config.yaml` is the embedded default. Another file, `snakemake --cores 1 --configfile config/cifar10.yaml`,
 replaces the default, it is not merged into it; single keys with `--config seed=1`. A mistake ends a run before its
 first job, with a line that names the key, the value and what was expected.
 
