@@ -40,6 +40,13 @@ def planned(checkout, configfile, *targets):
     return {rule: count for rule, count in jobs.items() if not any(re.fullmatch(free, rule) for free in COSTS_NOTHING)}
 
 
+def put_weights(folder):
+    """Weights that a configuration names and no rule fetches, as empty files."""
+    (folder / "weights").mkdir(exist_ok=True)
+    for name in ("vavae-imagenet256-f16d32-dinov2.pt", "XL.safetensors", "adm.npz"):
+        (folder / "weights" / name).touch()
+
+
 def put_empty_class_folders(folder):
     """What ImageNet's configuration asks for before it is planned."""
     for split in ("train", "val"):
@@ -58,9 +65,7 @@ def fresh(tmp_path_factory):
     config["split"] = 0.3
     del config["experiments"]["tab1"]
     (checkout.folder / OTHER).write_text(yaml.safe_dump(config))
-    (checkout.folder / "weights").mkdir()
-    for name in ("vavae-imagenet256-f16d32-dinov2.pt", "XL.safetensors", "adm.npz"):  # which nobody fetches
-        (checkout.folder / "weights" / name).touch()
+    put_weights(checkout.folder)
     return checkout
 
 
