@@ -65,8 +65,8 @@ class Request:
 def gpus_in_gres(text):
     """GPUs in a list of generic resources as sbatch takes and sinfo prints it; None where it names none.
 
-    Such as ``gpu``, ``gpu:4``, ``gpu:2080ti:4(S:0-1)``, ``gpu:a100_1g.5gb:7``, ``gres/gpu:h100:2``: the last part that is
-    a number, else one.
+    Such as ``gpu``, ``gpu:4``, ``gpu:2080ti:4(S:0-1)``, ``gpu:a100_1g.5gb:7``, ``gres/gpu:h100:2``: the last part, if
+    it is a number, else one.
     """
     entries = [entry.strip().removeprefix("gres/") for entry in re.sub(r"\([^)]*\)", "", text).split(",")]
     counts = [re.fullmatch(r"gpu(?:[:=].*?)??(?:[:=](\d+))?", entry) for entry in entries]
