@@ -200,3 +200,11 @@ def test_an_appended_model_of_middle_size_stands_in_the_middle():
     raw = copy.deepcopy(DEFAULT)
     raw["models"] = dict(reversed(raw["models"].items())) | {"middle": {"hidden_size": 64, "depth": 4, "num_heads": 4}}
     assert load(raw).sizes == ["S", "B", "middle", "XL"]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "count", "kind"), [(2, 2, None), ("2", 2, None), ("a100:2", 2, "a100"), ("2080ti:1", 1, "2080ti")]
+)
+def test_gpus_may_be_asked_for_by_their_kind(gpu, count, kind):
+    found = load(with_value("jobs", {"training": {"gpu": gpu}})).jobs.training
+    assert (found.gpu, found.gpu_model) == (count, kind)

@@ -156,7 +156,8 @@ def digest_option(file):
 def resources_of(stage):
     """Memory (MB), time (minutes) and GPUs of a stage's jobs."""
     jobs = getattr(CONFIG.jobs, stage)
-    return {"mem_mb": jobs.mem_mb, "runtime": jobs.runtime, "gpu": jobs.gpu, **partition_from_environment()}
+    asked = {"mem_mb": jobs.mem_mb, "runtime": jobs.runtime, "gpu": jobs.gpu, "gpu_model": jobs.gpu_model}
+    return {key: value for key, value in asked.items() if value is not None} | partition_from_environment()
 
 
 def encoder_weights(wildcards):

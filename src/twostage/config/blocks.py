@@ -703,7 +703,17 @@ class Resources(Block):
     threads: Count = Field(1, description="CPU threads; torch uses these and no more")
     mem_mb: Megabytes = Field(2000, description="Memory, MB, or text such as 64G")
     runtime: Minutes = Field(30, description="Time limit, minutes, or text such as 2d, 12h, 90m")
-    gpu: Natural = Field(0, description="GPUs; 0 runs on the CPU")
+    gpu: Natural = Field(0, description="GPUs; 0 runs on the CPU; with their kind, as in `a100:2`, on Slurm")
+    gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")] | None = Field(
+        None, description="Kind of GPU (Slurm only), as sinfo prints it; the same as a `gpu` with a kind"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_of_gpu(cls, raw):
+        """`gpu: "a100:2"`, as sbatch has it, is two of that kind."""
+        kind, colon, count = str(raw.get("gpu", "") if isinstance(raw, dict) else "").rpartition(":")
+        return raw | {"gpu": count, "gpu_model": kind} if colon else raw
 
 
 class TrainingResources(Resources):
