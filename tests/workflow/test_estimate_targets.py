@@ -41,9 +41,12 @@ def planned(checkout, configfile, *targets):
 
 
 def put_empty_class_folders(folder):
-    """What ImageNet's configuration asks for before it is planned."""
+    """What ImageNet's configuration asks for before it is planned: class folders, and weights that nobody fetches."""
     for split in ("train", "val"):
         (folder / f"data/imagenet/{split}/n00000000").mkdir(parents=True)
+    (folder / "weights").mkdir()
+    for name in ("vavae-imagenet256-f16d32-dinov2.pt", "XL.safetensors", "adm.npz"):
+        (folder / "weights" / name).touch()
 
 
 @pytest.fixture(scope="module")

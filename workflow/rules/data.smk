@@ -1,5 +1,6 @@
 # Images to latents: train an autoencoder where a space asks for one, encode both splits.
-# Called through the shell, so that a comment in the package re-encodes (and so retrains) nothing.
+# Called through the shell, so that a comment in the package re-encodes (and so retrains) nothing. For the same reason the
+# text of these commands stays as it is: they show the last line of their log, and warnings, as told.smk does for all.
 
 # Files that are there already are the user's: no rule of ours replaces them.
 MISSING_WEIGHTS = {place: file for place, file in CONFIG.files().items() if not os.path.exists(place)}
@@ -30,7 +31,7 @@ rule fetch_weights:
     message:
         "Fetching {wildcards.weights}"
     shell:
-        "python -m twostage.fetch {params.file:q}" " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
+        "python -m twostage.fetch {params.file:q} > {log:q} 2>&1"
 
 
 if CONFIG.data.name == "cifar10" and not os.path.exists(IMAGES[0]):
@@ -54,8 +55,7 @@ if CONFIG.data.name == "cifar10" and not os.path.exists(IMAGES[0]):
         message:
             "Downloading CIFAR-10"
         shell:
-            "python -m twostage.data download --dataset {params.dataset:q}"
-            " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
+            "python -m twostage.data download --dataset {params.dataset:q} > {log} 2>&1"
 
 
 if CONFIG.data.name == "image_folder":

@@ -1,0 +1,175 @@
+"""What a user reads of a configuration that cannot be run: one line a mistake."""
+
+import difflib
+import json
+
+from pydantic import BaseModel
+
+from twostage.config.values import as_text
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; one line a mistake."""
+
+
+def closest(name, names):
+    """A hint to the name that is most like ``name``, or nothing."""
+    match = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.5)
+    return f"; did you mean {match[0]!r}?" if match else ""
+
+
+# What pydantic puts into a location for the members of a union.
+_UNION_TAGS = {"identity", "kl", "sd-vae", "va-vae", "tiny", "ResumedStart"}
+_UNION_ENDS = ("literal[", "constrained-", "function-")
+_TYPES = {
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+
+def explain(problems, root):
+    """Lines on pydantic's ``problems`` with a configuration whose blocks begin at ``root``.
+
+    One line a key: what pydantic says of each alternative of a union is joined by "or".
+    """
+    lines, expected = [], {}
+    for problem in problems:
+        key, value = _key(problem["loc"]), problem["input"]
+        if problem["type"] == "extra_forbidden":
+            names = _valid_names(problem["loc"][:-1], root)
+            nearest = closest(problem["loc"][-1], names)
+            lines.append(f"unknown key {key}: {_short(value)}; expected one of {', '.join(names)}{nearest}")
+        elif problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
+            lines.append(f"{_key(problem['loc'][:-1])} is {_short(value)}; expected {problem['loc'][-1] + 1} items")
+        elif problem["type"] == "missing":
+            lines.append(f"{key} is missing; expected {_description(problem['loc'], root)}")
+        elif problem["type"] == "value_error":
+            message = str(problem["ctx"]["error"])
+            lines.append(f"{key}: {message}" if key else message)
+        elif problem["type"] == "union_tag_invalid":
+            tags, kind = problem["ctx"]["expected_tags"], value["kind"]
+            nearest = closest(kind, [tag.strip("' ") for tag in tags.split(",")])
+            lines.append(f"{key}.kind is {_short(kind)}; expected one of {tags}{nearest}")
+        elif problem["type"] == "union_tag_not_found":
+            lines.append(f"{key}.kind is missing; expected a kind of encoder, such as kl")
+        elif problem["loc"][-1] == "[key]":
+            lines.append(f"{_key(problem['loc'][:-2])} has the name {_short(value)}; expected {_expectation(problem)}")
+        else:
+            expected.setdefault(key, []).append(problem)
+    for key, alternatives in expected.items():
+        if not any(other.startswith(f"{key}.") for other in expected):  # of a union, the member that was meant
+            lines.append(f"{key} is {_expected(alternatives, root)}")
+    return lines
+
+
+def _expected(alternatives, root):
+    """The value of a key, what each alternative of its union would take, and the closest of its words."""
+    value = alternatives[0]["input"]
+    wanted = list(dict.fromkeys(_expectation(problem) for problem in alternatives))
+    if "a number" in wanted:
+        wanted = [words for words in wanted if words != "a whole number"]
+    literals = [
+        word.strip("' ")
+        for problem in alternatives
+        if problem["type"] == "literal_error"
+        for word in problem["ctx"]["expected"].replace(" or ", ",").split(",")
+    ]
+    omit = ": leave the key out for its default" if value is None and _has_default(alternatives[0]["loc"], root) else ""
+    return f"{_short(value)}; expected {' or '.join(wanted)}{omit}{closest(value, filter(None, literals))}"
+
+
+def _key(location):
+    """The dotted path of a key as the user wrote it, without pydantic's names of union members."""
+    parts = [str(part) for part in location if part not in _UNION_TAGS]
+    while parts and (parts[-1].startswith(_UNION_ENDS) or parts[-1] in ("float", "int", "bool")):
+        parts.pop()
+    return ".".join(parts)
+
+
+def _expectation(problem):
+    message, value = problem["msg"].removeprefix("Input should be "), problem["input"]
+    if problem["type"] in ("less_than", "less_than_equal", "greater_than", "greater_than_equal"):
+        return f"a number {message}"
+    if problem["type"] in ("too_short", "too_long"):
+        least = problem["type"] == "too_short"
+        count = problem["ctx"]["min_length" if least else "max_length"]
+        return f"at {'least' if least else 'most'} {'one item' if count == 1 else f'{count} items'}"
+    if problem["type"] == "string_type":
+        return as_text(value)
+    if problem["type"] == "list_type" and isinstance(value, str | int | float):
+        return f"a list: [{value}]"
+    if problem["type"] == "string_pattern_mismatch":
+        return f"text that matches {problem['ctx']['pattern']}"
+    if problem["type"] == "model_type" and problem["ctx"]["class_name"] == "File":
+        return "a path, or a mapping"
+    return _TYPES.get(problem["type"], message)
+
+
+def _short(value):
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _block_at(location, root):
+    """The block that a location of an error points into; None where it is not a block."""
+    block = root
+    for part in location:
+        if block is None:
+            return None
+        if isinstance(part, int):  # of a list, whose annotation gave the block
+            continue
+        if isinstance(block, dict):
+            block = block["values"]
+            continue
+        if part in _UNION_TAGS:
+            continue
+        field = block.model_fields.get(part)
+        block = _inner(field.annotation, location) if field else None
+    return block
+
+
+def _inner(annotation, location):
+    """The block class inside an annotation such as Block, Block | None, dict[str, Block], or the encoders' union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    arguments = getattr(annotation, "__args__", ())
+    if getattr(annotation, "__origin__", None) is dict:
+        return {"values": _inner(arguments[1], location)}
+    blocks = [found for argument in arguments if (found := _inner(argument, location))]
+    tagged = [block for block in blocks if isinstance(block, type) and _has_tag(block, location)]
+    return (tagged or blocks or [None])[0]
+
+
+def _has_tag(block, location):
+    kind = block.model_fields.get("kind")
+    return kind is not None and any(part in getattr(kind.annotation, "__args__", ()) for part in location)
+
+
+def _valid_names(location, root):
+    block = _block_at(location, root)
+    return list(block.model_fields) if isinstance(block, type) else []
+
+
+def _field_at(location, root):
+    block = _block_at(location[:-1], root)
+    return block.model_fields.get(location[-1]) if isinstance(block, type) else None
+
+
+def _has_default(location, root):
+    field = _field_at(location, root)
+    return field is not None and not field.is_required()
+
+
+def _description(location, root):
+    field = _field_at(location, root)
+    return field.description[0].lower() + field.description[1:] if field else "a value"

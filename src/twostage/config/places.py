@@ -1,0 +1,74 @@
+"""What a configuration names on the disk: folders of images and latents, files of weights."""
+
+import os
+from pathlib import Path
+
+from twostage.config.errors import ConfigError
+
+
+def check_places(config, estimating=False):
+    """Raise ConfigError, one line a mistake, where something that the configuration names on the disk is not there.
+
+    estimating: `estimate` does without weights and latents, and without images where their numbers are given.
+    """
+    counted = config.data.images and config.data.held_out_images
+    lines = []
+    if config.data.name == "image_folder" and not (estimating and counted):
+        lines += _images(config, estimating)
+    if not estimating:
+        lines += [*_latents(config), *_weights(config)]
+    if lines:
+        raise ConfigError("\n".join(f"config: {line}" for line in lines))
+
+
+def _images(config, estimating):
+    """Lines on folders of images that are not there, or have no classes, or other ones."""
+    instead = ", or data.images and data.held_out_images, which `estimate` reckons with" if estimating else ""
+    classes = {}
+    for key in ("path", "held_out_path"):
+        folder = getattr(config.data, key)
+        if folder is None:
+            continue
+        if not Path(folder).is_dir():
+            yield f"data.{key} is {folder!r}; expected a folder that exists{instead}"
+            continue
+        classes[key] = _class_folders(folder)
+        if not classes[key]:
+            yield (
+                f"data.{key} is {folder!r}, which holds no folders; expected one folder of images a class, also where "
+                "there is one class"
+            )
+    if len(classes) == 2 and all(classes.values()) and classes["path"] != classes["held_out_path"]:
+        odd = min(classes["path"] ^ classes["held_out_path"])
+        yield (
+            f"data.held_out_path is {config.data.held_out_path!r}; expected the classes of data.path: the class folder "
+            f"{odd!r} is in one of them only"
+        )
+
+
+def _class_folders(folder):
+    with os.scandir(folder) as entries:
+        return {entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")}
+
+
+def _latents(config):
+    """Lines on folders of latents that are not there, or hold none of their format."""
+    files = {"lightningdit": "latents_rank*_shard*.safetensors", "repa": "dataset.json"}
+    for name, space in config.spaces.items():
+        if space.imported:
+            key, folder = f"spaces.{name}.encoder.latents", Path(space.imported.path)
+            pattern = files.get(space.imported.format)
+            if not folder.is_dir():
+                yield f"{key}.path is {space.imported.path!r}; expected a folder that exists"
+            elif pattern and not any(folder.glob(pattern)):
+                yield f"{key}.path is {space.imported.path!r}; expected {pattern} in it, format {space.imported.format}"
+
+
+def _weights(config):
+    """Lines on files of weights that are not there and come from nowhere."""
+    for key, file in config.files_by_key().items():
+        if not os.path.exists(file.place) and not file.repo and not file.url:
+            yield (
+                f"{key} is {file.place!r}; no such file, and no place to fetch it from; expected a file that exists, "
+                "or `url`, or `repo`, `revision` and `file`"
+            )
