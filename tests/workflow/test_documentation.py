@@ -42,7 +42,7 @@ FILLED = {
     r"(repa) --input FOLDER": r"\1 --input repa/",
     r"--output FOLDER": "--output exported",
     r"(import .*)--output latents.h5": r"\1--output imported.h5",
-    r'"hidden_size": \d+, "depth": \d+': '"hidden_size": 12, "depth": 1',
+    r'"hidden_size": \d+, "depth": \d+': '"hidden_size": 24, "depth": 1',
     r'"steps": \d+': '"steps": 2',
     r"(fig_flux)": r"\1 --configfile config/flux.yaml",
 }
@@ -89,7 +89,7 @@ def put_configurations(folder):
     smoke = (folder / "tests/workflow/smoke.yaml").read_text()
     photos = next(content for _, content in fences("docs/your-data.md") if "name: image_folder" in content)
     flux = next(content for _, content in fences("docs/evaluation.md") if content.startswith("flux:"))
-    flux = flux.replace("<a commit of the hub repository, 40 hex digits>", "0" * 40)
+    flux = flux.replace("<a commit of the hub repository, 40 hex digits>", "a" * 40)
     written = {
         "config": {},
         "your": {},
