@@ -8,6 +8,7 @@ Run by local rules, on the machine with internet; every job reads local files.
 
 import argparse
 import json
+import re
 import shutil
 import sys
 import urllib.error
@@ -16,6 +17,8 @@ from pathlib import Path
 
 from twostage.provenance import atomic_write, sha256, write_json, write_provenance
 
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<?xml")
 KEYS = ("path", "repo", "revision", "file", "url", "sha256")
 
 
@@ -66,8 +69,30 @@ def fetch_repository(path, *, repo, revision):
     write_provenance(path, source=f"{repo} at revision {revision}")
 
 
+def refuse_stand_in(path, name=None):
+    """Raise ValueError, with ``name`` or the path, where a file is empty, a Git LFS pointer or a web page."""
+    name = name or path
+    with open(path, "rb") as stream:
+        head = stream.read(1024)
+    if not head:
+        raise ValueError(f"{name}: the file is empty; fetch it again")
+    if head.startswith(LFS_POINTER):
+        size = re.search(rb"\nsize (\d+)", head)
+        stands_for = f"the {int(size[1]):,} bytes" if size else "the file"
+        raise ValueError(
+            f"{name}: this is a Git LFS pointer, not {stands_for} that it stands for; run `git lfs pull` in the "
+            "repository that it came from, or download the file itself"
+        )
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(WEB_PAGE):
+        raise ValueError(
+            f"{name}: this is a web page (of a login or an error, perhaps), not the file; download the file itself"
+        )
+
+
 def check_digest(path, expected, name=None):
-    """The sha256 of a file. Raises ValueError, with ``name`` or the path, when it is not ``expected`` (None: any)."""
+    """The sha256 of a file. Raises ValueError, with ``name`` or the path, when it is not ``expected`` (None: any), and
+    for what stands in place of the file: a web page, a Git LFS pointer, nothing."""
+    refuse_stand_in(path, name)
     found = sha256(path)
     if expected is not None and found != expected:
         raise ValueError(
