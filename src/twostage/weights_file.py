@@ -40,8 +40,6 @@ def read_weights(path, entry=None, averaged=True):
     content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
     state, found = _choose(content, path, entry, averaged)
     state, wrapped = _unwrapped(state, path, entry)
-    for name, tensor in state.items():
-        _refuse_odd_tensor(path, name, tensor)
     return state, found or wrapped
 
 
@@ -179,7 +177,8 @@ def shapes_of(module):
 
 
 def refuse_misfit(path, state, expected, what):
-    """Raise ValueError that lists the missing, the unexpected and the misshapen names of ``state``.
+    """Raise ValueError that lists the missing, the unexpected and the misshapen names of ``state``, or names a tensor
+    that is no array of floats in the file.
 
     state: {name: tensor}; expected: {name: shape}; what: the network, in words.
     """
@@ -194,6 +193,8 @@ def refuse_misfit(path, state, expected, what):
         lists = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
         found = "; ".join(f"{kind}: {some(names)}" for kind, names in lists.items() if names)
         raise ValueError(f"{path}: does not fit {what}: {found}")
+    for name, tensor in state.items():
+        _refuse_odd_tensor(path, name, tensor)
 
 
 def some(names, limit=6):

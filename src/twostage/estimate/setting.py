@@ -4,13 +4,12 @@ import math
 from functools import cached_property
 from pathlib import Path
 
-from twostage.data.published import EXPECTED
+from twostage.data.published import ASSUMED, EXPECTED
 from twostage.estimate import networks
 from twostage.estimate.images import count_classes, count_images
 from twostage.estimate.row import MULTIPLY_ADD
 from twostage.split import FIXED, measured_split
 
-TINY_CHANNELS = 4  # AutoencoderTiny's (TAESD), where its weights are not there to be looked at
 INDEX = "data/index.csv"  # of class folders
 MEASURED, LAW = "measured", "law"
 
@@ -55,8 +54,7 @@ class Setting:
             return self.image_shape[2], 1
         if encoder.kind == "kl":
             return encoder.latent_channels, encoder.downsample
-        channels, factor = EXPECTED[encoder.kind]
-        return channels or _tiny_channels(space.weights.place), factor
+        return _published_latent(space)
 
     def dim(self, space):
         """D, numbers in a latent."""
@@ -164,10 +162,11 @@ class Setting:
         return getattr(self.config.experiments, experiment).spaces or list(self.config.spaces)
 
 
-def _tiny_channels(place):
-    """Latent channels of an AutoencoderTiny's weights: the file does not have to be there yet."""
-    from twostage.data.published import find_weights, read_state, tiny_arguments
+def _published_latent(space):
+    """(channels, reduction of the side) of a published autoencoder: the files do not have to be there yet."""
+    from twostage.data.published import find_weights, latent_of
 
-    if not Path(place).exists():
-        return TINY_CHANNELS
-    return tiny_arguments(read_state(find_weights({"kind": "tiny"}, place)))["latent_channels"]
+    kind, places = space.encoder.kind, [file.place for file in space.weight_files]
+    if (kind in EXPECTED and len(EXPECTED[kind][0]) == 1) or not all(Path(place).exists() for place in places):
+        return ASSUMED[kind]
+    return latent_of(kind, find_weights({"kind": kind}, places))
