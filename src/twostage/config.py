@@ -95,6 +95,16 @@ class File(Block):
         return "/".join(["weights", *parts])
 
 
+class Checkpoint(File):
+    """A LightningDiT's checkpoint: a file, and which of its entries to take."""
+
+    weights: str | None = Field(
+        None,
+        description="Entry of the checkpoint to take, e.g. `model`; unless given `ema`, and where there is none "
+        "`model`, with a warning",
+    )
+
+
 class Data(Block):
     """The images, and how they are split into training and held-out ones."""
 
@@ -174,26 +184,48 @@ class KLEncoder(Block):
 class Latents(Block):
     """Training latents that others made with the encoder, taken in place of encoding the training images."""
 
-    format: Literal["lightningdit", "repa"] = Field(
-        description="LightningDiT's latents_rank*_shard*.safetensors, or REPA's img-mean-std-*.npy with dataset.json"
+    format: Literal["lightningdit", "repa", "npy"] = Field(
+        description="LightningDiT's latents_rank*_shard*.safetensors, REPA's img-mean-std-*.npy with dataset.json, or "
+        "one .npy (N, C, H, W)"
     )
-    path: str = Field(description="Folder that holds them")
+    path: str = Field(description="Folder that holds them; for npy the file")
+    labels: str | None = Field(
+        None, description="For npy: the .npy of the labels (N,); unless given, labels.npy beside the latents"
+    )
 
 
 class PretrainedEncoder(Block):
     """A published autoencoder, loaded through diffusers."""
 
-    kind: Literal["sd-vae", "va-vae", "tiny"] = Field(
-        description="SD-VAE (f8, 4 channels), VA-VAE (f16, 32 channels), AutoencoderTiny"
+    kind: Literal["sd-vae", "va-vae", "autoencoder-kl", "tiny"] = Field(
+        description="SD-VAE (f8, 4 channels), VA-VAE (f16; 16, 32 or 64 channels), any other AutoencoderKL (SD3's, "
+        "Flux's, MAR's), TAESD and its like"
     )
     weights: File = Field(description="The weights: a diffusers file or folder, or an LDM checkpoint")
+    decoder: File | None = Field(
+        None,
+        description="For `tiny` that comes as two files, such as taesd_encoder.pth and taesd_decoder.pth: the other",
+    )
     posterior: Literal["mean", "sample"] = Field("mean", description="What is stored of each image's latent posterior")
     latents: Latents | None = Field(
         None, description="Training latents to import; the held-out images are still encoded"
     )
 
+    @model_validator(mode="after")
+    def _decoder_is_tiny(self):
+        if self.decoder and self.kind != "tiny":
+            raise ValueError(f"decoder with kind {self.kind!r}; expected it with tiny only: the others are one file")
+        return self
 
-Encoder = Annotated[IdentityEncoder | KLEncoder | PretrainedEncoder, Field(discriminator="kind")]
+
+class NoEncoder(Block):
+    """Latents alone: nothing is encoded or decoded, so that only what needs no images runs in the space."""
+
+    kind: Literal["none"] = Field(description="No encoder and no decoder")
+    latents: Latents = Field(description="Training latents to import")
+
+
+Encoder = Annotated[IdentityEncoder | KLEncoder | PretrainedEncoder | NoEncoder, Field(discriminator="kind")]
 
 
 class Space(Block):
@@ -208,9 +240,15 @@ class Space(Block):
         return getattr(self.encoder, "latents", None)
 
     @property
-    def weights(self):
-        """The ``File`` of a published encoder's weights, or None."""
-        return getattr(self.encoder, "weights", None)
+    def weight_files(self):
+        """The ``File``s of a published encoder's weights: one, or those of an encoder and a decoder; or none."""
+        files = (getattr(self.encoder, "weights", None), getattr(self.encoder, "decoder", None))
+        return [file for file in files if file]
+
+    @property
+    def decodes(self):
+        """Whether latents become images."""
+        return self.encoder.kind != "none"
 
 
 # -------------------------------------------------------------------------------------------------------------- models
@@ -235,10 +273,10 @@ class Model(Block):
         description="Regression target of this model, when not `training.target`: it is then trained in those latent "
         "spaces alone where an experiment names it",
     )
-    checkpoint: dict[Name, File] = Field(
+    checkpoint: dict[Name, Checkpoint] = Field(
         {},
         description="Weights to import in place of training, by latent space (a bare file: in all of them); `steps` "
-        "says how long they were trained. LightningDiT's .pt (its `ema`), SiT-style .pt, safetensors",
+        "says how long they were trained. LightningDiT's .pt (its `ema`, or `weights`), SiT-style .pt, safetensors",
     )
 
     @model_validator(mode="after")
@@ -592,10 +630,11 @@ class Evaluation(Block):
     reconstruction_images: Annotated[int, Field(ge=2)] = Field(
         5000, description="Most images a split whose reconstructions `tab_reconstruction` looks at"
     )
-    references: dict[Literal["classifier", "inception", "dinov2"], File] = Field(
+    references: dict[Literal["classifier", "inception", "dinov2"], Literal["held_out"] | File] = Field(
         {},
-        description="Reference statistics by features, in place of the training images': an npz with `mu` and `sigma` "
-        "(ADM's reference batches, clean-fid's statistics); without features in it there is no KID and no PRDC",
+        description="References by features, in place of the training images: `held_out`, the held-out images; an npz "
+        "of images (`arr_0`, uint8 NHWC); an npz of statistics (`mu`, `sigma`: ADM's reference batches, clean-fid's), "
+        "which has no features: no KID, no PRDC",
     )
 
     @model_validator(mode="after")
@@ -603,6 +642,11 @@ class Evaluation(Block):
         if unused := set(self.references) - set(self.features):
             raise ValueError(f"references names {min(unused)}, which is not among features: {', '.join(self.features)}")
         return self
+
+    @property
+    def given_references(self):
+        """{features: File} of the references that are files."""
+        return {name: file for name, file in self.references.items() if file != "held_out"}
 
     @property
     def published(self):
@@ -720,12 +764,24 @@ class Config(Block):
                 _known(name, self.spaces, f"{key}.spaces", "a latent space of `spaces`")
         return self
 
+    @model_validator(mode="after")
+    def _images_can_be_made(self):
+        for experiment, settings in self.experiments:
+            for name in (settings.spaces or self.spaces) if settings else ():
+                if not self.spaces[name].decodes:
+                    raise ValueError(
+                        f"experiments.{experiment} makes images, and latent space {name!r} has no decoder (its encoder "
+                        f"is `none`); expected latent spaces with one in experiments.{experiment}.spaces, or no such "
+                        "experiment"
+                    )
+        return self
+
     def files(self):
         """Every ``File`` of weights that a run with this configuration reads, by its place."""
-        found = [space.weights for space in self.spaces.values() if space.weights]
+        found = [file for space in self.spaces.values() for file in space.weight_files]
         found += [file for model in self.models.values() for file in model.checkpoint.values()]
         found += [getattr(self.evaluation, f"{name}_weights") for name in self.evaluation.published]
-        found += self.evaluation.references.values()
+        found += self.evaluation.given_references.values()
         return {file.place: file for file in found}
 
     @property
@@ -771,7 +827,7 @@ class Config(Block):
 def _model_in_full(name, model, spaces):
     model = {**PAPER_SIZES.get(name, {}), **model} if isinstance(model, dict) else model or PAPER_SIZES.get(name, {})
     file = model.get("checkpoint") if isinstance(model, dict) else None
-    if isinstance(file, str) or (isinstance(file, dict) and set(file) & set(File.model_fields) - set(spaces)):
+    if isinstance(file, str) or (isinstance(file, dict) and set(file) & set(Checkpoint.model_fields) - set(spaces)):
         return {**model, "checkpoint": dict.fromkeys(spaces, file)}
     return model
 
@@ -798,8 +854,13 @@ def check_folders(config, estimating=False):
     folders = {
         f"spaces.{name}.encoder.latents.path": space.imported.path
         for name, space in config.spaces.items()
-        if space.imported
+        if space.imported and space.imported.format != "npy"
     }
+    for name, space in config.spaces.items():
+        if space.imported and space.imported.format == "npy" and not Path(space.imported.path).is_file():
+            raise ConfigError(
+                f"config: spaces.{name}.encoder.latents.path is {space.imported.path!r}; expected a .npy file"
+            )
     if config.data.name == "image_folder":
         folders |= {f"data.{key}": getattr(config.data, key) for key in ("path", "held_out_path")}
     for key, folder in folders.items():
@@ -817,7 +878,7 @@ def _closest(name, names):
     return f"; did you mean {match[0]!r}?" if match else ""
 
 
-_UNION_TAGS = {"identity", "kl", "sd-vae", "va-vae", "tiny"}
+_UNION_TAGS = {"identity", "kl", "sd-vae", "va-vae", "autoencoder-kl", "tiny", "none"}
 _TYPES = {
     "float_parsing": "a number",
     "float_type": "a number",
@@ -952,9 +1013,11 @@ def reference():
         ("spaces.{name}", Space),
         ("spaces.{name}.encoder: identity", IdentityEncoder),
         ("spaces.{name}.encoder: kl", KLEncoder),
-        ("spaces.{name}.encoder: sd-vae, va-vae, tiny", PretrainedEncoder),
+        ("spaces.{name}.encoder: sd-vae, va-vae, autoencoder-kl, tiny", PretrainedEncoder),
+        ("spaces.{name}.encoder: none", NoEncoder),
         ("spaces.{name}.encoder.latents", Latents),
         ("A file of weights", File),
+        ("models.{name}.checkpoint", Checkpoint),
         ("models.{name}", Model),
         ("training", Training),
         ("oracle", Oracle),

@@ -6,6 +6,7 @@ normalised; the store normalises.
 """
 
 import hashlib
+from pathlib import Path
 
 import torch
 
@@ -14,7 +15,7 @@ from twostage.data.weights import load_network
 from twostage.finite import finite
 from twostage.provenance import sha256
 
-KINDS = ("identity", "kl", "sd-vae", "va-vae", "autoencoder-kl", "tiny")
+KINDS = ("identity", "kl", "sd-vae", "va-vae", "autoencoder-kl", "tiny", "none")
 POSTERIORS = ("mean", "sample")
 
 
@@ -105,11 +106,18 @@ def load_encoder(spec, weights=None, device="cpu"):
     kind = spec.get("kind")
     if kind not in KINDS:
         raise ValueError(f"encoder kind is {kind!r}; expected one of {', '.join(KINDS)}")
+    if kind == "none":
+        raise ValueError("the latent space has no encoder (`none`); expected one where images are encoded or decoded")
     if kind == "identity":
         return Encoder()
     paths = find_weights(spec, weights)
     network = load_network(paths[0]) if kind == "kl" else load_published(kind, paths)
     return Autoencoder(kind, network, digest_of(paths), spec.get("posterior") or "mean", device)
+
+
+def files_of(weights):
+    """Weights as ``load_encoder`` takes them (a path, several, or None) as a list of paths."""
+    return [weights] if isinstance(weights, str | Path) else list(weights or ())
 
 
 def digest_of(paths):

@@ -30,9 +30,8 @@ def find_weights(spec, weights=None):
     is none (``twostage.fetch.refuse_stand_in``), or has another digest than ``spec["sha256"]`` and
     ``spec["decoder_sha256"]``, where they are given.
     """
-    if weights is None:
-        weights = [path for path in (spec.get("weights"), spec.get("decoder")) if path]
-    paths = [weights] if isinstance(weights, str | Path) else list(weights)
+    paths = [weights] if isinstance(weights, str | Path) else list(weights or ())
+    paths = paths or [path for path in (spec.get("weights"), spec.get("decoder")) if path]
     if not paths:
         raise ValueError(f"the {spec['kind']} encoder needs weights; expected `weights`, the path of their file")
     if len(paths) > 1 and spec["kind"] != "tiny":

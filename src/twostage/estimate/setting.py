@@ -54,7 +54,7 @@ class Setting:
             return self.image_shape[2], 1
         if encoder.kind == "kl":
             return encoder.latent_channels, encoder.downsample
-        return _published_latent(space)
+        return _published_latent(space, self.image_shape[0])
 
     def dim(self, space):
         """D, numbers in a latent."""
@@ -142,8 +142,7 @@ class Setting:
         """What decoding a latent needs."""
         if self.config.spaces[space].encoder.kind == "kl":
             return (f"data/{space}/encoder.safetensors",)
-        file = self.config.spaces[space].weights
-        return (file.place,) if file else ()
+        return tuple(file.place for file in self.config.spaces[space].weight_files)
 
     def feature_files(self):
         """What taking features needs."""
@@ -162,10 +161,14 @@ class Setting:
         return getattr(self.config.experiments, experiment).spaces or list(self.config.spaces)
 
 
-def _published_latent(space):
-    """(channels, reduction of the side) of a published autoencoder: the files do not have to be there yet."""
+def _published_latent(space, side):
+    """(channels, reduction of the side) of published latents: the files do not have to be there yet."""
+    from twostage.data.interchange import imported_shape
     from twostage.data.published import find_weights, latent_of
 
+    if not space.decodes:
+        channels, height, _ = imported_shape(space.imported.format, space.imported.path)
+        return channels, max(1, side // height)
     kind, places = space.encoder.kind, [file.place for file in space.weight_files]
     if (kind in EXPECTED and len(EXPECTED[kind][0]) == 1) or not all(Path(place).exists() for place in places):
         return ASSUMED[kind]
