@@ -605,6 +605,9 @@ class Classifier(Block):
     lr: float = Field(2e-3, gt=0, description="AdamW learning rate, cosine to zero")
 
 
+HELD_OUT = "held_out"  # in place of a reference's path
+
+
 class Evaluation(Block):
     """Which features the Frechet distance is taken in. Only `inception` gives the number called gFID."""
 
@@ -630,7 +633,7 @@ class Evaluation(Block):
     reconstruction_images: Annotated[int, Field(ge=2)] = Field(
         5000, description="Most images a split whose reconstructions `tab_reconstruction` looks at"
     )
-    references: dict[Literal["classifier", "inception", "dinov2"], Literal["held_out"] | File] = Field(
+    references: dict[Literal["classifier", "inception", "dinov2"], File] = Field(
         {},
         description="References by features, in place of the training images: `held_out`, the held-out images; an npz "
         "of images (`arr_0`, uint8 NHWC); an npz of statistics (`mu`, `sigma`: ADM's reference batches, clean-fid's), "
@@ -646,7 +649,7 @@ class Evaluation(Block):
     @property
     def given_references(self):
         """{features: File} of the references that are files."""
-        return {name: file for name, file in self.references.items() if file != "held_out"}
+        return {name: file for name, file in self.references.items() if file.path != HELD_OUT}
 
     @property
     def published(self):
