@@ -5,8 +5,9 @@
 # Files that are there already are the user's: no rule of ours replaces them.
 MISSING_WEIGHTS = {place: file for place, file in CONFIG.files().items() if not os.path.exists(place)}
 TRAINED_ENCODERS = [name for name, space in CONFIG.spaces.items() if space.encoder.kind == "kl"]
-IMPORTED_SPACES = [name for name, space in CONFIG.spaces.items() if space.imported]
-ENCODED_SPACES = [name for name in SPACES if name not in IMPORTED_SPACES]
+IMPORTED_SPACES = [name for name, space in CONFIG.spaces.items() if space.imported and space.decodes]
+ALONE = [name for name, space in CONFIG.spaces.items() if not space.decodes]
+ENCODED_SPACES = [name for name in SPACES if name not in (*IMPORTED_SPACES, *ALONE)]
 
 
 # On the machine that Snakemake runs on: compute nodes often have no internet.
@@ -242,4 +243,29 @@ rule import_latents:
         " --output {output.latents} &&"
         " python -m twostage.data encode {params.images} --threads {threads} --split held_out"
         " --statistics {output.latents} --output {output.held_out})"
+        " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
+
+
+# Latents without an encoder: there is nothing that could make the held-out ones.
+rule import_alone:
+    output:
+        "<results>/data/{space}/latents.h5",
+    log:
+        "<logs>/import_latents/{space}.log",
+    benchmark:
+        "<benchmarks>/import_latents/{space}.tsv"
+    wildcard_constraints:
+        space=as_constraint(ALONE),
+    priority: 100
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.data.threads
+    resources:
+        **resources_of("data"),
+    params:
+        latents=lambda w: import_arguments(w.space),
+    message:
+        "Importing the latents of latent space {wildcards.space}"
+    shell:
+        "python -m twostage.data import {params.latents} --threads {threads} --output {output}"
         " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"

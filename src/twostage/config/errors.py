@@ -21,7 +21,18 @@ def closest(name, names):
 
 
 # What pydantic puts into a location for the members of a union.
-_UNION_TAGS = {"identity", "kl", "sd-vae", "va-vae", "tiny", "ResumedStart"}
+_UNION_TAGS = {
+    "identity",
+    "kl",
+    "sd-vae",
+    "va-vae",
+    "autoencoder-kl",
+    "tiny",
+    "none",
+    "ResumedStart",
+    "held-out images",
+    "a file",
+}
 _UNION_ENDS = ("literal[", "constrained-", "function-")
 _TYPES = {
     "float_parsing": "a number",

@@ -67,7 +67,10 @@ def _latents(config):
         if space.imported:
             key, folder = f"spaces.{name}.encoder.latents", Path(space.imported.path)
             pattern = files.get(space.imported.format)
-            if not folder.is_dir():
+            if space.imported.format == "npy":
+                if not folder.is_file():
+                    yield f"{key}.path is {space.imported.path!r}; expected a .npy file"
+            elif not folder.is_dir():
                 yield f"{key}.path is {space.imported.path!r}; expected a folder that exists"
             elif pattern and not any(folder.glob(pattern)):
                 yield f"{key}.path is {space.imported.path!r}; expected {pattern} in it, format {space.imported.format}"
