@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from twostage.data.folders import class_folders, refuse_single_images
 from twostage.training.recipe import PRESETS
 
 
@@ -116,6 +117,11 @@ class Data(Block):
     )
     flips: bool = Field(
         False, description="Store the latents of mirrored images too, for training and for the oracle alike"
+    )
+    background: str = Field(
+        "white",
+        pattern="^(white|black|grey|#[0-9a-fA-F]{6})$",
+        description='Colour that transparent images are laid over: `white`, `black`, `grey` or `"#rrggbb"`',
     )
     max_corrupt: float = Field(
         0.0,
@@ -790,6 +796,8 @@ def load(raw):
 def check_folders(config, estimating=False):
     """Raise ConfigError where a folder of images or latents that the configuration names is not there.
 
+    So are folders of images without class folders, and class folders of which none holds two images.
+
     estimating: `estimate` does without the folders where the numbers of images are given.
     """
     if estimating and config.data.images and config.data.held_out_images:
@@ -805,6 +813,13 @@ def check_folders(config, estimating=False):
     for key, folder in folders.items():
         if folder is not None and not Path(folder).is_dir():
             raise ConfigError(f"config: {key} is {folder!r}; expected a folder that exists{instead}")
+    if config.data.name == "image_folder":
+        try:
+            refuse_single_images(config.data.path)
+            if config.data.held_out_path:
+                class_folders(config.data.held_out_path)
+        except ValueError as error:
+            raise ConfigError(f"config: {error}") from None
 
 
 def _known(name, names, key, kind):

@@ -12,9 +12,10 @@ from PIL import Image
 
 from twostage.data.__main__ import main
 from twostage.data.copies import content_ids, describe_copies, digest, write_index
-from twostage.data.datasets import ArrayDataset, image_files, load_dataset, split_rows
+from twostage.data.datasets import ArrayDataset, load_dataset, split_rows
 from twostage.data.encode import encode, join
 from twostage.data.encoders import Autoencoder, Encoder
+from twostage.data.folders import list_images
 from twostage.data.images import read_image
 from twostage.data.interchange import import_repa
 from twostage.data.latents import LatentStore, write_store
@@ -135,7 +136,7 @@ def test_content_is_pixels_and_shape():
 def test_an_index_gives_what_reading_the_images_gives(twice, tmp_path, monkeypatch):
     plain = both(twice)
     read = lambda path: read_image(path, 16, 16)  # noqa: E731
-    write_index(image_files(twice), read, tmp_path / "index.csv", workers=2)
+    write_index(list_images(twice).files, read, tmp_path / "index.csv", workers=2)
     monkeypatch.setattr("twostage.data.datasets.digests_of", None)  # nothing is read
     for direct, indexed in zip(plain, both(twice, index=tmp_path / "index.csv")):
         assert indexed.fingerprint == direct.fingerprint

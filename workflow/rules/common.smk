@@ -56,8 +56,10 @@ def slice_of(block):
 DATASET = {"seed": CONFIG.seed} | {
     key: value
     for key, value in slice_of(CONFIG.data).items()
-    if key not in ("flips", "shards", "max_corrupt", "images", "held_out_images", "classes")
+    if key not in ("flips", "shards", "max_corrupt", "background", "images", "held_out_images", "classes")
 }
+if CONFIG.data.background != "white":  # a key that is not used stays away, so that a new one reruns nothing
+    DATASET["background"] = CONFIG.data.background
 # What every job that reads images waits for: the archive that a rule of ours fetches, the index that finds copies.
 IMAGES = [f"{CONFIG.data.path}/cifar-10-batches-py/batches.meta"] if CONFIG.data.name == "cifar10" else []
 if CONFIG.data.name == "image_folder":

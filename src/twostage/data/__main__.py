@@ -49,7 +49,7 @@ def _index(options):
     from functools import partial
 
     from twostage.data.copies import write_index
-    from twostage.data.datasets import image_files
+    from twostage.data.folders import list_images
     from twostage.data.images import read_image
     from twostage.provenance import provenance_path, write_provenance
 
@@ -57,7 +57,8 @@ def _index(options):
     if dataset["name"] != "image_folder" or not dataset["path"] or not dataset["image_size"]:
         raise ValueError("only class folders have an index; expected image_folder with a path and an image_size")
     side, min_side = dataset["image_size"], dataset["min_side"] or dataset["image_size"]
-    files = image_files(dataset["path"], dataset["held_out_path"])
+    folders = [path for path in (dataset["path"], dataset["held_out_path"]) if path]
+    files = [file for folder in folders for file in list_images(folder).files]
     read = partial(read_image, image_size=side, min_side=min_side)
     written, copies = write_index(files, read, options.output, options.threads)
     if written or not provenance_path(options.output).exists():
