@@ -173,6 +173,7 @@ def test_only_formats_that_are_meant_are_tried(tmp_path, monkeypatch):
     assert not started
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_damaged_file_is_a_bad_image_whatever_its_decoder_raises(tmp_path):
     """Every format, cut and overwritten in many places: an image or a BadImage, never another error."""
     rng = np.random.default_rng(0)

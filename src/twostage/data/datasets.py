@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from twostage.data.copies import contents_of, digests_of, first_of, image_digests, indexed_contents
+from twostage.data.copies import contents_of, digests_of, first_of, image_digests, known_contents
 from twostage.data.folders import class_folders, list_images, refuse_single_images
-from twostage.data.images import BadImage, read_image
+from twostage.data.images import BadImage, Reader
+from twostage.data.index import Index
 
 SPLITS = ("train", "held_out")
 
@@ -19,11 +20,12 @@ class ImageDataset:
     """Images of one size with class labels, one split of a data set.
 
     ``labels``: int64 (N,); ``classes``: names, by label; ``image_shape``: (H, W, C); ``fingerprint``: hex digest
-    that changes with the data, the split and the preprocessing; ``copies_left_out``: how many images were left out of
+    that changes with the data, the split and the preprocessing; ``index``: identity of all images that it is a split
+    of (hex digest), None where it is not known; ``copies_left_out``: how many images were left out of
     the held-out split because they equal a training image.
     """
 
-    copies_left_out = 0
+    copies_left_out, index = 0, None
 
     def __init__(self, name, split, labels, classes, image_shape, fingerprint):
         self.name, self.split = name, split
@@ -143,9 +145,9 @@ def load_dataset(name, split, **options):
     choice), ``image_size`` (side, pixels), ``min_side`` (image_folder: smallest shorter side that is accepted, pixels;
     image_size unless given; 1 enlarges every image as ADM does), ``background`` (image_folder: colour that transparent
     images are laid over, "#rrggbb" or a name; white unless given), ``max_corrupt`` (kept as an attribute: the share of
-    unusable images that encoding may leave out), ``index`` (image_folder: CSV of its images' digests, which
-    `python -m twostage.data index` writes; without it the images are read to find copies). Options of None count as not
-    given.
+    unusable images that encoding may leave out), ``index`` (image_folder: CSV that `python -m twostage.data index`
+    writes; copies are taken from contents.csv beside it; what is not there is read from the images). Options of None
+    count as not given.
     Copies of one image (equal pixels; class labels do not matter) lie on one side of a split. Where the held-out images
     have a place of their own, those that equal a training image are left out.
     Raises ValueError for names, options, files or splits that cannot be used.
@@ -252,24 +254,25 @@ def _image_folder(
         raise ValueError("image_folder needs `path`, the folder that holds one folder a class")
     refuse_single_images(path)
     min_side = image_size if min_side is None else min_side
-    read = partial(read_image, image_size=image_size, min_side=min_side, background=background)
-    find = partial(_contents_of_files, read) if index is None else partial(indexed_contents, index, read)
-    root, listing = Path(path), list_images(path)
+    reader = Reader(image_size, min_side, background)
+    index = None if index is None else Index(index)
+    find = partial(_contents_of_files, reader, index)
+    key, root, listing = "path", Path(path), list_images(path)
     classes, files, labels = listing.classes, listing.files, listing.labels
     rows, contents = np.arange(len(files)), None
     if held_out_path is None:
-        contents = find(files) if held_out else None
+        contents = find(key, root, files) if held_out else None
         rows = split_rows(labels, split, held_out, seed, None if contents is None else contents[:, 0])
     elif split == "held_out":
-        root = Path(held_out_path)
+        key, root = "held_out_path", Path(held_out_path)
         if odd := set(class_folders(root)) ^ set(classes):
             raise ValueError(
                 f"{root}: class folder {min(odd)!r} is not in both {path} and {root}; expected the same classes"
             )
-        seen = find(files)[:, 0]
+        seen = find("path", path, files)[:, 0]
         listing = list_images(root)
         files, labels = listing.files, listing.labels
-        contents = find(files)
+        contents = find(key, root, files)
         rows = np.flatnonzero(~np.isin(contents[:, 0], seen))
     left_out = len(files) - len(rows) if held_out_path else 0
     files, labels = [files[row] for row in rows], labels[rows]
@@ -279,16 +282,22 @@ def _image_folder(
     for file, size in files:
         digest.update(f"{file[len(str(root)) :]}\0{size}\n".encode(errors="surrogateescape"))
     dataset = ImageFolder(
-        split, [file for file, _ in files], labels, classes, image_size, read, digest.hexdigest(),
-        find=partial(find, files) if contents is None else lambda: contents[rows],
+        split, [file for file, _ in files], labels, classes, image_size, reader, digest.hexdigest(),
+        find=partial(find, key, root, files) if contents is None else lambda: contents[rows],
     )  # fmt: skip
-    dataset.copies_left_out = left_out
+    dataset.copies_left_out, dataset.index = left_out, index and index.identity
     return dataset
 
 
-def _contents_of_files(read, files):
-    paths = [path for path, _ in files]
-    return contents_of(paths, digests_of(read, paths, min(8, os.cpu_count() or 1)))
+def _contents_of_files(reader, index, key, folder, files):
+    """Content ids of files below the folder named by a key, from the tables of a run where there are such."""
+    workers = min(8, os.cpu_count() or 1)
+    if index is None:
+        paths = [path for path, _ in files]
+        return contents_of(paths, digests_of(reader, paths, workers))
+    return known_contents(
+        index.path.with_name("contents.csv"), reader, str(reader), files, index.digests(key, folder, files), workers
+    )
 
 
 def _fixed_size(name, image_size, size):

@@ -1,5 +1,7 @@
 """Reading one image file: decoding with an error that names the file, and ADM's centre crop."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image
 
@@ -15,6 +17,21 @@ class BadImage(ValueError):
     def __init__(self, path, why):
         super().__init__(f"{path}: {why}")
         self.path = str(path)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """``reader(path)`` is ``read_image`` with these settings; ``str(reader)`` says them."""
+
+    image_size: int
+    min_side: int = 1
+    background: str = "white"
+
+    def __call__(self, path):
+        return read_image(path, self.image_size, self.min_side, self.background)
+
+    def __str__(self):
+        return f"{self.image_size} x {self.image_size}, min_side {self.min_side}, over {self.background}"
 
 
 def read_image(path, image_size, min_side=1, background="white"):
