@@ -57,12 +57,16 @@ def slice_of(block):
 DATASET = {"seed": CONFIG.seed} | {
     key: value
     for key, value in slice_of(CONFIG.data).items()
-    if key not in ("flips", "shards", "max_corrupt", "images", "held_out_images", "classes")
+    if key not in ("flips", "shards", "max_corrupt", "background", "images", "held_out_images", "classes")
 }
-# What every job that reads images waits for: the archive that a rule of ours fetches, the index that finds copies.
+if CONFIG.data.background != "white":  # a key that is not used stays away, so that a new one reruns nothing
+    DATASET["background"] = CONFIG.data.background
+# What a picture's pixels depend on, of class folders.
+PIXELS = ("name", "path", "held_out_path", "image_size", "min_side", "background")
+# What every job that reads images waits for: the archive that a rule of ours fetches, the tables that find copies.
 IMAGES = [f"{CONFIG.data.path}/cifar-10-batches-py/batches.meta"] if CONFIG.data.name == "cifar10" else []
 if CONFIG.data.name == "image_folder":
-    IMAGES = [f"results/{CONFIG.run}/data/index.csv"]
+    IMAGES = [f"results/{CONFIG.run}/data/{name}.csv" for name in ("index", "contents")]
     DATASET["index"] = IMAGES[0]
 if CONFIG.data.max_corrupt:
     DATASET["max_corrupt"] = CONFIG.data.max_corrupt

@@ -144,6 +144,11 @@ class Data(Block):
     flips: bool = Field(
         False, description="Store the latents of mirrored images too, for training and for the oracle alike"
     )
+    background: str = Field(
+        "white",
+        pattern="^(white|black|grey|#[0-9a-fA-F]{6})$",
+        description='Colour that transparent images are laid over: `white`, `black`, `grey` or `"#rrggbb"`',
+    )
     max_corrupt: Below1 = Field(
         0.0,
         description="Largest share of unreadable images to leave out (counted and listed) instead of stopping",

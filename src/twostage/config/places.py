@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from twostage.config.errors import ConfigError
+from twostage.data.folders import class_folders, refuse_single_images
 
 
 def check_places(config, estimating=False):
@@ -33,15 +34,11 @@ def _images(config, estimating):
             yield f"data.{key} is {folder!r}; expected a folder that exists{instead}"
             continue
         try:
-            classes[key] = _class_folders(folder)
-        except OSError as error:
-            yield f"data.{key} is {folder!r}; expected a folder that can be read ({error.strerror})"
-            continue
-        if not classes[key]:
-            yield (
-                f"data.{key} is {folder!r}, which holds no folders; expected one folder of images a class, also where "
-                "there is one class"
-            )
+            classes[key] = set(class_folders(folder))
+            if key == "path":
+                refuse_single_images(folder)
+        except ValueError as error:
+            yield f"data.{key}: {error}"
     if len(classes) == 2 and os.path.samefile(config.data.path, config.data.held_out_path):
         yield (
             f"data.held_out_path is {config.data.held_out_path!r}, the folder of data.path; expected other images, or "
@@ -53,11 +50,6 @@ def _images(config, estimating):
             f"data.held_out_path is {config.data.held_out_path!r}; expected the classes of data.path: the class folder "
             f"{odd!r} is in one of them only"
         )
-
-
-def _class_folders(folder):
-    with os.scandir(folder) as entries:
-        return {entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")}
 
 
 def _latents(config):
