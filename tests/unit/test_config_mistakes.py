@@ -168,7 +168,7 @@ def test_folders_without_classes_and_with_other_ones(tmp_path, monkeypatch):
     Path("flat/1.png").touch()
     check = lambda **data: lines_of(check_places, load(with_value("data", FOLDERS | data)))  # noqa: E731
     (line,) = check(path="flat")
-    assert line.startswith("data.path is 'flat', which holds no folders; expected one folder of images a class")
+    assert line.startswith("data.path: flat: 1 images, but no class folders; put the images into one folder per class")
     (line,) = check(path="train", held_out_path="val")
     assert line.startswith("data.held_out_path is 'val'; expected the classes of data.path: the class folder 'cat' is")
     check_places(load(with_value("data", FOLDERS | {"path": "train"})))
