@@ -65,7 +65,7 @@ class Told(logging.Filter):
 
     def __init__(self, logger):
         super().__init__()
-        self.logger, self.failed, self._started = logger, {}, {}
+        self.logger, self.failed, self._started, self._warned = logger, {}, {}, []
 
     def filter(self, record):
         event = getattr(getattr(record, "event", None), "value", None)
@@ -76,6 +76,8 @@ class Told(logging.Filter):
             self._warn(self._started.pop(record.job_id, None))
         elif event == "job_error":
             self._fail(record)
+        elif str(record.msg).startswith("warning: "):
+            self._warned.append(record.msg)
         return True
 
     def _fail(self, record):
@@ -92,4 +94,6 @@ class Told(logging.Filter):
         # Some commands show their warnings themselves: a change of their text would encode, and so train, again.
         if started is not None and "'^warning: '" not in (started.shellcmd or ""):
             for line in (line for log in started.log for line in warnings(log)):
-                self.logger.warning(line)
+                # Some things are known, and said, before the first job starts.
+                if not any(line.removeprefix("warning: ") in said for said in self._warned):
+                    self.logger.warning(line)

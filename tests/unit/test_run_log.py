@@ -85,10 +85,19 @@ def test_a_job_that_names_no_reason_is_shown_by_its_last_words_except_in_a_group
 
 
 def test_warnings_are_shown_once(tmp_path, said):
-    _, lines, say = said
+    told, lines, say = said
     log = tmp_path / "log"
     log.write_text("1 of 9\nwarning: one is a copy\n")
     for command in (None, "python > log; grep '^warning: ' log >&2"):
         say("job_info", jobid=1, log=[str(log)], shellcmd=command)
         say("job_finished", job_id=1)
     assert [line for line, _ in lines].count("warning: one is a copy") == 1
+    told.logger.warning("warning: train_S: two are")
+    log.write_text("warning: two are\nwarning: three are\n")
+    for _ in range(2):  # a retry
+        say("job_info", jobid=1, log=[str(log)], shellcmd=None)
+        say("job_finished", job_id=1)
+    assert [line for line, _ in lines if line.startswith("w")][1:] == [
+        "warning: train_S: two are",
+        "warning: three are",
+    ]
