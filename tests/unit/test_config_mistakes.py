@@ -152,6 +152,13 @@ def test_a_snapshot_of_a_model_where_it_is_imported():
         load({**raw, "experiments": {"tab_plans": raw["experiments"]["tab_plans"] | found}})
 
 
+def test_samples_of_one_plan_that_are_fewer_than_the_shards():
+    raw = with_value("sampling.shards", 5)
+    raw["experiments"]["tab_plans"] = own_plan(samples=4)
+    (line,) = lines_of(load, raw)
+    assert line.startswith("sampling.shards is 5; expected at most 4, which is experiments.tab_plans.plans.a.samples")
+
+
 def test_two_files_at_one_place():
     raw = with_value("models.B.checkpoint", {"vae": {"url": "https://example.org/b/x.pt"}})
     raw["models"]["XL"]["checkpoint"] = {"vae": {"url": "https://example.org/xl/x.pt"}}
