@@ -117,6 +117,7 @@ MISTAKES = [
     ("spaces.vae.encoder.kind", "KL", "spaces.vae.encoder.kind is \"KL\"; expected one of .*; did you mean 'kl'"),
     ("experiments.tab3", {"short": [], "wide": []}, "experiments.tab3: short and wide are both empty"),
     ("experiments.fig5.model", "XL@500", "experiments.fig5.model is 'XL@500'; expected a model of `models`: S, S_or"),
+    ("spaces.kl", {"encoder": {"kind": "kl", "stps": 1}}, "unknown key spaces.kl.encoder.stps: 1; .*'steps'"),
     # Paths and files.
     ("models.B.checkpoint", {"path": "x", "sha256": "abc"}, r'models.B.checkpoint.pixel.sha256 is "abc"; expected 6'),
     ("models.B.checkpoint", {"url": "ftp://x/y"}, r'models.B.checkpoint.pixel.url is "ftp://x/y"; expected an address'),
