@@ -117,6 +117,7 @@ MISTAKES = [
     ("spaces.vae.encoder.kind", "KL", "spaces.vae.encoder.kind is \"KL\"; expected one of .*; did you mean 'kl'"),
     ("experiments.tab3", {"short": [], "wide": []}, "experiments.tab3: short and wide are both empty"),
     ("experiments.fig5.model", "XL@500", "experiments.fig5.model is 'XL@500'; expected a model of `models`: S, S_or"),
+    ("spaces.kl", {"encoder": {"kind": "kl", "stps": 1}}, "unknown key spaces.kl.encoder.stps: 1; .*'steps'"),
     # Paths and files.
     ("models.B.checkpoint", {"path": "x", "sha256": "abc"}, r'models.B.checkpoint.pixel.sha256 is "abc"; expected 6'),
     ("models.B.checkpoint", {"url": "ftp://x/y"}, r'models.B.checkpoint.pixel.url is "ftp://x/y"; expected an address'),
@@ -150,6 +151,13 @@ def test_a_snapshot_of_a_model_where_it_is_imported():
     assert line.endswith("expected B, or `spaces` without vae")
     for found in ({"spaces": ["pixel"]}, own_plan({"field": "B@1000"})):  # its only one, at its last step
         load({**raw, "experiments": {"tab_plans": raw["experiments"]["tab_plans"] | found}})
+
+
+def test_samples_of_one_plan_that_are_fewer_than_the_shards():
+    raw = with_value("sampling.shards", 5)
+    raw["experiments"]["tab_plans"] = own_plan(samples=4)
+    (line,) = lines_of(load, raw)
+    assert line.startswith("sampling.shards is 5; expected at most 4, which is experiments.tab_plans.plans.a.samples")
 
 
 def test_two_files_at_one_place():

@@ -53,19 +53,19 @@ def _images(config, estimating):
 
 
 def _latents(config):
-    """Lines on folders of latents that are not there, or hold none of their format."""
+    """Lines on latents that are not there, or on folders that hold none of their format."""
     files = {"lightningdit": "latents_rank*_shard*.safetensors", "repa": "dataset.json"}
     for name, space in config.spaces.items():
-        if space.imported:
-            key, folder = f"spaces.{name}.encoder.latents", Path(space.imported.path)
-            pattern = files.get(space.imported.format)
-            if space.imported.format == "npy":
-                if not folder.is_file():
-                    yield f"{key}.path is {space.imported.path!r}; expected a .npy file"
-            elif not folder.is_dir():
-                yield f"{key}.path is {space.imported.path!r}; expected a folder that exists"
-            elif pattern and not any(folder.glob(pattern)):
-                yield f"{key}.path is {space.imported.path!r}; expected {pattern} in it, format {space.imported.format}"
+        if space.imported is None:
+            continue
+        key, path = f"spaces.{name}.encoder.latents.path is {space.imported.path!r}", Path(space.imported.path)
+        pattern = files.get(space.imported.format)
+        if pattern and not path.is_dir():
+            yield f"{key}; expected a folder that exists"
+        elif pattern and not any(path.glob(pattern)):
+            yield f"{key}; expected {pattern} in it, format {space.imported.format}"
+        elif not path.exists():
+            yield f"{key}; expected a file that exists"
 
 
 def _weights(config):
