@@ -15,16 +15,19 @@ OF_TORCHRUN = "torch.distributed.elastic."  # says that a process failed, which 
 
 
 def reason(log):
-    """Why a job failed, in one line: the last line that begins with ``error: ``, or else the exception of the last
-    traceback, or else the last line. None where the log is empty, cannot be read, or is not there.
+    """Why a job failed, in one line; None where its log does not say.
+
+    The log's last line that begins with ``error: ``, or else the exception of its last traceback.
     """
-    lines = [PREFIX.sub("", line).rstrip() for line in _lines(log)]
+    lines = _lines(log)
     named = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    said = named or _raised(lines)
-    if said:
-        return said[-1]
-    last = next(filter(None, reversed(lines)), None)
-    return last and f"none is named; the last line of the log: {last}"
+    return next(reversed(named or _raised(lines)), None)
+
+
+def last_words(log):
+    """What is left to say of a log that names no reason."""
+    last = next(filter(None, reversed(_lines(log))), None)
+    return f"its log ends with: {last}" if last else "its log is empty; killed, perhaps, for its memory or its time"
 
 
 def warnings(log):
@@ -34,9 +37,10 @@ def warnings(log):
 
 def _lines(log):
     try:
-        return Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
+        text = Path(log).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return []
+    return [PREFIX.sub("", line).rstrip() for line in text.splitlines()]
 
 
 def _raised(lines):
@@ -61,7 +65,7 @@ class Told(logging.Filter):
 
     def __init__(self, logger):
         super().__init__()
-        self.logger, self.failed, self._started = logger, {}, {}
+        self.logger, self.failed, self._started, self._warned = logger, {}, {}, []
 
     def filter(self, record):
         event = getattr(getattr(record, "event", None), "value", None)
@@ -72,17 +76,24 @@ class Told(logging.Filter):
             self._warn(self._started.pop(record.job_id, None))
         elif event == "job_error":
             self._fail(record)
+        elif str(record.msg).startswith("warning: "):
+            self._warned.append(record.msg)
         return True
 
     def _fail(self, record):
-        said = next(((why, log) for log in record.log if (why := reason(log))), None)
-        if said:
-            why, log = said
-            record.aux = {**record.aux, "error": f"{why} (log: {log})"}
-            self.failed[record.jobid] = f"error: {why} ({record.rule_name}; log: {log})"
+        why, log = next(((why, log) for log in record.log if (why := reason(log))), (None, None))
+        if why is None:
+            if record.indent or not record.log:  # one of a group of jobs, and not the one that failed
+                return
+            log = record.log[0]
+            why = last_words(log)
+        record.aux = {**record.aux, "error": f"{why} (log: {log})"}
+        self.failed[record.jobid] = f"error: {why} ({record.rule_name}; log: {log})"
 
     def _warn(self, started):
         # Some commands show their warnings themselves: a change of their text would encode, and so train, again.
         if started is not None and "'^warning: '" not in (started.shellcmd or ""):
             for line in (line for log in started.log for line in warnings(log)):
-                self.logger.warning(line)
+                # Some things are known, and said, before the first job starts.
+                if not any(line.removeprefix("warning: ") in said for said in self._warned):
+                    self.logger.warning(line)

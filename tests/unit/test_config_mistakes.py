@@ -2,6 +2,8 @@
 
 import datetime
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,7 +107,19 @@ MISTAKES = [
     ("run", datetime.date(2024, 1, 1), 'run is "2024-01-01"; .* a date: put it in quotes, "2024-01-01"'),
     ("run", 7, 'run is 7; expected text: put it in quotes, "7"'),
     ("run", False, "run is false; expected text; YAML reads yes, no, on and off as true and false: put it in quotes"),
+    # Blocks.
+    ("models.M", None, r"models.M lacks keys; expected hidden_size \(width of the tokens\), depth \(.*\), num_heads"),
+    ("spaces.pixel.encoder", "identity", 'spaces.pixel.encoder is "identity"; expected a mapping with kind'),
+    ("models", ["S", "B"], r'models is \["S", "B"\]; expected a mapping, {name: settings}'),
+    ("sampling.seeds", "0-4", r'sampling.seeds is "0-4"; expected a list, each item written out: \[0, 1, 2\]'),
+    ("spaces.pixel", "identity", 'spaces.pixel is "identity"; expected a mapping with encoder'),
+    ("experiments.tab1", True, "experiments.tab1 is true; expected a mapping such as {} or one with spaces"),
+    ("spaces.vae.encoder.kind", "KL", "spaces.vae.encoder.kind is \"KL\"; expected one of .*; did you mean 'kl'"),
+    ("experiments.tab3", {"short": [], "wide": []}, "experiments.tab3: short and wide are both empty"),
+    ("experiments.fig5.model", "XL@500", "experiments.fig5.model is 'XL@500'; expected a model of `models`: S, S_or"),
     # Paths and files.
+    ("models.B.checkpoint", {"path": "x", "sha256": "abc"}, r'models.B.checkpoint.pixel.sha256 is "abc"; expected 6'),
+    ("models.B.checkpoint", {"url": "ftp://x/y"}, r'models.B.checkpoint.pixel.url is "ftp://x/y"; expected an address'),
     ("data", {**FOLDERS, "path": "a{b}"}, 'data.path is "a{b}"; expected a path without braces, which Snakemake reads'),
     ("data", {**FOLDERS, "path": "$NOT_SET/x"}, "data.path is .*; the environment variable NOT_SET is not set"),
     ("data", {**FOLDERS, "path": "~nobody_/x"}, "data.path is .*; there is no such user's home folder"),
@@ -154,10 +168,26 @@ def test_folders_without_classes_and_with_other_ones(tmp_path, monkeypatch):
     Path("flat/1.png").touch()
     check = lambda **data: lines_of(check_places, load(with_value("data", FOLDERS | data)))  # noqa: E731
     (line,) = check(path="flat")
-    assert line.startswith("data.path is 'flat', which holds no folders; expected one folder of images a class")
+    assert line.startswith("data.path: flat: 1 images, but no class folders; put the images into one folder per class")
     (line,) = check(path="train", held_out_path="val")
     assert line.startswith("data.held_out_path is 'val'; expected the classes of data.path: the class folder 'cat' is")
     check_places(load(with_value("data", FOLDERS | {"path": "train"})))
+
+
+def test_held_out_images_that_are_the_training_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("train/cat").mkdir(parents=True)
+    paths = {"path": "train", "held_out_path": "./train/"}
+    (line,) = lines_of(check_places, load(with_value("data", FOLDERS | paths)))
+    assert line.startswith("data.held_out_path is './train/', the folder of data.path; expected other images, or no")
+
+
+def test_every_name_that_is_not_there_has_a_line():
+    lines = lines_of(load, with_value("spaces.pixel", None))
+    assert lines == [
+        f"experiments.{name}.spaces is 'pixel'; expected a latent space of `spaces`: vae"
+        for name in ("tab2", "tab3", "fig5", "fig6", "fig8", "fig_samples", "fig_oracle_supervised")
+    ]
 
 
 def test_weights_that_are_not_there_and_come_from_nowhere(tmp_path, monkeypatch):
@@ -267,17 +297,36 @@ def test_home_and_variables_in_paths(tmp_path, monkeypatch):
     assert load(with_value("data", FOLDERS | {"path": "$DATA"})).data.path == "$DATA"  # as it is called
 
 
+@pytest.mark.parametrize(
+    ("file", "place"),
+    [
+        ({"url": "https://example.org/a/B.pt?download=true"}, "weights/B.pt"),
+        ("$STORE//B.pt", "/store/B.pt"),
+    ],
+)
+def test_where_a_file_lies(file, place, monkeypatch):
+    monkeypatch.setenv("STORE", "/store/")
+    assert load(with_value("models.B.checkpoint", {"vae": file})).models["B"].checkpoint["vae"].place == place
+
+
 @pytest.mark.parametrize("null", [None, "null"])
 def test_null_switches_off_what_can_be_and_is_the_default_of_a_block(null):
-    raw = with_value("spaces.vae", null)
-    raw["experiments"]["tab1"] = raw["flux"] = raw["oracle"] = null
+    raw = with_value("experiments.tab1", null)
+    raw["flux"] = raw["oracle"] = null
     raw["jobs"] = {"data": null}
     config = load(raw)
-    assert list(config.spaces) == ["pixel"]
     assert (config.experiments.tab1, config.flux) == (None, None)
     assert config.experiments.tab2 is not None
     assert config.oracle.pairs_per_class == 128
     assert config.jobs.data.threads == 1
+
+
+@pytest.mark.parametrize("null", [None, "null", "~", ""])
+def test_null_leaves_out_a_space_and_an_experiment_however_it_is_written(null):
+    raw = with_value("spaces.vae", null)
+    raw["experiments"]["tab1"] = null
+    config = load(raw)
+    assert (list(config.spaces), config.experiments.tab1) == (["pixel"], None)
 
 
 def test_numbers_of_own_plans_are_kept_as_written_and_read_from_text():
@@ -289,6 +338,11 @@ def test_numbers_of_own_plans_are_kept_as_written_and_read_from_text():
     assert part == {"field": "B", "guidance": 2, "stop": 1, "interval": [0.25, 1], "channels": 1, "steps": 10}
     assert type(part["guidance"]) is int
     assert plan({"guidance": "2.5"})["experiments"]["tab_plans"]["plans"]["a"]["parts"][0]["guidance"] == 2.5
+
+
+def test_a_configuration_is_read_without_torch():
+    code = "import sys, twostage.config; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_configuration_that_is_written_out_is_read_again():

@@ -26,7 +26,7 @@ TORCHRUN = TRACEBACK.format("torch.distributed.elastic.multiprocessing.errors.Ch
         (TRACEBACK.format("KeyError: 1") + "\nDuring handling ...:\n\n" + TRACEBACK.format("a.b.Odd"), "a.b.Odd"),
         ("error: the loss is nan\n" + TORCHRUN, "the loss is nan"),
         (TRACEBACK.format("RuntimeError: odd").replace("\n", "\n[rank0]: ") + "\n" + TORCHRUN, "RuntimeError: odd"),
-        ("usage: x\nx: unknown option\n\n", "none is named; the last line of the log: x: unknown option"),
+        ("step 1\nstep 2\n", None),
         ("", None),
     ],
 )
@@ -62,7 +62,7 @@ def test_a_failure_gets_its_reason_and_is_forgotten_once_a_retry_succeeds(tmp_pa
     told, lines, say = said
     log = tmp_path / "log"
     log.write_text("error: out of luck\n")
-    job = {"jobid": 1, "rule_name": "encode", "log": ["no/such", str(log)], "shellcmd": None}
+    job = {"jobid": 1, "rule_name": "encode", "log": ["no/such", str(log)], "shellcmd": None, "indent": False}
     say("job_info", **job)
     say("job_error", **job, aux={"external_jobid": 7})
     assert lines[-1][1] == {"external_jobid": 7, "error": f"out of luck (log: {log})"}
@@ -71,11 +71,33 @@ def test_a_failure_gets_its_reason_and_is_forgotten_once_a_retry_succeeds(tmp_pa
     assert told.failed == {}
 
 
+def test_a_job_that_names_no_reason_is_shown_by_its_last_words_except_in_a_group(tmp_path, said):
+    told, _, say = said
+    for number, text in enumerate(["", "step 1\n\n"]):
+        log = tmp_path / f"log-{number}"
+        log.write_text(text)
+        for group in (True, False):
+            say("job_error", jobid=2 * number + group, rule_name="train", log=[str(log)], indent=group, aux={})
+    assert list(told.failed.values()) == [
+        f"error: its log is empty; killed, perhaps, for its memory or its time (train; log: {tmp_path}/log-0)",
+        f"error: its log ends with: step 1 (train; log: {tmp_path}/log-1)",
+    ]
+
+
 def test_warnings_are_shown_once(tmp_path, said):
-    _, lines, say = said
+    told, lines, say = said
     log = tmp_path / "log"
     log.write_text("1 of 9\nwarning: one is a copy\n")
     for command in (None, "python > log; grep '^warning: ' log >&2"):
         say("job_info", jobid=1, log=[str(log)], shellcmd=command)
         say("job_finished", job_id=1)
     assert [line for line, _ in lines].count("warning: one is a copy") == 1
+    told.logger.warning("warning: train_S: two are")
+    log.write_text("warning: two are\nwarning: three are\n")
+    for _ in range(2):  # a retry
+        say("job_info", jobid=1, log=[str(log)], shellcmd=None)
+        say("job_finished", job_id=1)
+    assert [line for line, _ in lines if line.startswith("w")][1:] == [
+        "warning: train_S: two are",
+        "warning: three are",
+    ]

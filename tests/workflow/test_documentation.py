@@ -31,7 +31,7 @@ from documented import (
     read,
 )
 from PIL import Image
-from test_estimate_targets import put_empty_class_folders
+from test_estimate_targets import put_empty_class_folders, put_weights
 from unit.data_examples import write_random_store
 
 from twostage.config import load
@@ -124,6 +124,7 @@ def put_configurations(folder):
 def put_images(folder):
     """Class folders: empty ones where a run is only planned, a few images where they are read."""
     put_empty_class_folders(folder)
+    put_weights(folder)
     for name in ("train", "test"):
         (folder / name / "class").mkdir(parents=True)
     rng = np.random.default_rng(0)

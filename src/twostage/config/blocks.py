@@ -8,12 +8,13 @@ from typing import Annotated, Literal
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     field_serializer,
     model_validator,
 )
 
-from twostage.config.errors import closest
 from twostage.config.values import (
     Below1,
     Count,
@@ -105,9 +106,20 @@ class File(Block):
     def place(self):
         """Path of the file: `path`, or its name under weights/."""
         if self.path:
-            return self.path
-        parts = [self.repo.replace("/", "--"), self.file] if self.repo else [self.url.rpartition("/")[2]]
+            return re.sub("//+", "/", self.path)  # which Snakemake would warn of
+        named = re.split("[?#]", self.url or "")[0].rpartition("/")[2]
+        parts = [self.repo.replace("/", "--"), self.file] if self.repo else [named]
         return "/".join(["weights", *parts])
+
+
+class Checkpoint(File):
+    """A LightningDiT's checkpoint: a file, and which of its entries to take."""
+
+    weights: str | None = Field(
+        None,
+        description="Entry of the checkpoint to take, e.g. `model`; unless given `ema`, and where there is none "
+        "`model`, with a warning",
+    )
 
 
 class Data(Block):
@@ -131,6 +143,11 @@ class Data(Block):
     )
     flips: bool = Field(
         False, description="Store the latents of mirrored images too, for training and for the oracle alike"
+    )
+    background: str = Field(
+        "white",
+        pattern="^(white|black|grey|#[0-9a-fA-F]{6})$",
+        description='Colour that transparent images are laid over: `white`, `black`, `grey` or `"#rrggbb"`',
     )
     max_corrupt: Below1 = Field(
         0.0,
@@ -196,19 +213,28 @@ class KLEncoder(Block):
 class Latents(Block):
     """Training latents that others made with the encoder, taken in place of encoding the training images."""
 
-    format: Literal["lightningdit", "repa"] = Field(
-        description="LightningDiT's latents_rank*_shard*.safetensors, or REPA's img-mean-std-*.npy with dataset.json"
+    format: Literal["lightningdit", "repa", "npy"] = Field(
+        description="LightningDiT's latents_rank*_shard*.safetensors, REPA's img-mean-std-*.npy with dataset.json, or "
+        "one .npy (N, C, H, W)"
     )
-    path: PathText = Field(description="Folder that holds them")
+    path: PathText = Field(description="Folder that holds them; for npy the file")
+    labels: PathText | None = Field(
+        None, description="For npy: the .npy of the labels (N,); unless given, labels.npy beside the latents"
+    )
 
 
 class PretrainedEncoder(Block):
     """A published autoencoder, loaded through diffusers."""
 
-    kind: Literal["sd-vae", "va-vae", "tiny"] = Field(
-        description="SD-VAE (f8, 4 channels), VA-VAE (f16, 32 channels), AutoencoderTiny"
+    kind: Literal["sd-vae", "va-vae", "autoencoder-kl", "tiny"] = Field(
+        description="SD-VAE (f8, 4 channels), VA-VAE (f16; 16, 32 or 64 channels), any other AutoencoderKL (SD3's, "
+        "Flux's, MAR's), TAESD and its like"
     )
     weights: File = Field(description="The weights: a diffusers file or folder, or an LDM checkpoint")
+    decoder: File | None = Field(
+        None,
+        description="For `tiny` that comes as two files, such as taesd_encoder.pth and taesd_decoder.pth: the other",
+    )
     posterior: Literal["mean", "sample"] = Field("mean", description="What is stored of each image's latent posterior")
     latents: Latents | None = Field(
         None, description="Training latents to import; the held-out images are still encoded"
@@ -220,8 +246,21 @@ class PretrainedEncoder(Block):
             raise ValueError('posterior is "sample"; a tiny autoencoder has no distribution: expected "mean"')
         return self
 
+    @model_validator(mode="after")
+    def _decoder_is_tiny(self):
+        if self.decoder and self.kind != "tiny":
+            raise ValueError(f"decoder with kind {self.kind!r}; expected it with tiny only: the others are one file")
+        return self
 
-Encoder = Annotated[IdentityEncoder | KLEncoder | PretrainedEncoder, Field(discriminator="kind")]
+
+class NoEncoder(Block):
+    """Latents alone: nothing is encoded or decoded, so that only what needs no images runs in the space."""
+
+    kind: Literal["none"] = Field(description="No encoder and no decoder")
+    latents: Latents = Field(description="Training latents to import")
+
+
+Encoder = Annotated[IdentityEncoder | KLEncoder | PretrainedEncoder | NoEncoder, Field(discriminator="kind")]
 
 
 class Space(Block):
@@ -236,9 +275,15 @@ class Space(Block):
         return getattr(self.encoder, "latents", None)
 
     @property
-    def weights(self):
-        """The ``File`` of a published encoder's weights, or None."""
-        return getattr(self.encoder, "weights", None)
+    def weight_files(self):
+        """The ``File``s of a published encoder's weights: one, or those of an encoder and a decoder; or none."""
+        files = (getattr(self.encoder, "weights", None), getattr(self.encoder, "decoder", None))
+        return [file for file in files if file]
+
+    @property
+    def decodes(self):
+        """Whether latents become images."""
+        return self.encoder.kind != "none"
 
 
 # -------------------------------------------------------------------------------------------------------------- models
@@ -263,10 +308,10 @@ class Model(Block):
         description="Regression target of this model, when not `training.target`: it is then trained in those latent "
         "spaces alone where an experiment names it",
     )
-    checkpoint: dict[DashedName, File] = Field(
+    checkpoint: dict[str, Checkpoint] = Field(
         {},
         description="Weights to import in place of training, by latent space (a bare file: in all of them); `steps` "
-        "says how long they were trained. LightningDiT's .pt (its `ema`), SiT-style .pt, safetensors",
+        "says how long they were trained. LightningDiT's .pt (its `ema`, or `weights`), SiT-style .pt, safetensors",
     )
 
     @model_validator(mode="after")
@@ -435,7 +480,7 @@ class Sampling(Block):
 class Experiment(Block):
     """What every experiment may set for itself."""
 
-    spaces: Distinct[DashedName] | None = Field(
+    spaces: Distinct[str] | None = Field(
         None, min_length=1, description="Latent spaces to run it in; without the key, all"
     )
     samples: Count | None = Field(None, description="Images a plan and seed, when not `sampling.samples`")
@@ -445,7 +490,7 @@ class Experiment(Block):
 class StageSwap(Experiment):
     """Tab. 1: one model up to the split, another after it, in every order; the total number of steps is fixed."""
 
-    models: Distinct[Name] = Field(
+    models: Distinct[str] = Field(
         ["XL", "B"],
         min_length=2,
         description="Models to combine, two or more; the first throughout is what others are compared with",
@@ -462,7 +507,7 @@ class StageSwap(Experiment):
 class TimestepShift(Experiment):
     """Tab. 2: timestep shifts t' = s t / (1 + (s - 1) t) of one model's grid."""
 
-    model: Name = Field("B", description="Model to sample from")
+    model: str = Field("B", description="Model to sample from")
     shifts: Distinct[Positive] = Field(
         [4, 2, 1, 0.7, 0.5, 0.3, 0.1], min_length=1, description="Shifts s; below 1 spends more steps near the prior"
     )
@@ -471,7 +516,7 @@ class TimestepShift(Experiment):
 class GuidanceInterval(Experiment):
     """Tab. 3: classifier-free guidance on one interval of t at a time."""
 
-    model: Name = Field("B", description="Model to sample from")
+    model: str = Field("B", description="Model to sample from")
     guidance: Positive = Field(2.0, description="Guidance scale; 1 is none")
     channels: Literal["all"] | Count = Field(
         "all", description="Latent channels that guidance acts on: `all`, or the first so many"
@@ -483,11 +528,17 @@ class GuidanceInterval(Experiment):
         [(start, end) for start in (0.0, 0.1, 0.2) for end in (0.4, 0.6, 0.8, 1.0)], description="Wide intervals"
     )
 
+    @model_validator(mode="after")
+    def _has_an_interval(self):
+        if not (self.short or self.wide):
+            raise ValueError("short and wide are both empty; expected an interval in one of them")
+        return self
+
 
 class MixedSampling(Experiment):
     """Fig. 5: the oracle up to a switch time, a model after it."""
 
-    model: Name = Field("XL", description="Model to sample from")
+    model: str = Field("XL", description="Model to sample from")
     times: Distinct[Time] = Field(
         [0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1], min_length=1, description="Switch times; 0 is the model alone"
     )
@@ -501,20 +552,20 @@ class MixedSampling(Experiment):
 class ResumedSampling(Experiment):
     """Fig. 6: a model from x_t of held-out images."""
 
-    model: Name = Field("XL", description="Model to sample from")
+    model: str = Field("XL", description="Model to sample from")
     times: Distinct[Share] = Field([0.1, 0.2, 0.4, 0.8], min_length=1, description="Times to resume from")
 
 
 class Predictions(Experiment):
     """Figs. 4 and 8: one-step predictions and velocity norms along trajectories, the oracle's beside the models'."""
 
-    models: Distinct[Name] = Field(["XL"], min_length=1, description="Models to follow")
+    models: Distinct[str] = Field(["XL"], min_length=1, description="Models to follow")
 
 
 class Pictures(Experiment):
     """App. G: more samples."""
 
-    models: Distinct[Name] = Field(["XL"], min_length=1, description="Models to sample from")
+    models: Distinct[str] = Field(["XL"], min_length=1, description="Models to sample from")
 
 
 class PlanPart(Block):
@@ -566,7 +617,7 @@ class OwnPlans(Experiment):
 class Convergence(Experiment):
     """App. B: a model that regresses on the oracle velocity beside its twin that does not, snapshot by snapshot."""
 
-    models: Distinct[Name] = Field(
+    models: Distinct[str] = Field(
         min_length=2, max_length=2, description="The CFM model, then its oracle-supervised twin"
     )
 
@@ -645,6 +696,13 @@ class Classifier(Block):
     lr: Positive = Field(2e-3, description="AdamW learning rate, cosine to zero")
 
 
+# The tags stand in the places of mistakes; ``errors`` leaves them out.
+Reference = Annotated[
+    Annotated[Literal["held_out"], Tag("held-out images")] | Annotated[File, Tag("a file")],
+    Discriminator(lambda value: "held-out images" if value == "held_out" else "a file"),
+]
+
+
 class Evaluation(Block):
     """Which features the Frechet distance is taken in. Only `inception` gives the number called gFID."""
 
@@ -670,10 +728,11 @@ class Evaluation(Block):
     reconstruction_images: Several = Field(
         5000, description="Most images a split whose reconstructions `tab_reconstruction` looks at"
     )
-    references: dict[Literal["classifier", "inception", "dinov2"], File] = Field(
+    references: dict[Literal["classifier", "inception", "dinov2"], Reference] = Field(
         {},
-        description="Reference statistics by features, in place of the training images': an npz with `mu` and `sigma` "
-        "(ADM's reference batches, clean-fid's statistics); without features in it there is no KID and no PRDC",
+        description="References by features, in place of the training images: `held_out`, the held-out images; an npz "
+        "of images (`arr_0`, uint8 NHWC); an npz of statistics (`mu`, `sigma`: ADM's reference batches, clean-fid's), "
+        "which has no features: no KID, no PRDC",
     )
 
     @model_validator(mode="after")
@@ -681,6 +740,11 @@ class Evaluation(Block):
         if unused := set(self.references) - set(self.features):
             raise ValueError(f"references names {min(unused)}, which is not among features: {', '.join(self.features)}")
         return self
+
+    @property
+    def given_references(self):
+        """{features: File} of the references that are files."""
+        return {name: file for name, file in self.references.items() if file != "held_out"}
 
     @property
     def published(self):
@@ -697,7 +761,17 @@ class Resources(Block):
     threads: Count = Field(1, description="CPU threads; torch uses these and no more")
     mem_mb: Megabytes = Field(2000, description="Memory, MB, or text such as 64G")
     runtime: Minutes = Field(30, description="Time limit, minutes, or text such as 2d, 12h, 90m")
-    gpu: Natural = Field(0, description="GPUs; 0 runs on the CPU")
+    gpu: Natural = Field(0, description="GPUs; 0 runs on the CPU; with their kind, as in `a100:2`, on Slurm")
+    gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")] | None = Field(
+        None, description="Kind of GPU (Slurm only), as sinfo prints it; the same as a `gpu` with a kind"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_of_gpu(cls, raw):
+        """`gpu: "a100:2"`, as sbatch has it, is two of that kind."""
+        kind, colon, count = str(raw.get("gpu", "") if isinstance(raw, dict) else "").rpartition(":")
+        return raw | {"gpu": count, "gpu_model": kind} if colon else raw
 
 
 class TrainingResources(Resources):
@@ -772,40 +846,31 @@ class Config(Block):
     def _models_in_full(cls, raw):
         """A name of the paper without its own sizes has the paper's; a bare `checkpoint` is that of every space.
 
-        A latent space that is null is left out, so that `--config 'spaces={vae: null}'` can do without one of a
-        file's; Snakemake hands nested values of a command line on as text.
+        A latent space or an experiment that is null is left out, so that `--config 'spaces={vae: null}'` can do
+        without one of a file's; `{vae: }` and `{vae: ~}` come from a command line as text.
         """
+        raw = dict(raw) if isinstance(raw, dict) else raw
+        for key in ("spaces", "experiments"):
+            if isinstance(raw, dict) and isinstance(raw.get(key), dict):
+                raw[key] = {name: value for name, value in raw[key].items() if value not in (None, "", "~")}
         if not (isinstance(raw, dict) and isinstance(raw.get("models"), dict) and isinstance(raw.get("spaces"), dict)):
             return raw
-        raw = {**raw, "spaces": {name: space for name, space in raw["spaces"].items() if space not in (None, "null")}}
         return {
             **raw,
             "models": {name: _model_in_full(name, model, raw["spaces"]) for name, model in raw["models"].items()},
         }
 
-    @model_validator(mode="after")
-    def _names_exist(self):
-        for name, model in self.models.items():
-            for space in model.checkpoint:
-                _known(space, self.spaces, f"models.{name}.checkpoint", "a latent space of `spaces`, or a file's key")
-        for experiment, settings in self.experiments:
-            key = f"experiments.{experiment}"
-            for name in getattr(settings, "models", None) or [getattr(settings, "model", None)]:
-                if name is not None:
-                    plural = "models" if hasattr(settings, "models") else "model"
-                    _known(name, self.models, f"{key}.{plural}", "a model of `models`")
-            for name in getattr(settings, "spaces", None) or ():
-                _known(name, self.spaces, f"{key}.spaces", "a latent space of `spaces`")
-        return self
-
     def files_by_key(self):
         """Every ``File`` of weights that a run with this configuration reads, by its key."""
-        found = {f"spaces.{name}.encoder.weights": space.weights for name, space in self.spaces.items()}
+        found = {}
+        for name, space in self.spaces.items():
+            for key in ("weights", "decoder"):
+                found[f"spaces.{name}.encoder.{key}"] = getattr(space.encoder, key, None)
         for name, model in self.models.items():
             found |= {f"models.{name}.checkpoint.{space}": file for space, file in model.checkpoint.items()}
         for name in self.evaluation.published:
             found[f"evaluation.{name}_weights"] = getattr(self.evaluation, f"{name}_weights")
-        found |= {f"evaluation.references.{name}": file for name, file in self.evaluation.references.items()}
+        found |= {f"evaluation.references.{name}": file for name, file in self.evaluation.given_references.items()}
         return {key: file for key, file in found.items() if file}
 
     def files(self):
@@ -855,11 +920,6 @@ class Config(Block):
 def _model_in_full(name, model, spaces):
     model = {**PAPER_SIZES.get(name, {}), **model} if isinstance(model, dict) else model or PAPER_SIZES.get(name, {})
     file = model.get("checkpoint") if isinstance(model, dict) else None
-    if isinstance(file, str) or (isinstance(file, dict) and set(file) & set(File.model_fields) - set(spaces)):
+    if isinstance(file, str) or (isinstance(file, dict) and set(file) & set(Checkpoint.model_fields) - set(spaces)):
         return {**model, "checkpoint": dict.fromkeys(spaces, file)}
     return model
-
-
-def _known(name, names, key, kind):
-    if name not in names:
-        raise ValueError(f"{key} is {name!r}; expected {kind}: {', '.join(names)}{closest(name, names)}")

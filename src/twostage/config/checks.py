@@ -1,8 +1,10 @@
 """What the blocks of a configuration must agree on: each check gives lines on what does not fit."""
 
+from twostage.config.errors import closest
+
 # Sides of the images of data sets that have one, and the pixels that a latent covers along a side by kind of encoder.
 SIDES = {"digits": 8, "cifar10": 32}
-FACTORS = {"identity": 1, "sd-vae": 8, "va-vae": 16}
+FACTORS = {"identity": 1, "sd-vae": 8, "va-vae": 16, "tiny": 8}
 # Names that mean something else where a model or a latent space could stand.
 RESERVED_MODELS = {
     "oracle": "the exact field", "gaussian": "the field of Gaussians", "split": "the stage split", "latents": "a rule",
@@ -12,8 +14,33 @@ RESERVED_SPACES = dict.fromkeys(["classifier", "inception", "dinov2"], "a folder
 
 def problems(config):
     """Lines on a ``Config`` whose blocks are valid one by one; none where it can be run."""
-    checks = (names, images, latents, twins, imported, guidance_channels, batches, shards, files)
+    if lines := list(missing(config)):  # what the others would stumble over
+        return lines
+    checks = (names, images, latents, decoders, twins, imported, guidance_channels, batches, shards, files)
     return [line for check in checks for line in check(config)]
+
+
+def missing(config):
+    """Names of models and latent spaces that are used but not there."""
+
+    def line(name, known, key, kind):
+        return f"{key} is {name!r}; expected {kind}: {', '.join(known)}{closest(name, known)}"
+
+    for name, model in config.models.items():
+        for space in model.checkpoint:
+            if space not in config.spaces:
+                kind = "a latent space of `spaces`, or a file's key"
+                yield line(space, config.spaces, f"models.{name}.checkpoint", kind)
+    for experiment, settings in config.experiments:
+        key = f"experiments.{experiment}"
+        if hasattr(settings, "model") and settings.model not in config.models:
+            yield line(settings.model, config.models, f"{key}.model", "a model of `models`")
+        for name in getattr(settings, "models", ()):
+            if name not in config.models:
+                yield line(name, config.models, f"{key}.models", "a model of `models`")
+        for name in getattr(settings, "spaces", None) or ():
+            if name not in config.spaces:
+                yield line(name, config.spaces, f"{key}.spaces", "a latent space of `spaces`")
 
 
 def names(config):
@@ -61,6 +88,17 @@ def latents(config):
                 f"spaces.{name}.patch_size is {space.patch_size}; expected a divisor of the latents' side "
                 f"{side // factor} (image_size {side} over {factor}): {', '.join(fitting)}"
             )
+
+
+def decoders(config):
+    """Experiments that make images, in latent spaces that have no decoder."""
+    for experiment, settings in config.experiments:
+        for name in (settings.spaces or config.spaces) if settings else ():
+            if not config.spaces[name].decodes:
+                yield (
+                    f"experiments.{experiment} makes images, and latent space {name!r} has no decoder (its encoder "
+                    f"is `none`); expected spaces with one in experiments.{experiment}.spaces, or no such experiment"
+                )
 
 
 def twins(config):

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 
 from pydantic import BaseModel
 
@@ -14,12 +15,24 @@ class ConfigError(ValueError):
 
 def closest(name, names):
     """A hint to the name that is most like ``name``, or nothing."""
-    match = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""
+    by_lower = {str(known).lower(): str(known) for known in names}
+    match = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
+    return f"; did you mean {by_lower[match[0]]!r}?" if match else ""
 
 
 # What pydantic puts into a location for the members of a union.
-_UNION_TAGS = {"identity", "kl", "sd-vae", "va-vae", "tiny", "ResumedStart"}
+_UNION_TAGS = {
+    "identity",
+    "kl",
+    "sd-vae",
+    "va-vae",
+    "autoencoder-kl",
+    "tiny",
+    "none",
+    "ResumedStart",
+    "held-out images",
+    "a file",
+}
 _UNION_ENDS = ("literal[", "constrained-", "function-")
 _TYPES = {
     "float_parsing": "a number",
@@ -31,9 +44,12 @@ _TYPES = {
     "bool_type": "true or false",
     "list_type": "a list",
     "tuple_type": "a list",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping, {name: settings}",
+}
+_PATTERNS = {
+    "^[0-9a-f]{40}$": "a commit, 40 hex digits",
+    "^[0-9a-f]{64}$": "64 hex digits, as sha256sum prints them",
+    "^(https?|file)://": "an address that begins with https://, http:// or file://",
 }
 
 
@@ -42,8 +58,14 @@ def explain(problems, root):
 
     One line a key: what pydantic says of each alternative of a union is joined by "or".
     """
-    lines, expected = [], {}
+    lines, expected, absent, seen = [], {}, {}, set()
     for problem in problems:
+        if "checkpoint" in problem["loc"]:  # a bare file stands for that of every latent space
+            place = problem["loc"].index("checkpoint")
+            once = (problem["loc"][:place], problem["loc"][place + 2 :], problem["type"], repr(problem["input"]))
+            if once in seen:
+                continue
+            seen.add(once)
         key, value = _key(problem["loc"]), problem["input"]
         if problem["type"] == "extra_forbidden":
             names = _valid_names(problem["loc"][:-1], root)
@@ -52,7 +74,7 @@ def explain(problems, root):
         elif problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
             lines.append(f"{_key(problem['loc'][:-1])} is {_short(value)}; expected {problem['loc'][-1] + 1} items")
         elif problem["type"] == "missing":
-            lines.append(f"{key} is missing; expected {_description(problem['loc'], root)}")
+            absent.setdefault(problem["loc"][:-1], []).append(problem["loc"])
         elif problem["type"] == "value_error":
             message = str(problem["ctx"]["error"])
             lines.append(f"{key}: {message}" if key else message)
@@ -63,9 +85,17 @@ def explain(problems, root):
         elif problem["type"] == "union_tag_not_found":
             lines.append(f"{key}.kind is missing; expected a kind of encoder, such as kl")
         elif problem["loc"][-1] == "[key]":
-            lines.append(f"{_key(problem['loc'][:-2])} has the name {_short(value)}; expected {_expectation(problem)}")
+            lines.append(
+                f"{_key(problem['loc'][:-2])} has the name {_short(value)}; expected {_expectation(problem, root)}"
+            )
         else:
             expected.setdefault(key, []).append(problem)
+    for block, keys in absent.items():
+        if len(keys) == 1:
+            lines.append(f"{_key(keys[0])} is missing; expected {_description(keys[0], root)}")
+        else:
+            wanted = ", ".join(f"{key[-1]} ({_description(key, root)})" for key in keys)
+            lines.append(f"{_key(block) or 'the configuration'} lacks keys; expected {wanted}")
     for key, alternatives in expected.items():
         if not any(other.startswith(f"{key}.") for other in expected):  # of a union, the member that was meant
             lines.append(f"{key} is {_expected(alternatives, root)}")
@@ -75,7 +105,7 @@ def explain(problems, root):
 def _expected(alternatives, root):
     """The value of a key, what each alternative of its union would take, and the closest of its words."""
     value = alternatives[0]["input"]
-    wanted = list(dict.fromkeys(_expectation(problem) for problem in alternatives))
+    wanted = list(dict.fromkeys(_expectation(problem, root) for problem in alternatives))
     if "a number" in wanted:
         wanted = [words for words in wanted if words != "a whole number"]
     literals = [
@@ -96,7 +126,7 @@ def _key(location):
     return ".".join(parts)
 
 
-def _expectation(problem):
+def _expectation(problem, root):
     message, value = problem["msg"].removeprefix("Input should be "), problem["input"]
     if problem["type"] in ("less_than", "less_than_equal", "greater_than", "greater_than_equal"):
         return f"a number {message}"
@@ -107,12 +137,23 @@ def _expectation(problem):
     if problem["type"] == "string_type":
         return as_text(value)
     if problem["type"] == "list_type" and isinstance(value, str | int | float):
-        return f"a list: [{value}]"
+        spread = isinstance(value, str) and re.fullmatch(r"\d+ *(-|\.\.+|:) *\d+", value)
+        return "a list, each item written out: [0, 1, 2]" if spread else f"a list: [{value}]"
     if problem["type"] == "string_pattern_mismatch":
-        return f"text that matches {problem['ctx']['pattern']}"
-    if problem["type"] == "model_type" and problem["ctx"]["class_name"] == "File":
-        return "a path, or a mapping"
+        return _PATTERNS[problem["ctx"]["pattern"]]
+    if problem["type"] in ("model_type", "model_attributes_type"):
+        return _mapping(_block_at(problem["loc"], root))
     return _TYPES.get(problem["type"], message)
+
+
+def _mapping(block):
+    """What a block is written as: a mapping with some of its keys."""
+    if not isinstance(block, type) or "kind" in block.model_fields:
+        return "a mapping" + (" with kind" if block else "")
+    needed = [key for key, field in block.model_fields.items() if field.is_required()]
+    first = needed or [*list(block.model_fields)[:3], "..."]
+    bare = "a path, or " if block.__name__ == "File" else ""
+    return f"{bare}a mapping{' with' if needed else ' such as {} or one with'} {', '.join(first)}"
 
 
 def _short(value):

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from twostage.config.errors import ConfigError
+from twostage.data.folders import class_folders, refuse_single_images
 
 
 def check_places(config, estimating=False):
@@ -32,23 +33,23 @@ def _images(config, estimating):
         if not Path(folder).is_dir():
             yield f"data.{key} is {folder!r}; expected a folder that exists{instead}"
             continue
-        classes[key] = _class_folders(folder)
-        if not classes[key]:
-            yield (
-                f"data.{key} is {folder!r}, which holds no folders; expected one folder of images a class, also where "
-                "there is one class"
-            )
+        try:
+            classes[key] = set(class_folders(folder))
+            if key == "path":
+                refuse_single_images(folder)
+        except ValueError as error:
+            yield f"data.{key}: {error}"
+    if len(classes) == 2 and os.path.samefile(config.data.path, config.data.held_out_path):
+        yield (
+            f"data.held_out_path is {config.data.held_out_path!r}, the folder of data.path; expected other images, or "
+            "no held_out_path: data.held_out then splits them off"
+        )
     if len(classes) == 2 and all(classes.values()) and classes["path"] != classes["held_out_path"]:
         odd = min(classes["path"] ^ classes["held_out_path"])
         yield (
             f"data.held_out_path is {config.data.held_out_path!r}; expected the classes of data.path: the class folder "
             f"{odd!r} is in one of them only"
         )
-
-
-def _class_folders(folder):
-    with os.scandir(folder) as entries:
-        return {entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")}
 
 
 def _latents(config):
@@ -58,17 +59,24 @@ def _latents(config):
         if space.imported:
             key, folder = f"spaces.{name}.encoder.latents", Path(space.imported.path)
             pattern = files.get(space.imported.format)
-            if not folder.is_dir():
+            if space.imported.format == "npy":
+                if not folder.is_file():
+                    yield f"{key}.path is {space.imported.path!r}; expected a .npy file"
+            elif not folder.is_dir():
                 yield f"{key}.path is {space.imported.path!r}; expected a folder that exists"
             elif pattern and not any(folder.glob(pattern)):
                 yield f"{key}.path is {space.imported.path!r}; expected {pattern} in it, format {space.imported.format}"
 
 
 def _weights(config):
-    """Lines on files of weights that are not there and come from nowhere."""
+    """Lines on files of weights, and on a folder of Flux, that are not there and come from nowhere."""
+    seen = set()
     for key, file in config.files_by_key().items():
-        if not os.path.exists(file.place) and not file.repo and not file.url:
+        if file.place not in seen and not os.path.exists(file.place) and not file.repo and not file.url:
             yield (
                 f"{key} is {file.place!r}; no such file, and no place to fetch it from; expected a file that exists, "
                 "or `url`, or `repo`, `revision` and `file`"
             )
+        seen.add(file.place)
+    if config.flux and Path(config.flux.model).is_dir() and not Path(config.flux.model, "model_index.json").exists():
+        yield f"flux.model is {config.flux.model!r}; expected a folder with model_index.json, as diffusers writes it"

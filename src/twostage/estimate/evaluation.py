@@ -38,7 +38,8 @@ def rows_of_space(setting, space):
         if space in setting.spaces_of(experiment) and experiment not in TRAJECTORIES:
             yield _evaluate(setting, space, experiment)
             yield _memorization(setting, space, experiment)
-    yield _reconstruction(setting, space)
+    if setting.config.spaces[space].decodes:
+        yield _reconstruction(setting, space)
 
 
 def _evaluate(setting, space, experiment):
