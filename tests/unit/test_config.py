@@ -59,7 +59,11 @@ def with_value(path, value):
             r"experiments.tab1 makes images, and latent space 'vae' has no decoder .*experiments.tab1.spaces",
         ),
         ("spaces.vae.encoder", {"kind": "none"}, "spaces.vae.encoder.latents is missing; expected training latents"),
-        ("models.B.checkpoint", {"vae": {"path": "a.pt", "weights": 3}}, "checkpoint.vae.weights is 3; expected text"),
+        (
+            "models.B.checkpoint",
+            {"vae": {"path": "a.pt", "weights": 3}},
+            "models.B.checkpoint.vae.weights is 3; expected text",
+        ),
         (
             "evaluation.references",
             {"classifier": {"pth": "a.npz"}},
