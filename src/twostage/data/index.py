@@ -120,9 +120,9 @@ class Index:
 def refuse_other_index(path, theirs, other, ours):
     """Raise ValueError where ``path`` was made of other images than ``other``: their identities ``theirs``, ``ours``.
 
-    What does not know its index (None; "none" for latents that others made) is not held against it.
+    What does not know its index (None, "unknown"; "none" for latents that others made) is not held against it.
     """
-    known = [identity for identity in (theirs, ours) if identity and identity != "none"]
+    known = [identity for identity in (theirs, ours) if identity not in (None, "", "unknown", "none")]
     if len(known) == 2 and theirs != ours:
         raise ValueError(
             f"{path} was made of other images (index {theirs[:12]}) than {other} (index {ours[:12]}): make the "

@@ -88,7 +88,8 @@ def train_classifier(
     path = Path(output_dir) / "classifier.safetensors"
     tensors = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
     # One entry: several would be written in no fixed order, and the same classifier would not be the same bytes.
-    header = {"twostage": json.dumps({"architecture": model.architecture, "accuracy": accuracy}, sort_keys=True)}
+    said = {"architecture": model.architecture, "accuracy": accuracy, "index": train.index}
+    header = {"twostage": json.dumps(said, sort_keys=True)}
     with atomic_write(path) as temporary:
         save_file(tensors, temporary, header)
         temporary.chmod(0o644)  # the writer lets nobody but the owner read
@@ -114,6 +115,12 @@ def write_features(dataset, classifier, output, *, device="cpu", batch=512):
     with atomic_write(output) as temporary, open(temporary, "wb") as stream:
         np.save(stream, found)
     write_provenance(output, config={"dataset": dataset}, inputs=[classifier], data=train.fingerprint)
+
+
+def index_of(path):
+    """Identity of the index of the images that a classifier was trained on; None where the file does not say."""
+    with safe_open(path, "pt") as file:
+        return json.loads((file.metadata() or {}).get("twostage", "{}")).get("index")
 
 
 def load_classifier(path, device="cpu"):

@@ -109,7 +109,7 @@ def compute_references(
         size = batch_size or batch_size_for(train.image_shape)
         moments, kept = _stream(train, extractor, size, keep, seed)
         path = Path(outputs[extractor.name])
-        write_reference(path, moments.mean, moments.covariance, moments.count, kept)
+        write_reference(path, moments.mean, moments.covariance, moments.count, kept, train.index)
         write_provenance(
             path,
             config={"dataset": dataset, "features": extractor.name, "keep": keep},
@@ -120,10 +120,10 @@ def compute_references(
         )
 
 
-def write_reference(path, mu, sigma, samples, features):
-    """Write a reference as npz, atomically: mu (D,), sigma (D, D), samples, features (n, D)."""
+def write_reference(path, mu, sigma, samples, features, index=None):
+    """Write a reference as npz, atomically: mu (D,), sigma (D, D), samples, features (n, D), index of the images."""
     with atomic_write(path) as temporary, open(temporary, "wb") as stream:
-        np.savez(stream, mu=mu, sigma=sigma, samples=samples, features=features)
+        np.savez(stream, mu=mu, sigma=sigma, samples=samples, features=features, index=index or "unknown")
 
 
 def read_reference(path, keep=KEEP):
@@ -154,6 +154,12 @@ def read_reference(path, keep=KEEP):
         ) from None
     kept = None if features is None else features[:keep]
     return Reference(mean, root, kept, samples, str(path), sha256(path))
+
+
+def index_of_reference(path):
+    """Identity of the index of the images that a reference in an npz was made of; None where it does not say."""
+    with np.load(path, allow_pickle=False) as content:
+        return str(content["index"]) if "index" in content else None
 
 
 def _stream(dataset, extractor, batch_size, keep, seed):

@@ -54,7 +54,7 @@ class StateFolder:
         """
         path = self.folder / "training.json"
         if path.exists():
-            theirs = json.loads(path.read_text())
+            theirs = with_index(json.loads(path.read_text()), fingerprint)
             if self.finished() and theirs != fingerprint:
                 self._clear()
             else:
@@ -157,6 +157,13 @@ class StateFolder:
         for path in self.folder.iterdir():
             if path.name not in (self.lock.path.name, EVENTS):
                 path.unlink()
+
+
+def with_index(theirs, ours):
+    """A fingerprint with the images' index of ours where it says none: trainings of earlier versions do not know it."""
+    if "data" not in theirs or "data" not in ours or "index" not in ours["data"]:
+        return theirs
+    return theirs | {"data": {"index": ours["data"]["index"]} | theirs["data"]}
 
 
 def refuse_other(theirs, ours, place):
