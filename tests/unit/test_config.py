@@ -49,6 +49,27 @@ def with_value(path, value):
             "experiments.tab1.models is 'XXL'; .*: S, S_oracle, B, XL; did you mean 'XL'",
         ),
         ("spaces.vae.encoder.kind", "k", "spaces.vae.encoder.kind is \"k\"; expected one of 'identity', 'kl'"),
+        (
+            "spaces.vae.encoder",
+            {"kind": "sd-vae", "weights": "a.pt", "decoder": "b.pt"},
+            "spaces.vae.encoder: decoder with kind 'sd-vae'; expected it with tiny only",
+        ),
+        (
+            "spaces.vae.encoder",
+            {"kind": "none", "latents": {"format": "npy", "path": "latents.npy"}},
+            r"experiments.tab1 makes images, and latent space 'vae' has no decoder .*experiments.tab1.spaces",
+        ),
+        ("spaces.vae.encoder", {"kind": "none"}, "spaces.vae.encoder.latents is missing; expected training latents"),
+        (
+            "models.B.checkpoint",
+            {"vae": {"path": "a.pt", "weights": 3}},
+            "models.B.checkpoint.vae.weights is 3; expected text",
+        ),
+        (
+            "evaluation.references",
+            {"classifier": {"pth": "a.npz"}},
+            "unknown key evaluation.references.classifier.pth: .*; did you mean 'path'",
+        ),
         ("spaces.vae.encoder.chanels", [8], "unknown key spaces.vae.encoder.chanels: .* did you mean 'channels'"),
         (
             "spaces.vae.encoder",
@@ -145,6 +166,23 @@ def test_a_file_lies_where_its_path_says_or_under_weights():
     assert models["B"].checkpoint["vae"].place == "weights/a--b/c/d.pt"
     assert models["XL"].checkpoint["pixel"].place == "weights/XL.pt"
     assert {"some/S.pt", "weights/a--b/c/d.pt", "weights/XL.pt"} == set(load(raw).files())
+
+
+def test_weights_of_two_files_and_references_are_files_of_the_run():
+    raw = with_value("spaces.vae.encoder", {"kind": "tiny", "weights": "e.pth", "decoder": "d.pth"})
+    raw["evaluation"] = {"references": {"classifier": "held_out"}}
+    config = load(raw)
+    assert [file.place for file in config.spaces["vae"].weight_files] == ["e.pth", "d.pth"]
+    assert {"e.pth", "d.pth"} <= set(config.files())
+    assert "held_out" not in config.files()
+    raw["evaluation"] = {"references": {"classifier": "adm.npz"}}
+    assert "adm.npz" in load(raw).files()
+
+
+def test_the_entry_of_a_checkpoint_stands_beside_its_path():
+    config = load(with_value("models.B.checkpoint", {"path": "a.pt", "weights": "model"}))
+    assert {file.weights for file in config.models["B"].checkpoint.values()} == {"model"}
+    assert load(with_value("models.B.checkpoint", "a.pt")).models["B"].checkpoint["vae"].weights is None
 
 
 def test_an_imported_model_has_one_snapshot_where_it_is_imported():

@@ -117,6 +117,7 @@ MISTAKES = [
     ("spaces.vae.encoder.kind", "KL", "spaces.vae.encoder.kind is \"KL\"; expected one of .*; did you mean 'kl'"),
     ("experiments.tab3", {"short": [], "wide": []}, "experiments.tab3: short and wide are both empty"),
     ("experiments.fig5.model", "XL@500", "experiments.fig5.model is 'XL@500'; expected a model of `models`: S, S_or"),
+    ("spaces.kl", {"encoder": {"kind": "kl", "stps": 1}}, "unknown key spaces.kl.encoder.stps: 1; .*'steps'"),
     # Paths and files.
     ("models.B.checkpoint", {"path": "x", "sha256": "abc"}, r'models.B.checkpoint.pixel.sha256 is "abc"; expected 6'),
     ("models.B.checkpoint", {"url": "ftp://x/y"}, r'models.B.checkpoint.pixel.url is "ftp://x/y"; expected an address'),
@@ -152,6 +153,13 @@ def test_a_snapshot_of_a_model_where_it_is_imported():
         load({**raw, "experiments": {"tab_plans": raw["experiments"]["tab_plans"] | found}})
 
 
+def test_samples_of_one_plan_that_are_fewer_than_the_shards():
+    raw = with_value("sampling.shards", 5)
+    raw["experiments"]["tab_plans"] = own_plan(samples=4)
+    (line,) = lines_of(load, raw)
+    assert line.startswith("sampling.shards is 5; expected at most 4, which is experiments.tab_plans.plans.a.samples")
+
+
 def test_two_files_at_one_place():
     raw = with_value("models.B.checkpoint", {"vae": {"url": "https://example.org/b/x.pt"}})
     raw["models"]["XL"]["checkpoint"] = {"vae": {"url": "https://example.org/xl/x.pt"}}
@@ -168,7 +176,7 @@ def test_folders_without_classes_and_with_other_ones(tmp_path, monkeypatch):
     Path("flat/1.png").touch()
     check = lambda **data: lines_of(check_places, load(with_value("data", FOLDERS | data)))  # noqa: E731
     (line,) = check(path="flat")
-    assert line.startswith("data.path is 'flat', which holds no folders; expected one folder of images a class")
+    assert line.startswith("data.path: flat: 1 images, but no class folders; put the images into one folder per class")
     (line,) = check(path="train", held_out_path="val")
     assert line.startswith("data.held_out_path is 'val'; expected the classes of data.path: the class folder 'cat' is")
     check_places(load(with_value("data", FOLDERS | {"path": "train"})))

@@ -431,6 +431,17 @@ def test_samples_come_first_from_different_classes():
     assert pictures.first_of_each_class(np.array([1]), 6).tolist() == [0]
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_stand_in_a_csv_as_text(channels):
+    small = np.random.default_rng(0).integers(0, 256, (8, 12, channels), dtype=np.uint8)
+    np.testing.assert_array_equal(pictures.from_text(pictures.as_text(small)), small)
+    ramp = np.linspace(0, 255, 256).astype(np.uint8)
+    large = np.broadcast_to(ramp[:, None, None], (256, 256, channels))
+    found = pictures.from_text(pictures.as_text(large))
+    assert found.shape == (128, 128, channels)
+    assert np.abs(found.astype(int) - pictures.reduced(large)).max() <= 3
+
+
 def test_large_colour_images_are_drawn(tmp_path):
     path = write_pictures(tmp_path / "p.h5", [np.nan], side=96, channels=3, rows=3, plans=["fig_samples-XL"])
     outputs = [tmp_path / f"sheet.{suffix}" for suffix in SUFFIXES]

@@ -1,4 +1,4 @@
-"""What the documentation tells people to type: its commands and its Python blocks, each with the file it stands in."""
+"""What the documentation tells people to type: commands, Python, configurations, each with the file it stands in."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ PAGES = ("README.md", "CONTRIBUTING.md", "results/README.md", "config/README.md"
 COMMENTED = ("Snakefile", "config/*.yaml", "workflow/profiles/*/*.yaml")
 
 # What a fence may be of; a block of another language would be passed over in silence.
-SHELL, PYTHON, OTHER = {"sh", "bash"}, {"python"}, {"", "yaml", "diff"}
+SHELL, PYTHON, CONFIGURATION, OTHER = {"sh", "bash"}, {"python"}, {"yaml"}, {"", "diff"}
 FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", flags=re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`]+)`")
 PROGRAM = r"(?:snakemake|python|make|pip|uv|hf|apptainer|sbatch|\.venv/bin/\w+|\. \.venv/bin/activate)"
@@ -77,6 +77,11 @@ def commands():
 def python_blocks():
     """Every Python block, list of Text."""
     return [Text(code, file) for file in files(PAGES) for language, code in fences(file) if language in PYTHON]
+
+
+def configurations():
+    """Every block of a configuration, list of Text."""
+    return [Text(text, file) for file in files(PAGES) for language, text in fences(file) if language in CONFIGURATION]
 
 
 def overlooked():

@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     field_serializer,
     model_validator,
 )
@@ -110,6 +112,16 @@ class File(Block):
         return "/".join(["weights", *parts])
 
 
+class Checkpoint(File):
+    """A LightningDiT's checkpoint: a file, and which of its entries to take."""
+
+    weights: str | None = Field(
+        None,
+        description="Entry of the checkpoint to take, e.g. `model`; unless given `ema`, and where there is none "
+        "`model`, with a warning",
+    )
+
+
 class Data(Block):
     """The images, and how they are split into training and held-out ones."""
 
@@ -131,6 +143,11 @@ class Data(Block):
     )
     flips: bool = Field(
         False, description="Store the latents of mirrored images too, for training and for the oracle alike"
+    )
+    background: str = Field(
+        "white",
+        pattern="^(white|black|grey|#[0-9a-fA-F]{6})$",
+        description='Colour that transparent images are laid over: `white`, `black`, `grey` or `"#rrggbb"`',
     )
     max_corrupt: Below1 = Field(
         0.0,
@@ -196,19 +213,28 @@ class KLEncoder(Block):
 class Latents(Block):
     """Training latents that others made with the encoder, taken in place of encoding the training images."""
 
-    format: Literal["lightningdit", "repa"] = Field(
-        description="LightningDiT's latents_rank*_shard*.safetensors, or REPA's img-mean-std-*.npy with dataset.json"
+    format: Literal["lightningdit", "repa", "npy"] = Field(
+        description="LightningDiT's latents_rank*_shard*.safetensors, REPA's img-mean-std-*.npy with dataset.json, or "
+        "one .npy (N, C, H, W)"
     )
-    path: PathText = Field(description="Folder that holds them")
+    path: PathText = Field(description="Folder that holds them; for npy the file")
+    labels: PathText | None = Field(
+        None, description="For npy: the .npy of the labels (N,); unless given, labels.npy beside the latents"
+    )
 
 
 class PretrainedEncoder(Block):
     """A published autoencoder, loaded through diffusers."""
 
-    kind: Literal["sd-vae", "va-vae", "tiny"] = Field(
-        description="SD-VAE (f8, 4 channels), VA-VAE (f16, 32 channels), AutoencoderTiny"
+    kind: Literal["sd-vae", "va-vae", "autoencoder-kl", "tiny"] = Field(
+        description="SD-VAE (f8, 4 channels), VA-VAE (f16; 16, 32 or 64 channels), any other AutoencoderKL (SD3's, "
+        "Flux's, MAR's), TAESD and its like"
     )
     weights: File = Field(description="The weights: a diffusers file or folder, or an LDM checkpoint")
+    decoder: File | None = Field(
+        None,
+        description="For `tiny` that comes as two files, such as taesd_encoder.pth and taesd_decoder.pth: the other",
+    )
     posterior: Literal["mean", "sample"] = Field("mean", description="What is stored of each image's latent posterior")
     latents: Latents | None = Field(
         None, description="Training latents to import; the held-out images are still encoded"
@@ -220,8 +246,21 @@ class PretrainedEncoder(Block):
             raise ValueError('posterior is "sample"; a tiny autoencoder has no distribution: expected "mean"')
         return self
 
+    @model_validator(mode="after")
+    def _decoder_is_tiny(self):
+        if self.decoder and self.kind != "tiny":
+            raise ValueError(f"decoder with kind {self.kind!r}; expected it with tiny only: the others are one file")
+        return self
 
-Encoder = Annotated[IdentityEncoder | KLEncoder | PretrainedEncoder, Field(discriminator="kind")]
+
+class NoEncoder(Block):
+    """Latents alone: nothing is encoded or decoded, so that only what needs no images runs in the space."""
+
+    kind: Literal["none"] = Field(description="No encoder and no decoder")
+    latents: Latents = Field(description="Training latents to import")
+
+
+Encoder = Annotated[IdentityEncoder | KLEncoder | PretrainedEncoder | NoEncoder, Field(discriminator="kind")]
 
 
 class Space(Block):
@@ -236,9 +275,15 @@ class Space(Block):
         return getattr(self.encoder, "latents", None)
 
     @property
-    def weights(self):
-        """The ``File`` of a published encoder's weights, or None."""
-        return getattr(self.encoder, "weights", None)
+    def weight_files(self):
+        """The ``File``s of a published encoder's weights: one, or those of an encoder and a decoder; or none."""
+        files = (getattr(self.encoder, "weights", None), getattr(self.encoder, "decoder", None))
+        return [file for file in files if file]
+
+    @property
+    def decodes(self):
+        """Whether latents become images."""
+        return self.encoder.kind != "none"
 
 
 # -------------------------------------------------------------------------------------------------------------- models
@@ -263,10 +308,10 @@ class Model(Block):
         description="Regression target of this model, when not `training.target`: it is then trained in those latent "
         "spaces alone where an experiment names it",
     )
-    checkpoint: dict[str, File] = Field(
+    checkpoint: dict[str, Checkpoint] = Field(
         {},
         description="Weights to import in place of training, by latent space (a bare file: in all of them); `steps` "
-        "says how long they were trained. LightningDiT's .pt (its `ema`), SiT-style .pt, safetensors",
+        "says how long they were trained. LightningDiT's .pt (its `ema`, or `weights`), SiT-style .pt, safetensors",
     )
 
     @model_validator(mode="after")
@@ -651,6 +696,13 @@ class Classifier(Block):
     lr: Positive = Field(2e-3, description="AdamW learning rate, cosine to zero")
 
 
+# The tags stand in the places of mistakes; ``errors`` leaves them out.
+Reference = Annotated[
+    Annotated[Literal["held_out"], Tag("held-out images")] | Annotated[File, Tag("a file")],
+    Discriminator(lambda value: "held-out images" if value == "held_out" else "a file"),
+]
+
+
 class Evaluation(Block):
     """Which features the Frechet distance is taken in. Only `inception` gives the number called gFID."""
 
@@ -676,10 +728,11 @@ class Evaluation(Block):
     reconstruction_images: Several = Field(
         5000, description="Most images a split whose reconstructions `tab_reconstruction` looks at"
     )
-    references: dict[Literal["classifier", "inception", "dinov2"], File] = Field(
+    references: dict[Literal["classifier", "inception", "dinov2"], Reference] = Field(
         {},
-        description="Reference statistics by features, in place of the training images': an npz with `mu` and `sigma` "
-        "(ADM's reference batches, clean-fid's statistics); without features in it there is no KID and no PRDC",
+        description="References by features, in place of the training images: `held_out`, the held-out images; an npz "
+        "of images (`arr_0`, uint8 NHWC); an npz of statistics (`mu`, `sigma`: ADM's reference batches, clean-fid's), "
+        "which has no features: no KID, no PRDC",
     )
 
     @model_validator(mode="after")
@@ -687,6 +740,11 @@ class Evaluation(Block):
         if unused := set(self.references) - set(self.features):
             raise ValueError(f"references names {min(unused)}, which is not among features: {', '.join(self.features)}")
         return self
+
+    @property
+    def given_references(self):
+        """{features: File} of the references that are files."""
+        return {name: file for name, file in self.references.items() if file != "held_out"}
 
     @property
     def published(self):
@@ -804,12 +862,15 @@ class Config(Block):
 
     def files_by_key(self):
         """Every ``File`` of weights that a run with this configuration reads, by its key."""
-        found = {f"spaces.{name}.encoder.weights": space.weights for name, space in self.spaces.items()}
+        found = {}
+        for name, space in self.spaces.items():
+            for key in ("weights", "decoder"):
+                found[f"spaces.{name}.encoder.{key}"] = getattr(space.encoder, key, None)
         for name, model in self.models.items():
             found |= {f"models.{name}.checkpoint.{space}": file for space, file in model.checkpoint.items()}
         for name in self.evaluation.published:
             found[f"evaluation.{name}_weights"] = getattr(self.evaluation, f"{name}_weights")
-        found |= {f"evaluation.references.{name}": file for name, file in self.evaluation.references.items()}
+        found |= {f"evaluation.references.{name}": file for name, file in self.evaluation.given_references.items()}
         return {key: file for key, file in found.items() if file}
 
     def files(self):
@@ -859,6 +920,6 @@ class Config(Block):
 def _model_in_full(name, model, spaces):
     model = {**PAPER_SIZES.get(name, {}), **model} if isinstance(model, dict) else model or PAPER_SIZES.get(name, {})
     file = model.get("checkpoint") if isinstance(model, dict) else None
-    if isinstance(file, str) or (isinstance(file, dict) and set(file) & set(File.model_fields) - set(spaces)):
+    if isinstance(file, str) or (isinstance(file, dict) and set(file) & set(Checkpoint.model_fields) - set(spaces)):
         return {**model, "checkpoint": dict.fromkeys(spaces, file)}
     return model

@@ -16,7 +16,7 @@ def problems(config):
     """Lines on a ``Config`` whose blocks are valid one by one; none where it can be run."""
     if lines := list(missing(config)):  # what the others would stumble over
         return lines
-    checks = (names, images, latents, twins, imported, guidance_channels, batches, shards, files)
+    checks = (names, images, latents, decoders, twins, imported, guidance_channels, batches, shards, files)
     return [line for check in checks for line in check(config)]
 
 
@@ -88,6 +88,17 @@ def latents(config):
                 f"spaces.{name}.patch_size is {space.patch_size}; expected a divisor of the latents' side "
                 f"{side // factor} (image_size {side} over {factor}): {', '.join(fitting)}"
             )
+
+
+def decoders(config):
+    """Experiments that make images, in latent spaces that have no decoder."""
+    for experiment, settings in config.experiments:
+        for name in (settings.spaces or config.spaces) if settings else ():
+            if not config.spaces[name].decodes:
+                yield (
+                    f"experiments.{experiment} makes images, and latent space {name!r} has no decoder (its encoder "
+                    f"is `none`); expected spaces with one in experiments.{experiment}.spaces, or no such experiment"
+                )
 
 
 def twins(config):
@@ -181,6 +192,10 @@ def shards(config):
     """Shards of samples: each has at least one."""
     counts = {f"experiments.{name}.samples": found.samples for name, found in config.experiments if found}
     counts["sampling.samples"] = config.sampling.samples
+    if config.experiments.fig5:
+        counts["experiments.fig5.oracle_samples"] = config.experiments.fig5.oracle_samples
+    for name, plan in getattr(config.experiments.tab_plans, "plans", {}).items():
+        counts[f"experiments.tab_plans.plans.{name}.samples"] = plan.samples
     key, least = min(((key, count) for key, count in counts.items() if count), key=lambda item: item[1])
     if least < config.sampling.shards:
         yield f"sampling.shards is {config.sampling.shards}; expected at most {least}, which is {key}: one a shard"

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from twostage.config.errors import ConfigError
+from twostage.data.folders import class_folders, refuse_single_images
 
 
 def check_places(config, estimating=False):
@@ -33,15 +34,11 @@ def _images(config, estimating):
             yield f"data.{key} is {folder!r}; expected a folder that exists{instead}"
             continue
         try:
-            classes[key] = _class_folders(folder)
-        except OSError as error:
-            yield f"data.{key} is {folder!r}; expected a folder that can be read ({error.strerror})"
-            continue
-        if not classes[key]:
-            yield (
-                f"data.{key} is {folder!r}, which holds no folders; expected one folder of images a class, also where "
-                "there is one class"
-            )
+            classes[key] = set(class_folders(folder))
+            if key == "path":
+                refuse_single_images(folder)
+        except ValueError as error:
+            yield f"data.{key}: {error}"
     if len(classes) == 2 and os.path.samefile(config.data.path, config.data.held_out_path):
         yield (
             f"data.held_out_path is {config.data.held_out_path!r}, the folder of data.path; expected other images, or "
@@ -55,22 +52,20 @@ def _images(config, estimating):
         )
 
 
-def _class_folders(folder):
-    with os.scandir(folder) as entries:
-        return {entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")}
-
-
 def _latents(config):
-    """Lines on folders of latents that are not there, or hold none of their format."""
+    """Lines on latents that are not there, or on folders that hold none of their format."""
     files = {"lightningdit": "latents_rank*_shard*.safetensors", "repa": "dataset.json"}
     for name, space in config.spaces.items():
-        if space.imported:
-            key, folder = f"spaces.{name}.encoder.latents", Path(space.imported.path)
-            pattern = files.get(space.imported.format)
-            if not folder.is_dir():
-                yield f"{key}.path is {space.imported.path!r}; expected a folder that exists"
-            elif pattern and not any(folder.glob(pattern)):
-                yield f"{key}.path is {space.imported.path!r}; expected {pattern} in it, format {space.imported.format}"
+        if space.imported is None:
+            continue
+        key, path = f"spaces.{name}.encoder.latents.path is {space.imported.path!r}", Path(space.imported.path)
+        pattern = files.get(space.imported.format)
+        if pattern and not path.is_dir():
+            yield f"{key}; expected a folder that exists"
+        elif pattern and not any(path.glob(pattern)):
+            yield f"{key}; expected {pattern} in it, format {space.imported.format}"
+        elif not path.exists():
+            yield f"{key}; expected a file that exists"
 
 
 def _weights(config):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from twostage.evaluation.classifier import load_classifier
+from twostage.fetch import check_digest, refuse_stand_in
 from twostage.finite import finite, finite_weights
 from twostage.provenance import sha256
 
@@ -88,7 +89,7 @@ def dinov2(path, device="cpu", architecture=DINOV2, side=DINOV2_SIDE):
     """
     import timm
 
-    digest = sha256(path)
+    digest = check_digest(path, None)
     try:
         # As timm loads its own: the published weights are of 518 pixels, their positions are resampled to the side.
         source = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}}
@@ -129,6 +130,7 @@ def _rgb(images):
 
 
 def _checked_digest(path, expected):
+    refuse_stand_in(path)
     digest = sha256(path)
     if expected is not None and digest != expected:
         raise ValueError(f"{path}: sha256 is {digest}; expected {expected} (another file, or a broken download)")

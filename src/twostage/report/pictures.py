@@ -1,7 +1,7 @@
 """Picture arrays (HDF5) of sampled images, and how they are laid out on a sheet.
 
-A sheet's CSV says of every tile what it shows and how far it is from the images beside it, and holds the tile as a PNG
-in base64: a sheet is drawn from its CSV alone.
+A sheet's CSV says of every tile what it shows and how far it is from the images beside it, and holds the tile itself as
+text: a sheet is drawn from its CSV alone.
 """
 
 import base64
@@ -18,6 +18,7 @@ from PIL import Image
 
 SHOWN = 6  # rows of a sheet
 GAP = 0.06  # white between tiles, in tiles
+SMALL = 64  # pixels of the longer side up to which every pixel is shown
 LARGEST = 128  # pixels of a tile's longer side: a tile is an inch wide, and a page has some two hundred
 
 
@@ -153,10 +154,16 @@ def reduced(images, largest=LARGEST):
     return blocks.mean((-4, -2)).round().astype(np.uint8)
 
 
+def is_small(image):
+    """Whether an image (..., H, W, C) is shown pixel by pixel."""
+    return max(image.shape[-3:-1]) <= SMALL
+
+
 def as_text(image):
-    """An image (H, W, C), uint8, as it stands in a CSV: ``reduced``, a PNG in base64."""
+    """An image (H, W, C), uint8, as it stands in a CSV, base64: small ones as PNG, large ones ``reduced``, as JPEG."""
     image, file = reduced(image), io.BytesIO()
-    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, format="PNG", optimize=True)
+    options = {"format": "PNG", "optimize": True} if is_small(image) else {"format": "JPEG", "quality": 90}
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, **options)
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
@@ -198,7 +205,7 @@ def sheet(axes, images):
     Small images keep their pixels (nearest), large ones are averaged down.
     """
     rows, columns, height, width, channels = images.shape
-    repeat = max(1, 64 // max(height, width))
+    small, repeat = is_small(images), max(1, SMALL // max(height, width))
     images = images.repeat(repeat, axis=2).repeat(repeat, axis=3)
     gap_y, gap_x = (max(1, round(GAP * side / 2)) for side in images.shape[2:4])
     padding = ((0, 0), (0, 0), (gap_y, gap_y), (gap_x, gap_x), (0, 0))
@@ -206,7 +213,6 @@ def sheet(axes, images):
     canvas = canvas.reshape(rows * canvas.shape[1], columns * canvas.shape[3], channels)
     if channels == 1:
         canvas = canvas.repeat(3, axis=2)
-    small = max(height, width) <= 64
     axes.imshow(
         canvas, extent=(-0.5, columns - 0.5, rows - 0.5, -0.5), aspect="auto",
         interpolation="nearest" if small else "antialiased",
