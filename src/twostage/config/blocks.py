@@ -17,6 +17,7 @@ from pydantic import (
 
 from twostage.config.values import (
     Below1,
+    Colour,
     Count,
     DashedName,
     Distinct,
@@ -144,9 +145,8 @@ class Data(Block):
     flips: bool = Field(
         False, description="Store the latents of mirrored images too, for training and for the oracle alike"
     )
-    background: str = Field(
+    background: Colour = Field(
         "white",
-        pattern="^(white|black|grey|#[0-9a-fA-F]{6})$",
         description='Colour that transparent images are laid over: `white`, `black`, `grey` or `"#rrggbb"`',
     )
     max_corrupt: Below1 = Field(
