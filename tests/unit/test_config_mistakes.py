@@ -64,6 +64,8 @@ MISTAKES = [
     ("jobs", {"data": {"mem_mb": "64X"}}, 'jobs.data.mem_mb is "64X"; expected a number, or one with a unit: 64G'),
     ("jobs", {"data": {"runtime": "1-00:00"}}, 'jobs.data.runtime is "1-00:00"; expected .* a unit: 2d, 12h, 90m'),
     ("jobs", {"data": {"mem": "64G"}}, 'unknown key jobs.data.mem: "64G"; .*; did you mean \'mem_mb\''),
+    ("jobs", {"data": {"gpu": "a100"}}, "jobs.data: gpu is 'a100'; expected a number, or a kind and a number: a100:1"),
+    ("jobs", {"data": {"gpu": True}}, "jobs.data.gpu is true; expected a whole number"),
     # Lists.
     ("synthetic.dims", [], r"synthetic.dims is \[\]; expected at least one item"),
     ("spaces.vae.encoder.channels", [], r"spaces.vae.encoder.channels is \[\]; expected at least one item"),
