@@ -65,6 +65,7 @@ MISTAKES = [
     ("jobs", {"data": {"runtime": "1-00:00"}}, 'jobs.data.runtime is "1-00:00"; expected .* a unit: 2d, 12h, 90m'),
     ("jobs", {"data": {"mem": "64G"}}, 'unknown key jobs.data.mem: "64G"; .*; did you mean \'mem_mb\''),
     ("jobs", {"data": {"gpu": "a100"}}, "jobs.data: gpu is 'a100'; expected a number, or a kind and a number: a100:1"),
+    ("jobs", {"data": {"gpu": None}}, "jobs.data.gpu is null; expected a whole number: leave the key out"),
     ("jobs", {"data": {"gpu": True}}, "jobs.data.gpu is true; expected a whole number"),
     # Lists.
     ("synthetic.dims", [], r"synthetic.dims is \[\]; expected at least one item"),

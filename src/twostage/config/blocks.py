@@ -771,7 +771,7 @@ class Resources(Block):
     def _kind_of_gpu(cls, raw):
         """`gpu: "a100:2"`, as sbatch has it, is two of that kind."""
         kind, colon, count = str(raw.get("gpu", "") if isinstance(raw, dict) else "").rpartition(":")
-        if not colon and re.fullmatch(r"(?!true$|false$)[a-z][\w.]*", count.lower()):
+        if not colon and re.fullmatch(r"(?!true$|false$|none$)[a-z][\w.]*", count.lower()):
             raise ValueError(f"gpu is {count!r}; expected a number, or a kind and a number: {count}:1")
         return raw | {"gpu": count, "gpu_model": kind} if colon else raw
 
