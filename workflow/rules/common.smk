@@ -27,7 +27,7 @@ os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 from twostage import provenance
 from twostage.cluster import partition_from_environment
-from twostage.config import ConfigError, check_folders, load
+from twostage.config import ConfigError, check_files, check_places, load
 from twostage.report.parts import part_of
 from twostage.sampling.plan import Plan
 from twostage.startup import quick_start
@@ -36,9 +36,10 @@ from twostage.training import OPERATIONAL
 quick_start()  # on Slurm each job starts two Snakemakes more
 
 try:
+    check_files(workflow.configfiles)
     CONFIG = load(config)
-    # The targets are known later than the rules, but a missing folder ends a run here.
-    check_folders(CONFIG, estimating="estimate" in sys.argv)
+    # The targets are known later than the rules, but a missing folder or file of weights ends a run here.
+    check_places(CONFIG, estimating="estimate" in sys.argv)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
@@ -56,12 +57,16 @@ def slice_of(block):
 DATASET = {"seed": CONFIG.seed} | {
     key: value
     for key, value in slice_of(CONFIG.data).items()
-    if key not in ("flips", "shards", "max_corrupt", "images", "held_out_images", "classes")
+    if key not in ("flips", "shards", "max_corrupt", "background", "images", "held_out_images", "classes")
 }
-# What every job that reads images waits for: the archive that a rule of ours fetches, the index that finds copies.
+if CONFIG.data.background != "white":  # a key that is not used stays away, so that a new one reruns nothing
+    DATASET["background"] = CONFIG.data.background
+# What a picture's pixels depend on, of class folders.
+PIXELS = ("name", "path", "held_out_path", "image_size", "min_side", "background")
+# What every job that reads images waits for: the archive that a rule of ours fetches, the tables that find copies.
 IMAGES = [f"{CONFIG.data.path}/cifar-10-batches-py/batches.meta"] if CONFIG.data.name == "cifar10" else []
 if CONFIG.data.name == "image_folder":
-    IMAGES = [f"results/{CONFIG.run}/data/index.csv"]
+    IMAGES = [f"results/{CONFIG.run}/data/{name}.csv" for name in ("index", "contents")]
     DATASET["index"] = IMAGES[0]
 if CONFIG.data.max_corrupt:
     DATASET["max_corrupt"] = CONFIG.data.max_corrupt
@@ -82,7 +87,7 @@ pathvars:
 wildcard_constraints:
     space="|".join(SPACES),
     model="|".join(MODELS),
-    step=r"\d{7}",
+    step=r"\d{7,}",
     shard=r"\d+",
     experiment="|".join(EXPERIMENTS) or "none",
 
@@ -158,7 +163,8 @@ def checkpoint_options(file):
 def resources_of(stage):
     """Memory (MB), time (minutes) and GPUs of a stage's jobs."""
     jobs = getattr(CONFIG.jobs, stage)
-    return {"mem_mb": jobs.mem_mb, "runtime": jobs.runtime, "gpu": jobs.gpu, **partition_from_environment()}
+    asked = {"mem_mb": jobs.mem_mb, "runtime": jobs.runtime, "gpu": jobs.gpu, "gpu_model": jobs.gpu_model}
+    return {key: value for key, value in asked.items() if value is not None} | partition_from_environment()
 
 
 def encoder_weights(wildcards):

@@ -284,4 +284,3 @@ rule export:
         "Writing the samples of {wildcards.plan} as ADM's npz"
     shell:
         "python -m twostage.evaluation.export {input:q} --seed {wildcards.seed} --output {output:q} > {log} 2>&1"
-        " || {{ cat {log} >&2; exit 1; }}"

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import warnings
 from pathlib import Path
 
 from twostage.startup import quick_start
@@ -11,6 +12,7 @@ from twostage.startup import quick_start
 def main(arguments=None):
     """Run one command; a ValueError or OSError becomes one line on stderr and exit code 1."""
     options = _parser().parse_args(arguments)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata: a line per file, in a log of a million files
     try:
         import torch
 
@@ -46,24 +48,39 @@ def _autoencoder(options):
 
 
 def _index(options):
-    from functools import partial
-
-    from twostage.data.copies import write_index
-    from twostage.data.datasets import image_files
-    from twostage.data.images import read_image
+    from twostage.data.index import write_index
     from twostage.provenance import provenance_path, write_provenance
 
-    dataset = {key: options.dataset.get(key) for key in ("name", "path", "held_out_path", "image_size", "min_side")}
-    if dataset["name"] != "image_folder" or not dataset["path"] or not dataset["image_size"]:
-        raise ValueError("only class folders have an index; expected image_folder with a path and an image_size")
-    side, min_side = dataset["image_size"], dataset["min_side"] or dataset["image_size"]
-    files = image_files(dataset["path"], dataset["held_out_path"])
-    read = partial(read_image, image_size=side, min_side=min_side)
-    written, copies = write_index(files, read, options.output, options.threads)
+    folders = _folders(options.dataset)
+    written, said = write_index(folders, options.output, options.threads)
     if written or not provenance_path(options.output).exists():
-        write_provenance(options.output, config={"dataset": dataset})
+        write_provenance(options.output, config={"dataset": folders})
+    for sentence in said:
+        _warn(sentence)
+
+
+def _contents(options):
+    from dataclasses import asdict
+
+    from twostage.data.copies import write_contents
+    from twostage.data.images import Reader
+    from twostage.data.index import Index
+    from twostage.provenance import write_provenance
+
+    folders, side = _folders(options.dataset), options.dataset.get("image_size")
+    if not side:
+        raise ValueError("--dataset has no image_size; expected the side of the crop, pixels")
+    reader = Reader(side, options.dataset.get("min_side") or side, options.dataset.get("background") or "white")
+    copies = write_contents(folders, Index(options.index), reader, str(reader), options.output, options.threads)
+    write_provenance(options.output, config={"dataset": folders | asdict(reader)}, inputs=[options.index])
     if copies:
         _warn(copies)
+
+
+def _folders(dataset):
+    if dataset.get("name") != "image_folder" or not dataset.get("path"):
+        raise ValueError("only class folders have an index; expected image_folder with a path")
+    return {key: dataset.get(key) for key in ("path", "held_out_path")}
 
 
 def _warn(sentence):
@@ -223,10 +240,15 @@ def _parser():
     added.add_argument("--seed", type=int, default=0)
     added.add_argument("--features", help=".npy of the training images' features, for align_weight above 0")
 
-    added = command("index", _index, "Find copies: write the digests of the images of class folders as CSV.")
-    added.add_argument(
-        "--dataset", type=_json, required=True, help='JSON, {"name": "image_folder", "path": folder, ...}'
-    )
+    for name, run, summary in (
+        ("index", _index, "Look at class folders: write size, digest and class of every image file as CSV."),
+        ("contents", _contents, "Find copies: write the digests of the pixels of indexed images as CSV."),
+    ):
+        added = command(name, run, summary)
+        added.add_argument(
+            "--dataset", type=_json, required=True, help='JSON, {"name": "image_folder", "path": folder, ...}'
+        )
+    added.add_argument("--index", required=True, help="CSV that `index` wrote")
 
     added = command("encode", _encode, "Encode a split, or one shard of it, into a latent store.")
     images(added)

@@ -281,5 +281,5 @@ def _write_sorted(output, labels, shape, blocks, flips, num_classes, attributes,
                 rows = torch.from_numpy(run)
                 writer.write(int(place[run[0]]), *(tensor[rows] for tensor in tensors))
             progress.update(count)
-        attributes = {**attributes, "dataset_fingerprint": digest.hexdigest()}
+        attributes = {**attributes, "dataset_fingerprint": digest.hexdigest(), "index": "none"}
         writer.finish(labels[order], order, num_classes, attributes, normalisation)

@@ -10,7 +10,7 @@ from twostage.estimate.images import count_classes, count_images
 from twostage.estimate.row import MULTIPLY_ADD
 from twostage.split import FIXED, measured_split
 
-INDEX = "data/index.csv"  # of class folders
+INDEX, CONTENTS = "data/index.csv", "data/contents.csv"  # of class folders
 MEASURED, LAW = "measured", "law"
 
 
@@ -151,9 +151,9 @@ class Setting:
         return (*found, *["evaluation/classifier/classifier"] * ("classifier" in evaluation.features))
 
     def image_files(self):
-        """What reading images needs: the archive that a rule fetches, or the index of class folders."""
+        """What reading images needs: the archive that a rule fetches, or the tables of class folders."""
         data = self.config.data
-        made = {"cifar10": (f"{data.path}/cifar-10-batches-py/",), "image_folder": (INDEX,)}
+        made = {"cifar10": (f"{data.path}/cifar-10-batches-py/",), "image_folder": (INDEX, CONTENTS)}
         return made.get(data.name, ())
 
     def spaces_of(self, experiment):

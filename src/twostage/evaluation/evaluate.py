@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from twostage.data.index import refuse_other_index
+from twostage.evaluation.classifier import index_of
 from twostage.evaluation.features import batch_size_for, load_extractors
 from twostage.evaluation.frechet import distance_of_roots, mean_and_root
 from twostage.evaluation.images import Samples, load_split
 from twostage.evaluation.jackknife import PARTS, at_infinity, distances_without, parts_of, standard_error
 from twostage.evaluation.kid import kernel_distances
 from twostage.evaluation.prdc import precision_recall_density_coverage
-from twostage.evaluation.reference import reference_from_data, reference_from_file
+from twostage.evaluation.reference import index_of_reference, reference_from_data, reference_from_file
 from twostage.provenance import atomic_write, write_json, write_provenance
 
 
@@ -53,6 +55,10 @@ def evaluate_samples(
         features, classifier_path=classifier, inception_path=inception, dinov2_path=dinov2, device=device
     )
     train = load_split(dataset, "train")
+    for plan, item in opened.items():
+        refuse_other_index(f"samples of plan {plan}", item.attributes.get("index"), "the data set", train.index)
+    if "classifier" in features:
+        refuse_other_index(classifier, index_of(classifier), "the data set", train.index)
     rows, used = [], {}
     total = sum(len(item.attributes["seeds"]) for item in opened.values()) * len(extractors)
     with tqdm(total=total, desc="evaluation", unit="set", disable=None) as progress:
@@ -64,6 +70,8 @@ def evaluate_samples(
                 if path
                 else reference_from_data(train, extractor, size, pairs)
             )
+            if path:
+                refuse_other_index(path, index_of_reference(path), "the data set", train.index)
             used[extractor.name] = _settings_of(extractor, reference)
             for plan, item in opened.items():
                 for seed in np.unique(item.seed):

@@ -119,7 +119,7 @@ def compute_references(
         source = _source(images, moments.count)
         # The training images' reference is its file; of others it is said what they are.
         said = {} if split == "train" else {"source": source, "source_sha256": images.fingerprint}
-        write_reference(path, moments.mean, moments.covariance, moments.count, kept, **said)
+        write_reference(path, moments.mean, moments.covariance, moments.count, kept, images.index, **said)
         write_provenance(
             path,
             config={"dataset": dataset, "features": extractor.name, "keep": keep},
@@ -162,13 +162,13 @@ def reference_from_file(path, extractor, batch_size=None, keep=KEEP, seed=0):
     return _reference_of(moments, kept, f"{path}, {shape[0]} images", sha256(path))
 
 
-def write_reference(path, mu, sigma, samples, features, **said):
-    """Write a reference as npz, atomically: mu (D,), sigma (D, D), samples, features (n, D).
+def write_reference(path, mu, sigma, samples, features, index=None, **said):
+    """Write a reference as npz, atomically: mu (D,), sigma (D, D), samples, features (n, D), index of the images.
 
     said: ``source`` and ``source_sha256``, words and digest of what it is made of, where that is not its own file;
-    samples: None where it is not known.
+    samples, index: None where it is not known.
     """
-    content = {"mu": mu, "sigma": sigma, "features": features, **said}
+    content = {"mu": mu, "sigma": sigma, "features": features, "index": index or "unknown", **said}
     if samples is not None:
         content["samples"] = samples
     with atomic_write(path) as temporary, open(temporary, "wb") as stream:
@@ -204,6 +204,12 @@ def read_reference(path, keep=KEEP):
         ) from None
     kept = None if features is None else features[:keep]
     return Reference(mean, root, kept, samples, source or str(path), digest or sha256(path))
+
+
+def index_of_reference(path):
+    """Identity of the index of the images that a reference in an npz was made of; None where it does not say."""
+    with np.load(path, allow_pickle=False) as content:
+        return str(content["index"]) if "index" in content else None
 
 
 def _stream(batches, count, extractor, keep, seed):

@@ -39,7 +39,6 @@ def save_model(path, model, architecture=None, **metadata):
             save_file(tensors, temporary, metadata=header)
         except SafetensorError as error:  # what the writer makes of a full disk
             raise OSError(f"{path}: the model could not be written: {error}") from error
-        temporary.chmod(0o644)  # the writer lets nobody but the owner read
 
 
 def read_header(path):

@@ -74,6 +74,7 @@ class Context:
             "precision": precision,
             "encoder_sha256": self.encoder.sha256 or "",
             "store_fingerprint": self.train.fingerprint,
+            "index": self.train.index or "unknown",
         }
         files = {"encoder": encoder_weights, "split": split_path, **checkpoints}
         self._files = {name: files_of(paths) for name, paths in files.items()}

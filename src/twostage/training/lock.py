@@ -45,7 +45,7 @@ class Lock:
                 break
             file.close()  # its holder finished and removed the folder meanwhile
         owner = _owner(file)
-        if owner and _alive(owner, os.fstat(file.fileno()).st_mtime):
+        if owner and _alive(owner, self._last_touch(file)):
             file.close()
             raise self._held(owner)
         self._file = file
@@ -83,6 +83,16 @@ class Lock:
                 self._write("")
             self._file.close()
             self._file = None
+
+    def _last_touch(self, file):
+        """When the holder last touched the lock. A date in the future, of a clock that was wrong, would never age: it
+        becomes now, and a holder that lives goes on touching."""
+        touched, now = os.fstat(file.fileno()).st_mtime, time.time()
+        if touched <= now:
+            return touched
+        with contextlib.suppress(OSError):
+            os.utime(self.path)
+        return now
 
     def _write(self, text):
         self._file.seek(0)
