@@ -214,8 +214,25 @@ def test_weights_that_are_not_there_and_come_from_nowhere(tmp_path, monkeypatch)
         for key, path in (("spaces.vae.encoder.weights", "no.pt"), ("models.XL.checkpoint.vae", "xl.pt"))
     ]
     check_places(load(raw), estimating=True)
-    Path("no.pt").touch()
+    Path("no.pt").write_bytes(b"weights")
     Path("xl.pt").mkdir()  # a diffusers folder
+    check_places(load(raw))
+    Path("no.pt").write_text("<!DOCTYPE html><html>Sign in</html>")
+    (line,) = lines_of(check_places, load(raw))
+    assert line.startswith("spaces.vae.encoder.weights: no.pt: this is a web page")
+
+
+def test_plain_latents_need_their_labels(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    raw = with_value("spaces.vae.encoder", {"kind": "none", "latents": {"format": "npy", "path": "z.npy"}})
+    raw["experiments"] = {}
+    assert lines_of(check_places, load(raw)) == [
+        "spaces.vae.encoder.latents.path is 'z.npy'; expected a file that exists"
+    ]
+    Path("z.npy").write_bytes(b"latents")
+    (line,) = lines_of(check_places, load(raw))
+    assert line.startswith("spaces.vae.encoder.latents.labels is 'labels.npy'; expected a file that exists")
+    Path("labels.npy").write_bytes(b"labels")
     check_places(load(raw))
 
 
