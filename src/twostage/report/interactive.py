@@ -75,7 +75,7 @@ def presets(transition):
 
 def page(spectra):
     """The page (str) with these presets."""
-    data = json.dumps(spectra).replace("</", "<\\/")
+    data = json.dumps(spectra).replace("<", "\\u003c")  # no tag and no comment begins in it
     body = f'{_BODY}<script id="presets" type="application/json">{data}</script>'
     return html_page("The transition, to play with", body, styles=_STYLES, script=f"{LAW_SCRIPT}\n{_PAGE_SCRIPT}")
 

@@ -89,11 +89,12 @@ def page(folder, content, items, config, captions, done):
 def _head(folder, config, records):
     commits = {record.get("commit") for record in records.values()} - {None}
     models, spaces = ", ".join(config["models"]), ", ".join(config["spaces"])
+    seed = escape(str(config["seed"]))
     made = ", ".join(sorted(commit[:10] + commit[40:].replace("+", " + ") for commit in commits))
     return (
         f"<h1>Does <em>From Navigation to Refinement</em> hold on {escape(config['data']['name'])}?</h1>"
         f"<p>Run <strong>{escape(folder.name)}</strong> of the reference reproduction of arXiv 2512.02826: latent "
-        f"spaces {escape(spaces)}; models {escape(models)}; seed {config['seed']}; code at commit {escape(made)}. "
+        f"spaces {escape(spaces)}; models {escape(models)}; seed {seed}; code at commit {escape(made)}. "
         "Time runs from the prior (t = 0) to the data (t = 1). <em>Navigation</em> is the stage before the split, "
         "where many training samples share the posterior weight, <em>refinement</em> the stage after it, where one "
         "has nearly all; the split is where the mean weight of the true sample crosses one half.</p>"
@@ -126,7 +127,7 @@ def _beside():
 
 
 def _files(names):
-    return ", ".join(f'<a data-file="{name}">{name}</a>' for name in names)
+    return ", ".join(f'<a data-file="{name}">{name}</a>' for name in map(escape, names))
 
 
 def _figures(folder, names, items, content, config, captions, records):
@@ -134,7 +135,7 @@ def _figures(folder, names, items, content, config, captions, records):
     for title in PARTS:
         chosen = [name for name in names if items[name] == title]
         if chosen:
-            yield f"<section><h2>{title}</h2>"
+            yield f"<section><h2>{escape(title)}</h2>"
             for name in chosen:
                 yield _figure(folder, name, content, caption(Path(captions) / f"{name}.rst", config), records)
             yield "</section>"
@@ -149,9 +150,10 @@ def _figure(folder, name, content, words, records):
     )
     path = str(folder / "report" / f"{name}.png")
     files = [file for file in (f"{name}.csv", f"{name}.html") if (folder / "report" / file).is_file()]
+    title = escape(claims_page.figure_name(name))
     return (
-        f'<div class="item" id="{name}"><h3>{escape(claims_page.figure_name(name))}</h3><figure>'
-        f'<img data-file="{name}.png" alt="{escape(claims_page.figure_name(name))}, described below">'
+        f'<div class="item" id="{escape(name)}"><h3>{title}</h3><figure>'
+        f'<img data-file="{escape(name)}.png" alt="{title}, described below">'
         f"<figcaption>{words}</figcaption></figure>"
         + (f'<p><strong>This run:</strong></p><ul class="findings">{findings}</ul>' if findings else "")
         + f"<p>{_files(files)}. Made from {lineage.made_from(records[path], folder)}.</p></div>"

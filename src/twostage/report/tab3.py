@@ -6,6 +6,7 @@ ones by their ends.
 """
 
 import math
+from html import escape
 
 import numpy as np
 import seaborn
@@ -133,7 +134,7 @@ def _wide(axes, part, base, name):
 def page(table):
     """The table as a self-contained HTML page (str)."""
     headings, rows, _ = cells(table)
-    lead = f"<h1>Tab. 3 Guidance interval</h1><p>{' '.join(notes(table))}</p>"
+    lead = f"<h1>Tab. 3 Guidance interval</h1><p>{escape(' '.join(notes(table)))}</p>"
     return html_page("Tab. 3 Guidance interval", lead + html_table(headings, rows))
 
 
