@@ -19,7 +19,7 @@ def job(snakemake):
     """
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "w") as stream:
+    with open(log, "w", encoding="utf-8") as stream:
         try:
             with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
                 yield

@@ -132,7 +132,7 @@ def import_repa(
         raise ValueError(f"{folder}: no img-mean-std-*.npy; expected the folder of latents (vae-sd) that REPA wrote")
     names = [path.relative_to(folder).as_posix() for path in files]
     try:
-        table = dict(json.loads((folder / "dataset.json").read_text())["labels"])
+        table = dict(json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["labels"])
         labels = np.array([table[name] for name in names], dtype=np.int64)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{folder / 'dataset.json'}: no label for each latent file ({error!r})") from None

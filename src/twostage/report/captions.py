@@ -18,7 +18,9 @@ def caption(path, config):
     path = Path(path)
     if not path.is_file():
         return ""
-    template = Environment(trim_blocks=True, lstrip_blocks=True, finalize=_as_text).from_string(path.read_text())
+    template = Environment(trim_blocks=True, lstrip_blocks=True, finalize=_as_text).from_string(
+        path.read_text(encoding="utf-8")
+    )
     text = template.render(snakemake=SimpleNamespace(config=config))
     return publish_parts(text, writer="html", settings_overrides=_SETTINGS)["body"]
 

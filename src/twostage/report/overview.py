@@ -184,13 +184,13 @@ def write(output, folder, claims, items, *, config, captions, benchmarks, stage_
     ``page``. Raises ValueError where claims.json cannot be read.
     """
     try:
-        content = json.loads(Path(claims).read_text())
+        content = json.loads(Path(claims).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{claims} cannot be read as JSON ({error}); delete it and run `claims` again") from None
     done = stages.work(benchmarks, stage_of_rule)
     html = page(folder, content, items, config, captions, done)
     with atomic_write(output) as temporary:
-        temporary.write_text(html)
+        temporary.write_text(html, encoding="utf-8")
     write_provenance(output, inputs=[claims])
 
 
@@ -199,12 +199,13 @@ def put_into(report, overview):
 
     Raises ValueError where the report is not one that Snakemake wrote.
     """
-    text, marker = Path(report).read_text(), "var workflow_desc = "
+    text, marker = Path(report).read_text(encoding="utf-8"), "var workflow_desc = "
     start = text.find(marker)
     end = text.find("\n", start)
     if start < 0:
         raise ValueError(f"{report} has no {marker.strip()!r}; expected a report of Snakemake 9.10 or newer")
-    frame = f'<iframe class="overview" title="Overview" srcdoc="{escape(Path(overview).read_text())}"></iframe>'
+    page = escape(Path(overview).read_text(encoding="utf-8"))
+    frame = f'<iframe class="overview" title="Overview" srcdoc="{page}"></iframe>'
     # As in a JSON string inside a script: no tag may end it.
     description = json.dumps(frame).replace("</", "<\\/")
-    Path(report).write_text(f"{text[:start]}{marker}{description};{text[end:]}")
+    Path(report).write_text(f"{text[:start]}{marker}{description};{text[end:]}", encoding="utf-8")

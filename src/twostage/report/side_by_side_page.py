@@ -77,6 +77,6 @@ def write(output_html, output_csv, *, config=None, **sources):
     table = side_by_side.drawn(run)
     style.write_csv(table, output_csv)
     with atomic_write(output_html) as temporary:
-        temporary.write_text(page(table))
+        temporary.write_text(page(table), encoding="utf-8")
     for path in (output_html, output_csv):
         write_provenance(path, config=config, inputs=run.paths)

@@ -135,5 +135,5 @@ def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, sp
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
     if output_html is not None:
         with atomic_write(output_html) as temporary:
-            temporary.write_text(page(table))
+            temporary.write_text(page(table), encoding="utf-8")
         write_provenance(output_html, config=config, inputs=inputs)

@@ -58,5 +58,5 @@ def draw(reconstruction, output_pdf, output_png, output_csv, output_html, *, con
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
     body = f"<h1>{TITLE}</h1>\n{html_table(*cells(table))}\n<p class='quiet'>{escape(' '.join(NOTES))}</p>"
     with atomic_write(output_html) as temporary:
-        temporary.write_text(html_page(TITLE, body))
+        temporary.write_text(html_page(TITLE, body), encoding="utf-8")
     write_provenance(output_html, config=config, inputs=inputs)
