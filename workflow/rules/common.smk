@@ -383,7 +383,7 @@ def stage_of_rule():
 
 def caption_of(name):
     """A figure's caption, for params: it is no input of any job, and a change of it would not be seen."""
-    return Path(f"{SOURCE}/../workflow/report/{name}.rst").read_text()
+    return Path(f"{SOURCE}/../workflow/report/{name}.rst").read_text(encoding="utf-8")
 
 
 def report_outputs(name, category, sources):

@@ -9,6 +9,7 @@ import math
 import numpy as np
 import torch
 
+from twostage.arguments import as_device
 from twostage.evaluation.classifier import load_classifier
 from twostage.fetch import check_digest, refuse_stand_in
 from twostage.finite import finite, finite_weights
@@ -114,7 +115,7 @@ def load_extractors(names, *, classifier_path=None, inception_path=None, dinov2_
         "inception": (inception, inception_path),
         "dinov2": (dinov2, dinov2_path),
     }
-    extractors = []
+    extractors, device = [], as_device(device)
     for name in names:
         if name not in makers:
             raise ValueError(f"features are {name!r}; expected one of {', '.join(makers)}")

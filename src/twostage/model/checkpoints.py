@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from twostage.arguments import as_device
 from twostage.finite import finite_weights
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import atomic_write
@@ -60,8 +61,9 @@ def load_model(path, device="cpu"):
     """The model in ``path`` on ``device``, in eval mode, its metadata as ``model.metadata``.
 
     Raises ValueError for a file that is truncated, not one of ours, whose header and weights disagree, or that holds
-    weights that are not finite; OSError when it cannot be opened.
+    weights that are not finite, and for a device that is not there; OSError when it cannot be opened.
     """
+    device = as_device(device)
     architecture, metadata = read_header(path)
     try:
         with safe_open(path, "pt") as file:

@@ -150,7 +150,7 @@ class StateFolder:
     def note(self, event, **facts):
         """Append a line to ``events.jsonl``: what happened, when, and in which process of which job on which GPUs."""
         facts |= {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **identity()}
-        with open(self.folder / EVENTS, "a") as stream:
+        with open(self.folder / EVENTS, "a", encoding="utf-8") as stream:
             stream.write(json.dumps({"event": event, **facts, "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}) + "\n")
 
     # ----------------------------------------------------------------------------------------------------- outputs
