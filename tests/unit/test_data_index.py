@@ -216,7 +216,7 @@ def test_classes_of_one_image_are_named(folder, tmp_path, capsys):
     write_images(folder / "cat", [(24, 24)], seed=9)
     run("index", folder, tmp_path / "index.csv")
     said = capsys.readouterr().err
-    assert "warning: 1 of 3 classes hold one image (such as cat): N = 1, so its weight is 1, and" in said
+    assert "warning: 1 of 3 classes hold one image (such as cat): N = 1, so its weight is 1 and" in said
 
 
 def test_a_store_says_its_classes_and_index_and_is_not_combined_with_another(folder, tmp_path):

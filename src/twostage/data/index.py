@@ -77,8 +77,8 @@ def _single(listing):
     if not names:
         return []
     return [
-        f"{len(names)} of {len(listing.classes)} classes hold one image (such as {names[0]}): N = 1, so its weight is 1, "
-        "and the class's transition 0"
+        f"{len(names)} of {len(listing.classes)} classes hold one image (such as {names[0]}): N = 1, so its weight is "
+        "1 and the class's transition 0"
     ]
 
 
