@@ -16,11 +16,6 @@ for name, file in GIVEN.items():
             raise WorkflowError(f"config: evaluation.references.{name}: {error}") from None
 
 
-def extractor_weights(wildcards):
-    """Weights of the network that takes the features."""
-    return {**feature_weights(), "classifier": rules.classifier.output.weights}[wildcards.features]
-
-
 rule classifier:
     input:
         images=IMAGES,
@@ -104,7 +99,7 @@ rule reference:
 # The held-out images in place of the training images, where the configuration asks for them.
 rule held_out_reference:
     input:
-        weights=extractor_weights,
+        weights=lambda w: {**feature_weights(), "classifier": rules.classifier.output.weights}[w.features],
         images=IMAGES,
     output:
         "<results>/evaluation/{features}/held_out.npz",
@@ -133,7 +128,7 @@ rule held_out_reference:
 rule given_reference:
     input:
         given=lambda w: GIVEN[w.features].place,
-        weights=extractor_weights,
+        weights=lambda w: {**feature_weights(), "classifier": rules.classifier.output.weights}[w.features],
     output:
         "<results>/evaluation/{features}/given.npz",
     log:
