@@ -140,6 +140,9 @@ def put_latents(folder):
     write_random_store(folder / "latents.h5", labels=[0] * 8 + [1] * 8, shape=(2, 4, 4), classes=2, flips=True)
     export_lightningdit(folder / "latents.h5", folder / "latents")
     export_repa(folder / "latents.h5", folder / "repa")
+    (folder / "mine").mkdir()
+    np.save(folder / "mine/latents.npy", np.random.default_rng(0).normal(size=(16, 2, 4, 4)).astype(np.float32))
+    np.save(folder / "mine/labels.npy", np.arange(16) % 2)
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: f"{command.file}: {command.text[:60]}")
