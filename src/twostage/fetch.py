@@ -7,7 +7,11 @@ Run by local rules, on the machine with internet; every job reads local files.
 """
 
 import argparse
+import contextlib
+import fcntl
+import glob
 import json
+import re
 import shutil
 import sys
 import urllib.error
@@ -16,6 +20,9 @@ from pathlib import Path
 
 from twostage.provenance import atomic_write, sha256, write_json, write_provenance
 
+TIMEOUT_S = 60  # without a byte for so long, the source counts as gone
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<?xml")
 KEYS = ("path", "repo", "revision", "file", "url", "sha256")
 
 
@@ -23,7 +30,8 @@ def fetch(path, *, repo=None, revision=None, file=None, url=None, sha256=None):
     """Fetch ``path``, atomically, from ``url`` or from the hub (``file`` of ``repo`` at ``revision``): its digest.
 
     sha256: expected digest, None for any. Raises ValueError, keeping nothing, for another digest and where no source is
-    given; OSError when the source cannot be reached.
+    given; OSError when the source cannot be reached, falls silent, or sends nothing or less than it announced. What a
+    killed attempt left half fetched is removed.
     """
     if not (repo or url):
         raise ValueError(
@@ -31,6 +39,7 @@ def fetch(path, *, repo=None, revision=None, file=None, url=None, sha256=None):
             "`repo`, `revision` and `file`, or `url`, beside `path`"
         )
     source = url or f"{repo}/{file} at revision {revision}"
+    _sweep(Path(path))
     with atomic_write(path) as temporary:
         try:
             _download(temporary, url) if url else _from_hub(temporary, repo, revision, file)
@@ -60,14 +69,38 @@ def fetch_repository(path, *, repo, revision):
             f"{repo} at revision {revision} could not be fetched ({_reason(error)}); fetch it where there is internet "
             "(a gated one needs `hf auth login`) and name its folder in the configuration instead of the hub id"
         ) from None
+    for leftover in (folder / ".cache").rglob("*.incomplete"):  # of attempts that were killed
+        leftover.unlink(missing_ok=True)
     files = [file for file in sorted(folder.rglob("*")) if file.is_file() and ".cache" not in file.parts]
     listed = {str(file.relative_to(folder)): file.stat().st_size for file in files}
     write_json(path, {"repo": repo, "revision": revision, "files": listed})
     write_provenance(path, source=f"{repo} at revision {revision}")
 
 
+def refuse_stand_in(path, name=None):
+    """Raise ValueError, with ``name`` or the path, where a file is empty, a Git LFS pointer or a web page."""
+    name = name or path
+    with open(path, "rb") as stream:
+        head = stream.read(1024)
+    if not head:
+        raise ValueError(f"{name}: the file is empty; fetch it again")
+    if head.startswith(LFS_POINTER):
+        size = re.search(rb"\nsize (\d+)", head)
+        stands_for = f"the {int(size[1]):,} bytes" if size else "the file"
+        raise ValueError(
+            f"{name}: this is a Git LFS pointer, not {stands_for} that it stands for; run `git lfs pull` in the "
+            "repository that it came from, or download the file itself"
+        )
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(WEB_PAGE):
+        raise ValueError(
+            f"{name}: this is a web page (of a login or an error, perhaps), not the file; download the file itself"
+        )
+
+
 def check_digest(path, expected, name=None):
-    """The sha256 of a file. Raises ValueError, with ``name`` or the path, when it is not ``expected`` (None: any)."""
+    """The sha256 of a file. Raises ValueError, with ``name`` or the path, when it is not ``expected`` (None: any), and
+    for what stands in place of the file: a web page, a Git LFS pointer, nothing."""
+    refuse_stand_in(path, name)
     found = sha256(path)
     if expected is not None and found != expected:
         raise ValueError(
@@ -77,14 +110,40 @@ def check_digest(path, expected, name=None):
 
 
 def _download(path, url):
-    with urllib.request.urlopen(url) as response, open(path, "wb") as stream:
-        shutil.copyfileobj(response, stream)
+    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:
+        _fill(path, response, response.headers.get("Content-Length"))
 
 
 def _from_hub(path, repo, revision, file):
     import huggingface_hub
 
-    shutil.copyfile(huggingface_hub.hf_hub_download(repo, file, revision=revision), path)
+    with open(huggingface_hub.hf_hub_download(repo, file, revision=revision), "rb") as source:
+        _fill(path, source)
+
+
+def _fill(path, source, announced=None):
+    """Copy a stream to ``path``, locked meanwhile. OSError where nothing came, or not as many bytes as announced."""
+    with open(path, "wb") as stream:
+        with contextlib.suppress(OSError):  # a file system without locks
+            _lock(stream)
+        shutil.copyfileobj(source, stream)
+        count = stream.tell()
+    if announced is not None and count != int(announced):
+        raise OSError(f"{count} bytes came of {int(announced)} announced")
+    if count == 0:
+        raise OSError("the file is empty")
+
+
+def _sweep(path):
+    """Remove what killed attempts left of ``path``; what a living one writes is locked."""
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with contextlib.suppress(OSError), open(leftover, "r+b") as stream:
+            _lock(stream)
+            leftover.unlink()
+
+
+def _lock(stream):
+    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _reason(error):

@@ -15,6 +15,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import stat
 import subprocess
 import sys
 import time
@@ -31,15 +32,22 @@ def atomic_write(path):
     """Yield a temporary path in the same folder; rename it to ``path`` when the block ends without an error.
 
     A reader sees the old file or the whole new one, never a part. On error the temporary file is removed.
+    The file is readable to whom the umask lets read, whatever wrote it: safetensors' writer shuts all others out.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Process numbers repeat on the nodes of a cluster, so a random name.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        temporary.unlink()  # a writer may insist on making it, or link it
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
+            if os.fstat(written.fileno()).st_mode != mode:
+                with contextlib.suppress(PermissionError):  # a link to somebody else's file
+                    os.fchmod(written.fileno(), stat.S_IMODE(mode))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -48,7 +56,7 @@ def atomic_write(path):
 def write_json(path, content):
     """Write ``content`` as indented JSON, atomically. NaN is refused: it is not JSON."""
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def sha256(path):
@@ -141,7 +149,7 @@ def _module_file(name):
 def _syntax(name):
     """Hash of a module's syntax tree without docstrings and of its scripts, and the package modules that it imports."""
     file = _module_file(name)
-    tree = ast.parse(file.read_text())
+    tree = ast.parse(file.read_text(encoding="utf-8"))
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

@@ -8,7 +8,15 @@ import torch
 from data_examples import write_random_store
 from safetensors.torch import load_file, save_file
 
-from twostage.data.interchange import BLOCK, export_lightningdit, export_repa, import_lightningdit, import_repa
+from twostage.data.interchange import (
+    BLOCK,
+    export_lightningdit,
+    export_repa,
+    import_lightningdit,
+    import_npy,
+    import_repa,
+    imported_shape,
+)
 from twostage.data.latents import LatentStore
 from twostage.flow import sample_noise
 
@@ -120,6 +128,85 @@ def test_damaged_lightningdit_latents_are_refused(lightningdit, tmp_path):
     assert not output.exists()
 
 
+def tensors_of(**changes):
+    """One file of LightningDiT's, of four latents."""
+    made = {"latents": torch.randn(4, 3, 2, 2), "latents_flip": torch.randn(4, 3, 2, 2), "labels": torch.arange(4) // 2}
+    return {name: tensor for name, tensor in (made | changes).items() if tensor is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"labels": torch.tensor([0.0, 0.5, 1.0, 1.0])}, r"labels are float64 \(4,\) from 0.0; expected whole numbers"),
+        ({"labels": torch.tensor([0, -1, 1, 1])}, r"labels are int64 \(4,\) from -1; expected whole numbers"),
+        ({"labels": torch.zeros(4, 1, dtype=torch.long)}, r"labels are int64 \(4, 1\)"),
+        ({"labels": torch.arange(4)}, "a label is 3; expected 0 to 1"),
+        ({"labels": torch.arange(3)}, "latents for 3 labels"),
+        ({"labels": None}, "not LightningDiT's latents"),
+        ({"latents": None}, "no latents; expected what LightningDiT wrote"),
+        ({"latents": None, "latents_flip": None}, "no latents; expected what LightningDiT wrote"),
+        ({"latents": torch.randn(4, 12)}, r"of shape \(4, 12\) and .*; expected floating numbers \(n, C, H, W\)"),
+        ({"latents_flip": torch.randn(4, 3, 2, 3)}, r"and \(4, 3, 2, 3\); expected floating numbers"),
+        ({"latents_flip": torch.zeros(4, 3, 2, 2, dtype=torch.long)}, "F32, I64 of shape"),
+    ],
+)
+def test_shapes_and_labels_of_lightningdit_are_checked_before_writing(tmp_path, changes, why):
+    folder = tmp_path / "from"
+    folder.mkdir()
+    save_file(tensors_of(**changes), folder / "latents_rank00_shard000.safetensors")
+    with pytest.raises(ValueError, match=why):
+        import_lightningdit(folder, tmp_path / "latents.h5", num_classes=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["from"]
+
+
+@pytest.mark.parametrize(
+    ("statistics", "multiplier", "why"),
+    [
+        ({"mean": torch.zeros(3), "std": torch.tensor([1.0, 0.0, 1.0])}, 1.0, "std is 0 at least"),
+        ({"mean": torch.zeros(3), "std": torch.tensor([1.0, -2.0, 1.0])}, 1.0, "std is -2 at least"),
+        ({"mean": torch.zeros(3), "std": torch.ones(3)}, 0.0, "multiplier 0.0; expected both above 0"),
+        ({"mean": torch.zeros(3), "std": torch.ones(3)}, float("nan"), "multiplier nan; expected both above 0"),
+        ({"mean": torch.zeros(3)}, 1.0, "no statistics .*std.*; expected tensors `mean` and `std`"),
+        ("text", 1.0, "no statistics"),
+    ],
+)
+def test_statistics_of_lightningdit_are_checked_before_writing(tmp_path, statistics, multiplier, why):
+    folder = tmp_path / "from"
+    folder.mkdir()
+    save_file(tensors_of(), folder / "latents_rank00_shard000.safetensors")
+    if statistics == "text":
+        (folder / "latents_stats.pt").write_text("text")
+    else:
+        torch.save(statistics, folder / "latents_stats.pt")
+    with pytest.raises(ValueError, match=rf"latents_stats\.pt: .*{why}"):
+        import_lightningdit(folder, tmp_path / "latents.h5", multiplier=multiplier)
+    assert [path.name for path in tmp_path.iterdir()] == ["from"]
+
+
+@pytest.mark.parametrize(
+    ("label", "values", "why"),
+    [
+        (0.5, np.ones((4, 2, 2)), "labels are float64"),
+        (-1, np.ones((4, 2, 2)), "from -1; expected whole numbers"),
+        (None, np.ones((4, 2, 2)), "labels are object"),
+        (7, np.ones((4, 2, 2)), "a label is 7; expected 0 to 4"),
+        (0, -np.ones((4, 2, 2)), "a standard deviation below 0"),
+        (0, np.ones((4, 2, 2), dtype=int), "int64, not floating numbers"),
+        (0, np.ones((3, 2, 2)), r"shape \(3, 2, 2\); expected \(2 C, H, W\)"),
+        (0, np.ones((4, 0, 2)), r"shape \(4, 0, 2\); expected \(2 C, H, W\)"),
+    ],
+)
+def test_shapes_labels_and_deviations_of_repa_are_checked(tmp_path, label, values, why):
+    folder = tmp_path / "from"
+    (folder / "00000").mkdir(parents=True)
+    np.save(folder / "00000/img-mean-std-00000000.npy", values)
+    labels = {"labels": [["00000/img-mean-std-00000000.npy", label]]}
+    (folder / "dataset.json").write_text(json.dumps(labels))
+    with pytest.raises(ValueError, match=why):
+        import_repa(folder, tmp_path / "latents.h5", num_classes=5)
+    assert [path.name for path in tmp_path.iterdir()] == ["from"]
+
+
 @pytest.fixture
 def repa(tmp_path):
     """REPA's folder: seven latents of three classes, named in another order than their classes."""
@@ -177,3 +264,58 @@ def test_damaged_repa_latents_are_refused(repa, tmp_path):
     with pytest.raises(ValueError, match="no img-mean-std"):
         import_repa(tmp_path / "nowhere", output)
     assert not output.exists()
+
+
+# --------------------------------------------------------------------------------------------------------- plain arrays
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_plain_array_becomes_a_sorted_store(tmp_path, dtype):
+    rng = np.random.default_rng(0)
+    count = 2 * BLOCK + 10
+    latents = rng.normal(2.0, 3.0, (count, 3, 2, 4)).astype(dtype)
+    labels = rng.integers(0, 5, count)
+    np.save(tmp_path / "latents.npy", latents)
+    np.save(tmp_path / "labels.npy", labels.astype(np.int16))
+    import_npy(tmp_path / "latents.npy", tmp_path / "latents.h5")
+    store = LatentStore.open(tmp_path / "latents.h5", split="train")
+    assert np.array_equal(store.labels, np.sort(labels))
+    assert np.array_equal(labels[store.source], store.labels)
+    assert np.array_equal(store.read(slice(None), normalised=False).numpy(), latents[store.source].astype(np.float32))
+    np.testing.assert_allclose(store.mean, latents.astype(np.float32).astype(float).mean((0, 2, 3)), rtol=1e-12)
+    assert imported_shape("npy", tmp_path / "latents.npy") == (3, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("latents", "labels", "why"),
+    [
+        (np.zeros((4, 3, 2)), np.arange(4), r"latents.npy: float64 of shape \(4, 3, 2\); expected floats .*N, C, H, W"),
+        (np.zeros((4, 1, 2, 2), np.int64), np.arange(4), "latents.npy: int64 of shape"),
+        (np.zeros((0, 1, 2, 2)), np.arange(0), "latents.npy: float64 of shape"),
+        (
+            np.zeros((4, 1, 2, 2)),
+            np.arange(3),
+            r"labels.npy: int64 of shape \(3,\); expected whole numbers of shape \(4,\)",
+        ),
+        (np.zeros((4, 1, 2, 2)), np.arange(4.0), "labels.npy: float64 of shape"),
+        (np.zeros((4, 1, 2, 2)), np.arange(4) - 1, "labels.npy: labels -1 to 2; expected 0"),
+        (np.full((4, 1, 2, 2), np.nan), np.arange(4), "latents.npy: latents: 16 of 16 values are not finite"),
+        (np.array([{}]), np.arange(1), "latents.npy: not a readable npy file"),
+        (np.zeros((4, 1, 2, 2)), None, "labels.npy: no such file"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\nsize 5\n",
+            np.arange(4),
+            "latents.npy: this is a Git LFS pointer",
+        ),
+    ],
+)
+def test_arrays_that_are_no_latents_with_labels_are_refused(tmp_path, latents, labels, why):
+    for name, content in (("latents.npy", latents), ("labels.npy", labels)):
+        if isinstance(content, bytes):
+            (tmp_path / name).write_bytes(content)
+        elif content is not None:
+            np.save(tmp_path / name, content)
+    with pytest.raises(ValueError, match=why) as caught:
+        import_npy(tmp_path / "latents.npy", tmp_path / "latents.h5")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "latents.h5").exists()

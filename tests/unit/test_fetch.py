@@ -1,11 +1,14 @@
 """Fetching weights: from an address, from the hub, checked; nothing is left where that fails."""
 
 import hashlib
+import http.server
 import json
 import re
+import threading
 
 import pytest
 
+from twostage import fetch as fetch_module
 from twostage.fetch import fetch, fetch_repository, main
 from twostage.provenance import provenance_path
 
@@ -47,6 +50,61 @@ def test_what_cannot_be_had_is_one_line_and_leaves_nothing(source, tmp_path, cap
     assert len(error.splitlines()) == 1
     assert re.search(message, error), error
     assert not folder.exists() or not list(folder.iterdir())
+
+
+class Faulty(http.server.BaseHTTPRequestHandler):
+    """Announces 100 bytes and sends ``weights``, nothing, or nothing for as long as the other side waits."""
+
+    def do_GET(self):
+        kind = self.path.strip("/")
+        self.send_response(200)
+        if kind != "chunked":
+            self.send_header("Content-Length", "0" if kind == "empty" else "7" if kind == "whole" else "100")
+        self.end_headers()
+        if kind in ("whole", "short", "silent"):
+            self.wfile.write(b"weights")
+            self.wfile.flush()
+        if kind == "silent":
+            self.rfile.read(1)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def address():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Faulty) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("short", "7 bytes came of 100 announced"),
+        ("empty", "the file is empty"),
+        ("chunked", "the file is empty"),
+        ("silent", "timed out"),
+    ],
+)
+def test_a_source_that_fails_is_one_line_and_leaves_nothing(address, tmp_path, capsys, monkeypatch, kind, reason):
+    monkeypatch.setattr(fetch_module, "TIMEOUT_S", 0.2)
+    assert run(path=tmp_path / "x.pt", url=f"{address}/{kind}") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {address}/{kind} could not be fetched ({reason}); put the file at")
+    assert len(error.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_attempt_left_is_removed_and_a_living_one_let_be(address, tmp_path):
+    dead, living, other = (tmp_path / name for name in (".x.pt.0a.tmp", ".x.pt.0b.tmp", ".y.pt.0c.tmp"))
+    for path in (dead, living, other):
+        path.write_bytes(b"half")
+    with open(living, "r+b") as stream:
+        fetch_module._lock(stream)
+        fetch(tmp_path / "x.pt", url=f"{address}/whole", sha256=DIGEST)
+    assert {path.name for path in tmp_path.iterdir() if path.suffix == ".tmp"} == {living.name, other.name}
 
 
 def test_the_hub_is_asked_for_the_pinned_revision(source, tmp_path, monkeypatch):

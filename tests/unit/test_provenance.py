@@ -1,9 +1,12 @@
 """Atomic writes, the JSON beside artefacts, and hashes of code that ignore its looks."""
 
 import json
+import os
 import shutil
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from twostage import provenance
 from twostage.provenance import atomic_write, code_of, sha256, write_json, write_provenance
@@ -22,6 +25,21 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         write_half()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_files_are_readable_to_whom_the_umask_lets_read(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        for name, write in {
+            "text": lambda path: path.write_text("text"),
+            "safetensors": lambda path: save_file({"a": torch.zeros(1)}, path),
+        }.items():
+            with atomic_write(tmp_path / name) as temporary:
+                write(temporary)
+            assert (tmp_path / name).stat().st_mode & 0o777 == 0o666 & ~umask
+    finally:
+        os.umask(before)
 
 
 def test_provenance_names_what_made_the_file(tmp_path):

@@ -360,6 +360,13 @@ def test_processes_that_cannot_be_started_are_refused(latents, tmp_path, capsys,
     assert reason in capsys.readouterr().err
 
 
+def test_a_world_size_without_torchrun_is_ignored(latents, reference, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert main(command(latents, tmp_path)) == 0
+    assert_same_weights(tmp_path, reference)
+
+
 def test_batch_that_cannot_be_shared_out_is_refused():
     processes = Processes("cpu")
     processes.count = 3

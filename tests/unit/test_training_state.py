@@ -49,6 +49,13 @@ def test_newest_checkpoint_comes_back_and_two_are_kept(state):
     assert same(state.load(6), 6, 6)
 
 
+def test_checkpoints_count_by_number_however_long_it_is(state):
+    for step in (9_999_990, 10_000_000, 10_000_010):
+        state.save(step, tensors(step))
+    assert checkpoints(state) == ["checkpoint-10000000.safetensors", "checkpoint-10000010.safetensors"]
+    assert state.newest()[0] == 10_000_010
+
+
 @pytest.mark.parametrize("damage", ["truncate", "empty", "flip a bit", "text"])
 def test_damaged_newest_checkpoint_falls_back_to_the_one_before_and_says_so(state, capsys, damage):
     state.save(3, tensors(3))
@@ -79,6 +86,7 @@ def test_full_disk_is_told_and_leaves_the_older_checkpoint(state):
 
 def test_half_written_files_of_a_killed_process_are_swept_up(tmp_path):
     leftovers = [tmp_path / "state" / ".checkpoint-0000003.safetensors.99.tmp", tmp_path / ".step-1.99.tmp"]
+    leftovers.append(tmp_path / "state" / ".tmpPI8nDj")  # safetensors' own
     for path in leftovers:
         path.parent.mkdir(exist_ok=True)
         path.write_text("half")
@@ -197,6 +205,16 @@ def test_a_waiting_process_goes_on_when_the_holder_ends(tmp_path, capsys, monkey
     Lock(tmp_path).wait(60)
     ending.join()
     assert capsys.readouterr().err.count("waiting: ") == 2
+    Lock(tmp_path).acquire()
+
+
+def test_a_lock_dated_in_the_future_ages(tmp_path, monkeypatch):
+    write_owner(tmp_path, seconds_ago=-7200, host="elsewhere")
+    with pytest.raises(Locked, match="host elsewhere"):
+        Lock(tmp_path).acquire()
+    now = time.time()
+    assert (tmp_path / "lock").stat().st_mtime <= now  # from here on it ages
+    monkeypatch.setattr(time, "time", lambda: now + lock_module.SILENT_S + 1)
     Lock(tmp_path).acquire()
 
 

@@ -1,5 +1,12 @@
 # Said and checked before the first job starts. Nested Snakemakes, which run the jobs, do not come here.
 from twostage.cluster import ClusterError, Request, refuse_impossible
+from twostage.left_lock import hold_mark
+from twostage.training.longer import announcement
+from twostage.training.recipe import Recipe
+
+# After a crash the same command goes on: what that takes besides is in profiles/default.
+if workflow.is_main_process and hold_mark(".snakemake"):
+    logger.info("The last run here was killed: its lock is removed.")
 
 
 def profiles_named(words):
@@ -36,9 +43,22 @@ def note_trainings_under_way(folder):
             logger.info(f"{lock.parent.parent} is held by a training ({who}); a job of this run will wait for its end.")
 
 
+def note_what_becomes_of_trainings(jobs):
+    """Of trainings that are asked for anew: what goes on and what is thrown away; and recipes that are odd."""
+    recipes = {f"train_{model}": Recipe.parse(recipe_of(model)) for model in MODELS}
+    trainings = [job for job in jobs if job.rule.name in recipes]
+    for job in trainings:
+        said = announcement(Path(job.output.stats).parent, recipes[job.rule.name])
+        if said:
+            logger.warning(said)
+    for name in dict.fromkeys(job.rule.name for job in trainings):
+        if recipes[name].remark():
+            logger.warning(f"warning: {name}: {recipes[name].remark()}")
+
+
 def lock_owner(lock):
     try:
-        return json.loads(lock.read_text() or "{}")
+        return json.loads(lock.read_text(encoding="utf-8") or "{}")
     except (OSError, ValueError):
         return {}
 
@@ -50,6 +70,7 @@ onstart:
     refuse_missing_profiles(named)
     refuse_unwritable(Path("results") / CONFIG.run)
     note_trainings_under_way(Path("results") / CONFIG.run / "training")
+    note_what_becomes_of_trainings(workflow.dag.needrun_jobs())
     if executor == "slurm":
         submitted = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
         try:

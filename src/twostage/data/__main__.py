@@ -135,7 +135,7 @@ def _after_encoding(options, output, split, statistics, written):
     header = read_header(output)
     if left_out := header.left_out:
         print(f"{output}: {len(left_out)} images left out, listed in its /left_out; the first: {left_out[0]}")
-    inputs = [path for path in (options.weights, statistics) if path]
+    inputs = [path for path in (*(options.weights or []), statistics) if path]
     config = {"dataset": options.dataset, "encoder": options.encoder, "split": split, "flips": options.flips}
     write_provenance(output, config=config, seed=options.seed, inputs=inputs, fingerprint=header.fingerprint())
 
@@ -150,7 +150,7 @@ def _join(options):
     digests = {}
     for shard in options.shards:
         beside = provenance_path(shard)
-        digests[str(shard)] = json.loads(beside.read_text())["sha256"] if beside.exists() else None
+        digests[str(shard)] = json.loads(beside.read_text(encoding="utf-8"))["sha256"] if beside.exists() else None
     inputs = [options.statistics] if options.statistics else []
     fingerprint = read_header(options.output).fingerprint()
     write_provenance(options.output, inputs=inputs, shards=digests, fingerprint=fingerprint)
@@ -170,7 +170,7 @@ def _reconstruction(options):
         },
     )
     config = {"dataset": options.dataset, "encoder": options.encoder, "images": options.images}
-    write_provenance(options.output, config=config, inputs=[options.weights] if options.weights else [])
+    write_provenance(options.output, config=config, inputs=options.weights or [])
 
 
 def _download(options):
@@ -183,20 +183,21 @@ def _download(options):
 
 def _import(options):
     from twostage.data.encoders import load_encoder
-    from twostage.data.interchange import import_lightningdit, import_repa
+    from twostage.data.interchange import import_lightningdit, import_npy, import_repa
     from twostage.data.latents import read_header
     from twostage.provenance import write_provenance
 
-    run = {"lightningdit": import_lightningdit, "repa": import_repa}[options.format]
-    about = {}
+    run = {"lightningdit": import_lightningdit, "repa": import_repa, "npy": import_npy}[options.format]
+    if options.labels and options.format != "npy":
+        raise ValueError(f"--labels with the format {options.format}, whose files have labels; expected npy")
+    about = {"labels": options.labels} if options.labels else {}
     if options.encoder:
         encoder = load_encoder(options.encoder, options.weights)
-        about = {"encoder": encoder.kind, "encoder_sha256": encoder.sha256}
+        about |= {"encoder": encoder.kind, "encoder_sha256": encoder.sha256}
     run(options.input, options.output, num_classes=options.classes, split=options.split, **about)
     config = {"format": options.format, "folder": options.input, "split": options.split, "encoder": options.encoder}
     fingerprint = read_header(options.output).fingerprint()
-    inputs = [options.weights] if options.weights else []
-    write_provenance(options.output, config=config, inputs=inputs, fingerprint=fingerprint)
+    write_provenance(options.output, config=config, inputs=options.weights or [], fingerprint=fingerprint)
 
 
 def _export(options):
@@ -227,7 +228,9 @@ def _parser():
         added.add_argument("--device", default="cpu", help="cpu or cuda")
 
     def weights(added):
-        added.add_argument("--weights", help="weights file of the encoder")
+        added.add_argument(
+            "--weights", nargs="+", help="weights file of the encoder; two, where its decoder has its own"
+        )
         added.add_argument("--batch-size", type=_count, default=64, help="images a forward pass")
 
     added = command(
@@ -271,12 +274,13 @@ def _parser():
     added.add_argument("--dataset", type=_json, required=True, help='JSON, {"name": "cifar10", "path": folder}')
 
     added = command("import", _import, "Other projects' latents into a latent store.")
-    added.add_argument("--format", choices=("lightningdit", "repa"), required=True)
-    added.add_argument("--input", required=True, help="folder of latents")
+    added.add_argument("--format", choices=("lightningdit", "repa", "npy"), required=True)
+    added.add_argument("--input", required=True, help="folder of latents; for npy the .npy file, (N, C, H, W)")
+    added.add_argument("--labels", help="for npy: .npy of the labels, (N,); labels.npy beside the latents unless given")
     added.add_argument("--classes", type=_count, help="number of classes; largest label + 1 unless given")
     added.add_argument("--split", choices=("train", "held_out"), default="train")
     added.add_argument("--encoder", type=_json, help='what made the latents, e.g. {"kind": "va-vae"}; with --weights')
-    added.add_argument("--weights", help="weights file of that encoder")
+    added.add_argument("--weights", nargs="+", help="weights file of that encoder, or its two")
 
     added = command("export", _export, "A latent store as other projects' latents.", output="folder to write")
     added.add_argument("--format", choices=("lightningdit", "repa"), required=True)

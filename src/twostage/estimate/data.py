@@ -43,6 +43,10 @@ def rows_of_space(setting, space):
             makes=(f"data/{space}/encoder.safetensors",),
         )  # fmt: skip
     imported = setting.config.spaces[space].imported
+    if encoder.kind == "none":
+        disk = setting.images["train"] * setting.dim(space) * BYTES
+        yield Row("import_alone", space, disk=disk, stage="data", makes=(f"data/{space}/latents.h5",))
+        return
     stores = (f"data/{space}/latents.h5", f"data/{space}/held_out.h5")
     sharded = data.shards > 1 and not imported
     shards = (f"data/{space}/shards/",)

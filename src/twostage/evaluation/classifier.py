@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 from tqdm import tqdm
 
+from twostage.arguments import as_device
 from twostage.evaluation.images import load_split
 from twostage.finite import finite, finite_weights
 from twostage.provenance import atomic_write, write_json, write_provenance
@@ -63,7 +64,7 @@ def train_classifier(
     train, held_out = load_split(dataset, "train"), load_split(dataset, "held_out")
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # the initial weights
-    device = torch.device(device)
+    device = as_device(device)
     single = len(train.classes) == 1
     model = Classifier(train.image_shape, width, TURNS if single else len(train.classes)).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.05)
@@ -147,7 +148,7 @@ def load_classifier(path, device="cpu"):
     except Exception as error:
         raise ValueError(f"{path} is not a classifier of this workflow ({error}); train it again") from None
     finite_weights(state, path, "train it again")
-    return model.to(device).eval()
+    return model.to(as_device(device)).eval()
 
 
 def _convolution(channels, out):

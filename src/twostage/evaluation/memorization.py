@@ -56,8 +56,8 @@ def measure_memorization(
     it of any pixel and channel, grey levels), nearest (row of the training store), nearest_mirrored, nearest_distance,
     second_distance (to the nearest training image that is another one than ``nearest``: neither a copy of it nor its
     mirrored twin; inf where there is none), ratio (d1 / d2, NaN without a second), retrieved (the nearest is the
-    followed image or a copy of it, equally mirrored; NaN unless a training image is followed), class (its name).
-    Pixel distances are root mean squares in grey levels (0-255), feature distances Euclidean.
+    followed image or a copy of it, equally mirrored; NaN unless a training image is followed), class (the label's
+    name). Pixel distances are root mean squares in grey levels (0-255), feature distances Euclidean.
     output_csv, one row a plan, seed and space: means and standard errors (``_sem``) of the distances, the ratio and
     the shares copied (ratio below 1/3, of the samples that have one), retrieved and within_one_grey_level
     (followed_grey at most 1); how the samples were made (``Samples.facts``), features_sha256 of the weights, and

@@ -43,7 +43,7 @@ def figure(table):
     """The figure from its table (``drawn``)."""
     points, shown = table[table["kind"] == "point"], table[table["kind"] == "curve"]
     spaces = list(dict.fromkeys(points["space"]))
-    colours = style.space_colours([space for space in spaces if space != results.SYNTHETIC])
+    colours = style.colours_of(table[table["space"] != results.SYNTHETIC], "space")
     colours[results.SYNTHETIC] = style.QUIET
     with style.look():
         picture, panels = style.new_figure(2, 2, width=5.2, height=4.2)

@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from twostage.data.encoders import load_encoder
+from twostage.arguments import as_device
+from twostage.data.encoders import files_of, load_encoder
 from twostage.data.held_out import open_held_out
 from twostage.data.latents import LatentStore
 from twostage.finite import finite
@@ -43,7 +44,7 @@ class Context:
         space=None,
         models=None,
     ):
-        self.device = torch.device(device)
+        self.device = as_device(device)
         self.given = {name: Plan.from_dict(name, content).validate(checkpoints) for name, content in plans.items()}
         self.split = None if split_path is None else read_split(split_path)
         self.splits = {name: self.split if plan.names_split else None for name, plan in self.given.items()}
@@ -76,13 +77,14 @@ class Context:
             "store_fingerprint": self.train.fingerprint,
             "index": self.train.index or "unknown",
         }
-        self._files = {"encoder": encoder_weights, "split": split_path, **checkpoints}
+        files = {"encoder": encoder_weights, "split": split_path, **checkpoints}
+        self._files = {name: files_of(paths) for name, paths in files.items()}
 
     def inputs(self, plan):
         """Paths that a plan's samples come from, the latents aside (their fingerprint stands for them)."""
         names = ["split"] if self.splits[plan.name] else []
         names += ["encoder", *(part.field for part in plan.parts if part.field != ORACLE)]
-        return list(dict.fromkeys(self._files[name] for name in names if self._files[name]))
+        return list(dict.fromkeys(path for name in names for path in self._files[name]))
 
     def labels(self, items):
         """Labels of items (``starts.shard_items``) on the device, (n,) int64."""

@@ -9,6 +9,7 @@ OPERATIONAL = (
     "compile",
     "activation_checkpointing",
     "checkpoint_every",
+    "keep_state",
     "log_every",
     "tensorboard",
     "minutes",

@@ -53,16 +53,16 @@ def main(arguments=None):
                 words = sys.argv[1:] if arguments is None else arguments
                 return launch(options.gpus, options.nodes, options.threads, words)
         except (ValueError, OSError) as error:
-            print(f"training: {error}", file=sys.stderr)
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
             return 1
 
     import torch
 
     from twostage.training.loop import train
-    from twostage.training.processes import keep_freed_memory
+    from twostage.training.processes import by_torchrun, keep_freed_memory
     from twostage.training.statistics import Diverged
 
-    torch.set_num_threads(max(1, options.threads // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+    torch.set_num_threads(max(1, options.threads // by_torchrun("LOCAL_WORLD_SIZE", 1)))
     keep_freed_memory()
     try:
         complete = train(
@@ -75,7 +75,7 @@ def main(arguments=None):
             scratch=options.scratch,
         )
     except (ValueError, OSError, Diverged) as error:
-        print(f"training: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0 if complete else REQUEUE
 

@@ -34,7 +34,7 @@ class Lock:
         """Take the lock. Raises Locked, naming the holder, when a living process has it."""
         while True:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = open(self.path, "a+")  # noqa: SIM115 (open as long as the lock is held)
+            file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 (open as long as the lock is held)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -45,7 +45,7 @@ class Lock:
                 break
             file.close()  # its holder finished and removed the folder meanwhile
         owner = _owner(file)
-        if owner and _alive(owner, os.fstat(file.fileno()).st_mtime):
+        if owner and _alive(owner, self._last_touch(file)):
             file.close()
             raise self._held(owner)
         self._file = file
@@ -83,6 +83,16 @@ class Lock:
                 self._write("")
             self._file.close()
             self._file = None
+
+    def _last_touch(self, file):
+        """When the holder last touched the lock. A date in the future, of a clock that was wrong, would never age: it
+        becomes now, and a holder that lives goes on touching."""
+        touched, now = os.fstat(file.fileno()).st_mtime, time.time()
+        if touched <= now:
+            return touched
+        with contextlib.suppress(OSError):
+            os.utime(self.path)
+        return now
 
     def _write(self, text):
         self._file.seek(0)
@@ -141,7 +151,7 @@ def _alive(owner, touched):
 def _start_time(pid):
     """When a process began, in clock ticks since boot, so that a reused number is told apart; None when it is gone."""
     try:
-        with open(f"/proc/{pid}/stat") as stream:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stream:
             fields = stream.read().rpartition(")")[2].split()
     except OSError:
         return None if os.path.isdir("/proc/self") or not _signalable(pid) else 0

@@ -14,17 +14,17 @@ from tqdm import tqdm
 
 from twostage.data.latents import LatentStore
 from twostage.data.staging import staged
-from twostage.model.checkpoints import read_header, save_model
+from twostage.model.checkpoints import load_model, read_header, save_model
 from twostage.model.identity import latents_of
 from twostage.model.lightningdit import LightningDiT
-from twostage.provenance import write_provenance
+from twostage.provenance import write_json, write_provenance
 from twostage.training import TRAINING_VERSION
 from twostage.training.batches import Batches
 from twostage.training.objective import Draws, Objective
 from twostage.training.processes import Processes
 from twostage.training.recipe import Recipe
 from twostage.training.state import StateFolder, refuse_other, with_index
-from twostage.training.statistics import Statistics
+from twostage.training.statistics import Diverged, Statistics
 
 STATISTICS = "stats.jsonl"
 TENSORBOARD = "tensorboard"
@@ -40,9 +40,11 @@ def train(latents, architecture, recipe, output, *, seed=0, device="cpu", scratc
     Under torchrun every process calls this; the batch is shared out among them.
 
     Returns True when the training is complete, False when a signal (SIGTERM, SIGUSR1) or the recipe's wall-clock
-    budget ended this call early, with a checkpoint of the last step in ``<output>/state``.
+    budget ended this call early, with a checkpoint of the last step in ``<output>/state``. Where a training that
+    differs in ``steps`` and ``snapshots`` alone lies in ``output`` and its last state was kept (the recipe's
+    ``keep_state``), this one goes on from there, and ends with the same files as if it had begun with these.
     Raises ValueError for bad arguments and for another training's output, OSError for a locked folder or a full disk,
-    Diverged for a loss that is not finite or has exploded.
+    Diverged for a loss that is not finite or has exploded, and at once where this training had one before.
     """
     began = time.monotonic()
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.parse(recipe)
@@ -54,6 +56,8 @@ def train(latents, architecture, recipe, output, *, seed=0, device="cpu", scratc
         outputs = Outputs(Path(output), sizes, recipe, seed, store)
         if processes.from_first(processes.first and outputs.complete() and outputs.state.finished()):
             return True
+        if processes.first and recipe.remark():
+            print(f"warning: {recipe.remark()}", file=sys.stderr, flush=True)
         try:
             local = staged(store) if scratch else nullcontext(store)
             with StopRequest(recipe.minutes, began) as stop, local as outputs.store:
@@ -175,9 +179,10 @@ def _run(outputs, processes, stop):
             log.add(*run.step(step, x_1, labels))
             done = step + 1
             progress.update()
-            leave = done < recipe.steps and processes.any(stop.requested())
+            last = done == recipe.steps
+            leave = not last and processes.any(stop.requested())
             snapshot = done in recipe.snapshots
-            checkpoint = done < recipe.steps and (leave or done % recipe.checkpoint_every == 0)
+            checkpoint = leave or (recipe.keep_state if last else done % recipe.checkpoint_every == 0)
             if snapshot or checkpoint or done % check_every == 0:
                 log.check(run.describe)
             if snapshot or checkpoint or done % recipe.log_every == 0:
@@ -196,6 +201,8 @@ def _run(outputs, processes, stop):
                     print(f"{stop.reason}: checkpoint of step {done} written; run again to resume", file=sys.stderr)
                 return False
         progress.close()
+    except Diverged as error:
+        raise outputs.diverged(error) from None
     finally:
         log.close()
     if processes.first:
@@ -225,6 +232,8 @@ class Outputs:
 
         Snapshots at other steps are let be: a workflow manager deletes only what it declares now.
         """
+        if self.state.goes_on(self.fingerprint) is not None:
+            return False
         paths = [self.folder / name for name in self.names.values()]
         for path in paths:
             if path.is_file():
@@ -240,6 +249,8 @@ class Outputs:
         self.state.acquire()
         if self.complete():
             return True
+        if self.state.goes_on(self.fingerprint) is not None:
+            self._adopt()
         self.state.claim(self.fingerprint)
         self._publish()
         if self.state.finished() and self.complete():
@@ -248,8 +259,12 @@ class Outputs:
         return False
 
     def resume(self, run, processes):
-        """Put the newest intact checkpoint into ``run``, in every process: the number of steps done."""
-        found = self.state.newest() if processes.first else None
+        """Put the newest intact checkpoint into ``run``, in every process: the number of steps done.
+
+        Not one that lies past a snapshot which is missing.
+        """
+        missing = min((step for step, name in self.names.items() if not self.state.path(name).exists()), default=None)
+        found = self.state.newest(before=missing) if processes.first else None
         step = processes.from_first(found[0] if found else 0)
         if step and not processes.first:
             found = self.state.load(step)
@@ -262,13 +277,33 @@ class Outputs:
             if self.state.path(name).exists():
                 self.state.publish(name)
 
+    def _adopt(self):
+        """Make the folder of a training with fewer steps this one's: its snapshots say whose they are."""
+        for path in self.state.folder.glob("step-*.safetensors"):
+            if path.name not in self.names.values():
+                path.unlink()
+        for step, name in self.names.items():
+            if self.state.path(name).exists():
+                self._save(step, load_model(self.state.path(name)).state_dict())
+        self.state.bind(self.fingerprint)
+
     def write_snapshot(self, step, weights):
         name = self.names[step]
         with self.state.writing(self.folder / name):
-            said = {"step": step, "training": self.fingerprint, "latents": latents_of(self.store)}
-            save_model(self.state.path(name), weights, self.sizes, **said)
+            self._save(step, weights)
             self.state.publish(name)
             self.state.publish(STATISTICS)
+
+    def _save(self, step, weights):
+        said = {"step": step, "training": self.fingerprint, "latents": latents_of(self.store)}
+        save_model(self.state.path(self.names[step]), weights, self.sizes, **said)
+
+    def diverged(self, error):
+        """Leave a marker of a divergence, at which the next try ends: the error to raise now and then."""
+        marker = self.state.diverged
+        message = f"{error}. To try the same once more, delete {marker}"
+        write_json(marker, {"message": message})
+        return Diverged(message)
 
     def finish(self):
         """Put the last outputs in place, their provenance beside them, and close the state folder."""
@@ -281,7 +316,7 @@ class Outputs:
                 latents={"path": str(self.store.path), "fingerprint": self.store.fingerprint},
                 training_version=TRAINING_VERSION,
             )
-        self.state.finish()
+        self.state.finish(keep=self.recipe.keep_state)
 
 
 class StopRequest:

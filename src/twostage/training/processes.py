@@ -8,7 +8,16 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from twostage.arguments import as_device
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+TORCHRUN = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+def by_torchrun(variable, otherwise):
+    """The whole number in one of torchrun's variables. Where any of them is missing, torchrun did not start this
+    process: a batch system or a shell may set ``WORLD_SIZE`` alone."""
+    return int(os.environ[variable]) if all(name in os.environ for name in TORCHRUN) else otherwise
 
 
 def keep_freed_memory():
@@ -26,7 +35,8 @@ def keep_freed_memory():
 class Processes:
     """This process's rank among ``count``, its device, and what they have to agree on.
 
-    Started by torchrun (``WORLD_SIZE`` in the environment), the processes are joined by gloo on CPUs, nccl on GPUs.
+    Started by torchrun (all of its variables are in the environment), the processes are joined by gloo on CPUs, nccl on
+    GPUs.
     device: ``cpu``, ``cuda`` or ``auto`` (a GPU where there is one).
     """
 
@@ -34,19 +44,13 @@ class Processes:
         kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         if kind not in ("cpu", "cuda"):
             raise ValueError(f"device is {device!r}; expected cpu, cuda or auto")
-        if kind == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device is 'cuda', but torch sees no GPU; expected one, or device cpu")
-        self.count = int(os.environ.get("WORLD_SIZE", 1))
-        self.rank = int(os.environ.get("RANK", 0)) if self.count > 1 else 0
-        local = (
-            int(os.environ.get("LOCAL_RANK", 0))
-            if self.count > 1
-            else torch.cuda.current_device()
-            if kind == "cuda"
-            else 0
-        )
-        self.device = torch.device(kind, local) if kind == "cuda" else torch.device("cpu")
+        as_device(kind)
+        self.count = by_torchrun("WORLD_SIZE", 1)
+        self.rank = by_torchrun("RANK", 0)
+        self.device = torch.device("cpu")
         if kind == "cuda":
+            local = by_torchrun("LOCAL_RANK", 0) if self.count > 1 else torch.cuda.current_device()
+            self.device = torch.device("cuda", local)
             torch.cuda.set_device(self.device)
         if self.count > 1:
             dist.init_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo")

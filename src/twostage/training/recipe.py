@@ -29,7 +29,8 @@ class Recipe:
     max_grad_norm: None clips nothing. time: ``uniform`` on [0, 1], or ``lognormal`` (sigmoid of a standard normal).
     target: ``cfm`` is x_1 - x_0, ``oracle`` the class's oracle velocity (App. B). cosine_loss: add LightningDiT's.
     precision: ``float32``, ``bf16`` (autocast), or ``auto``: bf16 on a GPU. compile: True, False or ``auto``: on a GPU.
-    checkpoint_every, log_every: steps. tensorboard: also write TensorBoard's event files.
+    checkpoint_every, log_every: steps. keep_state: keep the last checkpoint, so that more steps go on from it.
+    tensorboard: also write TensorBoard's event files.
     minutes: wall-clock budget of one job, None for none.
     memory_mb: latents held in memory; a store that does not fit is shuffled within a window of half of it.
     """
@@ -51,6 +52,7 @@ class Recipe:
     accumulate: int = 1
     activation_checkpointing: bool = False
     checkpoint_every: int = 1000
+    keep_state: bool = False
     log_every: int = 10
     tensorboard: bool = False
     minutes: float | None = None
@@ -76,6 +78,7 @@ class Recipe:
             ("compile", ("auto", True, False)),
             ("cosine_loss", (True, False)),
             ("activation_checkpointing", (True, False)),
+            ("keep_state", (True, False)),
             ("tensorboard", (True, False)),
         ):
             _expect(self, name, lambda value, allowed=allowed: value in allowed, " or ".join(map(str, allowed)))
@@ -111,6 +114,20 @@ class Recipe:
         gpu = device == "cuda"
         precision = ("bf16" if gpu else "float32") if self.precision == "auto" else self.precision
         return dataclasses.replace(self, precision=precision, compile=gpu if self.compile == "auto" else self.compile)
+
+    def remark(self):
+        """What is odd about the recipe, though it can be trained: a sentence, or None.
+
+        After as many steps as the moving average spans, 1 / (1 - ema), the random start still has 1/e of its weight.
+        """
+        span = 1 / (1 - self.ema)
+        if span <= self.steps * (1 + 1e-9):
+            return None
+        return (
+            f"ema is {self.ema:g}: the average of the weights spans {span:,.0f} steps, more than the {self.steps:,} "
+            f"of the training, and {self.ema**self.steps:.0%} of it is still the random start; expected an ema of at "
+            f"most {1 - 1 / self.steps:.4g}, or more steps"
+        )
 
     def numbers(self):
         """What decides the weights, JSON-able: every setting but the operational ones."""

@@ -22,10 +22,14 @@ from safetensors.torch import save_file
 from twostage.finite import finite_weights
 from twostage.provenance import atomic_write, write_json
 from twostage.training.lock import Lock, identity
+from twostage.training.longer import differences, state_to_go_on_from, step_of, thrown_away
+from twostage.training.statistics import Diverged
 
 SCHEMA = "twostage.training.state/1"
 EVENTS = "events.jsonl"
 FINISHED = "finished"
+DIVERGED = "diverged.json"
+CLAIM = "training.json"
 KEPT = 2  # resumable checkpoints: the newest, and the one before in case the newest is damaged
 
 
@@ -41,26 +45,56 @@ class StateFolder:
         """Lock the folder, and sweep up what a killed process left half written."""
         self.lock.acquire()
         for folder in (self.output, self.folder):
-            for leftover in folder.glob(".*.tmp"):
-                leftover.unlink(missing_ok=True)
+            for pattern in (".*.tmp", ".tmp*"):  # the second: what safetensors' writer has not renamed yet
+                for leftover in folder.glob(pattern):
+                    leftover.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------------------------------------- checkpoints
 
     def claim(self, fingerprint):
         """Bind the folder to a training, as it is found for the first time.
 
-        What another training left that finished is removed. Raises ValueError, with the differences, when it belongs
-        to one that did not.
+        What another training left that finished, or diverged, is removed, saying so. Raises ValueError, with the
+        differences, when it belongs to one that did neither; Diverged where this very training did.
         """
-        path = self.folder / "training.json"
-        if path.exists():
-            theirs = with_index(json.loads(path.read_text()), fingerprint)
-            if self.finished() and theirs != fingerprint:
-                self._clear()
-            else:
-                refuse_other(theirs, fingerprint, self.folder)
-                return
-        write_json(path, fingerprint)
+        theirs = self._claim(fingerprint)
+        over = self.finished() or self.diverged.exists()
+        if theirs is not None and theirs != fingerprint and over:
+            _, reason = self._state_for(fingerprint)
+            print(thrown_away(self.output, theirs, fingerprint, reason), file=sys.stderr, flush=True)
+            self._clear()
+        elif theirs is not None:
+            refuse_other(theirs, fingerprint, self.folder)
+            if self.diverged.exists():
+                raise Diverged(json.loads(self.diverged.read_text(encoding="utf-8"))["message"])
+            return
+        self.bind(fingerprint)
+
+    def bind(self, fingerprint):
+        """Say whose folder this is."""
+        write_json(self.folder / CLAIM, fingerprint)
+
+    def goes_on(self, fingerprint):
+        """The step from which a training goes on that another of fewer steps began here; None where there is none."""
+        return self._state_for(fingerprint)[0]
+
+    def _state_for(self, fingerprint):
+        theirs = self._claim(fingerprint)
+        if theirs is None or {**theirs, "recipe": None} != {**fingerprint, "recipe": None}:
+            return None, None
+        return state_to_go_on_from(self.folder, theirs["recipe"], fingerprint["recipe"])
+
+    def _claim(self, fingerprint):
+        """The fingerprint of the folder's training, None where it has none; ours is what it is compared with."""
+        try:
+            return with_index(json.loads((self.folder / CLAIM).read_text(encoding="utf-8")), fingerprint)
+        except FileNotFoundError:
+            return None
+
+    @property
+    def diverged(self):
+        """The file that a training leaves which diverged, so that a retry need not go there again."""
+        return self.folder / DIVERGED
 
     def save(self, step, tensors):
         """Write a checkpoint of ``step`` finished steps, then drop all but the newest ``KEPT``.
@@ -82,14 +116,19 @@ class StateFolder:
             yield
         except (OSError, SafetensorError) as error:
             older = self._checkpoints()
-            left = f"the checkpoint of step {_step_of(older[-1])} is intact" if older else "no checkpoint is lost"
+            left = f"the checkpoint of step {step_of(older[-1])} is intact" if older else "no checkpoint is lost"
             raise OSError(
                 f"{path} could not be written ({error}); {left}. Make room, then run the same command"
             ) from error
 
-    def newest(self):
-        """(step, tensors) of the newest intact checkpoint, or None; a damaged one is passed over, saying so."""
+    def newest(self, before=None):
+        """(step, tensors) of the newest intact checkpoint, or None; a damaged one is passed over, saying so.
+
+        before: pass over those of this step and later ones.
+        """
         for path in reversed(self._checkpoints()):
+            if before is not None and step_of(path) >= before:
+                continue
             try:
                 return _read(path)
             except (OSError, SafetensorError, KeyError, ValueError) as error:
@@ -104,14 +143,14 @@ class StateFolder:
         return self.folder / f"checkpoint-{step:07d}.safetensors"
 
     def _checkpoints(self):
-        return sorted(self.folder.glob("checkpoint-*.safetensors"))
+        return sorted(self.folder.glob("checkpoint-*.safetensors"), key=step_of)
 
     # ------------------------------------------------------------------------------------------------------ events
 
     def note(self, event, **facts):
         """Append a line to ``events.jsonl``: what happened, when, and in which process of which job on which GPUs."""
         facts |= {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **identity()}
-        with open(self.folder / EVENTS, "a") as stream:
+        with open(self.folder / EVENTS, "a", encoding="utf-8") as stream:
             stream.write(json.dumps({"event": event, **facts, "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}) + "\n")
 
     # ----------------------------------------------------------------------------------------------------- outputs
@@ -140,15 +179,18 @@ class StateFolder:
         """Take the mark of a finished training off: outputs of it are missing and will be made again."""
         (self.folder / FINISHED).unlink(missing_ok=True)
 
-    def finish(self):
-        """Mark the training as finished and drop what only an unfinished one needs; links to its outputs stay."""
+    def finish(self, keep=False):
+        """Mark the training as finished and drop what only an unfinished one needs; links to its outputs stay.
+
+        keep: keep the newest checkpoint, and all that a longer training needs of this one.
+        """
         self.note("finish")
         (self.folder / FINISHED).touch()
-        for path in self._checkpoints():
+        for path in self._checkpoints()[: -1 if keep else None]:
             path.unlink(missing_ok=True)
         for path in self.folder.iterdir():
             published = self.output / path.name
-            if published.exists() and not os.path.samefile(path, published):
+            if not keep and published.exists() and not os.path.samefile(path, published):
                 path.unlink()  # a copy, where the file system has no links: not worth its space
         self.lock.release()
 
@@ -168,21 +210,12 @@ def with_index(theirs, ours):
 
 def refuse_other(theirs, ours, place):
     """Raise ValueError that lists where two fingerprints differ."""
-    differences = list(_differences(theirs, ours))
-    if differences:
+    found = list(differences(theirs, ours))
+    if found:
         raise ValueError(
-            f"{place} belongs to another training: {'; '.join(differences)}. "
+            f"{place} belongs to another training: {'; '.join(found)}. "
             "Choose another output folder, or delete this one to start afresh"
         )
-
-
-def _differences(theirs, ours, prefix=""):
-    for key in sorted({*theirs, *ours}):
-        there, here = theirs.get(key), ours.get(key)
-        if isinstance(there, dict) and isinstance(here, dict):
-            yield from _differences(there, here, f"{prefix}{key}.")
-        elif there != here:
-            yield f"{prefix}{key} is {there!r} there and {here!r} here"
 
 
 def _read(path):
@@ -201,7 +234,3 @@ def _digest(tensors, header):
         digest.update(name.encode())
         digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def _step_of(path):
-    return int(path.stem.rpartition("-")[2])
