@@ -3,15 +3,19 @@
 #   snakemake --cores all --configfile config/cifar10.yaml    another scale
 #   snakemake --profile slurm                                 on a cluster
 #   snakemake --cores all fig3                                one figure; a target stands before --configfile
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.10")
 
 
 # A file given with --configfile replaces the default; merged, its latent spaces and models would add up.
+# The default is that of the folder in which it runs; with --directory that may have none, and the one beside here is it.
+DEFAULT = Path("config/config.yaml")
 if not workflow.configfiles:
 
-    configfile: "config/config.yaml"
+    configfile: DEFAULT if DEFAULT.exists() else Path(workflow.basedir) / DEFAULT
 
 
 report: "workflow/report/workflow.rst"
@@ -22,6 +26,7 @@ container: "envs/twostage.sif"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/told.smk"
 include: "workflow/rules/start.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/oracle.smk"

@@ -31,7 +31,10 @@ class Offer:
 
 @dataclass(frozen=True)
 class Request:
-    """What one job asks a node for; ``partition`` None is the cluster's default one, ``minutes`` None its limit."""
+    """What one job asks a node for; ``minutes`` None is the partition's limit.
+
+    ``partition``: one, several with commas between them (the job runs in any), or None, the cluster's default one.
+    """
 
     rule: str
     cpus: int
@@ -42,12 +45,47 @@ class Request:
 
     @classmethod
     def of(cls, rule, threads, resources):
-        """Of a rule's threads and resources; several nodes are asked for their share each."""
-        gres = re.fullmatch(r"gpu(?::[A-Za-z]\w*)?(?::(\d+))?", str(resources.get("gres") or ""))
-        gpus = int(gres[1] or 1) if gres else int(resources.get("gpu") or 0)
-        nodes = int(resources.get("nodes") or 1)
-        memory, minutes, partition = (resources.get(key) for key in ("mem_mb", "runtime", "slurm_partition"))
-        return cls(rule, int(threads), int(memory or 0), gpus if gres else -(-gpus // nodes), minutes, partition)
+        """Of a rule's threads and resources; several nodes are asked for their share each.
+
+        What is written in a form that is not known here is not asked of anything: sbatch judges it.
+        """
+        nodes = _whole(resources.get("nodes")) or 1
+        gpus = gpus_in_gres(str(resources.get("gres") or ""))
+        if gpus is None:
+            gpus = -(-_gpus(resources.get("gpu")) // nodes)
+        memory, minutes = (_whole(resources.get(key)) for key in ("mem_mb", "runtime"))
+        return cls(rule, int(threads), memory or 0, gpus, minutes, resources.get("slurm_partition"))
+
+    @property
+    def partitions(self):
+        """The partitions that are named, list of str."""
+        return [name.strip() for name in str(self.partition or "").split(",") if name.strip()]
+
+
+def gpus_in_gres(text):
+    """GPUs in a list of generic resources as sbatch takes and sinfo prints it; None where it names none.
+
+    Such as ``gpu``, ``gpu:4``, ``gpu:2080ti:4(S:0-1)``, ``gpu:a100_1g.5gb:7``, ``gres/gpu:h100:2``: the last part, if
+    it is a number, else one.
+    """
+    entries = [entry.strip().removeprefix("gres/") for entry in re.sub(r"\([^)]*\)", "", text).split(",")]
+    counts = [re.fullmatch(r"gpu(?:[:=].*?)??(?:[:=](\d+))?", entry) for entry in entries]
+    found = [int(match[1] or 1) for match in counts if match]
+    return sum(found) if found else None
+
+
+def _gpus(asked):
+    """GPUs in ``--gpus``: a number, or numbers by kind as in ``a100:2,h100:1``; 0 where it is written otherwise."""
+    counts = [re.fullmatch(r"(?:[^:]+:)?(\d+)", part.strip()) for part in str(asked or 0).split(",")]
+    return sum(int(match[1]) for match in counts) if all(counts) else 0
+
+
+def _whole(value):
+    """A whole number, or None for anything else."""
+    try:
+        return None if value is None else int(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def refuse_impossible(requests):
@@ -71,10 +109,9 @@ def offers_of(text):
     """The offers in what sinfo printed."""
     offers = []
     for line in text.splitlines():
-        _, partition, cpus, memory, gres, limit = line.strip().split("|")
-        counts = re.findall(r"\bgpu(?::[A-Za-z][\w.-]*)?(?::(\d+))?", gres)
-        gpus = sum(int(count or 1) for count in counts)
-        numbers = (int(cpus.rstrip("+")), int(memory.rstrip("+")), gpus, minutes_of(limit))
+        _, partition, cpus, memory, gres, limit = (field.strip().rstrip("+") for field in line.split("|"))
+        cpus, memory = (float("inf") if _whole(text) is None else int(text) for text in (cpus, memory))
+        numbers = (cpus, memory, gpus_in_gres(gres) or 0, minutes_of(limit))
         offers.append(Offer(partition.rstrip("*"), partition.endswith("*"), *numbers))
     return offers
 
@@ -92,13 +129,13 @@ def minutes_of(limit):
 def problem(request, offers):
     """Why no node can run a request, as one line with what to change; None when one can."""
     names = list(dict.fromkeys(offer.partition for offer in offers))
-    if request.partition and request.partition not in names:
-        near = difflib.get_close_matches(request.partition, names, n=1)
+    for unknown in (name for name in request.partitions if name not in names):
+        near = difflib.get_close_matches(unknown, names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{request.rule}: there is no partition {request.partition!r}; expected one of {', '.join(names)}{hint}"
-    partition = request.partition or next((offer.partition for offer in offers if offer.default), None)
-    here = [offer for offer in offers if partition in (None, offer.partition)]
-    where = f"partition {partition}" if partition else "the cluster"
+        return f"{request.rule}: there is no partition {unknown!r}; expected one of {', '.join(names)}{hint}"
+    asked = request.partitions or [offer.partition for offer in offers if offer.default][:1]
+    here = [offer for offer in offers if not asked or offer.partition in asked]
+    where = f"partition{'s' * (len(asked) > 1)} {', '.join(asked)}" if asked else "the cluster"
     change = "ask for less under `jobs` in the configuration, or name another partition (docs/slurm.md)"
     if not here:
         return f"{request.rule}: the cluster has no nodes"

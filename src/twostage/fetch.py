@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import glob
 import json
+import re
 import shutil
 import sys
 import urllib.error
@@ -20,6 +21,8 @@ from pathlib import Path
 from twostage.provenance import atomic_write, sha256, write_json, write_provenance
 
 TIMEOUT_S = 60  # without a byte for so long, the source counts as gone
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<?xml")
 KEYS = ("path", "repo", "revision", "file", "url", "sha256")
 
 
@@ -74,8 +77,30 @@ def fetch_repository(path, *, repo, revision):
     write_provenance(path, source=f"{repo} at revision {revision}")
 
 
+def refuse_stand_in(path, name=None):
+    """Raise ValueError, with ``name`` or the path, where a file is empty, a Git LFS pointer or a web page."""
+    name = name or path
+    with open(path, "rb") as stream:
+        head = stream.read(1024)
+    if not head:
+        raise ValueError(f"{name}: the file is empty; fetch it again")
+    if head.startswith(LFS_POINTER):
+        size = re.search(rb"\nsize (\d+)", head)
+        stands_for = f"the {int(size[1]):,} bytes" if size else "the file"
+        raise ValueError(
+            f"{name}: this is a Git LFS pointer, not {stands_for} that it stands for; run `git lfs pull` in the "
+            "repository that it came from, or download the file itself"
+        )
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith(WEB_PAGE):
+        raise ValueError(
+            f"{name}: this is a web page (of a login or an error, perhaps), not the file; download the file itself"
+        )
+
+
 def check_digest(path, expected, name=None):
-    """The sha256 of a file. Raises ValueError, with ``name`` or the path, when it is not ``expected`` (None: any)."""
+    """The sha256 of a file. Raises ValueError, with ``name`` or the path, when it is not ``expected`` (None: any), and
+    for what stands in place of the file: a web page, a Git LFS pointer, nothing."""
+    refuse_stand_in(path, name)
     found = sha256(path)
     if expected is not None and found != expected:
         raise ValueError(

@@ -1,6 +1,7 @@
 """What every workflow adapter does around its one call: send output to the log, end bad input in one line."""
 
 import contextlib
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -12,18 +13,32 @@ quick_start()  # adapters import this module first
 
 @contextlib.contextmanager
 def job(snakemake):
-    """Run the block with stdout and stderr in the rule's log file.
+    """Run the block with everything that this process prints, libraries in C included, in the rule's log file.
 
-    Bad input (ValueError, OSError) ends the job with one line on the terminal that names the rule, the reason and
-    the log; the log holds the traceback. Any other exception is a defect and keeps its traceback.
+    Gives the terminal, for an adapter whose result is text. A job that fails ends with exit code 1 and its reason at
+    the end of the log, which the workflow shows (``twostage.run_log``): after the traceback, a line that begins with
+    ``error: `` for bad input (ValueError, OSError); any other exception is a defect, and its traceback says it.
     """
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "w", encoding="utf-8") as stream:
+    with open(log, "wb") as stream, _output_in(stream) as terminal:
         try:
-            with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
-                yield
-        except (ValueError, OSError) as error:
-            traceback.print_exc(file=stream)
-            reason = " ".join(str(error).split())
-            sys.exit(f"{snakemake.rule}: {reason} (log: {log})")
+            yield terminal
+        except Exception as error:
+            traceback.print_exc()
+            if isinstance(error, ValueError | OSError):
+                print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            sys.exit(1)
+
+
+@contextlib.contextmanager
+def _output_in(stream):
+    """stdout and stderr of this process in a file, from here to its end; the stdout that it had, as a text file."""
+    sys.stdout.flush()
+    with os.fdopen(os.dup(1), "w") as terminal:
+        for number in (1, 2):
+            os.dup2(stream.fileno(), number)
+        try:
+            yield terminal
+        finally:
+            sys.stdout.flush()

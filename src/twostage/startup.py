@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import sys
 
 
 def quick_start():
@@ -13,4 +14,14 @@ def quick_start():
     """
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
-    atexit.register(gc.freeze)
+    atexit.register(_leave_garbage)
+
+
+def _leave_garbage():
+    """Spare the last look for garbage, except where a library counts on it.
+
+    Triton's binding library takes every object that is left for a leak, and says so in thirty lines after the last line
+    of the program. timm, diffusers and counting FLOPs import it.
+    """
+    if "triton._C.libtriton" not in sys.modules:
+        gc.freeze()

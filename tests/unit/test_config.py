@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from twostage.config import ConfigError, Model, check_folders, load, reference
+from twostage.config import ConfigError, Model, check_places, load
+from twostage.config.reference import reference
 from twostage.model.lightningdit import LightningDiT
 from twostage.training.recipe import Recipe
 
@@ -44,10 +45,31 @@ def with_value(path, value):
         ),
         (
             "experiments.tab1.models",
-            ["XXL"],
+            ["XXL", "B"],
             "experiments.tab1.models is 'XXL'; .*: S, S_oracle, B, XL; did you mean 'XL'",
         ),
         ("spaces.vae.encoder.kind", "k", "spaces.vae.encoder.kind is \"k\"; expected one of 'identity', 'kl'"),
+        (
+            "spaces.vae.encoder",
+            {"kind": "sd-vae", "weights": "a.pt", "decoder": "b.pt"},
+            "spaces.vae.encoder: decoder with kind 'sd-vae'; expected it with tiny only",
+        ),
+        (
+            "spaces.vae.encoder",
+            {"kind": "none", "latents": {"format": "npy", "path": "latents.npy"}},
+            r"experiments.tab1 makes images, and latent space 'vae' has no decoder .*experiments.tab1.spaces",
+        ),
+        ("spaces.vae.encoder", {"kind": "none"}, "spaces.vae.encoder.latents is missing; expected training latents"),
+        (
+            "models.B.checkpoint",
+            {"vae": {"path": "a.pt", "weights": 3}},
+            "models.B.checkpoint.vae.weights is 3; expected text",
+        ),
+        (
+            "evaluation.references",
+            {"classifier": {"pth": "a.npz"}},
+            "unknown key evaluation.references.classifier.pth: .*; did you mean 'path'",
+        ),
         ("spaces.vae.encoder.chanels", [8], "unknown key spaces.vae.encoder.chanels: .* did you mean 'channels'"),
         (
             "spaces.vae.encoder",
@@ -57,7 +79,7 @@ def with_value(path, value):
         (
             "spaces.vae.encoder",
             {"kind": "sd-vae", "weights": {"repo": "a/b", "file": "c.pt", "revision": "main"}},
-            r"spaces.vae.encoder.weights.revision is \"main\"; expected text that matches \^\[0-9a-f\]\{40\}",
+            r"spaces.vae.encoder.weights.revision is \"main\"; expected a commit, 40 hex digits",
         ),
         (
             "models.S",
@@ -105,7 +127,12 @@ def test_a_name_of_the_paper_alone_has_its_size():
     config = load(
         with_value(
             "models",
-            {"S": None, "S_oracle": {"hidden_size": 8, "depth": 1, "num_heads": 1}, "B": {}, "XL": {"steps": 5}},
+            {
+                "S": None,
+                "S_oracle": {"hidden_size": 384, "depth": 12, "num_heads": 6, "target": "oracle"},
+                "B": {},
+                "XL": {"steps": 5},
+            },
         )
     )
     assert (config.models["S"].hidden_size, config.models["S"].depth, config.models["S"].num_heads) == (384, 12, 6)
@@ -115,20 +142,21 @@ def test_a_name_of_the_paper_alone_has_its_size():
 def test_a_folder_that_is_not_there_is_named():
     raw = with_value("data", {"name": "image_folder", "image_size": 8, "path": "no/such"})
     with pytest.raises(ConfigError, match=r"^config: data.path is 'no/such'; expected a folder that exists$"):
-        check_folders(load(raw))
+        check_places(load(raw))
 
 
 def test_the_estimate_does_without_the_folder_where_the_numbers_of_images_are_given():
     data = {"name": "image_folder", "image_size": 8, "path": "no/such", "images": 10}
     with pytest.raises(ConfigError, match=r"a folder that exists, or data.images and data.held_out_images, which `est"):
-        check_folders(load(with_value("data", data)), estimating=True)
-    check_folders(load(with_value("data", {**data, "held_out_images": 2})), estimating=True)
+        check_places(load(with_value("data", data)), estimating=True)
+    check_places(load(with_value("data", {**data, "held_out_images": 2})), estimating=True)
     with pytest.raises(ConfigError, match=r"expected a folder that exists$"):
-        check_folders(load(with_value("data", {**data, "held_out_images": 2})))
+        check_places(load(with_value("data", {**data, "held_out_images": 2})))
 
 
 def test_a_file_lies_where_its_path_says_or_under_weights():
     raw = with_value("models.S.checkpoint", "some/S.pt")
+    del raw["experiments"]["fig_oracle_supervised"]  # of models that are trained here
     raw["models"]["B"]["checkpoint"] = {"vae": {"repo": "a/b", "revision": "0" * 40, "file": "c/d.pt"}}
     raw["models"]["XL"]["checkpoint"] = {"url": "https://example.org/e/XL.pt", "sha256": "0" * 64}
     models = load(raw).models
@@ -140,8 +168,25 @@ def test_a_file_lies_where_its_path_says_or_under_weights():
     assert {"some/S.pt", "weights/a--b/c/d.pt", "weights/XL.pt"} == set(load(raw).files())
 
 
+def test_weights_of_two_files_and_references_are_files_of_the_run():
+    raw = with_value("spaces.vae.encoder", {"kind": "tiny", "weights": "e.pth", "decoder": "d.pth"})
+    raw["evaluation"] = {"references": {"classifier": "held_out"}}
+    config = load(raw)
+    assert [file.place for file in config.spaces["vae"].weight_files] == ["e.pth", "d.pth"]
+    assert {"e.pth", "d.pth"} <= set(config.files())
+    assert "held_out" not in config.files()
+    raw["evaluation"] = {"references": {"classifier": "adm.npz"}}
+    assert "adm.npz" in load(raw).files()
+
+
+def test_the_entry_of_a_checkpoint_stands_beside_its_path():
+    config = load(with_value("models.B.checkpoint", {"path": "a.pt", "weights": "model"}))
+    assert {file.weights for file in config.models["B"].checkpoint.values()} == {"model"}
+    assert load(with_value("models.B.checkpoint", "a.pt")).models["B"].checkpoint["vae"].weights is None
+
+
 def test_an_imported_model_has_one_snapshot_where_it_is_imported():
-    config = load(with_value("models.S.checkpoint", {"vae": "some/S.pt"}))
+    config = load(with_value("models.S.checkpoint", {"vae": "some/S.pt"}))  # App. B runs in the other space
     assert config.snapshots("S", "vae") == [config.training.steps]
     assert config.snapshots("S", "pixel") == config.snapshots("S")
 
@@ -193,3 +238,11 @@ def test_an_appended_model_of_middle_size_stands_in_the_middle():
     raw = copy.deepcopy(DEFAULT)
     raw["models"] = dict(reversed(raw["models"].items())) | {"middle": {"hidden_size": 64, "depth": 4, "num_heads": 4}}
     assert load(raw).sizes == ["S", "B", "middle", "XL"]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "count", "kind"), [(2, 2, None), ("2", 2, None), ("a100:2", 2, "a100"), ("2080ti:1", 1, "2080ti")]
+)
+def test_gpus_may_be_asked_for_by_their_kind(gpu, count, kind):
+    found = load(with_value("jobs", {"training": {"gpu": gpu}})).jobs.training
+    assert (found.gpu, found.gpu_model) == (count, kind)

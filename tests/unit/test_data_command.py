@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from data_examples import write_images
@@ -137,3 +138,13 @@ def test_bad_arguments_are_refused(tmp_path, capsys, words, why):
 def test_only_cifar10_is_downloaded(capsys):
     assert run("download", "--dataset", DIGITS) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_plain_array_is_imported_with_labels_of_any_name(tmp_path, capsys):
+    np.save(tmp_path / "z.npy", np.random.default_rng(0).normal(size=(6, 2, 4, 4)).astype(np.float32))
+    np.save(tmp_path / "y.npy", np.array([0, 1, 2, 0, 1, 2]))
+    words = ["import", "--format", "npy", "--input", tmp_path / "z.npy", "--output", tmp_path / "z.h5"]
+    assert main(list(map(str, [*words, "--labels", tmp_path / "y.npy"]))) == 0
+    assert LatentStore.open(tmp_path / "z.h5").shape == (6, 2, 4, 4)
+    assert main(list(map(str, words))) == 1
+    assert "labels.npy: no such file" in capsys.readouterr().err

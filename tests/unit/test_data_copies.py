@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from twostage.data.__main__ import main
-from twostage.data.copies import content_ids, describe_copies, digest, write_index
-from twostage.data.datasets import ArrayDataset, image_files, load_dataset, split_rows
+from twostage.data.copies import content_ids, digest
+from twostage.data.datasets import ArrayDataset, load_dataset, split_rows
 from twostage.data.encode import encode, join
 from twostage.data.encoders import Autoencoder, Encoder
-from twostage.data.images import read_image
 from twostage.data.interchange import import_repa
 from twostage.data.latents import LatentStore, write_store
 from twostage.oracle.samples import Samples
@@ -122,7 +121,7 @@ def test_cifars_test_images_that_equal_a_training_image_are_left_out(monkeypatch
     assert held_out.copies_left_out == 1
 
 
-# --------------------------------------------------------------------------------------------------------------- index
+# ------------------------------------------------------------------------------------------------------------- content
 
 
 def test_content_is_pixels_and_shape():
@@ -130,73 +129,6 @@ def test_content_is_pixels_and_shape():
     assert digest(image) == digest(image.copy(order="F"))
     assert digest(image) != digest(image.reshape(2, 4, 3))
     assert content_ids([digest(image)] * 2).tolist() == [content_ids([digest(image)])[0]] * 2
-
-
-def test_an_index_gives_what_reading_the_images_gives(twice, tmp_path, monkeypatch):
-    plain = both(twice)
-    read = lambda path: read_image(path, 16, 16)  # noqa: E731
-    write_index(image_files(twice), read, tmp_path / "index.csv", workers=2)
-    monkeypatch.setattr("twostage.data.datasets.digests_of", None)  # nothing is read
-    for direct, indexed in zip(plain, both(twice, index=tmp_path / "index.csv")):
-        assert indexed.fingerprint == direct.fingerprint
-        assert np.array_equal(indexed.contents, direct.contents)
-
-
-def index_of(folder, output):
-    text = f'{{"name": "image_folder", "path": "{folder}", "image_size": 16, "min_side": null, "held_out": 0.1}}'
-    return main(["index", "--dataset", text, "--output", str(output)])
-
-
-def test_an_index_of_unchanged_files_is_not_touched(twice, tmp_path, capsys):
-    output = tmp_path / "data/index.csv"
-    assert index_of(twice, output) == 0
-    said = capsys.readouterr().err
-    assert said.count("warning: ") == 1
-    assert "16 of 32 images are copies of an earlier one, such as " in said
-    assert f"{twice}/ant/000_copy.bmp of {twice}/ant/000.png" in said
-    before = output.stat(), output.read_bytes()
-    assert index_of(twice, output) == 0
-    assert (output.stat().st_mtime_ns, output.stat().st_ino) == (before[0].st_mtime_ns, before[0].st_ino)
-    Image.new("RGB", (24, 24)).save(twice / "ant/000.png")
-    assert index_of(twice, output) == 0
-    assert output.read_bytes() != before[1]
-
-
-def test_images_without_copies_have_no_warning(once, tmp_path, capsys):
-    assert index_of(once, tmp_path / "index.csv") == 0
-    assert "warning" not in capsys.readouterr().err
-    assert describe_copies(["a", "b"], np.array([1, 2])) is None
-
-
-def test_an_index_of_other_files_is_refused(once, tmp_path):
-    index = tmp_path / "index.csv"
-    with pytest.raises(ValueError, match=r"index\.csv: no index of images; expected the table"):
-        both(once, index=index)
-    index_of(once, index)
-    write_images(once / "bee", [(30, 30)] * 9, suffix=".png")
-    with pytest.raises(ValueError, match=r"bee/000\.png is new or has changed since .*index\.csv was written; delete"):
-        both(once, index=index)
-
-
-def test_an_image_that_cannot_be_read_is_like_no_other_and_is_looked_at_again(once, tmp_path):
-    paths = [once / "ant/001.png", once / "bee/001.png"]
-    whole = paths[0].read_bytes()
-    for path in paths:
-        path.write_bytes(bytes(len(whole)))
-    index_of(once, tmp_path / "index.csv")
-    load = lambda: load_dataset(  # noqa: E731
-        "image_folder", "train", path=once, image_size=16, held_out=0.0, index=tmp_path / "index.csv"
-    )
-    assert len(np.unique(load().contents[:, 0])) == 16
-    for path in paths:
-        path.write_bytes(whole)
-    assert len(np.unique(load().contents[:, 0])) == 15
-
-
-def test_a_file_name_need_not_be_utf8(once, tmp_path):
-    (once / "ant/000.png").rename(once / "ant/caf\udce9.png")
-    index_of(once, tmp_path / "index.csv")
-    assert len(both(once, index=tmp_path / "index.csv")[0]) == 12
 
 
 # --------------------------------------------------------------------------------------------------------------- store

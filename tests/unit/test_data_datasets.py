@@ -132,7 +132,9 @@ def test_empty_class_folders_are_named(folder):
 
 
 def test_a_folder_without_classes_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="no class folders"):
+    with pytest.raises(
+        ValueError, match="no class folders; put the images into one folder per class; one folder is one class"
+    ):
         load_dataset("image_folder", "train", path=tmp_path)
 
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 from data_examples import random_dataset
-from ldm import SD_WIDTHS, VA_WIDTHS, ldm_checkpoint, make_ldm
+from ldm import LDM, SD_WIDTHS, VA_WIDTHS, ldm_checkpoint, make_ldm
 from safetensors.torch import save_file
+from taesd import make_taesd
 
 from twostage.data.encode import encode
 from twostage.data.encoders import Encoder, load_encoder
 from twostage.data.latents import LatentStore
-from twostage.data.published import kl_arguments, to_diffusers
+from twostage.data.published import kl_arguments, latent_of, to_diffusers
 from twostage.data.reconstruction import psnr, reconstruction_quality, squared_error
 from twostage.data.weights import load_network, save_network
 
@@ -124,6 +125,144 @@ def test_a_tiny_autoencoder(tmp_path):
         load_encoder({"kind": "tiny", "posterior": "sample"}, tmp_path / "tiny.safetensors")
 
 
+FLUX = {"widths": SD_WIDTHS, "latent": 16, "attention": False}
+STRUCTURES = {  # name: (kind, sizes, with quant_conv and post_quant_conv, how the file holds the weights)
+    "VA-VAE f16d16": ("va-vae", {"widths": VA_WIDTHS, "latent": 16, "attention": True}, True, "state_dict"),
+    "VA-VAE f16d64": ("va-vae", {"widths": VA_WIDTHS, "latent": 64, "attention": True}, True, "state_dict"),
+    "MAR's KL-16": ("autoencoder-kl", {"widths": VA_WIDTHS, "latent": 16, "attention": True}, True, "model"),
+    "Flux": ("autoencoder-kl", FLUX, False, "bare"),
+    "SD3": ("autoencoder-kl", FLUX, False, "diffusers"),
+    "inside a larger checkpoint": ("autoencoder-kl", FLUX, False, "larger"),
+    "another reduction": ("autoencoder-kl", {"widths": (32, 64, 64), "latent": 3, "attention": False}, True, "bare"),
+}
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_any_kl_autoencoder_whose_structure_the_file_tells(tmp_path, name):
+    kind, sizes, quantised, holds = STRUCTURES[name]
+    torch.manual_seed(0)
+    model = LDM(**sizes).eval()
+    state = {key: value for key, value in model.state_dict().items() if quantised or "quant_conv" not in key}
+    larger = {f"first_stage_model.{key}": value for key, value in state.items()} | {"model.other": torch.ones(2)}
+    content = {"bare": state, "diffusers": to_diffusers(state), "larger": {"state_dict": larger}}
+    torch.save(content.get(holds, {holds: state}), tmp_path / "w.pt")
+    encoder = load_encoder({"kind": kind}, tmp_path / "w.pt")
+    factor, latent = 2 ** (len(sizes["widths"]) - 1), sizes["latent"]
+    assert encoder.latent_shape((64, 64, 3)) == (latent, 64 // factor, 64 // factor)
+    assert latent_of(kind, [tmp_path / "w.pt"]) == (latent, factor)
+    images = torch.from_numpy(random_dataset(2, shape=(32, 32, 3)).pixels)
+    with torch.no_grad():
+        moments = model.encoder(images.permute(0, 3, 1, 2).float() / 127.5 - 1)
+        expected = (model.quant_conv(moments) if quantised else moments)[:, :latent]
+    torch.testing.assert_close(encoder.encode(images), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_group_norms_are_those_that_a_folder_says(tmp_path):
+    import diffusers
+
+    torch.manual_seed(0)
+    network = diffusers.AutoencoderKL(block_out_channels=(8, 12), norm_num_groups=4, latent_channels=3,
+        down_block_types=["DownEncoderBlock2D"] * 2, up_block_types=["UpDecoderBlock2D"] * 2)  # fmt: skip
+    network.save_pretrained(tmp_path / "vae")
+    encoder = load_encoder({"kind": "autoencoder-kl"}, tmp_path / "vae")
+    images = torch.from_numpy(random_dataset(2, shape=(8, 8, 3)).pixels)
+    with torch.no_grad():
+        expected = network.eval().encode(images.permute(0, 3, 1, 2).float() / 127.5 - 1).latent_dist.mean
+    assert torch.equal(encoder.encode(images), expected)
+    (tmp_path / "vae/config.json").unlink()
+    with pytest.raises(ValueError, match=r"not the weights of an AutoencoderKL .*num_groups"):
+        load_encoder({"kind": "autoencoder-kl"}, tmp_path / "vae")
+
+
+def test_flux_2_has_its_own_normalisation_of_latents_which_a_store_does_without(tmp_path):
+    import diffusers
+
+    torch.manual_seed(0)
+    network = diffusers.AutoencoderKLFlux2(block_out_channels=(32, 64), latent_channels=6, layers_per_block=1,
+        down_block_types=["DownEncoderBlock2D"] * 2, up_block_types=["UpDecoderBlock2D"] * 2)  # fmt: skip
+    assert any(name.startswith("bn.") for name in network.state_dict())
+    network.save_pretrained(tmp_path / "vae")
+    encoder = load_encoder({"kind": "autoencoder-kl"}, tmp_path / "vae")
+    images = torch.from_numpy(random_dataset(2, shape=(8, 8, 3)).pixels)
+    with torch.no_grad():
+        expected = network.eval().encode(images.permute(0, 3, 1, 2).float() / 127.5 - 1).latent_dist.mean
+    torch.testing.assert_close(encoder.encode(images), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_what_is_left_over_is_an_error(tmp_path):
+    state = to_diffusers(make_ldm("sd-vae").state_dict())
+    torch.save({**state, "decoder.mid_block.extra.weight": torch.ones(2)}, tmp_path / "w.pt")
+    with pytest.raises(
+        ValueError, match=r"w.pt: does not fit a sd-vae autoencoder: unexpected: decoder.mid_block.extra"
+    ):
+        load_encoder({"kind": "sd-vae"}, tmp_path / "w.pt")
+    torch.save({**state, "encoder.down_blocks.99999.resnets.0.conv1.weight": torch.ones(2)}, tmp_path / "w.pt")
+    with pytest.raises(
+        ValueError, match=r"w.pt: .*encoder.down_blocks.99999 among 5; expected them numbered from 0 on"
+    ):
+        load_encoder({"kind": "sd-vae"}, tmp_path / "w.pt")
+
+
+# ------------------------------------------------------------------------------------------ TAESD's encoder and decoder
+
+
+def _taesd_pair(folder, **options):
+    encoder, decoder = make_taesd(**options)
+    torch.save(encoder.state_dict(), folder / "encoder.pth")
+    torch.save(decoder.state_dict(), folder / "decoder.pth")
+    return encoder, decoder, [folder / "encoder.pth", folder / "decoder.pth"]
+
+
+@pytest.mark.parametrize(
+    ("options", "factor"),
+    [({"latent": 4}, 8), ({"latent": 16}, 8), ({"latent": 32, "pooled": True}, 8), ({"latent": 32, "f32": True}, 32)],
+)
+def test_a_pair_of_files_computes_what_its_networks_do(tmp_path, options, factor):
+    encoder, decoder, paths = _taesd_pair(tmp_path, **options)
+    loaded = load_encoder({"kind": "tiny"}, paths)
+    assert loaded.latent_shape((64, 64, 3)) == (options["latent"], 64 // factor, 64 // factor)
+    images = torch.from_numpy(random_dataset(2, shape=(64, 64, 3)).pixels)
+    with torch.no_grad():
+        latents = encoder(images.permute(0, 3, 1, 2).float() / 255)
+        shown = (decoder(latents) * 255).clamp(0, 255).permute(0, 2, 3, 1)
+    torch.testing.assert_close(loaded.encode(images), latents, rtol=1e-4, atol=1e-4)
+    assert (loaded.decode(latents).float() - shown).abs().max() <= 1.01
+
+
+def test_a_pair_is_one_encoder_by_both_of_its_files(tmp_path):
+    paths = _taesd_pair(tmp_path)[2]
+    spec = {"kind": "tiny", "weights": str(paths[0]), "decoder": str(paths[1])}
+    digest = load_encoder(spec).sha256
+    assert load_encoder({"kind": "tiny"}, paths).sha256 == digest
+    assert digest not in [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+    with pytest.raises(ValueError, match=rf"decoder.pth: sha256 is .*; expected {'0' * 64}"):
+        load_encoder({**spec, "decoder_sha256": "0" * 64})
+    for weights, why in (
+        (paths[::-1], "are they exchanged"),
+        (paths[:1], "it is one of a pair: name the encoder's file as `weights`, the other as `decoder`"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            load_encoder({"kind": "tiny"}, weights)
+    with pytest.raises(ValueError, match="expected one file for the sd-vae encoder"):
+        load_encoder({"kind": "sd-vae"}, paths)
+
+
+def test_a_pool_branch_is_no_left_over_to_be_dropped(tmp_path):
+    paths = _taesd_pair(tmp_path, pooled=True)[2]
+    state = torch.load(paths[1])
+    pooled = [name for name in state if ".pool." in name]
+    assert len(pooled) == 4 * 3
+    for change, why in (
+        ({name: state[name] for name in state if name != pooled[1]}, "missing: decoder.layers"),
+        ({**state, "3.pond.weight": torch.ones(1)}, "unexpected: decoder.layers.2.pond.weight"),
+        ({**state, "99.weight": torch.ones(1)}, "expected them from 0 on"),
+    ):
+        torch.save(change, paths[1])
+        with pytest.raises(ValueError, match=why) as raised:
+            load_encoder({"kind": "tiny"}, paths)
+        assert "\n" not in str(raised.value)
+
+
 def test_a_store_of_an_autoencoder_decodes_to_what_the_autoencoder_shows(va_vae, tmp_path):
     encoder = load_encoder({"kind": "va-vae"}, va_vae[0])
     dataset = random_dataset(6, shape=(32, 32, 3))
@@ -144,14 +283,18 @@ def test_a_store_of_an_autoencoder_decodes_to_what_the_autoencoder_shows(va_vae,
         ({"kind": "vae"}, None, "encoder kind is 'vae'; expected one of identity, kl"),
         ({"kind": "sd-vae", "weights": None}, None, "the sd-vae encoder needs weights"),
         ({"kind": "sd-vae"}, "absent", r"w\.pt: no such weights file"),
-        ({"kind": "sd-vae"}, b"no checkpoint", r"w\.pt: cannot read the weights"),
+        ({"kind": "sd-vae"}, b"no checkpoint", r"w\.pt: not a PyTorch checkpoint that can be read safely"),
         ({"kind": "kl"}, b"no checkpoint", r"w\.pt: not a whole weights file with its architecture"),
         ({"kind": "sd-vae"}, {"linear.weight": torch.ones(2, 2)}, r"w\.pt: not the weights of a sd-vae autoencoder"),
         ({"kind": "tiny"}, {"linear.weight": torch.ones(2, 2)}, r"w\.pt: not the weights of a tiny autoencoder"),
-        ({"kind": "va-vae"}, "sd-vae", r"w\.pt: an autoencoder with 4 latent channels at 1/8 .* expected 32 at 1/16"),
+        (
+            {"kind": "va-vae"},
+            "sd-vae",
+            r"w\.pt: an autoencoder with 4 latent channels at 1/8 .* expected 32 or 16 or 64 at 1/16",
+        ),
         ({"kind": "sd-vae"}, "va-vae", r"w\.pt: an autoencoder with 32 latent channels at 1/16"),
-        ({"kind": "va-vae"}, "other shapes", r"w\.pt: other weights than a va-vae autoencoder's: .*conv_out"),
-        ({"kind": "va-vae"}, "one missing", r"w\.pt: other weights than a va-vae autoencoder's: Missing key"),
+        ({"kind": "va-vae"}, "other shapes", r"w\.pt: does not fit a va-vae autoencoder: .*conv_out"),
+        ({"kind": "va-vae"}, "one missing", r"w\.pt: does not fit a va-vae autoencoder: missing: .*attentions"),
         ({"kind": "va-vae", "sha256": "0" * 64}, "va-vae", rf"w\.pt: sha256 is [0-9a-f]{{64}}; expected {'0' * 64}"),
         ({"kind": "va-vae", "posterior": "mode"}, "va-vae", "posterior is 'mode'; expected one of mean, sample"),
     ],

@@ -8,7 +8,15 @@ import torch
 from data_examples import write_random_store
 from safetensors.torch import load_file, save_file
 
-from twostage.data.interchange import BLOCK, export_lightningdit, export_repa, import_lightningdit, import_repa
+from twostage.data.interchange import (
+    BLOCK,
+    export_lightningdit,
+    export_repa,
+    import_lightningdit,
+    import_npy,
+    import_repa,
+    imported_shape,
+)
 from twostage.data.latents import LatentStore
 from twostage.flow import sample_noise
 
@@ -256,3 +264,58 @@ def test_damaged_repa_latents_are_refused(repa, tmp_path):
     with pytest.raises(ValueError, match="no img-mean-std"):
         import_repa(tmp_path / "nowhere", output)
     assert not output.exists()
+
+
+# --------------------------------------------------------------------------------------------------------- plain arrays
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_plain_array_becomes_a_sorted_store(tmp_path, dtype):
+    rng = np.random.default_rng(0)
+    count = 2 * BLOCK + 10
+    latents = rng.normal(2.0, 3.0, (count, 3, 2, 4)).astype(dtype)
+    labels = rng.integers(0, 5, count)
+    np.save(tmp_path / "latents.npy", latents)
+    np.save(tmp_path / "labels.npy", labels.astype(np.int16))
+    import_npy(tmp_path / "latents.npy", tmp_path / "latents.h5")
+    store = LatentStore.open(tmp_path / "latents.h5", split="train")
+    assert np.array_equal(store.labels, np.sort(labels))
+    assert np.array_equal(labels[store.source], store.labels)
+    assert np.array_equal(store.read(slice(None), normalised=False).numpy(), latents[store.source].astype(np.float32))
+    np.testing.assert_allclose(store.mean, latents.astype(np.float32).astype(float).mean((0, 2, 3)), rtol=1e-12)
+    assert imported_shape("npy", tmp_path / "latents.npy") == (3, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("latents", "labels", "why"),
+    [
+        (np.zeros((4, 3, 2)), np.arange(4), r"latents.npy: float64 of shape \(4, 3, 2\); expected floats .*N, C, H, W"),
+        (np.zeros((4, 1, 2, 2), np.int64), np.arange(4), "latents.npy: int64 of shape"),
+        (np.zeros((0, 1, 2, 2)), np.arange(0), "latents.npy: float64 of shape"),
+        (
+            np.zeros((4, 1, 2, 2)),
+            np.arange(3),
+            r"labels.npy: int64 of shape \(3,\); expected whole numbers of shape \(4,\)",
+        ),
+        (np.zeros((4, 1, 2, 2)), np.arange(4.0), "labels.npy: float64 of shape"),
+        (np.zeros((4, 1, 2, 2)), np.arange(4) - 1, "labels.npy: labels -1 to 2; expected 0"),
+        (np.full((4, 1, 2, 2), np.nan), np.arange(4), "latents.npy: latents: 16 of 16 values are not finite"),
+        (np.array([{}]), np.arange(1), "latents.npy: not a readable npy file"),
+        (np.zeros((4, 1, 2, 2)), None, "labels.npy: no such file"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\nsize 5\n",
+            np.arange(4),
+            "latents.npy: this is a Git LFS pointer",
+        ),
+    ],
+)
+def test_arrays_that_are_no_latents_with_labels_are_refused(tmp_path, latents, labels, why):
+    for name, content in (("latents.npy", latents), ("labels.npy", labels)):
+        if isinstance(content, bytes):
+            (tmp_path / name).write_bytes(content)
+        elif content is not None:
+            np.save(tmp_path / name, content)
+    with pytest.raises(ValueError, match=why) as caught:
+        import_npy(tmp_path / "latents.npy", tmp_path / "latents.h5")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "latents.h5").exists()

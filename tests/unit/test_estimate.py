@@ -206,7 +206,9 @@ def test_a_plans_own_samples_come_before_the_experiments():
     plans = {
         "tab_plans": {"tab_plans-few": {"samples": 10, "parts": [{"field": "B"}]}, "tab_plans-b": MIXED["shifted"]}
     }
-    found = costs(plans, experiments__tab_plans={"plans": {"few": {}}, "samples": 100, "seeds": [0, 1]})
+    found = costs(
+        plans, experiments__tab_plans={"plans": {"few": {"parts": [{"field": "B"}]}}, "samples": 100, "seeds": [0, 1]}
+    )
     assert row(found, "sample_tab_plans").samples == 2 * (10 + 100)
     assert row(found, "evaluate", "pixel, tab_plans").samples == 2 * (10 + 100)
 

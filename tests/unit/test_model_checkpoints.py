@@ -2,6 +2,8 @@
 
 import argparse
 import pickle
+import re
+import warnings
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from test_model_lightningdit import TINY, random_inputs, random_model
 
 from twostage.model.__main__ import main
 from twostage.model.checkpoints import export_published, import_published, load_model, read_header, save_model
+from twostage.weights_file import NoEMA
 
 
 def same_outputs(model, other):
@@ -139,12 +142,120 @@ class Harmful:
         return (print, ("a pickle ran code",))
 
 
-def test_pickles_that_would_run_code_are_refused(tmp_path, capsys):
+@pytest.mark.parametrize("protocol", [None, 2, 4])
+def test_pickles_that_would_run_code_are_refused_by_the_name_of_their_class(tmp_path, capsys, protocol):
     path = tmp_path / "harmful.pt"
-    torch.save({"ema": Harmful()}, path)
-    with pytest.raises(ValueError, match=r"not a PyTorch checkpoint that can be read safely"):
+    if protocol:
+        path.write_bytes(pickle.dumps({"ema": Harmful()}, protocol=protocol))
+    else:
+        torch.save({"ema": Harmful()}, path)
+    with pytest.raises(
+        ValueError, match=r"not a PyTorch checkpoint that can be read safely: it names [\w.]*print,"
+    ) as caught:
         import_published(path)
-    path.write_bytes(pickle.dumps({"ema": Harmful()}, protocol=2))
-    with pytest.raises(ValueError, match=r"cannot|safely"):
-        import_published(path)
+    assert "weights_only" not in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert capsys.readouterr().out == ""
+
+
+def test_what_is_no_file_of_weights_is_called_what_it_is(tmp_path):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "a" * 64 + "\nsize 334643276\n"
+    contents = {
+        pointer: "this is a Git LFS pointer, not the 334,643,276 bytes that it stands for; run `git lfs pull`",
+        "\n <!DOCTYPE html><html><body>Sign in</body></html>": "this is a web page",
+        "": "the file is empty",
+    }
+    for name in ("w.pt", "w.safetensors"):
+        for content, why in contents.items():
+            (tmp_path / name).write_text(content)
+            with pytest.raises(ValueError, match=rf"{name}: {re.escape(why)}"):
+                import_published(tmp_path / name)
+
+
+# ------------------------------------------------------------------------------------------- entries, prefixes, shapes
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda name: f"module._orig_mod.{name}",
+        lambda name: f"_orig_mod.module.{name}",
+        lambda name: f"ema_model.module.{name}",
+        lambda name: re.sub(r"^(blocks\.\d+)\.", r"\1._orig_mod.", f"{name}"),
+    ],
+)
+def test_prefixes_are_dropped_in_any_order_and_place(tmp_path, rename):
+    model = random_model()
+    torch.save({"ema": {rename(name): value for name, value in model.state_dict().items()}}, tmp_path / "m.pt")
+    assert same_outputs(model, import_published(tmp_path / "m.pt"))
+
+
+def test_averages_among_other_weights_are_the_ones_taken(tmp_path):
+    model, state = random_model(), random_model().state_dict()
+    both = {f"online_model.{name}": value + 1 for name, value in state.items()}
+    both |= {f"ema_model.{name}": value for name, value in state.items()}
+    torch.save({**both, "initted": torch.tensor(1.0), "step": torch.tensor(7.0)}, tmp_path / "ema_pytorch.pt")
+    imported = import_published(tmp_path / "ema_pytorch.pt")
+    assert same_outputs(model, imported)
+    assert imported.metadata["weights"] == "ema"
+    online = import_published(tmp_path / "ema_pytorch.pt", weights="model").state_dict()
+    assert all(torch.equal(online[name], value + 1) for name, value in state.items())
+
+
+def test_one_name_twice_is_refused(tmp_path):
+    state = random_model().state_dict()
+    torch.save({**state, "module.pos_embed": state["pos_embed"]}, tmp_path / "twice.pt")
+    with pytest.raises(ValueError, match=r"twice.pt: pos_embed and module.pos_embed are one name"):
+        import_published(tmp_path / "twice.pt")
+
+
+def test_a_checkpoint_without_averages_says_so_unless_it_is_asked_for(tmp_path):
+    model, path = random_model(), tmp_path / "plain.pt"
+    torch.save({"model": model.state_dict(), "opt": {"state": {}}}, path)
+    with pytest.warns(NoEMA, match=r"plain.pt: holds no EMA weights, only model; 'model' is taken") as caught:
+        imported = import_published(path)
+    assert len(caught) == 1
+    assert same_outputs(model, imported)
+    assert imported.metadata["weights"] == "model"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert same_outputs(model, import_published(path, weights="model"))
+    with pytest.raises(ValueError, match=r"holds \['model', 'opt'\]; expected an entry 'ema'"):
+        import_published(path, weights="ema")
+
+
+def test_any_entry_can_be_named(tmp_path):
+    model = random_model()
+    torch.save({"ema": {}, "ema_0.999": model.state_dict()}, tmp_path / "several.pt")
+    assert same_outputs(model, import_published(tmp_path / "several.pt", weights="ema_0.999"))
+
+
+def test_block_numbers_are_checked_before_blocks_are_made(tmp_path):
+    state = random_model().state_dict()
+    state["blocks.99999.norm1.weight"] = torch.ones(1)
+    torch.save({"ema": state}, tmp_path / "far.pt")
+    with pytest.raises(ValueError, match=r"far.pt: blocks.99999 among 3 of blocks.*; expected them numbered from 0 on"):
+        import_published(tmp_path / "far.pt")
+    del state["blocks.99999.norm1.weight"]
+    torch.save({"ema": state | {"blocks.last.norm1.weight": torch.ones(1)}}, tmp_path / "word.pt")
+    with pytest.raises(ValueError, match=r"word.pt: blocks.last among 3"):
+        import_published(tmp_path / "word.pt")
+
+
+def test_shapes_that_the_file_does_not_hold_are_refused_before_memory_is_taken(tmp_path):
+    state = random_model().state_dict()
+    huge = torch.ones(1).expand(200_000, 400_000)  # 320 GB from four bytes
+    torch.save({"ema": {**state, "y_embedder.embedding_table.weight": huge}}, tmp_path / "huge.pt")
+    with pytest.raises(ValueError, match=r"claims the shape \(200000, 400000\), more than the file holds"):
+        import_published(tmp_path / "huge.pt")
+    for claim in ({"hidden_size": 280_000}, {"depth": 10**9}, {"depth": "many"}, {"heads": 2}):
+        save_model(tmp_path / "claims.safetensors", random_model(), {**TINY, **claim})
+        with pytest.raises(ValueError, match=rf"claims.safetensors: its header says {next(iter(claim))}"):
+            load_model(tmp_path / "claims.safetensors")
+
+
+def test_numbers_that_are_no_weights_are_refused(tmp_path):
+    state = random_model().state_dict()
+    torch.save({"ema": {**state, "pos_embed": state["pos_embed"].to(torch.int8)}}, tmp_path / "int.pt")
+    with pytest.raises(ValueError, match=r"int.pt: pos_embed is of torch.int8; expected dense numbers"):
+        import_published(tmp_path / "int.pt")

@@ -80,6 +80,11 @@ def test_several_cases_together():
 # ------------------------------------------------------------------------------------------ every claim, each way
 
 
+def vanishing(rows):
+    """A gap that is exactly zero at several times before the end: the lowest of many."""
+    return rows.assign(mse=rows["mse"].where(rows["t"] < 0.9, 0.0))
+
+
 def late_tail(rows):
     return rows.assign(mse=rows["mse"] + 0.01 * np.maximum(rows["t"] - 0.95, 0))
 
@@ -233,6 +238,7 @@ CASES = [
     ("split-near-0.1", "posterior", paper_scale(posterior(SPLIT)), FAILS),
     ("rise-at-the-end", "posterior", late_tail(posterior(SPLIT)), HOLDS),
     ("rise-at-the-end", "posterior", posterior(SPLIT), FAILS),
+    ("rise-at-the-end", "posterior", vanishing(posterior(SPLIT)), FAILS),
     ("rise-at-the-end", "posterior", noisy(late_tail(posterior(SPLIT)), "mse", sem=0.001), UNDECIDED),
     ("larger-dimension-earlier", "top1", top1(), HOLDS),
     ("larger-dimension-earlier", "top1", reversed_panel("dimension"), FAILS),

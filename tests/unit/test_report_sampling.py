@@ -18,7 +18,6 @@ from twostage.report import (
     fig_samples,
     fig_shift,
     fig_spaces,
-    followed,
     paper,
     pictures,
     results_sampling,
@@ -223,24 +222,6 @@ def sheets(picture):
     return [image.get_array() for axes in picture.axes for image in axes.images]
 
 
-def drawn_from(sources):
-    """Of ``draw``'s arguments those of ``drawn``: Fig. 8's table is without its pictures."""
-    return {key: value for key, value in sources.items() if key != "pictures" or "trajectories" not in sources}
-
-
-def picture_of(name, table, run):
-    """The figure from its table, and from its images where it shows some."""
-    if name in ("fig5", "fig6"):
-        return MODULES[name].figure(table, followed.images_of(run[name]["pictures"]))
-    if name in ("fig8", "fig_samples"):
-        return MODULES[name].figure(table, MODULES[name].images_of(run[name]["pictures"]))
-    if name == "fig_flux":
-        return fig_flux.figure(table, *pictures.read_flux(run[name]["pictures"]))
-    if name == "fig_spaces":
-        return fig_spaces.figure(table, fig_spaces.facts(run[name]["transition"], run[name]["split"]))
-    return MODULES[name].figure(table)
-
-
 @pytest.mark.parametrize("name", MODULES)
 def test_writes_every_file_with_its_provenance(made, name):
     assert (made / f"{name}.pdf").read_bytes().startswith(b"%PDF")
@@ -251,8 +232,8 @@ def test_writes_every_file_with_its_provenance(made, name):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_csv_gives_the_picture_back(run, made, name):
-    first = picture_of(name, MODULES[name].drawn(**drawn_from(run[name])), run)
-    again = picture_of(name, pd.read_csv(made / f"{name}.csv"), run)
+    first = MODULES[name].figure(MODULES[name].drawn(**run[name]))
+    again = MODULES[name].figure(pd.read_csv(made / f"{name}.csv"))
     assert texts(again) == texts(first)
     assert len(lines(again)) == len(lines(first))
     assert lines(first) or sheets(first)
@@ -260,14 +241,16 @@ def test_the_csv_gives_the_picture_back(run, made, name):
         np.testing.assert_allclose(one, two, rtol=1e-6, atol=1e-9)
     for one, two in zip(sheets(again), sheets(first), strict=True):
         np.testing.assert_array_equal(one, two)
+    for one, two in zip(sheets(again), sheets(first), strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.parametrize(
     ("name", "choose", "x", "y"),
     [
-        ("fig8", "space == 'vae' and field == 'oracle'", "t", "norm"),
-        ("fig8", "space == 'pixel' and field == 'B'", "t", "to_class_mean"),
-        ("fig8", "space == 'pixel' and field == 'B'", "t", "layout_to_end_left"),
+        ("fig8", "kind == 'curve' and space == 'vae' and field == 'oracle'", "t", "norm"),
+        ("fig8", "kind == 'curve' and space == 'pixel' and field == 'B'", "t", "to_class_mean"),
+        ("fig8", "kind == 'curve' and space == 'pixel' and field == 'B'", "t", "layout_to_end_left"),
         ("fig5", "space == 'vae' and row == 0", "column", "followed_distance"),
         ("fig6", "space == 'pixel' and row == 0", "column", "nearest_distance"),
         ("fig_memorization", "space == 'vae' and features == 'classifier' and time == 't_switch' and not control", "t",
@@ -275,8 +258,8 @@ def test_the_csv_gives_the_picture_back(run, made, name):
         ("fig_memorization", "space == 'pixel' and features == 'pixel' and time == 't_resume' and not control", "t",
          "copied"),
         ("fig_shift", "space == 'pixel' and shift == 0.3", "shifted", None),
-        ("fig_flux", "shift == 0.3", "t", "norm"),
-        ("fig_flux", "shift == 1", "t", "layout_to_end_left"),
+        ("fig_flux", "kind == 'curve' and shift == 0.3", "t", "norm"),
+        ("fig_flux", "kind == 'curve' and shift == 1", "t", "layout_to_end_left"),
         ("fig_spaces", "space == 'vae' and panel == 'weight' and line == 'unconditional'", "x", "y"),
         ("fig_spaces", "space == 'pixel' and panel == 'loss' and line == 'XL'", "x", "y"),
         ("fig_spaces", "space == 'pixel' and panel == 'followed' and line == 'the image followed'", "x", "y"),
@@ -286,7 +269,7 @@ def test_the_csv_gives_the_picture_back(run, made, name):
 def test_the_csv_holds_what_is_drawn(run, made, name, choose, x, y):
     rows = pd.read_csv(made / f"{name}.csv").query(choose)
     assert len(rows) > 1
-    picture = picture_of(name, pd.read_csv(made / f"{name}.csv"), run)
+    picture = MODULES[name].figure(pd.read_csv(made / f"{name}.csv"))
     heights = rows[y] if y else np.full(len(rows), 5)  # a shift's step starts stand on its own line
     assert has_line(picture, rows[x], heights)
 
@@ -421,7 +404,7 @@ def test_a_sheet_shows_the_samples_and_the_image_followed(run, made):
     paths = run["fig5"]["pictures"]
     found = pictures.read_pictures(paths["pixel"])
     rows = pictures.first_of_each_class(found.labels)
-    shown = sheets(picture_of("fig5", pd.read_csv(made / "fig5.csv"), run))
+    shown = sheets(fig5.figure(pd.read_csv(made / "fig5.csv")))
     assert len(shown) == 4  # samples and images followed, of two latent spaces
     side = shown[0].shape[0] // len(rows)
     for place, row in enumerate(rows):
@@ -448,6 +431,17 @@ def test_samples_come_first_from_different_classes():
     assert pictures.first_of_each_class(np.array([1]), 6).tolist() == [0]
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_stand_in_a_csv_as_text(channels):
+    small = np.random.default_rng(0).integers(0, 256, (8, 12, channels), dtype=np.uint8)
+    np.testing.assert_array_equal(pictures.from_text(pictures.as_text(small)), small)
+    ramp = np.linspace(0, 255, 256).astype(np.uint8)
+    large = np.broadcast_to(ramp[:, None, None], (256, 256, channels))
+    found = pictures.from_text(pictures.as_text(large))
+    assert found.shape == (128, 128, channels)
+    assert np.abs(found.astype(int) - pictures.reduced(large)).max() <= 3
+
+
 def test_large_colour_images_are_drawn(tmp_path):
     path = write_pictures(tmp_path / "p.h5", [np.nan], side=96, channels=3, rows=3, plans=["fig_samples-XL"])
     outputs = [tmp_path / f"sheet.{suffix}" for suffix in SUFFIXES]
@@ -456,7 +450,7 @@ def test_large_colour_images_are_drawn(tmp_path):
 
 
 def test_predictions_of_all_fields_are_rows_of_one_block(run, made):
-    picture = picture_of("fig8", pd.read_csv(made / "fig8.csv"), run)
+    picture = fig8.figure(pd.read_csv(made / "fig8.csv"))
     assert len(sheets(picture)) == 2 * 3  # two latent spaces, three samples
     assert texts(picture).count("oracle") == 6
     assert "0.2" in texts(picture)
@@ -465,11 +459,11 @@ def test_predictions_of_all_fields_are_rows_of_one_block(run, made):
 def test_trajectories_that_do_not_match_are_refused(run, tmp_path):
     other = write_trajectory(tmp_path / "oracle.h5", "oracle", labels=(1, 2, 3, 4))
     with pytest.raises(ValueError, match=r"oracle\.h5 has other times or labels"):
-        fig8.images_of({"pixel": [run["fig8"]["pictures"]["pixel"][0], other]})
+        fig8.drawn(run["fig8"]["trajectories"], {"pixel": [run["fig8"]["pictures"]["pixel"][0], other]})
 
 
 def test_the_stage_split_stands_between_the_columns_that_it_parts(run, made, tmp_path):
-    picture = picture_of("fig5", pd.read_csv(made / "fig5.csv"), run)
+    picture = fig5.figure(pd.read_csv(made / "fig5.csv"))
     assert "stage split, t = 0.45" in texts(picture)
     marks = [line for line in lines(picture) if len(line) == 2 and line[0, 0] == line[1, 0] == 2.5]
     assert len(marks) >= 3  # curves, numbers and samples: between 0.4 and 1
@@ -538,7 +532,7 @@ def test_shifts_are_drawn_without_a_split(tmp_path):
 def test_a_missing_column_is_refused_by_name(tmp_path, module, argument, column, content):
     path = write(tmp_path, "results.csv", content().drop(columns=column))
     with pytest.raises(ValueError, match=rf"results.csv lacks the column\(s\) {column}"):
-        module.drawn(**{argument: {"pixel": path}})
+        module.drawn(**{argument: {"pixel": path}}, **({"pictures": {}} if module is fig8 else {}))
 
 
 def test_memorisation_without_a_column_is_refused_by_name(tmp_path):
@@ -585,7 +579,7 @@ def test_large_images_are_averaged_down_by_whole_blocks():
 
 
 def test_flux_shows_at_most_four_prompts(run):
-    found = sheets(picture_of("fig_flux", fig_flux.drawn(run["fig_flux"]["trajectories"]), run))
+    found = sheets(fig_flux.figure(fig_flux.drawn(**run["fig_flux"])))
     assert [sheet.shape[0] // sheet.shape[1] for sheet in found] == [4 // 3, 4 // 2]
 
 
@@ -593,9 +587,9 @@ def test_the_spaces_page_is_drawn_without_the_experiments_that_were_not_run(run)
     sources = {name: run["fig_spaces"][name] for name in ("posterior", "transition", "split", "oracle_loss")}
     table = fig_spaces.drawn(**sources)
     assert list(dict.fromkeys(table["panel"])) == ["gap", "weight", "loss", "explained", "training"]
-    heads = fig_spaces.facts(sources["transition"], sources["split"])
-    assert heads["pixel"] == ["pixel", "D = 64, N = 144 to 144 a class", "split 0.450 [0.440, 0.460], law 0.459"]
-    picture = fig_spaces.figure(table, heads)
+    picture = fig_spaces.figure(table)
+    head = picture.axes[0].get_title("left")
+    assert head == "pixel\nD = 64, N = 144 to 144 a class\nsplit 0.450 [0.440, 0.460], law 0.459"
     assert len(picture.axes) == 5 * 2
 
 

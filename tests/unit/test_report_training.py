@@ -9,7 +9,7 @@ import pytest
 from report_results import described, oracle_loss, split_of, write
 
 from twostage.provenance import provenance_path
-from twostage.report import convergence, fig7, fig9, fig_oracle_supervised, fig_training
+from twostage.report import convergence, fig7, fig9, fig_oracle_supervised, fig_training, pictures
 from twostage.report.pictures import read_snapshots
 
 SPLITS = {"pixel": 0.45, "vae": 0.4}
@@ -112,29 +112,28 @@ def same_lines(one, two):
 
 def test_training_curves_draw_what_their_csv_holds(stats, samples, tmp_path):
     table = made(fig_training, tmp_path, stats=stats, samples=samples, models=["S", "XL"])
-    picture = curves_of(table, samples)
-    same_lines(picture, curves_of(fig_training.drawn(stats, models=["S", "XL"]), samples))
+    picture = fig_training.figure(table)
+    same_lines(picture, fig_training.figure(fig_training.drawn(stats, samples, models=["S", "XL"])))
     rows = table.query("space == 'vae' and model == 'XL'")
+    rows = rows[rows["kind"] == "curve"]
     assert len(rows) == 120
     for axes, quantity in zip(picture.axes[2:4], ("loss", "grad_norm")):
         assert has_line(axes, rows["step"], rows[quantity])
         assert has_line(axes, rows["step"], rows[f"{quantity}_smoothed"])
 
 
-def curves_of(table, samples):
-    return fig_training.figure(table, {space: read_snapshots(path) for space, path in samples.items()})
-
-
 def test_samples_stand_in_the_row_of_their_step_and_the_block_of_their_model(stats, samples):
     snapshots = read_snapshots(samples["vae"])
     assert (snapshots.models, snapshots.steps) == (["S", "XL"], [300, 600, 1200])
-    images, starts = fig_training._sheet(snapshots)
-    grey = images[..., 0, 0, 0]
+    table = fig_training.drawn(stats, samples)
+    tiles = table[(table["kind"] == "tile") & (table["space"] == "vae")]
+    starts = tiles.groupby("model")["column"].min().astype(int).to_dict()
+    grey = pictures.in_rows_and_columns(tiles)[..., 0, 0, 0]
     assert starts == {"S": 0, "XL": 9}
     assert grey[:, starts["S"]].tolist() == [30, 60, 255]  # white where there is no snapshot
     assert grey[:, starts["XL"]].tolist() == [255, 60, 120]
     assert (grey[:, 8] == 255).all()
-    words = [text.get_text() for text in curves_of(fig_training.drawn(stats), samples).axes[-1].texts]
+    words = [text.get_text() for text in fig_training.figure(fig_training.drawn(stats, samples)).axes[-1].texts]
     assert words == ["S", "XL", "step", "300", "600", "1,200"]
 
 
@@ -144,19 +143,19 @@ def test_samples_that_are_not_there_are_refused_by_name(tmp_path):
 
 
 def test_models_are_named_by_their_folders_or_as_given(stats):
-    assert list(dict.fromkeys(fig_training.drawn(stats)["model"])) == ["S", "XL"]
-    assert list(dict.fromkeys(fig_training.drawn(stats, models=["a", "b"])["model"])) == ["a", "b"]
+    assert list(dict.fromkeys(fig_training.drawn(stats, {})["model"])) == ["S", "XL"]
+    assert list(dict.fromkeys(fig_training.drawn(stats, {}, models=["a", "b"])["model"])) == ["a", "b"]
     with pytest.raises(ValueError, match="pixel has 2 training logs for the models S; expected one each"):
-        fig_training.drawn(stats, models=["S"])
+        fig_training.drawn(stats, {}, models=["S"])
 
 
 def test_one_model_a_space_may_come_as_a_path(stats):
-    table = fig_training.drawn({"pixel": stats["pixel"][0]}, models=["S"])
+    table = fig_training.drawn({"pixel": stats["pixel"][0]}, {}, models=["S"])
     assert len(table) == 60
 
 
 def test_the_legend_gives_throughput_and_time(stats, samples):
-    picture = curves_of(fig_training.drawn(stats), samples)
+    picture = fig_training.figure(fig_training.drawn(stats, samples))
     words = [text.get_text() for text in picture.axes[0].get_legend().get_texts()]
     assert words == ["S: 100 samples/s, 2 min", "XL: 100 samples/s, 4 min"]
 
@@ -168,12 +167,12 @@ def test_smoothing_keeps_a_straight_line_and_narrows_noise(tmp_path):
         (straight, lambda own: np.allclose(own["loss_smoothed"][10:-10], own["loss"][10:-10])),
         (noisy, lambda own: (own["loss_smoothed"] - 1).abs()[10:-10].max() < 0.02),
     ):
-        assert check(fig_training.drawn({"x": [write_log(tmp_path / "stats.jsonl", rows)]}, models=["S"]))
+        assert check(fig_training.drawn({"x": [write_log(tmp_path / "stats.jsonl", rows)]}, {}, models=["S"]))
 
 
 def test_long_logs_are_drawn_as_means_of_consecutive_lines(tmp_path):
     rows = log(50_000)
-    table = fig_training.drawn({"x": [write_log(tmp_path / "stats.jsonl", rows)]}, models=["S"])
+    table = fig_training.drawn({"x": [write_log(tmp_path / "stats.jsonl", rows)]}, {}, models=["S"])
     assert len(table) == 1000
     assert table["loss"].iloc[3] == pytest.approx(np.mean([row["loss"] for row in rows[15:20]]))
     assert table["step"].iloc[[0, -1]].tolist() == [50, 50_000]
@@ -195,7 +194,7 @@ def test_broken_logs_are_refused_by_name(tmp_path, content, message):
     if content is not None:
         path.write_text(content)
     with pytest.raises(ValueError, match=message) as raised:
-        fig_training.drawn({"x": [path]}, models=["S"])
+        fig_training.drawn({"x": [path]}, {}, models=["S"])
     assert "stats.jsonl" in str(raised.value)
 
 

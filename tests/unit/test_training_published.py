@@ -39,6 +39,20 @@ def test_the_ema_weights_become_a_snapshot(published, tmp_path):
         assert torch.equal(loaded.state_dict()[name], tensor)
 
 
+def test_the_entry_is_chosen_and_the_lack_of_averages_is_one_line(published, tmp_path, capsys):
+    latents, output = write_latents(tmp_path / "latents.h5"), tmp_path / "step.safetensors"
+    plain = {"model": published[1].state_dict(), "opt": {"state": {}}}
+    torch.save(plain, tmp_path / "plain.pt")
+    assert run(tmp_path / "plain.pt", latents, output) == 0
+    error = capsys.readouterr().err
+    assert re.fullmatch(r"warning: .*plain.pt: holds no EMA weights, only model; .*\n", error), error
+    assert run(tmp_path / "plain.pt", latents, output, weights="model") == 0
+    assert capsys.readouterr().err == ""
+    assert load_model(output).metadata["published"]["weights"] == "model"
+    assert run(tmp_path / "plain.pt", latents, output, weights="best") == 1
+    assert "holds ['model', 'opt']; expected an entry 'best'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("architecture", "counts", "options", "message"),
     [

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = (
     "Snakefile",
     "slurm",
+    "profiles",
     "workflow",
     "config",
     "envs",

@@ -40,6 +40,13 @@ def planned(checkout, configfile, *targets):
     return {rule: count for rule, count in jobs.items() if not any(re.fullmatch(free, rule) for free in COSTS_NOTHING)}
 
 
+def put_weights(folder):
+    """Weights that a configuration names and no rule fetches, as empty files."""
+    (folder / "weights").mkdir(exist_ok=True)
+    for name in ("vavae-imagenet256-f16d32-dinov2.pt", "XL.safetensors", "adm.npz"):
+        (folder / "weights" / name).touch()
+
+
 def put_empty_class_folders(folder):
     """What ImageNet's configuration asks for before it is planned."""
     for split in ("train", "val"):
@@ -48,7 +55,7 @@ def put_empty_class_folders(folder):
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory):
-    """A checkout in which nothing has run."""
+    """A checkout in which nothing has run, with the weights that a plan asks for."""
     checkout = Checkout(tmp_path_factory.mktemp("estimate"))
     config = yaml.safe_load((checkout.folder / CONFIGURATIONS[-1]).read_text())
     config["flux"] = {"model": "some/model", "revision": "0" * 40, "height": 64, "width": 64}
@@ -58,6 +65,7 @@ def fresh(tmp_path_factory):
     config["split"] = 0.3
     del config["experiments"]["tab1"]
     (checkout.folder / OTHER).write_text(yaml.safe_dump(config))
+    put_weights(checkout.folder)
     return checkout
 
 

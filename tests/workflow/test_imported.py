@@ -52,3 +52,24 @@ def test_training_latents_are_imported_and_held_out_images_encoded_to_match(chec
     assert held_out.shape == (2 * 3, 32, 2, 2)
     assert held_out.attributes["encoder_sha256"] == train.attributes["encoder_sha256"]
     assert torch.equal(held_out.mean, train.mean)
+
+
+def test_latents_alone_have_their_oracle_figures(checkout):
+    random = np.random.default_rng(0)
+    np.save(checkout.folder / "mine.npy", random.normal(size=(60, 4, 2, 2)).astype(np.float32))
+    np.save(checkout.folder / "labels.npy", random.integers(0, 3, 60))
+    config = {
+        "run": "alone",
+        "data": {"name": "digits", "image_size": 8},
+        "spaces": {"mine": {"encoder": {"kind": "none", "latents": {"format": "npy", "path": "mine.npy"}}}},
+        "models": {"S": {"hidden_size": 8, "depth": 1, "num_heads": 1}},
+        "training": {"steps": 1},
+        "oracle": {"time_steps": 10, "pairs_per_class": 4, "pairs_unconditional": 8, "bootstrap": 20},
+    }
+    (checkout.folder / "alone.yaml").write_text(yaml.safe_dump(config))
+    checkout.snakemake("--", "results/alone/report/fig2.png", configfile="alone.yaml")
+    assert (checkout.folder / "results/alone/report/fig2.csv").is_file()
+    # Nothing asks for images: not the classifier, not a held-out store.
+    planned = checkout.snakemake("--dry-run", "--quiet", "rules", configfile="alone.yaml").stdout
+    assert "oracle_loss" in planned
+    assert not {"classifier", "encode", "fig_training", "memorization"} & set(planned.split())

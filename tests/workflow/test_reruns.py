@@ -121,19 +121,16 @@ def test_what_jobs_ask_for_reruns_nothing_else(finished):
     assert finished.reruns(config=["jobs={training: {mem_mb: 9000, runtime: 7}, sampling: {threads: 2}}"]) == {"report"}
 
 
-def test_a_fixed_split_retrains_nothing(finished):
-    reruns = finished.reruns(config=["split=0.25"])
-    assert {"sample_tab1", "evaluate", "tab1", "claims"} <= reruns
-    assert not (TRAINING | UPSTREAM) & reruns
-
-
 @pytest.mark.parametrize(
     ("target", "rules"),
     [
         ("fig3", {"synthetic", "fig3"}),
-        ("fig2", {"autoencoder", "encode", "posterior", "fig2"}),
+        ("fig2", {"autoencoder", "encode", "posterior", "split", "fig2"}),
         ("nsweep", {"autoencoder", "encode", "vary_size", "nsweep"}),
-        ("tab3", {"autoencoder", "encode", "posterior", "train_B", "classifier", "sample_tab3", "evaluate", "tab3"}),
+        (
+            "tab3",
+            {"autoencoder", "encode", "posterior", "split", "train_B", "classifier", "sample_tab3", "evaluate", "tab3"},
+        ),
     ],
 )
 def test_one_figure_alone_runs_only_what_it_needs(checkout, target, rules):

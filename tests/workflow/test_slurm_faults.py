@@ -169,7 +169,6 @@ def snakemake_killed(run):
     pid, _ = run.freeze()
     run.process.kill()
     run.process.wait()
-    run.start("--unlock").finish()
     run.start()
     run.wait_for(lambda: run.said("waiting: "), "the second copy to find the folder in use")
     assert len(run.events("start")) == 1

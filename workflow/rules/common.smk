@@ -27,7 +27,7 @@ os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 from twostage import provenance
 from twostage.cluster import partition_from_environment
-from twostage.config import ConfigError, check_folders, load
+from twostage.config import ConfigError, check_files, check_places, load
 from twostage.report.parts import part_of
 from twostage.sampling.plan import Plan
 from twostage.startup import quick_start
@@ -36,9 +36,10 @@ from twostage.training import OPERATIONAL
 quick_start()  # on Slurm each job starts two Snakemakes more
 
 try:
+    check_files(workflow.configfiles)
     CONFIG = load(config)
-    # The targets are known later than the rules, but a missing folder ends a run here.
-    check_folders(CONFIG, estimating="estimate" in sys.argv)
+    # The targets are known later than the rules, but a missing folder or file of weights ends a run here.
+    check_places(CONFIG, estimating="estimate" in sys.argv)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
@@ -56,12 +57,16 @@ def slice_of(block):
 DATASET = {"seed": CONFIG.seed} | {
     key: value
     for key, value in slice_of(CONFIG.data).items()
-    if key not in ("flips", "shards", "max_corrupt", "images", "held_out_images", "classes")
+    if key not in ("flips", "shards", "max_corrupt", "background", "images", "held_out_images", "classes")
 }
-# What every job that reads images waits for: the archive that a rule of ours fetches, the index that finds copies.
+if CONFIG.data.background != "white":  # a key that is not used stays away, so that a new one reruns nothing
+    DATASET["background"] = CONFIG.data.background
+# What a picture's pixels depend on, of class folders.
+PIXELS = ("name", "path", "held_out_path", "image_size", "min_side", "background")
+# What every job that reads images waits for: the archive that a rule of ours fetches, the tables that find copies.
 IMAGES = [f"{CONFIG.data.path}/cifar-10-batches-py/batches.meta"] if CONFIG.data.name == "cifar10" else []
 if CONFIG.data.name == "image_folder":
-    IMAGES = [f"results/{CONFIG.run}/data/index.csv"]
+    IMAGES = [f"results/{CONFIG.run}/data/{name}.csv" for name in ("index", "contents")]
     DATASET["index"] = IMAGES[0]
 if CONFIG.data.max_corrupt:
     DATASET["max_corrupt"] = CONFIG.data.max_corrupt
@@ -82,7 +87,7 @@ pathvars:
 wildcard_constraints:
     space="|".join(SPACES),
     model="|".join(MODELS),
-    step=r"\d{7}",
+    step=r"\d{7,}",
     shard=r"\d+",
     experiment="|".join(EXPERIMENTS) or "none",
 
@@ -143,35 +148,41 @@ def recipe_of(model):
 
 def import_arguments(space):
     """Command line arguments that say which training latents are imported into a latent space."""
-    latents = CONFIG.spaces[space].imported
-    return shlex.join(["--format", latents.format, "--input", latents.path, "--encoder", as_json(encoder_of(space))])
+    latents, words = CONFIG.spaces[space].imported, []
+    words += ["--labels", latents.labels] if latents.labels else []
+    words += ["--encoder", as_json(encoder_of(space))] if CONFIG.spaces[space].decodes else []
+    return shlex.join(["--format", latents.format, "--input", latents.path, *words])
 
 
-def digest_option(file):
-    """Command line arguments that have a file's digest checked."""
-    return f"--sha256 {file.sha256}" if file.sha256 else ""
+def checkpoint_options(file):
+    """Command line arguments that have a checkpoint's digest checked, and an entry of it taken."""
+    given = {"--sha256": file.sha256, "--weights": file.weights}
+    return shlex.join(word for option, value in given.items() if value for word in (option, value))
 
 
 def resources_of(stage):
     """Memory (MB), time (minutes) and GPUs of a stage's jobs."""
     jobs = getattr(CONFIG.jobs, stage)
-    return {"mem_mb": jobs.mem_mb, "runtime": jobs.runtime, "gpu": jobs.gpu, **partition_from_environment()}
+    asked = {"mem_mb": jobs.mem_mb, "runtime": jobs.runtime, "gpu": jobs.gpu, "gpu_model": jobs.gpu_model}
+    return {key: value for key, value in asked.items() if value is not None} | partition_from_environment()
 
 
 def encoder_weights(wildcards):
-    """The weights of a latent space's encoder: trained here, a published file, or none."""
+    """The weights of a latent space's encoder: trained here, a published file, two of them, or none."""
     space = CONFIG.spaces[wildcards.space]
     if space.encoder.kind == "kl":
         return f"results/{CONFIG.run}/data/{wildcards.space}/encoder.safetensors"
-    return space.weights.place if space.weights else []
+    places = [file.place for file in space.weight_files]
+    return places[0] if len(places) == 1 else places
 
 
 def encoder_of(space):
     """What ``twostage.data.encoders.load_encoder`` makes a latent space's encoder from, its weights aside."""
     encoder = slice_of(CONFIG.spaces[space].encoder)
-    weights = encoder.pop("weights", None)
+    weights, decoder = (encoder.pop(key, None) for key in ("weights", "decoder"))
     encoder.pop("latents", None)
-    return encoder | ({"sha256": weights["sha256"]} if weights and weights["sha256"] else {})
+    digests = {"sha256": (weights or {}).get("sha256"), "decoder_sha256": (decoder or {}).get("sha256")}
+    return encoder | {key: digest for key, digest in digests.items() if digest}
 
 
 def feature_weights():
@@ -180,14 +191,13 @@ def feature_weights():
 
 
 def feature_references():
-    """{"reference_{features}": npz} that samples are compared with: given, or made of the training images."""
-    given = CONFIG.evaluation.references
-    return {
-        f"reference_{name}": (
-            given[name].place if name in given else f"results/{CONFIG.run}/evaluation/{name}/reference.npz"
-        )
+    """{"reference_{features}": npz} that samples are compared with: of the training or held-out images, or given."""
+    asked = CONFIG.evaluation.references
+    kinds = {
+        name: "given" if name in CONFIG.evaluation.given_references else "held_out" if name in asked else "reference"
         for name in CONFIG.evaluation.features
     }
+    return {f"reference_{name}": f"results/{CONFIG.run}/evaluation/{name}/{kind}.npz" for name, kind in kinds.items()}
 
 
 def encoding_arguments(wildcards):
@@ -198,7 +208,7 @@ def encoding_arguments(wildcards):
     weights = encoder_weights(wildcards)
     words = ["--dataset", as_json(DATASET)]
     words += ["--encoder", as_json(encoder_of(wildcards.space))]
-    words += ["--weights", str(weights)] if weights else []
+    words += ["--weights", *([weights] if isinstance(weights, str) else weights)] if weights else []
     words += ["--flips"] if CONFIG.data.flips else []
     words += ["--seed", str(CONFIG.seed), "--device", device_of("data")]
     return shlex.join(words)
@@ -210,9 +220,12 @@ def trained_models(space):
 
 
 def spaces_of(name):
-    """The latent spaces an experiment runs in; every one for what is no experiment."""
+    """The latent spaces an experiment runs in; every one for what is no experiment, or those that make images."""
+    decoded = [space for space in SPACES if CONFIG.spaces[space].decodes]
     if name == "fig_training":
-        return [space for space in SPACES if trained_models(space)]
+        return [space for space in decoded if trained_models(space)]
+    if name == "tab_reconstruction":
+        return decoded
     return EXPERIMENTS.get(name, {}).get("spaces") or SPACES
 
 

@@ -1,11 +1,13 @@
 # Images to latents: train an autoencoder where a space asks for one, encode both splits.
-# Called through the shell, so that a comment in the package re-encodes (and so retrains) nothing.
+# Called through the shell, so that a comment in the package re-encodes (and so retrains) nothing. For the same reason the
+# text of these commands stays as it is: they show the last line of their log, and warnings, as told.smk does for all.
 
 # Files that are there already are the user's: no rule of ours replaces them.
 MISSING_WEIGHTS = {place: file for place, file in CONFIG.files().items() if not os.path.exists(place)}
 TRAINED_ENCODERS = [name for name, space in CONFIG.spaces.items() if space.encoder.kind == "kl"]
-IMPORTED_SPACES = [name for name, space in CONFIG.spaces.items() if space.imported]
-ENCODED_SPACES = [name for name in SPACES if name not in IMPORTED_SPACES]
+IMPORTED_SPACES = [name for name, space in CONFIG.spaces.items() if space.imported and space.decodes]
+ALONE = [name for name, space in CONFIG.spaces.items() if not space.decodes]
+ENCODED_SPACES = [name for name in SPACES if name not in (*IMPORTED_SPACES, *ALONE)]
 
 
 # On the machine that Snakemake runs on: compute nodes often have no internet.
@@ -30,7 +32,7 @@ rule fetch_weights:
     message:
         "Fetching {wildcards.weights}"
     shell:
-        "python -m twostage.fetch {params.file:q}" " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
+        "python -m twostage.fetch {params.file:q} > {log:q} 2>&1"
 
 
 if CONFIG.data.name == "cifar10" and not os.path.exists(IMAGES[0]):
@@ -54,20 +56,44 @@ if CONFIG.data.name == "cifar10" and not os.path.exists(IMAGES[0]):
         message:
             "Downloading CIFAR-10"
         shell:
-            "python -m twostage.data download --dataset {params.dataset:q}"
-            " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
+            "python -m twostage.data download --dataset {params.dataset:q} > {log} 2>&1"
 
 
 if CONFIG.data.name == "image_folder":
 
-    # Every image is read once, so a job of its own, not one of the machine that Snakemake runs on.
+    # Bytes are read, no picture is decoded: minutes for a million files. An index that comes out the same keeps its time.
     rule index:
         output:
-            "<results>/data/index.csv",
+            update("<results>/data/index.csv"),
         log:
             "<logs>/index.log",
         benchmark:
             "<benchmarks>/index.tsv"
+        priority: 1000
+        localrule: True
+        conda:
+            ENVIRONMENT
+        threads: 4
+        resources:
+            **resources_of("data"),
+        params:
+            dataset=as_json({key: DATASET[key] for key in ("name", "path", "held_out_path")}),
+        message:
+            "Looking at the images"
+        shell:
+            "python -m twostage.data index --dataset {params.dataset:q} --threads {threads} --output {output}"
+            " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}; grep '^warning: ' {log} >&2 || true"
+
+    # Every picture is decoded once, so a job of its own. What the table knows already is not decoded again.
+    rule contents:
+        input:
+            "<results>/data/index.csv",
+        output:
+            update("<results>/data/contents.csv"),
+        log:
+            "<logs>/contents.log",
+        benchmark:
+            "<benchmarks>/contents.tsv"
         priority: 1000
         conda:
             ENVIRONMENT
@@ -75,12 +101,13 @@ if CONFIG.data.name == "image_folder":
         resources:
             **resources_of("data"),
         params:
-            # What the digests depend on: another split of the same images needs no other index.
-            dataset=as_json({key: DATASET[key] for key in ("name", "path", "held_out_path", "image_size", "min_side")}),
+            # What the pixels depend on: another split of the same images needs no other table.
+            dataset=as_json({key: value for key, value in DATASET.items() if key in PIXELS}),
         message:
             "Looking for copies among the images"
         shell:
-            "python -m twostage.data index --dataset {params.dataset:q} --threads {threads} --output {output}"
+            "python -m twostage.data contents --dataset {params.dataset:q} --index {input} --threads {threads}"
+            " --output {output}"
             " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}; grep '^warning: ' {log} >&2 || true"
 
 
@@ -242,4 +269,29 @@ rule import_latents:
         " --output {output.latents} &&"
         " python -m twostage.data encode {params.images} --threads {threads} --split held_out"
         " --statistics {output.latents} --output {output.held_out})"
+        " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
+
+
+# Latents without an encoder: there is nothing that could make the held-out ones.
+rule import_alone:
+    output:
+        "<results>/data/{space}/latents.h5",
+    log:
+        "<logs>/import_latents/{space}.log",
+    benchmark:
+        "<benchmarks>/import_latents/{space}.tsv"
+    wildcard_constraints:
+        space=as_constraint(ALONE),
+    priority: 100
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.data.threads
+    resources:
+        **resources_of("data"),
+    params:
+        latents=lambda w: import_arguments(w.space),
+    message:
+        "Importing the latents of latent space {wildcards.space}"
+    shell:
+        "python -m twostage.data import {params.latents} --threads {threads} --output {output}"
         " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"

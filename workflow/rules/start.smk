@@ -1,7 +1,12 @@
 # Said and checked before the first job starts. Nested Snakemakes, which run the jobs, do not come here.
 from twostage.cluster import ClusterError, Request, refuse_impossible
+from twostage.left_lock import hold_mark
 from twostage.training.longer import announcement
 from twostage.training.recipe import Recipe
+
+# After a crash the same command goes on: what that takes besides is in profiles/default.
+if workflow.is_main_process and hold_mark(".snakemake"):
+    logger.info("The last run here was killed: its lock is removed.")
 
 
 def profiles_named(words):

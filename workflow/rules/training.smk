@@ -82,7 +82,7 @@ for model in [name for name in MODELS if CONFIG.models[name].checkpoint]:
         params:
             architecture=lambda w, model=model: as_json(architecture_of(w.space, model)),
             step=CONFIG.model_steps(model),
-            sha256=lambda w, model=model: digest_option(CONFIG.models[model].checkpoint[w.space]),
+            sha256=lambda w, model=model: checkpoint_options(CONFIG.models[model].checkpoint[w.space]),
         message:
             f"Importing {model} in latent space {{wildcards.space}} in place of training it"
         shell:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import warnings
 from pathlib import Path
 
 from twostage.startup import quick_start
@@ -11,6 +12,7 @@ from twostage.startup import quick_start
 def main(arguments=None):
     """Run one command; a ValueError or OSError becomes one line on stderr and exit code 1."""
     options = _parser().parse_args(arguments)
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata: a line per file, in a log of a million files
     try:
         import torch
 
@@ -46,24 +48,39 @@ def _autoencoder(options):
 
 
 def _index(options):
-    from functools import partial
-
-    from twostage.data.copies import write_index
-    from twostage.data.datasets import image_files
-    from twostage.data.images import read_image
+    from twostage.data.index import write_index
     from twostage.provenance import provenance_path, write_provenance
 
-    dataset = {key: options.dataset.get(key) for key in ("name", "path", "held_out_path", "image_size", "min_side")}
-    if dataset["name"] != "image_folder" or not dataset["path"] or not dataset["image_size"]:
-        raise ValueError("only class folders have an index; expected image_folder with a path and an image_size")
-    side, min_side = dataset["image_size"], dataset["min_side"] or dataset["image_size"]
-    files = image_files(dataset["path"], dataset["held_out_path"])
-    read = partial(read_image, image_size=side, min_side=min_side)
-    written, copies = write_index(files, read, options.output, options.threads)
+    folders = _folders(options.dataset)
+    written, said = write_index(folders, options.output, options.threads)
     if written or not provenance_path(options.output).exists():
-        write_provenance(options.output, config={"dataset": dataset})
+        write_provenance(options.output, config={"dataset": folders})
+    for sentence in said:
+        _warn(sentence)
+
+
+def _contents(options):
+    from dataclasses import asdict
+
+    from twostage.data.copies import write_contents
+    from twostage.data.images import Reader
+    from twostage.data.index import Index
+    from twostage.provenance import write_provenance
+
+    folders, side = _folders(options.dataset), options.dataset.get("image_size")
+    if not side:
+        raise ValueError("--dataset has no image_size; expected the side of the crop, pixels")
+    reader = Reader(side, options.dataset.get("min_side") or side, options.dataset.get("background") or "white")
+    copies = write_contents(folders, Index(options.index), reader, str(reader), options.output, options.threads)
+    write_provenance(options.output, config={"dataset": folders | asdict(reader)}, inputs=[options.index])
     if copies:
         _warn(copies)
+
+
+def _folders(dataset):
+    if dataset.get("name") != "image_folder" or not dataset.get("path"):
+        raise ValueError("only class folders have an index; expected image_folder with a path")
+    return {key: dataset.get(key) for key in ("path", "held_out_path")}
 
 
 def _warn(sentence):
@@ -118,7 +135,7 @@ def _after_encoding(options, output, split, statistics, written):
     header = read_header(output)
     if left_out := header.left_out:
         print(f"{output}: {len(left_out)} images left out, listed in its /left_out; the first: {left_out[0]}")
-    inputs = [path for path in (options.weights, statistics) if path]
+    inputs = [path for path in (*(options.weights or []), statistics) if path]
     config = {"dataset": options.dataset, "encoder": options.encoder, "split": split, "flips": options.flips}
     write_provenance(output, config=config, seed=options.seed, inputs=inputs, fingerprint=header.fingerprint())
 
@@ -153,7 +170,7 @@ def _reconstruction(options):
         },
     )
     config = {"dataset": options.dataset, "encoder": options.encoder, "images": options.images}
-    write_provenance(options.output, config=config, inputs=[options.weights] if options.weights else [])
+    write_provenance(options.output, config=config, inputs=options.weights or [])
 
 
 def _download(options):
@@ -166,20 +183,21 @@ def _download(options):
 
 def _import(options):
     from twostage.data.encoders import load_encoder
-    from twostage.data.interchange import import_lightningdit, import_repa
+    from twostage.data.interchange import import_lightningdit, import_npy, import_repa
     from twostage.data.latents import read_header
     from twostage.provenance import write_provenance
 
-    run = {"lightningdit": import_lightningdit, "repa": import_repa}[options.format]
-    about = {}
+    run = {"lightningdit": import_lightningdit, "repa": import_repa, "npy": import_npy}[options.format]
+    if options.labels and options.format != "npy":
+        raise ValueError(f"--labels with the format {options.format}, whose files have labels; expected npy")
+    about = {"labels": options.labels} if options.labels else {}
     if options.encoder:
         encoder = load_encoder(options.encoder, options.weights)
-        about = {"encoder": encoder.kind, "encoder_sha256": encoder.sha256}
+        about |= {"encoder": encoder.kind, "encoder_sha256": encoder.sha256}
     run(options.input, options.output, num_classes=options.classes, split=options.split, **about)
     config = {"format": options.format, "folder": options.input, "split": options.split, "encoder": options.encoder}
     fingerprint = read_header(options.output).fingerprint()
-    inputs = [options.weights] if options.weights else []
-    write_provenance(options.output, config=config, inputs=inputs, fingerprint=fingerprint)
+    write_provenance(options.output, config=config, inputs=options.weights or [], fingerprint=fingerprint)
 
 
 def _export(options):
@@ -210,7 +228,9 @@ def _parser():
         added.add_argument("--device", default="cpu", help="cpu or cuda")
 
     def weights(added):
-        added.add_argument("--weights", help="weights file of the encoder")
+        added.add_argument(
+            "--weights", nargs="+", help="weights file of the encoder; two, where its decoder has its own"
+        )
         added.add_argument("--batch-size", type=_count, default=64, help="images a forward pass")
 
     added = command(
@@ -220,10 +240,15 @@ def _parser():
     added.add_argument("--seed", type=int, default=0)
     added.add_argument("--features", help=".npy of the training images' features, for align_weight above 0")
 
-    added = command("index", _index, "Find copies: write the digests of the images of class folders as CSV.")
-    added.add_argument(
-        "--dataset", type=_json, required=True, help='JSON, {"name": "image_folder", "path": folder, ...}'
-    )
+    for name, run, summary in (
+        ("index", _index, "Look at class folders: write size, digest and class of every image file as CSV."),
+        ("contents", _contents, "Find copies: write the digests of the pixels of indexed images as CSV."),
+    ):
+        added = command(name, run, summary)
+        added.add_argument(
+            "--dataset", type=_json, required=True, help='JSON, {"name": "image_folder", "path": folder, ...}'
+        )
+    added.add_argument("--index", required=True, help="CSV that `index` wrote")
 
     added = command("encode", _encode, "Encode a split, or one shard of it, into a latent store.")
     images(added)
@@ -249,12 +274,13 @@ def _parser():
     added.add_argument("--dataset", type=_json, required=True, help='JSON, {"name": "cifar10", "path": folder}')
 
     added = command("import", _import, "Other projects' latents into a latent store.")
-    added.add_argument("--format", choices=("lightningdit", "repa"), required=True)
-    added.add_argument("--input", required=True, help="folder of latents")
+    added.add_argument("--format", choices=("lightningdit", "repa", "npy"), required=True)
+    added.add_argument("--input", required=True, help="folder of latents; for npy the .npy file, (N, C, H, W)")
+    added.add_argument("--labels", help="for npy: .npy of the labels, (N,); labels.npy beside the latents unless given")
     added.add_argument("--classes", type=_count, help="number of classes; largest label + 1 unless given")
     added.add_argument("--split", choices=("train", "held_out"), default="train")
     added.add_argument("--encoder", type=_json, help='what made the latents, e.g. {"kind": "va-vae"}; with --weights')
-    added.add_argument("--weights", help="weights file of that encoder")
+    added.add_argument("--weights", nargs="+", help="weights file of that encoder, or its two")
 
     added = command("export", _export, "A latent store as other projects' latents.", output="folder to write")
     added.add_argument("--format", choices=("lightningdit", "repa"), required=True)

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from tqdm import tqdm
 
+from twostage.data.folders import list_images
 from twostage.data.images import BadImage
 from twostage.provenance import atomic_write
 
-COLUMNS = ("path", "size", "digest", "mirrored")
 BLOCK = 1024  # images handed to the threads at a time
 
 
@@ -47,7 +47,7 @@ def digests_of(read, items, workers=1):
             return "", ""
 
     found = []
-    with ThreadPoolExecutor(workers) as pool, tqdm(total=len(items), desc="index", unit="image", disable=None) as bar:
+    with ThreadPoolExecutor(workers) as pool, tqdm(total=len(items), desc="pixels", unit="image", disable=None) as bar:
         for start in range(0, len(items), BLOCK):
             found += pool.map(one, items[start : start + BLOCK])
             bar.update(len(found) - start)
@@ -91,66 +91,63 @@ def describe_copies(names, content):
     )
 
 
-# --------------------------------------------------------------------------------------------------------------- index
+# ------------------------------------------------------------------------------------------------------------ contents
 
 
-def write_index(files, read, output, workers=1):
-    """Write the digests of image files as CSV: path, size (bytes), digest, mirrored (digest of the mirrored image).
+def write_contents(folders, index, read, how, output, workers=1):
+    """Write the digests of the pixels of indexed images as CSV: digest (of a file's bytes), pixels, mirrored.
 
-    files: [(path, size)]; read: path -> uint8 (H, W, C). Digests are empty for a file that cannot be read. An index
-    that says the same already is not touched. Returns (whether it was written, one sentence on the copies or None).
+    folders: {"path": folder, "held_out_path": folder or None}; index: their ``Index``; read: path -> uint8 (H, W, C);
+    how: what pixels depend on, as text, which stands in the head of the table.
+    Files of the same bytes are read once, and those that ``output`` knows already are not read. Digests are empty for a
+    file that cannot be read. Returns one sentence on the copies, or None.
     """
-    digests = digests_of(read, [path for path, _ in files], workers)
-    rows = [[path, str(size), *pair] for (path, size), pair in zip(files, digests)]
-    names = [path for path, _ in files]
-    said = describe_copies(names, contents_of(names, digests)[:, 0])
-    if _says(output, rows):
-        return False, said
-    with atomic_write(output) as temporary, open(temporary, "w", **TEXT) as stream:
+    files = [(key, folder, list_images(folder).files) for key, folder in folders.items() if folder]
+    paths = [path for _, _, found in files for path, _ in found]
+    digests = [digest.hex() for key, folder, found in files for digest in index.digests(key, folder, found)]
+    try:
+        known = {row[0]: row for row in _rows(output, how) if row[1]}
+    except (OSError, ValueError, csv.Error):
+        known = {}
+    new = {digest: path for path, digest in zip(reversed(paths), reversed(digests)) if digest not in known}
+    pairs = dict(zip(new, digests_of(read, list(new.values()), workers)))
+    rows = {digest: known.get(digest) or [digest, *pairs[digest]] for digest in digests}
+    with atomic_write(output) as temporary, open(temporary, "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
-    return True, said
+        writer.writerow(_columns(how))
+        writer.writerows(rows.values())
+    return describe_copies(paths, contents_of(paths, [rows[digest][1:] for digest in digests])[:, 0])
 
 
-def indexed_contents(index, read, files):
-    """``contents_of`` files [(path, size)], their digests taken from an index that ``write_index`` wrote.
+def known_contents(contents, read, how, files, digests, workers=1):
+    """``contents_of`` files [(path, size)] whose bytes have these digests, from a table that ``write_contents`` wrote.
 
-    Files that could not be read when the index was written are looked at again. Raises ValueError for an index that is
-    no such table, and for a file that it lacks or knows by another size.
+    A file that the table does not know, or that could not be read when it was written, is read. Raises ValueError for a
+    file that is no such table; where there is none, every file is read.
     """
     try:
-        # Millions of images: 16 bytes of each are kept, not its row.
-        known = {f"{size} {path}": _pack(path, *pair) if pair[0] else None for path, size, *pair in _rows(index)}
+        # Millions of images: 32 bytes of each are kept, not its row.
+        known = {bytes.fromhex(row[0]): _pack("", *row[1:]) for row in _rows(contents, how) if row[1]}
+    except FileNotFoundError:
+        known = {}
     except (OSError, ValueError, csv.Error):
         raise ValueError(
-            f"{index}: no index of images; expected the table that `python -m twostage.data index` writes"
+            f"{contents}: no digests of pixels read as {how}; expected what `python -m twostage.data contents` writes"
         ) from None
-    packed = []
-    for path, size in files:
-        if f"{size} {path}" not in known:
-            raise ValueError(f"{path} is new or has changed since {index} was written; delete the index and run again")
-        packed.append(known[f"{size} {path}"] or _pack(path, *digests_of(read, [path])[0]))
-    return _unpack(packed)
+    new = [path for (path, _), digest in zip(files, digests) if digest not in known]
+    read_now = dict(zip(new, digests_of(read, new, workers)))
+    return _unpack(known.get(digest) or _pack(path, *read_now[path]) for (path, _), digest in zip(files, digests))
 
 
-TEXT = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # names of files need not be UTF-8
+def _columns(how):
+    return ["digest", f"pixels ({how})", "mirrored"]
 
 
-def _rows(path):
-    """Yield the rows of an index. Raises OSError, ValueError or csv.Error for a file that is none."""
-    with open(path, **TEXT) as stream:
+def _rows(path, how):
+    """Yield the rows of such a table. Raises OSError, ValueError or csv.Error for a file that is none."""
+    with open(path, encoding="utf-8", newline="") as stream:
         rows = csv.reader(stream)
-        if next(rows, None) != list(COLUMNS):
-            raise ValueError(f"{path}: expected the columns {', '.join(COLUMNS)}")
-        for row in rows:
-            if len(row) != len(COLUMNS):
-                raise ValueError(f"{path}: a row of {len(row)} columns")
-            yield row
-
-
-def _says(path, rows):
-    try:
-        return list(_rows(path)) == rows
-    except (OSError, ValueError, csv.Error):
-        return False
+        if next(rows, None) != _columns(how):
+            raise ValueError(f"{path}: expected the columns {', '.join(_columns(how))}")
+        for digest, pixels, mirrored in rows:
+            yield [digest, pixels, mirrored]

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from twostage.data.copies import contents_of, digests_of, first_of, image_digests, indexed_contents
-from twostage.data.images import SUFFIXES, BadImage, read_image
+from twostage.data.copies import contents_of, digests_of, first_of, image_digests, known_contents
+from twostage.data.folders import class_folders, list_images, refuse_single_images
+from twostage.data.images import BadImage, Reader
+from twostage.data.index import Index
 
 SPLITS = ("train", "held_out")
 
@@ -18,11 +20,12 @@ class ImageDataset:
     """Images of one size with class labels, one split of a data set.
 
     ``labels``: int64 (N,); ``classes``: names, by label; ``image_shape``: (H, W, C); ``fingerprint``: hex digest
-    that changes with the data, the split and the preprocessing; ``copies_left_out``: how many images were left out of
+    that changes with the data, the split and the preprocessing; ``index``: identity of all images that it is a split
+    of (hex digest), None where it is not known; ``copies_left_out``: how many images were left out of
     the held-out split because they equal a training image.
     """
 
-    copies_left_out = 0
+    copies_left_out, index = 0, None
 
     def __init__(self, name, split, labels, classes, image_shape, fingerprint):
         self.name, self.split = name, split
@@ -113,12 +116,12 @@ class ArrayDataset(ImageDataset):
 class ImageFolder(ImageDataset):
     """One folder a class, named after it; images read from disk when asked for.
 
-    find: function that gives ``contents`` when they are asked for.
+    read: path -> image uint8 (H, W, 3); find: function that gives ``contents`` when they are asked for.
     """
 
-    def __init__(self, split, paths, labels, classes, image_size, min_side, fingerprint, find):
+    def __init__(self, split, paths, labels, classes, image_size, read, fingerprint, find):
         super().__init__("image_folder", split, labels, classes, (image_size, image_size, 3), fingerprint)
-        self.paths, self.min_side, self._find = paths, min_side, find
+        self.paths, self._read, self._find = paths, read, find
 
     def name_of(self, index):
         return self.paths[index]
@@ -128,7 +131,7 @@ class ImageFolder(ImageDataset):
         return self._find()
 
     def image(self, index):
-        return read_image(self.paths[index], self.image_shape[0], self.min_side)
+        return self._read(self.paths[index])
 
 
 def load_dataset(name, split, **options):
@@ -140,10 +143,11 @@ def load_dataset(name, split, **options):
     options: ``path`` (folder), ``held_out_path`` (image_folder: the held-out images' own folder, as ImageNet's val),
     ``held_out`` (share of each class held out, where the data set has no held-out part of its own), ``seed`` (of that
     choice), ``image_size`` (side, pixels), ``min_side`` (image_folder: smallest shorter side that is accepted, pixels;
-    image_size unless given; 1 enlarges every image as ADM does), ``max_corrupt`` (kept as an attribute: the share of
-    unusable images that encoding may leave out), ``index`` (image_folder: CSV of its images' digests, which
-    `python -m twostage.data index` writes; without it the images are read to find copies). Options of None count as not
-    given.
+    image_size unless given; 1 enlarges every image as ADM does), ``background`` (image_folder: colour that transparent
+    images are laid over, "#rrggbb" or a name; white unless given), ``max_corrupt`` (kept as an attribute: the share of
+    unusable images that encoding may leave out), ``index`` (image_folder: CSV that `python -m twostage.data index`
+    writes; copies are taken from contents.csv beside it; what is not there is read from the images). Options of None
+    count as not given.
     Copies of one image (equal pixels; class labels do not matter) lie on one side of a split. Where the held-out images
     have a place of their own, those that equal a training image are left out.
     Raises ValueError for names, options, files or splits that cannot be used.
@@ -154,7 +158,7 @@ def load_dataset(name, split, **options):
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}; expected one of {', '.join(SPLITS)}")
     max_corrupt = options.pop("max_corrupt", None) or 0.0
-    known = {"path", "held_out_path", "held_out", "seed", "image_size", "min_side", "index"}
+    known = {"path", "held_out_path", "held_out", "seed", "image_size", "min_side", "background", "index"}
     if unknown := set(options) - known:
         raise ValueError(f"unknown data set option {min(unknown)!r}; expected {', '.join(sorted(known))}")
     dataset = loaders[name](split, **{key: value for key, value in options.items() if value is not None})
@@ -196,7 +200,7 @@ def _contents_of_pixels(pixels):
     return contents_of(range(len(pixels)), map(image_digests, pixels))
 
 
-def _digits(split, held_out=0.2, seed=0, image_size=8, path=None, held_out_path=None, min_side=None, index=None):
+def _digits(split, held_out=0.2, seed=0, image_size=8, **_):
     _fixed_size("digits", image_size, 8)
     from sklearn.datasets import load_digits
 
@@ -206,7 +210,7 @@ def _digits(split, held_out=0.2, seed=0, image_size=8, path=None, held_out_path=
     return ArrayDataset("digits", split, pixels[rows], digits.target[rows], [str(name) for name in digits.target_names])
 
 
-def _cifar10(split, path=None, image_size=32, held_out=None, seed=None, held_out_path=None, min_side=None, index=None):
+def _cifar10(split, path=None, image_size=32, **_):
     _fixed_size("cifar10", image_size, 32)
     from torchvision.datasets import CIFAR10
 
@@ -236,77 +240,64 @@ def download_cifar10(path):
 
 
 def _image_folder(
-    split, path=None, held_out_path=None, held_out=0.1, seed=0, image_size=256, min_side=None, index=None
+    split,
+    path=None,
+    held_out_path=None,
+    held_out=0.1,
+    seed=0,
+    image_size=256,
+    min_side=None,
+    background="white",
+    index=None,
 ):
     if path is None:
         raise ValueError("image_folder needs `path`, the folder that holds one folder a class")
+    refuse_single_images(path)
     min_side = image_size if min_side is None else min_side
-    read = partial(read_image, image_size=image_size, min_side=min_side)
-    find = partial(_contents_of_files, read) if index is None else partial(indexed_contents, index, read)
-    root, (classes, files, labels) = Path(path), _class_images(path)
+    reader = Reader(image_size, min_side, background)
+    index = None if index is None else Index(index)
+    find = partial(_contents_of_files, reader, index)
+    key, root, listing = "path", Path(path), list_images(path)
+    classes, files, labels = listing.classes, listing.files, listing.labels
     rows, contents = np.arange(len(files)), None
     if held_out_path is None:
-        contents = find(files) if held_out else None
+        contents = find(key, root, files) if held_out else None
         rows = split_rows(labels, split, held_out, seed, None if contents is None else contents[:, 0])
     elif split == "held_out":
-        root = Path(held_out_path)
-        if odd := set(_class_folders(root)) ^ set(classes):
+        key, root = "held_out_path", Path(held_out_path)
+        if odd := set(class_folders(root)) ^ set(classes):
             raise ValueError(
                 f"{root}: class folder {min(odd)!r} is not in both {path} and {root}; expected the same classes"
             )
-        seen = find(files)[:, 0]
-        _, files, labels = _class_images(root)
-        contents = find(files)
+        seen = find("path", path, files)[:, 0]
+        listing = list_images(root)
+        files, labels = listing.files, listing.labels
+        contents = find(key, root, files)
         rows = np.flatnonzero(~np.isin(contents[:, 0], seen))
     left_out = len(files) - len(rows) if held_out_path else 0
     files, labels = [files[row] for row in rows], labels[rows]
-    digest = hashlib.sha256(json.dumps(["image_folder", split, classes, image_size, min_side]).encode())
+    preprocessing = ["image_folder", split, classes, image_size, min_side]
+    preprocessing += [background] if background != "white" else []  # as stores of earlier versions say
+    digest = hashlib.sha256(json.dumps(preprocessing).encode())
     for file, size in files:
         digest.update(f"{file[len(str(root)) :]}\0{size}\n".encode(errors="surrogateescape"))
     dataset = ImageFolder(
-        split, [file for file, _ in files], labels, classes, image_size, min_side, digest.hexdigest(),
-        find=partial(find, files) if contents is None else lambda: contents[rows],
+        split, [file for file, _ in files], labels, classes, image_size, reader, digest.hexdigest(),
+        find=partial(find, key, root, files) if contents is None else lambda: contents[rows],
     )  # fmt: skip
-    dataset.copies_left_out = left_out
+    dataset.copies_left_out, dataset.index = left_out, index and index.identity
     return dataset
 
 
-def _contents_of_files(read, files):
-    paths = [path for path, _ in files]
-    return contents_of(paths, digests_of(read, paths, min(8, os.cpu_count() or 1)))
-
-
-def image_files(path, held_out_path=None):
-    """All image files of class folders, [(path, size in bytes)], by class and name; then the held-out folder's own."""
-    return [file for folder in (path, held_out_path) if folder for file in _class_images(folder)[1]]
-
-
-def _class_images(path):
-    """Classes of a folder, its files [(path, size in bytes)], and their labels int64."""
-    classes = _class_folders(path)
-    members = [_image_files(Path(path) / name) for name in classes]
-    labels = np.repeat(np.arange(len(classes)), [len(files) for files in members])
-    return classes, [file for files in members for file in files], labels
-
-
-def _class_folders(path):
-    try:
-        names = sorted(entry.name for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith("."))
-    except OSError as error:
-        raise ValueError(f"{path}: cannot list the class folders ({error.strerror}); expected a folder") from None
-    if not names:
-        raise ValueError(f"{path}: no class folders; expected one folder of images a class")
-    return names
-
-
-def _image_files(folder):
-    """(path, size in bytes) of the image files right in ``folder``, by name."""
-    entries = [entry for entry in os.scandir(folder) if entry.name.lower().endswith(SUFFIXES)]
-    if not entries:
-        raise ValueError(
-            f"{folder}: an empty class folder; expected images ({', '.join(SUFFIXES)}): add some or remove the folder"
-        )
-    return [(entry.path, entry.stat().st_size) for entry in sorted(entries, key=lambda entry: entry.name)]
+def _contents_of_files(reader, index, key, folder, files):
+    """Content ids of files below the folder named by a key, from the tables of a run where there are such."""
+    workers = min(8, os.cpu_count() or 1)
+    if index is None:
+        paths = [path for path, _ in files]
+        return contents_of(paths, digests_of(reader, paths, workers))
+    return known_contents(
+        index.path.with_name("contents.csv"), reader, str(reader), files, index.digests(key, folder, files), workers
+    )
 
 
 def _fixed_size(name, image_size, size):

@@ -5,6 +5,9 @@ truncated (as in LightningDiT); NaN, which would come out black, is refused befo
 normalised; the store normalises.
 """
 
+import hashlib
+from pathlib import Path
+
 import torch
 
 from twostage.arguments import as_device
@@ -13,7 +16,7 @@ from twostage.data.weights import load_network
 from twostage.finite import finite
 from twostage.provenance import sha256
 
-KINDS = ("identity", "kl", "sd-vae", "va-vae", "tiny")
+KINDS = ("identity", "kl", "sd-vae", "va-vae", "autoencoder-kl", "tiny", "none")
 POSTERIORS = ("mean", "sample")
 
 
@@ -48,7 +51,7 @@ class Encoder:
 
 
 class Autoencoder(Encoder):
-    """A diffusers autoencoder: ``network`` an AutoencoderKL or AutoencoderTiny."""
+    """An autoencoder: ``network`` a diffusers AutoencoderKL or a ``twostage.data.tiny.TinyAutoencoder``."""
 
     def __init__(self, kind, network, digest, posterior="mean", device="cpu"):
         if posterior not in POSTERIORS:
@@ -95,19 +98,33 @@ def latent_shape_of(kind, network, image_shape):
 
 
 def load_encoder(spec, weights=None, device="cpu"):
-    """The encoder that ``spec`` describes: ``{"kind": "identity" | "kl" | "sd-vae" | "va-vae" | "tiny", ...}``.
+    """The encoder that ``spec`` describes: ``{"kind": one of KINDS, ...}``.
 
-    weights: path of the weights file (over ``spec["weights"]``). Raises ValueError for an unknown kind and for
-    weights that are absent, have another sha256 than ``spec["sha256"]``, or other shapes than the kind has.
+    weights: path of the weights file, or those of an encoder and a decoder (over ``spec["weights"]`` and
+    ``spec["decoder"]``). Raises ValueError for an unknown kind and for weights that are absent, have another sha256
+    than ``spec["sha256"]``, or other shapes than the kind has.
     """
     device, kind = as_device(device), spec.get("kind")
     if kind not in KINDS:
         raise ValueError(f"encoder kind is {kind!r}; expected one of {', '.join(KINDS)}")
+    if kind == "none":
+        raise ValueError("the latent space has no encoder (`none`); expected one where images are encoded or decoded")
     if kind == "identity":
         return Encoder()
-    path = find_weights(spec, weights)
-    network = load_network(path) if kind == "kl" else load_published(kind, path)[0]
-    return Autoencoder(kind, network, sha256(path), spec.get("posterior") or "mean", device)
+    paths = find_weights(spec, weights)
+    network = load_network(paths[0]) if kind == "kl" else load_published(kind, paths)
+    return Autoencoder(kind, network, digest_of(paths), spec.get("posterior") or "mean", device)
+
+
+def files_of(weights):
+    """Weights as ``load_encoder`` takes them (a path, several, or None) as a list of paths."""
+    return [weights] if isinstance(weights, str | Path) else list(weights or ())
+
+
+def digest_of(paths):
+    """sha256 of an autoencoder's weights file; of two, that of their digests in a row."""
+    digests = [sha256(path) for path in paths]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _to_network(images):

@@ -1,10 +1,14 @@
 """Reading one image file: decoding with an error that names the file, and ADM's centre crop."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image
 
 MAX_PIXELS = 100_000_000  # of the enlarged image that the crop is cut from
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+# No other decoder is tried, whatever a file is named: some of Pillow's start programs (EPS) or read other files.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 
 
 class BadImage(ValueError):
@@ -15,18 +19,34 @@ class BadImage(ValueError):
         self.path = str(path)
 
 
-def read_image(path, image_size, min_side=1):
+@dataclass(frozen=True)
+class Reader:
+    """``reader(path)`` is ``read_image`` with these settings; ``str(reader)`` says them."""
+
+    image_size: int
+    min_side: int = 1
+    background: str = "white"
+
+    def __call__(self, path):
+        return read_image(path, self.image_size, self.min_side, self.background)
+
+    def __str__(self):
+        return f"{self.image_size} x {self.image_size}, min_side {self.min_side}, over {self.background}"
+
+
+def read_image(path, image_size, min_side=1, background="white"):
     """One image file as RGB, cropped by ``centre_crop``: uint8 array (image_size, image_size, 3).
 
-    Grey, palette and CMYK images are converted to RGB; transparency is dropped; an EXIF orientation is not applied,
-    as in ADM, whose reference statistics are computed that way. Raises BadImage (a ValueError) when the file cannot
-    be decoded or its shorter side is below ``min_side`` pixels.
+    Grey, palette and CMYK images are converted to RGB; 16-bit grey is scaled to 8 bits; what is transparent is laid
+    over ``background`` (a colour as Pillow has them: "white", "#rrggbb"); of an animation the first frame is taken; an
+    EXIF orientation is not applied, as in ADM, whose reference statistics are computed that way. Raises BadImage (a
+    ValueError) when the file cannot be decoded or its shorter side is below ``min_side`` pixels.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             image.load()
-            image = image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            image = _as_rgb(image, background)
+    except Exception as error:  # decoders raise whatever a damaged file leads them to
         raise BadImage(path, f"not a readable image ({_reason(error, path)})") from None
     if min(image.size) < min_side:
         width, height = image.size
@@ -39,6 +59,46 @@ def read_image(path, image_size, min_side=1):
     if max(width, height) * image_size**2 > MAX_PIXELS * min(width, height):
         raise BadImage(path, f"{width} x {height} pixels, too long and thin to be enlarged to a side of {image_size}")
     return centre_crop(image, image_size)
+
+
+def _as_rgb(image, background):
+    if image.mode in ("I", "F") and image.format != "PNG":
+        raise ValueError("32 bits per pixel, whose scale is not known; expected 8 or 16 bits")
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, background), image).convert("RGB")
+
+
+def _eight_bits(image):
+    """16-bit grey as 8-bit grey, round(value / 257); the value that a PNG declares transparent is so in the result."""
+    values = np.asarray(image).astype(np.int64)
+    grey = Image.fromarray(((values + 128) // 257).clip(0, 255).astype(np.uint8))
+    if isinstance(transparent := image.info.get("transparency"), int):
+        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return grey
+
+
+def peculiarities(file):
+    """What ``read_image`` does to a file that one may not expect, from its header alone: a list of names.
+
+    file: path or open file. "16-bit": scaled to 8 bits; "transparent": may have transparent pixels; "rotated": has an
+    EXIF orientation; "animated"; "unreadable": no image of the formats that are read.
+    """
+    try:
+        with Image.open(file, formats=FORMATS) as image:
+            exif = image.getexif() if "exif" in image.info or image.format == "TIFF" else {}  # slow where there is none
+            found = {
+                "16-bit": image.mode.startswith("I"),
+                "transparent": image.has_transparency_data,
+                "rotated": exif.get(ORIENTATION, 1) != 1,
+                "animated": getattr(image, "is_animated", False) and image.format != "MPO",
+            }
+    except Exception:
+        return ["unreadable"]
+    return [name for name, there in found.items() if there]
 
 
 def centre_crop(image, size):

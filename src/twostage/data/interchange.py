@@ -1,4 +1,4 @@
-"""Latents of other projects: LightningDiT's safetensors and REPA's npy files, into the store and back.
+"""Latents of other projects: LightningDiT's safetensors and REPA's npy files, into the store and back; plain arrays.
 
 Formats: LightningDiT's ``extract_features.py`` and ``ImgLatentDataset``, REPA's ``dataset_tools.py encode`` and
 ``CustomDataset``.
@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from twostage.data.copies import digest
 from twostage.data.latents import LatentStore, write_store
+from twostage.fetch import refuse_stand_in
 from twostage.finite import finite
 from twostage.flow import sample_noise
 from twostage.provenance import atomic_write, write_json
@@ -212,6 +213,81 @@ def _labels(path, labels):
     return labels.astype(np.int64)
 
 
+def import_npy(
+    path, output, *, labels=None, num_classes=None, encoder="unknown", encoder_sha256="unknown", split="train",
+    image_size=0,
+):  # fmt: skip
+    """A plain array of latents, ``.npy`` float (N, C, H, W), unscaled, into the store ``output``.
+
+    labels: ``.npy`` of whole numbers (N,), from 0 on; ``labels.npy`` beside the latents unless given. The array is
+    mapped, not read whole; the store holds float32. ``source`` counts the rows of the array. Raises ValueError, by the
+    file's name, for arrays of another kind, that disagree, or that hold what is not finite.
+    """
+    path = Path(path)
+    labels_path = Path(labels) if labels else path.with_name("labels.npy")
+    latents, found = _array(path), _array(labels_path)
+    if latents.ndim != 4 or 0 in latents.shape or latents.dtype.kind != "f":
+        raise ValueError(f"{path}: {_described(latents)}; expected floats of shape (N, C, H, W)")
+    if found.shape != latents.shape[:1] or found.dtype.kind not in "iu":
+        raise ValueError(
+            f"{labels_path}: {_described(found)}; expected whole numbers of shape ({len(latents)},), one per latent"
+        )
+    found = np.array(found, dtype=np.int64)
+    if found.min() < 0 or (num_classes and found.max() >= num_classes):
+        upper = f" to {num_classes - 1}" if num_classes else ""
+        raise ValueError(f"{labels_path}: labels {found.min()} to {found.max()}; expected 0{upper} at least")
+
+    def blocks():
+        for start in range(0, len(latents), BLOCK):
+            rows = np.array(latents[start : start + BLOCK], dtype=np.float32)
+            finite(rows, f"{path}: latents", "make the file again", range(start, start + len(rows)))
+            yield start, [torch.from_numpy(rows)]
+
+    attributes = {
+        "encoder": encoder, "encoder_sha256": encoder_sha256, "posterior": "unknown", "split": split,
+        "image_size": image_size, "dataset": "npy latents",
+    }  # fmt: skip
+    _write_sorted(output, found, latents.shape[1:], blocks(), False, num_classes, attributes, [path, labels_path])
+
+
+def _array(path):
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; expected a .npy")
+    refuse_stand_in(path)
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(f"{path}: not a readable npy file ({str(error).splitlines()[0]})") from None
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path}: an npz of several arrays; expected one array, an .npy")
+    return array
+
+
+def _described(array):
+    return f"{array.dtype} of shape {array.shape}"
+
+
+def imported_shape(form, path):
+    """Shape (C, H, W) of latents of a format, ``lightningdit``, ``repa`` or ``npy``, from one header.
+
+    Raises ValueError where there are none.
+    """
+    path = Path(path)
+    if form == "npy":
+        return _array(path).shape[1:]
+    patterns = {"lightningdit": "latents_rank*_shard*.safetensors", "repa": "**/img-mean-std-*.npy"}
+    files = sorted(path.glob(patterns[form]))
+    if not files:
+        raise ValueError(f"{path}: no latents of the format {form}")
+    if form == "repa":
+        channels, height, width = _array(files[0]).shape
+        return channels // 2, height, width
+    from safetensors import safe_open
+
+    with safe_open(files[0], "pt") as file:
+        return tuple(file.get_slice("latents").get_shape()[1:])
+
+
 def _repa_file(path, shape=None):
     try:
         values = np.load(path)
@@ -246,5 +322,5 @@ def _write_sorted(output, labels, shape, blocks, flips, num_classes, attributes,
                 rows = torch.from_numpy(run)
                 writer.write(int(place[run[0]]), *(tensor[rows] for tensor in tensors))
             progress.update(count)
-        attributes = {**attributes, "dataset_fingerprint": digest.hexdigest()}
+        attributes = {**attributes, "dataset_fingerprint": digest.hexdigest(), "index": "none"}
         writer.finish(labels[order], order, num_classes, attributes, normalisation)

@@ -2,11 +2,12 @@
 
 Layout: ``/latents`` float32 (N, C, H, W) sorted by class, ``/labels`` int64 (N,), ``/class_offsets`` int64 (K + 1,),
 ``/source`` int64 (N,) (index into the split of the data set), optional ``/latents_flip`` like ``/latents``,
-``/content`` int64 (N,) (content ids of the images: equal images, equal ids), with flips ``/content_flip`` like it, and
-``/left_out``, the images that could not be used.
+``/content`` int64 (N,) (content ids of the images: equal images, equal ids), with flips ``/content_flip`` like it,
+``/left_out``, the images that could not be used, and ``/class_names``, a text per class.
 Attributes: ``mean``, ``std`` float64 (C,), population moments over all samples and positions of this file, flips
 included; ``normalise_mean``, ``normalise_std``: the ones that normalise (the training split's, for a held-out store);
-``encoder``, ``encoder_sha256``, ``posterior``, ``split``, ``image_size``, ``dataset``, ``dataset_fingerprint``.
+``encoder``, ``encoder_sha256``, ``posterior``, ``split``, ``image_size``, ``dataset``, ``dataset_fingerprint``, and
+``index``, the identity of the images' index ("unknown" without one, "none" for latents that others made).
 
 The metadata is read by h5py once, in ``LatentStore.open``. Latents lie uncompressed and in one piece in their file, and
 are read from there with positioned reads: no HDF5 handle to share between workers, no lock, no memory that grows.
@@ -94,13 +95,16 @@ class StoreWriter:
                 self.moments.add(values)
         self.rows = max(self.rows, start + len(latents))
 
-    def finish(self, labels, source, num_classes, attributes, normalisation=None, left_out=(), contents=None):
-        """Index, attributes, unusable images and content ids, as the functions of these names below describe them."""
+    def finish(
+        self, labels, source, num_classes, attributes, normalisation=None, left_out=(), contents=None, class_names=None
+    ):
+        """Index, attributes, unusable images, content ids and class names, as the functions below describe them."""
         with write_errors(self.path):
             write_index(self.file, labels, source, num_classes)
             write_attributes(self.file, self.moments, attributes, normalisation)
             write_left_out(self.file, left_out)
             write_contents(self.file, contents, self.flips)
+            write_texts(self.file, "class_names", class_names)
 
 
 @contextlib.contextmanager
@@ -176,8 +180,18 @@ def write_attributes(file, moments, attributes, normalisation=None):
 
 def write_left_out(file, problems):
     """``/left_out``: one line an image that could not be used, path and reason; nothing when there is none."""
-    if problems:
-        file["left_out"] = np.array([str(problem) for problem in problems], dtype=h5py.string_dtype())
+    write_texts(file, "left_out", [str(problem) for problem in problems])
+
+
+def write_texts(file, name, texts):
+    """A data set of texts, which need not be UTF-8 (names of files are not always); nothing where there are none."""
+    if texts:
+        file[name] = np.array([text.encode("utf-8", "surrogateescape") for text in texts], dtype=h5py.string_dtype())
+
+
+def read_texts(file, name):
+    """The texts that ``write_texts`` wrote, a list; empty where there are none."""
+    return [text.decode("utf-8", "surrogateescape") for text in file[name][:]] if name in file else []
 
 
 def write_contents(file, contents, flips):
@@ -207,12 +221,13 @@ class Part:
 class LatentStore:
     """A latent store, opened by ``LatentStore.open(path)``; safe to use after a fork and to pickle.
 
-    ``shape`` (N, C, H, W); ``labels`` int64 (N,); ``class_offsets`` int64 (K + 1,); ``source`` int64 (N,); ``mean``,
-    ``std`` float64 tensors (C,), the statistics that normalise; ``has_flips``; ``left_out`` (list of lines);
-    ``attributes`` (dict); ``fingerprint``; ``content`` int64 (N,), the content ids of the images: equal images, equal
-    ids; ``content_flip``, those of the mirrored images, None without flips; ``distinct``, the number of different
-    images. A store without content ids (made by an earlier version, or of latents made elsewhere) is read once in their
-    place: equal latents then have equal ids.
+    ``shape`` (N, C, H, W); ``labels`` int64 (N,); ``class_offsets`` int64 (K + 1,); ``class_names``, texts by label
+    (the numbers, where the store does not say); ``source`` int64 (N,); ``mean``, ``std`` float64 tensors (C,), the
+    statistics that normalise; ``index``, identity of the images' index, None where it is not known; ``has_flips``;
+    ``left_out`` (list of lines); ``attributes`` (dict); ``fingerprint``; ``content`` int64 (N,), the content ids of
+    the images: equal images, equal ids; ``content_flip``, those of the mirrored images, None without flips;
+    ``distinct``, the number of different images. A store without content ids (made by an earlier version, or of
+    latents made elsewhere) is read once in their place: equal latents then have equal ids.
     """
 
     @classmethod
@@ -244,6 +259,7 @@ class LatentStore:
         self.mean = torch.from_numpy(np.array(self.attributes["normalise_mean"]))
         self.std = torch.from_numpy(np.array(self.attributes["normalise_std"]))
         self.num_classes = len(self.class_offsets) - 1
+        self.class_names = header.class_names or [str(label) for label in range(self.num_classes)]
         self.fingerprint = header.fingerprint()
 
     def __len__(self):
@@ -256,6 +272,11 @@ class LatentStore:
 
     def __getstate__(self):
         return {**self.__dict__, "_files": {}}
+
+    @property
+    def index(self):
+        found = self.attributes.get("index", "unknown")
+        return None if found in ("unknown", "none") else found
 
     @cached_property
     def content(self):
@@ -429,6 +450,7 @@ class Header:
     parts: dict  # data set name -> [Part]
     left_out: list  # one line an image that could not be used
     contents: dict | None  # {"content", and with flips "content_flip": ids}; None in a store that lacks them
+    class_names: list  # empty in a store that lacks them
 
     def fingerprint(self):
         """Hex digest of what the latents are (data, split, encoder, posterior, flips, rows), however sharded."""
@@ -497,12 +519,14 @@ def _checked_header(path, file):
                 "encode it again"
             )
     parts = {name: _parts(path, file[name]) for name in names}
-    left_out = [line.decode() for line in file["left_out"][:]] if "left_out" in file else []
+    left_out, class_names = read_texts(file, "left_out"), read_texts(file, "class_names")
+    if class_names and len(class_names) != len(offsets) - 1:
+        raise ValueError(f"{path}: {len(class_names)} class names for {len(offsets) - 1} classes: encode it again")
     written = ("content", "content_flip")[: len(names)]
     contents = {name: file[name][:] for name in written} if all(name in file for name in written) else None
     if contents and any(len(ids) != shape[0] for ids in contents.values()):
         raise ValueError(f"{path}: content ids of other samples than the latents: encode it again")
-    return Header(path, shape, labels, offsets, source, attributes, parts, left_out, contents)
+    return Header(path, shape, labels, offsets, source, attributes, parts, left_out, contents, class_names)
 
 
 def _refuse_elsewhere(path, file):

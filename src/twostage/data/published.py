@@ -1,31 +1,45 @@
-"""Published autoencoders as diffusers networks: SD-VAE, VA-VAE and AutoencoderTiny, from a file or a diffusers folder.
+"""Published autoencoders: AutoencoderKL of any structure that its file tells, and tiny ones (``twostage.data.tiny``).
 
 The architecture is read off the weights' own shapes, so that a file is all that is needed. Layouts understood:
-diffusers' (with its older names of the attention layers) and the LDM checkpoints of latent diffusion and VA-VAE.
+diffusers' (with its older names of the attention layers) and the LDM checkpoints of latent diffusion, VA-VAE, MAR and
+Flux. A name that is left over is an error: a network without a part of itself decodes to something worse.
 """
 
+import json
 import re
 from pathlib import Path
 
 from twostage.fetch import check_digest
 from twostage.finite import finite_weights
 
-# kind: (latent channels, pixels a latent position covers along a side)
-EXPECTED = {"sd-vae": (4, 8), "va-vae": (32, 16), "tiny": (None, 8)}
+# kind: (latent channels, pixels a latent position covers along a side); where several are, the first is the usual one.
+EXPECTED = {"sd-vae": ((4,), 8), "va-vae": ((32, 16, 64), 16)}
+# What is reckoned with while the file is not there to be looked at: Flux's and SD3's; TAESD's.
+ASSUMED = {"sd-vae": (4, 8), "va-vae": (32, 16), "autoencoder-kl": (16, 8), "tiny": (4, 8)}
 FOLDER_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
-# Parts of an LDM checkpoint that only its training used.
-TRAINING_ONLY = ("loss.", "foundation_model.", "linear_proj.", "model_ema.")
+# Parts of a checkpoint that only its training used; `bn` is FLUX.2's own normalisation of latents: a store has its own.
+UNUSED = ("loss.", "foundation_model.", "linear_proj.", "model_ema.", "bn.")
+WITHIN = ("first_stage_model.", "vae.")  # of checkpoints that hold more than an autoencoder
+GROUPS = 32  # of the group norms, where no config.json says otherwise
 
 
 def find_weights(spec, weights=None):
-    """Path of the weights file: ``weights``, else ``spec["weights"]``; either a file or a diffusers folder.
+    """Paths of the weights files, a list: ``weights`` (a path, or two), else ``spec["weights"]`` and ``"decoder"``.
 
-    Raises ValueError for a file that is absent or has another digest than ``spec["sha256"]``, where that is given.
+    Each is a file or a diffusers folder; two are an encoder and a decoder. Raises ValueError for a file that is absent,
+    is none (``twostage.fetch.refuse_stand_in``), or has another digest than ``spec["sha256"]`` and
+    ``spec["decoder_sha256"]``, where they are given.
     """
-    path = weights or spec.get("weights")
-    if path is None:
+    paths = [weights] if isinstance(weights, str | Path) else list(weights or ())
+    paths = paths or [path for path in (spec.get("weights"), spec.get("decoder")) if path]
+    if not paths:
         raise ValueError(f"the {spec['kind']} encoder needs weights; expected `weights`, the path of their file")
-    path = Path(path)
+    if len(paths) > 1 and spec["kind"] != "tiny":
+        raise ValueError(f"a file of the decoder beside {paths[0]}; expected one file for the {spec['kind']} encoder")
+    return [_found(spec, Path(path), key) for path, key in zip(paths, ("sha256", "decoder_sha256"))]
+
+
+def _found(spec, path, key):
     if path.is_dir():
         found = [path / name for name in FOLDER_FILES if (path / name).is_file()]
         if not found:
@@ -33,77 +47,122 @@ def find_weights(spec, weights=None):
         path = found[0]
     if not path.is_file():
         raise ValueError(f"{path}: no such weights file; expected the {spec['kind']} encoder's weights there")
-    check_digest(path, spec.get("sha256"))
+    check_digest(path, spec.get(key))
     return path
 
 
-def load_published(kind, path):
-    """(diffusers network, the arguments it was built with) of a published autoencoder's weights file.
+def load_published(kind, paths):
+    """The network of a published autoencoder's weights files (``find_weights``).
 
     Raises ValueError, with the path, for a file that cannot be read or has other shapes than ``kind`` has.
     """
-    state = read_state(path)
+    from twostage.weights_file import refuse_misfit, shapes_of
+
+    path, state, make = _network_of(kind, paths)
+    refuse_misfit(path, state, shapes_of(_on_meta(kind, path, make)), _named(kind))
+    finite_weights(state, path, "fetch the file again")
+    network = make()
+    network.load_state_dict(state)
+    return network
+
+
+def latent_of(kind, paths):
+    """(latent channels, pixels a latent position covers along a side) of the autoencoder in weights files."""
+    path, _, make = _network_of(kind, paths)
+    config = _on_meta(kind, path, make).config
+    return config.latent_channels, 2 ** (len(config.block_out_channels) - 1)
+
+
+def _network_of(kind, paths):
+    """(paths in words, state dict with the network's names, function that makes the network)."""
+    path, states = paths[0], [read_state(path) for path in paths]
+    if len(paths) == 2:
+        path = f"{paths[0]} with {paths[1]}"
     try:
         if kind == "tiny":
-            arguments, network_class = tiny_arguments(state), "AutoencoderTiny"
-            latent, factor = arguments["latent_channels"], 8
-        else:
-            state = to_diffusers(state)
-            arguments, network_class = kl_arguments(state), "AutoencoderKL"
-            latent, factor = arguments["latent_channels"], 2 ** (len(arguments["block_out_channels"]) - 1)
-    except (KeyError, ValueError) as error:
-        raise ValueError(
-            f"{path}: not the weights of a {kind} autoencoder (it lacks {error}); check the file"
-        ) from None
-    wanted, wanted_factor = EXPECTED[kind]
-    if (wanted is not None and latent != wanted) or factor != wanted_factor:
-        raise ValueError(
-            f"{path}: an autoencoder with {latent} latent channels at 1/{factor} of the side; "
-            f"expected {wanted} at 1/{wanted_factor}, the {kind}: check `kind` and the file"
-        )
-    import diffusers  # takes seconds: not for a file that is refused anyway
+            from twostage.data.tiny import TinyAutoencoder, one_file
 
-    network = getattr(diffusers, network_class)(**arguments)
-    try:
-        network.load_state_dict(state)
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            state = states[0]
+            if len(states) == 2:
+                state = one_file(*states)
+            elif all(name[:1].isdigit() for name in state):
+                raise ValueError("it is one of a pair: name the encoder's file as `weights`, the other as `decoder`")
+            shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+            return path, state, lambda: TinyAutoencoder(shapes)
+        state = to_diffusers(states[0])
+        arguments = kl_arguments(state, _folder_config(path))
+    except (KeyError, ValueError, IndexError) as error:
+        raise ValueError(f"{path}: not the weights of {_named(kind)} ({_lack(error)}); check the file") from None
+    _refuse_other_kind(kind, path, arguments)
+
+    def make():
+        import diffusers  # takes seconds: not for a file that is refused anyway
+
+        return diffusers.AutoencoderKL(**arguments)
+
+    return path, state, make
+
+
+def _named(kind):
+    return "an AutoencoderKL" if kind == "autoencoder-kl" else f"a {kind} autoencoder"
+
+
+def _lack(error):
+    return f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+
+
+def _refuse_other_kind(kind, path, arguments):
+    channels, factor = arguments["latent_channels"], 2 ** (len(arguments["block_out_channels"]) - 1)
+    wanted, wanted_factor = EXPECTED.get(kind, ((channels,), factor))
+    if channels not in wanted or factor != wanted_factor:
         raise ValueError(
-            f"{path}: other weights than a {kind} autoencoder's: {lines[1 if len(lines) > 1 else 0]}"
-        ) from None
-    return network, arguments
+            f"{path}: an autoencoder with {channels} latent channels at 1/{factor} of the side; expected "
+            f"{' or '.join(map(str, wanted))} at 1/{wanted_factor}, the {kind}: check the file, or write "
+            "`kind: autoencoder-kl`, which takes any"
+        )
+
+
+def _on_meta(kind, path, make):
+    """The network without memory, to compare shapes with."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            return make()
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise ValueError(f"{path}: not the weights of {_named(kind)} ({error}); check the file") from None
+
+
+def _folder_config(path):
+    """What the config.json of a diffusers folder says; {} for a file that lies elsewhere."""
+    beside = path.with_name("config.json")
+    if path.name not in FOLDER_FILES or not beside.is_file():
+        return {}
+    try:
+        config = json.loads(beside.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"its config.json is no JSON: {error}") from None
+    if (activation := config.get("act_fn", "silu")) != "silu":
+        raise ValueError(f"its config.json has act_fn {activation!r}; expected 'silu'")
+    return config
 
 
 def read_state(path):
-    """State dict of a safetensors file or a torch checkpoint, without the parts that only training used."""
-    import torch
-    from safetensors.torch import load_file
+    """State dict of an autoencoder's file, without the parts that only training used."""
+    from twostage.weights_file import read_weights
 
-    try:
-        if Path(path).suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and safetensors raise a dozen types for a file that is not theirs
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"{path}: cannot read the weights ({reason}); expected safetensors or a torch state dict"
-        ) from None
-    state = state.get("state_dict", state)
-    state = {key.removeprefix("module.").removeprefix("first_stage_model."): value for key, value in state.items()}
-    state = {
-        key: value.float()
-        for key, value in state.items()
-        if isinstance(value, torch.Tensor) and not key.startswith(TRAINING_ONLY)
-    }
-    return finite_weights(state, path, "fetch the file again")
+    state = read_weights(path, averaged=False)[0]
+    for prefix in WITHIN:
+        inside = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        state = inside or state
+    return {key: value for key, value in state.items() if not key.startswith(UNUSED)}
 
 
 def to_diffusers(state):
     """An AutoencoderKL's state dict with diffusers' present names, from LDM's, diffusers' older ones or its own."""
     if "encoder.down.0.block.0.conv1.weight" not in state:
         return {_newer_attention(key): value for key, value in state.items()}
-    levels = 1 + max(int(key.split(".")[2]) for key in state if key.startswith("decoder.up."))
+    levels = len({key.split(".")[2] for key in state if key.startswith("decoder.up.")})
     renamed = {}
     for key, value in state.items():
         key = _ldm_name(key, levels)
@@ -143,13 +202,18 @@ def _newer_attention(key):
     return key
 
 
-def kl_arguments(state):
-    """Arguments of ``diffusers.AutoencoderKL`` that fit a state dict. Raises KeyError or ValueError for another's."""
+def kl_arguments(state, config=None):
+    """Arguments of ``diffusers.AutoencoderKL`` that fit a state dict. Raises KeyError or ValueError for another's.
+
+    config: what a config.json beside it says, for what no shape tells.
+    """
 
     def count(prefix):
-        numbers = {int(key[len(prefix) :].split(".")[0]) for key in state if key.startswith(prefix)}
+        numbers = {key[len(prefix) :].split(".")[0] for key in state if key.startswith(prefix)}
         if not numbers:
-            raise ValueError(prefix)
+            raise ValueError(f"it lacks {prefix}*")
+        if odd := sorted(numbers - {str(number) for number in range(len(numbers))}):
+            raise ValueError(f"{prefix}{odd[0]} among {len(numbers)}; expected them numbered from 0 on")
         return len(numbers)
 
     levels = count("encoder.down_blocks.")
@@ -170,19 +234,9 @@ def kl_arguments(state):
         ],
         "layers_per_block": count("encoder.down_blocks.0.resnets."),
         "latent_channels": state["decoder.conv_in.weight"].shape[1],
-        "norm_num_groups": 32,
+        "norm_num_groups": (config or {}).get("norm_num_groups", GROUPS),
         "scaling_factor": 1.0,
         "use_quant_conv": "quant_conv.weight" in state,
         "use_post_quant_conv": "post_quant_conv.weight" in state,
         "mid_block_add_attention": "encoder.mid_block.attentions.0.to_q.weight" in state,
-    }
-
-
-def tiny_arguments(state):
-    """Arguments of ``diffusers.AutoencoderTiny`` that fit a state dict. Raises KeyError for another network's."""
-    width = state["encoder.layers.0.weight"].shape[0]
-    return {
-        "latent_channels": state["decoder.layers.0.weight"].shape[1],
-        "encoder_block_out_channels": [width] * 4,
-        "decoder_block_out_channels": [width] * 4,
     }

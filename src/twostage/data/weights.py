@@ -17,24 +17,29 @@ def save_network(path, network, architecture, **metadata):
 
 
 def load_network(path):
-    """The diffusers network of a file that ``save_network`` wrote. Raises ValueError for any other file, and for
-    weights that are not finite."""
+    """The diffusers network of a file that ``save_network`` wrote. Raises ValueError for any other file, for one whose
+    weights do not fit the architecture it names, and for weights that are not finite."""
+    facts = file_metadata(path)
+    if facts.get("class") != "AutoencoderKL":
+        raise ValueError(f"{path}: not a whole weights file with its architecture; expected one that twostage wrote")
+    import torch
+    from diffusers import AutoencoderKL  # takes seconds: not for a file that is refused anyway
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    facts = file_metadata(path)
-    if not facts:
-        raise ValueError(f"{path}: not a whole weights file with its architecture; expected one that twostage wrote")
-    import diffusers  # takes seconds: not for a file that is refused anyway
+    from twostage.weights_file import refuse_misfit, shapes_of
 
-    network = getattr(diffusers, facts["class"])(**facts["architecture"])
     try:
         weights = load_file(path)
-        network.load_state_dict(weights)
-    except (OSError, SafetensorError, RuntimeError) as error:
+        with torch.device("meta"):  # shapes first: a header may claim more memory than there is
+            shapes = shapes_of(AutoencoderKL(**facts["architecture"]))
+    except (OSError, SafetensorError, RuntimeError, TypeError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"{path}: weights do not fit their architecture ({reason}); make the file again") from None
+    refuse_misfit(path, weights, shapes, "the architecture in its header")
     finite_weights(weights, path, "train the autoencoder again")
+    network = AutoencoderKL(**facts["architecture"])
+    network.load_state_dict(weights)
     return network
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-from twostage.data.images import SUFFIXES
+from twostage.data.folders import SUFFIXES
 
 ASSUMED_CLASSES = 1000  # ImageNet's, where the folders are not there and the configuration does not say
 

@@ -4,14 +4,13 @@ import math
 from functools import cached_property
 from pathlib import Path
 
-from twostage.data.published import EXPECTED
+from twostage.data.published import ASSUMED, EXPECTED
 from twostage.estimate import networks
 from twostage.estimate.images import count_classes, count_images
 from twostage.estimate.row import MULTIPLY_ADD
 from twostage.split import FIXED, measured_split
 
-TINY_CHANNELS = 4  # AutoencoderTiny's (TAESD), where its weights are not there to be looked at
-INDEX = "data/index.csv"  # of class folders
+INDEX, CONTENTS = "data/index.csv", "data/contents.csv"  # of class folders
 MEASURED, LAW = "measured", "law"
 
 
@@ -55,8 +54,7 @@ class Setting:
             return self.image_shape[2], 1
         if encoder.kind == "kl":
             return encoder.latent_channels, encoder.downsample
-        channels, factor = EXPECTED[encoder.kind]
-        return channels or _tiny_channels(space.weights.place), factor
+        return _published_latent(space, self.image_shape[0])
 
     def dim(self, space):
         """D, numbers in a latent."""
@@ -144,8 +142,7 @@ class Setting:
         """What decoding a latent needs."""
         if self.config.spaces[space].encoder.kind == "kl":
             return (f"data/{space}/encoder.safetensors",)
-        file = self.config.spaces[space].weights
-        return (file.place,) if file else ()
+        return tuple(file.place for file in self.config.spaces[space].weight_files)
 
     def feature_files(self):
         """What taking features needs."""
@@ -154,9 +151,9 @@ class Setting:
         return (*found, *["evaluation/classifier/classifier"] * ("classifier" in evaluation.features))
 
     def image_files(self):
-        """What reading images needs: the archive that a rule fetches, or the index of class folders."""
+        """What reading images needs: the archive that a rule fetches, or the tables of class folders."""
         data = self.config.data
-        made = {"cifar10": (f"{data.path}/cifar-10-batches-py/",), "image_folder": (INDEX,)}
+        made = {"cifar10": (f"{data.path}/cifar-10-batches-py/",), "image_folder": (INDEX, CONTENTS)}
         return made.get(data.name, ())
 
     def spaces_of(self, experiment):
@@ -164,10 +161,15 @@ class Setting:
         return getattr(self.config.experiments, experiment).spaces or list(self.config.spaces)
 
 
-def _tiny_channels(place):
-    """Latent channels of an AutoencoderTiny's weights: the file does not have to be there yet."""
-    from twostage.data.published import find_weights, read_state, tiny_arguments
+def _published_latent(space, side):
+    """(channels, reduction of the side) of published latents: the files do not have to be there yet."""
+    from twostage.data.interchange import imported_shape
+    from twostage.data.published import find_weights, latent_of
 
-    if not Path(place).exists():
-        return TINY_CHANNELS
-    return tiny_arguments(read_state(find_weights({"kind": "tiny"}, place)))["latent_channels"]
+    if not space.decodes:
+        channels, height, _ = imported_shape(space.imported.format, space.imported.path)
+        return channels, max(1, side // height)
+    kind, places = space.encoder.kind, [file.place for file in space.weight_files]
+    if (kind in EXPECTED and len(EXPECTED[kind][0]) == 1) or not all(Path(place).exists() for place in places):
+        return ASSUMED[kind]
+    return latent_of(kind, find_weights({"kind": kind}, places))

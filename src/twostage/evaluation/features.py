@@ -11,6 +11,7 @@ import torch
 
 from twostage.arguments import as_device
 from twostage.evaluation.classifier import load_classifier
+from twostage.fetch import check_digest, refuse_stand_in
 from twostage.finite import finite, finite_weights
 from twostage.provenance import sha256
 
@@ -89,7 +90,7 @@ def dinov2(path, device="cpu", architecture=DINOV2, side=DINOV2_SIDE):
     """
     import timm
 
-    digest = sha256(path)
+    digest = check_digest(path, None)
     try:
         # As timm loads its own: the published weights are of 518 pixels, their positions are resampled to the side.
         source = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}}
@@ -130,6 +131,7 @@ def _rgb(images):
 
 
 def _checked_digest(path, expected):
+    refuse_stand_in(path)
     digest = sha256(path)
     if expected is not None and digest != expected:
         raise ValueError(f"{path}: sha256 is {digest}; expected {expected} (another file, or a broken download)")

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from twostage.data.encoders import load_encoder
+from twostage.data.encoders import files_of, load_encoder
 from twostage.data.reconstruction import psnr, reconstructed_batches, squared_error
 from twostage.evaluation.features import load_extractors
 from twostage.evaluation.frechet import distance_of_roots, mean_and_root
@@ -55,5 +55,5 @@ def measure_reconstruction(
     with atomic_write(output) as temporary:
         table.to_csv(temporary, index=False)
     config = {"dataset": dataset, "encoder": encoder_spec, "images": images}
-    write_provenance(output, config=config, inputs=[encoder_weights] if encoder_weights else [])
+    write_provenance(output, config=config, inputs=files_of(encoder_weights))
     return table

@@ -5,7 +5,6 @@ config``), SiT-style training scripts (``model, ema, opt, args``) and safetensor
 writes the original's ``.pt``.
 """
 
-import argparse
 import json
 import math
 from pathlib import Path
@@ -18,6 +17,7 @@ from twostage.arguments import as_device
 from twostage.finite import finite_weights
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import atomic_write
+from twostage.weights_file import EMA_ENTRIES, numbered, read_weights, refuse_misfit, shapes_of, some
 
 SCHEMA = "twostage.model/1"
 
@@ -60,41 +60,47 @@ def read_header(path):
 def load_model(path, device="cpu"):
     """The model in ``path`` on ``device``, in eval mode, its metadata as ``model.metadata``.
 
-    Raises ValueError for a file that is truncated, not one of ours, or holds weights that are not finite, and for a
-    device that is not there; OSError when it cannot be opened.
+    Raises ValueError for a file that is truncated, not one of ours, whose header and weights disagree, or that holds
+    weights that are not finite, and for a device that is not there; OSError when it cannot be opened.
     """
     device = as_device(device)
     architecture, metadata = read_header(path)
-    model = LightningDiT(**architecture)
     try:
         with safe_open(path, "pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(f"{path}: not a whole safetensors file ({error}); write it again") from error
-    _load_strictly(model, weights, path)
+    found = _sizes_of(weights, path, None)
+    if architecture != found:
+        odd = [name for name in found if architecture.get(name) != found[name]] or sorted(architecture.keys() - found)
+        raise ValueError(
+            f"{path}: its header says {', '.join(f'{name} {architecture.get(name)}' for name in odd)}, its weights "
+            f"{', '.join(f'{name} {found.get(name)}' for name in odd)}; expected the same: write it again"
+        )
+    model = _model_of(weights, architecture, path)
     model.metadata = metadata
     return model.to(device).eval()
 
 
-def import_published(path, input_size=None, num_heads=None, weights="ema"):
+def import_published(path, input_size=None, num_heads=None, weights=None):
     """A LightningDiT from a published checkpoint, on the CPU, in eval mode.
 
     path: a ``.pt`` or ``.pth`` (read with ``weights_only``), or a ``.safetensors``; a file of ``save_model`` too.
     input_size: side of the latents, None reads it off the positions. num_heads: None reads it off the rotary
-    buffers. weights: which entry of a training checkpoint to take, ``ema`` (what is evaluated) or ``model``.
-    Sizes are read off the tensors; a ``module.`` prefix is dropped. Raises ValueError that lists the missing, the
-    unexpected and the misshapen keys, and for weights that are not finite.
+    buffers. weights: which entry of a training checkpoint to take, e.g. ``model``; None takes ``ema``, which is what is
+    evaluated, and where there is none ``model``, with the warning ``twostage.weights_file.NoEMA``.
+    Sizes are read off the tensors; the prefixes ``module.``, ``_orig_mod.`` and ``ema_model.`` are dropped. Raises
+    ValueError that lists the missing, the unexpected and the misshapen keys, and for weights that are not finite.
     """
     path = Path(path)
-    state = _strip_prefix(_read_state(path, weights))
+    state, entry = read_weights(path, weights)
     architecture = _sizes_of(state, path, num_heads)
     if input_size is not None and input_size != architecture["input_size"]:
         raise ValueError(
             f"{path}: input_size is {input_size}; the checkpoint's positions are for {architecture['input_size']}"
         )
-    model = LightningDiT(**architecture)
-    _load_strictly(model, state, path)
-    model.metadata = {"source": path.name, "weights": weights}
+    model = _model_of(state, architecture, path)
+    model.metadata = {"source": path.name, "weights": "ema" if entry in EMA_ENTRIES else entry or "as they are"}
     return model.eval()
 
 
@@ -108,90 +114,52 @@ def export_published(path, model, **config):
         torch.save({"model": state, "ema": state, "opt": {}, "config": config}, temporary)
 
 
-def _read_state(path, weights):
-    if path.suffix == ".safetensors":
-        try:
-            with safe_open(path, "pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(f"{path}: not a whole safetensors file ({error})") from error
-    try:
-        # SiT-style files carry an argparse.Namespace, which is harmless; nothing else beyond tensors is let in.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-    except OSError:
-        raise
-    except Exception as error:  # unpickling fails in many ways: truncation, foreign classes, other formats
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: not a PyTorch checkpoint that can be read safely ({first_line})") from error
-    if isinstance(content, dict) and ("ema" in content or "model" in content):
-        if weights not in content:
-            raise ValueError(f"{path}: holds {sorted(map(str, content))}; expected an entry {weights!r}")
-        content = content[weights]
-    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise ValueError(f"{path}: expected a state dict, or a dict with one as `ema` or `model`")
-    return content
-
-
-def _is_zip(path):
-    with open(path, "rb") as stream:
-        return stream.read(2) == b"PK"
-
-
-def _strip_prefix(state):
-    """Names without the wrappers that data-parallel training and torch.compile put before them."""
-    stripped = {}
-    for name, tensor in state.items():
-        for prefix in ("module.", "_orig_mod."):
-            name = name.removeprefix(prefix)
-        stripped[name] = tensor
-    return stripped
-
-
 def _sizes_of(state, path, num_heads):
+    """The constructor's sizes, read off the shapes of the weights alone."""
     try:
         hidden_size, in_channels, patch_size, _ = state["x_embedder.proj.weight"].shape
         tokens = state["pos_embed"].shape[1]
         rows = state["y_embedder.embedding_table.weight"].shape[0]
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, IndexError) as error:
         raise ValueError(
             f"{path}: does not look like a LightningDiT: {error} is missing or misshapen; it holds "
-            f"{_some(sorted(state))}"
+            f"{some(sorted(state))}"
         ) from None
     if num_heads is None:
         if "feat_rope.freqs_cos" not in state:
             raise ValueError(
                 f"{path}: has no feat_rope buffers (a DiT or SiT without rotary positions?); expected LightningDiT's"
             )
-        num_heads = hidden_size // state["feat_rope.freqs_cos"].shape[1]
-    depth = 1 + max((int(name.split(".")[1]) for name in state if name.startswith("blocks.")), default=-1)
+        num_heads = hidden_size // max(1, state["feat_rope.freqs_cos"].shape[-1])
     return {
         "input_size": math.isqrt(tokens) * patch_size,
         "patch_size": patch_size,
         "in_channels": in_channels,
         "hidden_size": hidden_size,
-        "depth": depth,
+        "depth": numbered(path, state, "blocks."),
         "num_heads": num_heads,
         "num_classes": rows - 1,
     }
 
 
-def _load_strictly(model, state, path):
-    expected = model.state_dict()
-    missing = [name for name in expected if name not in state]
-    unexpected = [name for name in state if name not in expected]
-    misshapen = [
-        f"{name} {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
-        for name, tensor in expected.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    if missing or unexpected or misshapen:
-        lists = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
-        found = "; ".join(f"{kind}: {_some(names)}" for kind, names in lists.items() if names)
-        raise ValueError(f"{path}: does not fit a LightningDiT {model.architecture}: {found}")
-    model.load_state_dict(finite_weights(state, path, "train it again, or fetch it again"))
+def _model_of(state, architecture, path):
+    """The model of these sizes with these weights, built when every name and shape is the right one."""
+    refuse_misfit(path, state, _expected_shapes(architecture, path), f"a LightningDiT {architecture}")
+    finite_weights(state, path, "train it again, or fetch it again")
+    model = LightningDiT(**architecture)
+    model.load_state_dict(state)
+    return model
 
 
-def _some(names, limit=6):
-    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + rest
+def _expected_shapes(architecture, path):
+    """{name: shape} of a LightningDiT, from one block of it without memory: all blocks are alike."""
+    try:
+        with torch.device("meta"):
+            shapes = shapes_of(LightningDiT(**{**architecture, "depth": 1}))
+    except (ValueError, TypeError, ZeroDivisionError, RuntimeError) as error:
+        raise ValueError(f"{path}: no LightningDiT has the sizes {architecture} ({error})") from None
+    blocks = {name.removeprefix("blocks.0."): shapes.pop(name) for name in list(shapes) if name.startswith("blocks.")}
+    repeated = {
+        f"blocks.{number}.{name}": shape for number in range(architecture["depth"]) for name, shape in blocks.items()
+    }
+    return shapes | repeated

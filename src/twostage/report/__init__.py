@@ -2,6 +2,5 @@
 
 Nothing here imports torch or another part of the package but ``provenance``. Every module has ``drawn(...)``, the table
 of what is drawn, ``figure(table)``, the picture of that table alone, and ``draw(...)``, which reads, draws and writes:
-``figure(pandas.read_csv(csv))`` gives the picture back from its CSV. Sheets of sampled images take the images as well,
-which stay in the HDF5 files of earlier stages.
+``figure(pandas.read_csv(csv))`` gives the picture back from its CSV, colours and sampled images included.
 """

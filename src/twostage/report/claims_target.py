@@ -56,12 +56,12 @@ def _position(run, space, rows):
 
 def _end_rise(run, space, rows):
     _, saturation = run.stages(space)
-    t, mse, sem = curves.clean(rows["t"], rows["mse"], rows["mse_sem"])
+    t, mse, sem = curves.whole(rows["t"], rows["mse"], rows["mse_sem"])
     late = np.flatnonzero((t >= saturation) & (t < 1))
     if len(late) < 2:
         return Finding(space, UNDECIDED, note="the time grid has no two points between saturation and t = 1")
     lowest, last = late[np.argmin(mse[late])], late[-1]
-    if lowest == last:
+    if mse[last] <= mse[lowest]:
         note = f"no rise: MSE {mse[last]:.2g} at t = {t[last]:.3g}"
         return Finding(space, FAILS, curves.Estimate(0.0, 0.0, 0.0), note)
     before = late[:-1]

@@ -38,15 +38,9 @@ def _quantile(freedom, comparisons=1):
     return float(stdtrit(min(freedom, 1e9), 1 - 0.025 / comparisons))
 
 
-def clean(*arrays):
-    """The arrays as float64, without the positions at which any of them is not finite."""
-    arrays = [np.asarray(array, dtype=float) for array in arrays]
-    keep = np.all([np.isfinite(array) for array in arrays], axis=0)
-    return [array[keep] for array in arrays]
-
-
 def whole(*arrays):
-    """As ``clean``, for curves: values that are not finite are cut off at the ends; between others they leave nothing.
+    """The arrays of a curve as float64: values that are not finite are cut off at the ends; between others they leave
+    nothing.
 
     A curve with a hole has no mean, crossing or area: a line drawn over the hole would be invented.
     """

@@ -16,7 +16,7 @@ drawn = results.posterior_curves
 def figure(table):
     """Fig. 2 from its table (``drawn``)."""
     spaces = list(dict.fromkeys(table["space"]))
-    colours = style.space_colours(spaces)
+    colours = style.colours_of(table, "space")
     with style.look():
         picture, panels = style.new_figure(1, 3, width=4.4, height=4.0)
         gap, weight, tail = panels[0]

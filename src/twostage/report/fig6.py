@@ -12,9 +12,9 @@ def drawn(pictures, memorization, split=None):
     return followed.table_of(pictures, memorization, "t_resume", split)
 
 
-def figure(table, pictures):
-    """Fig. 6 from its table and the images (``followed.images_of``)."""
-    return followed.sheets(table, pictures, WORDS)
+def figure(table):
+    """Fig. 6 from its table (``drawn``)."""
+    return followed.sheets(table, WORDS)
 
 
 def _title(space, points):
@@ -36,5 +36,4 @@ def draw(pictures, memorization, output_pdf, output_png, output_csv, *, split=No
     """
     table = drawn(pictures, memorization, split)
     inputs = [*pictures.values(), *memorization.values(), *(split or {}).values()]
-    made = figure(table, followed.images_of(pictures))
-    style.save(made, table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
+    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

@@ -49,7 +49,7 @@ def _both_targets(axes, rows, space):
     largest = rows[rows["largest"]]
     last = largest[largest["step"] == largest["step"].max()].sort_values("t")
     model, step = last["model"].iloc[0], last["step"].iloc[0]
-    colour = style.model_colours(list(dict.fromkeys(rows["model"])))[model]
+    colour = style.colours_of(rows, "model")[model]
     style.curve(axes, last["t"], last["cfm"], last["cfm_sem"], colour=style.QUIET, label="against the CFM target")
     style.curve(axes, last["t"], last["oracle"], last["oracle_sem"], colour=colour, label="against the oracle target")
     for points, marker, name in ((paper.FIG7A_CFM, "^", "CFM"), (paper.FIG7A_ORACLE, "o", "oracle")):
@@ -96,7 +96,7 @@ def _unexplained(axes, rows, space):
 
 
 def _models(axes, rows, quantity, error):
-    colours = style.model_colours(list(dict.fromkeys(rows["model"])))
+    colours = style.colours_of(rows, "model")
     for part, label in zip(_parts(rows), curve_names(rows).values()):
         longer = part["length"].iloc[0] == "longer"
         style.curve(

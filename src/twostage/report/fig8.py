@@ -8,12 +8,21 @@ is left of its distance to the trajectory's end, in the whole latent and in its 
 import textwrap
 
 import numpy as np
+import pandas as pd
 
 from twostage.report import results_sampling, style
-from twostage.report.pictures import blank, first_of_each_class, place, read_predictions, sheet, tile_side
+from twostage.report.pictures import (
+    as_text,
+    blank,
+    first_of_each_class,
+    in_rows_and_columns,
+    place,
+    read_predictions,
+    sheet,
+    tile_side,
+)
 
 SAMPLES = 3
-ORACLE = "oracle"
 WHAT = "what one Euler step from x_t to t = 1 gives; a block is a sample, from the same noise in every row"
 SPACE_BETWEEN = 0.35  # between the trajectories of two samples, in tiles
 
@@ -21,35 +30,42 @@ SPACE_BETWEEN = 0.35  # between the trajectories of two samples, in tiles
 SIDE, ABOVE, BELOW, PANEL, BETWEEN = 0.75, 0.85, 0.55, 4.6, 0.95
 LEAST, TITLE = 6.5, 0.95
 
-drawn = results_sampling.trajectories
 
+def drawn(trajectories, pictures, split=None):
+    """What Fig. 8 draws, DataFrame: of kind "curve" ``results_sampling.trajectories``, of kind "tile" the predictions.
 
-def images_of(pictures):
-    """{space: (times (T,), {field: images (n, T, H, W, C)}, labels (n,))} of the trajectories that are shown.
-
-    pictures: {space: paths of trajectory.h5, one a plan}. Shown are the first samples of the first classes, the same
-    for all plans. Raises ValueError for a plan whose times or labels are not those of the others.
+    pictures: {space: paths of trajectory.h5, one a plan}. A tile has its space, field, t, label, image
+    (``pictures.as_text``), the block of its sample, and in it the row of its field and the column of its time. Shown
+    are the first samples of the first classes, the same for all plans. Raises ValueError for a plan whose times or
+    labels are not those of the others.
     """
-    images = {}
+    curves = results_sampling.trajectories(trajectories, split).assign(kind="curve")
+    return pd.concat([curves, pd.DataFrame(_tiles(pictures)).assign(kind="tile")], ignore_index=True)
+
+
+def _tiles(pictures):
     for space, paths in pictures.items():
-        shown, common = {}, None
-        for path in paths:
+        common = None
+        for row, path in enumerate(paths):
             field, times, labels, predictions = read_predictions(path)
             if common is None:
                 common = times, labels
                 rows = first_of_each_class(labels, SAMPLES)
             elif not (np.array_equal(common[0], times) and np.array_equal(common[1], labels)):
                 raise ValueError(f"{path} has other times or labels than {paths[0]}; run their stage again")
-            shown[field] = predictions[rows]
-        images[space] = common[0], shown, common[1][rows]
-    return images
+            for block, sample in enumerate(rows):
+                for column, t in enumerate(times):
+                    tile = {"space": space, "field": field, "t": t, "label": labels[sample], "block": block}
+                    yield tile | {"row": row, "column": column, "image": as_text(predictions[sample, column])}
 
 
-def figure(table, images):
-    """Fig. 8 from its table (``drawn``) and the images (``images_of``): a row per latent space."""
+def figure(table):
+    """Fig. 8 from its table (``drawn``): a row per latent space."""
+    tiles, table = (table[table["kind"] == kind] for kind in ("tile", "curve"))
     spaces = list(dict.fromkeys(table["space"]))
-    colours = _colours(table)
-    side = max(tile_side(next(iter(shown.values()))) for _, shown, _ in images.values())
+    colours = style.colours_of(table, "field")
+    images = {space: _blocks(tiles[tiles["space"] == space]) for space in spaces}
+    side = max(tile_side(blocks) for *_, blocks in images.values())
     columns = max(len(times) for times, *_ in images.values())
     down = {space: _depth(images[space]) * side for space in spaces}
     inside = {space: max(down[space], LEAST) for space in spaces}
@@ -75,25 +91,27 @@ def figure(table, images):
         return picture
 
 
-def _colours(table):
-    fields = list(dict.fromkeys(table["field"]))
-    return style.model_colours([name for name in fields if name != ORACLE]) | {ORACLE: style.TEXT}
+def _blocks(tiles):
+    """Times (T,), fields, and the images (blocks, fields, T, H, W, C) of a latent space's tiles."""
+    times, fields = (tiles.drop_duplicates(name).sort_values(name) for name in ("column", "row"))
+    blocks = np.stack([in_rows_and_columns(own) for _, own in tiles.groupby("block")])
+    return times["t"].to_numpy(), list(fields["field"]), blocks
 
 
 def _depth(images):
     """Height of a sheet in tiles: a block of fields a sample."""
-    _, shown, labels = images
-    return len(labels) * (len(shown) + SPACE_BETWEEN) - SPACE_BETWEEN
+    _, fields, blocks = images
+    return len(blocks) * (len(fields) + SPACE_BETWEEN) - SPACE_BETWEEN
 
 
 def _sheet(picture, top, side, rows, images):
-    times, shown, labels = images
+    times, fields, blocks = images
     width, split = side * len(times), rows["split"].iloc[0]
-    for block in range(len(labels)):
-        above = top + block * (len(shown) + SPACE_BETWEEN) * side
-        axes = place(picture, SIDE, above, width, len(shown) * side)
-        sheet(axes, np.stack([predictions[block] for predictions in shown.values()]))
-        for place_of, field in enumerate(shown):
+    for block, shown in enumerate(blocks):
+        above = top + block * (len(fields) + SPACE_BETWEEN) * side
+        axes = place(picture, SIDE, above, width, len(fields) * side)
+        sheet(axes, shown)
+        for place_of, field in enumerate(fields):
             axes.text(-0.6, place_of, field, ha="right", va="center", fontsize=9)
         if block == 0:
             for column, time in enumerate(times):
@@ -104,7 +122,7 @@ def _sheet(picture, top, side, rows, images):
             axes.axvline(between, color=style.QUIET, linewidth=1.8, linestyle=":", clip_on=False)
     if np.isfinite(split):
         axes.text(
-            between, len(shown) - 0.4, f"stage split, t = {split:.2f}", ha="center", va="top", fontsize=8.5,
+            between, len(fields) - 0.4, f"stage split, t = {split:.2f}", ha="center", va="top", fontsize=8.5,
             color=style.QUIET,
         )  # fmt: skip
 
@@ -151,8 +169,7 @@ def draw(trajectories, pictures, output_pdf, output_png, output_csv, *, split=No
 
     split: {space: split.json}, marks the stage splits.
     """
-    table = drawn(trajectories, split)
-    made = figure(table, images_of(pictures))
+    table = drawn(trajectories, pictures, split)
     files = [path for paths in pictures.values() for path in paths]
     inputs = [*trajectories.values(), *files, *(split or {}).values()]
-    style.save(made, table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
+    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

@@ -7,20 +7,47 @@ trajectory's end, in the whole latent and in its layout.
 
 import textwrap
 
+import pandas as pd
+
 from twostage.report import curves, results_sampling, style
-from twostage.report.pictures import blank, place, read_flux, reduced, sheet
+from twostage.report.pictures import as_text, blank, in_rows_and_columns, place, read_flux, sheet
 
 SHOWN = 4  # prompts
 # Inches: a tile, left margin, titles over a sheet, room between sheets, the panels' height and what is around them.
 TILE, SIDE, ABOVE, BETWEEN, PANEL, AROUND = 1.1, 1.75, 0.7, 0.15, 2.6, 0.7
 MEASURES = (("to_end_left", "-", "whole latent"), ("layout_to_end_left", "--", "layout"))
 
-drawn = results_sampling.flux_trajectories
+
+def drawn(trajectories, pictures):
+    """What App. H draws, DataFrame: of kind "curve" ``results_sampling.flux_trajectories``, then the tiles.
+
+    pictures: path of flux.h5. A tile has its prompt, image (``pictures.as_text``), row and column, and the time of the
+    prediction (kind "prediction") or the shift of the image ("image") that it shows.
+    """
+    lines = results_sampling.flux_trajectories(trajectories).assign(kind="curve")
+    prompts, times, shifts, predictions, images = read_flux(pictures)
+    tiles = [
+        {
+            "kind": kind,
+            name: value,
+            "row": row,
+            "column": column,
+            "prompt": prompt,
+            "image": as_text(found[row, column]),
+        }
+        for kind, name, values, found in (("prediction", "t", times, predictions), ("image", "shift", shifts, images))
+        for row, prompt in enumerate(prompts[:SHOWN])
+        for column, value in enumerate(values)
+    ]
+    return pd.concat([lines, pd.DataFrame(tiles)], ignore_index=True)
 
 
-def figure(table, prompts, times, shifts, predictions, images):
-    """App. H from its table (``drawn``) and the images (``pictures.read_flux``)."""
-    predictions, images = reduced(predictions[:SHOWN]), reduced(images[:SHOWN])
+def figure(table):
+    """App. H from its table (``drawn``)."""
+    predictions, images, table = (table[table["kind"] == kind] for kind in ("prediction", "image", "curve"))
+    times, shifts = predictions.loc[predictions["row"] == 0, "t"], images.loc[images["row"] == 0, "shift"]
+    prompts = images.loc[images["column"] == 0, "prompt"]
+    predictions, images = map(in_rows_and_columns, (predictions, images))
     height = TILE * images.shape[2] / images.shape[3]
     down = len(images) * height
     width = SIDE + TILE * max(len(times), len(shifts)) + 0.2
@@ -50,7 +77,7 @@ def _sheet(picture, top, height, title, name, columns, tiles, prompts):
     for column, value in enumerate(columns):
         axes.text(column, -0.53, f"{value:.3g}", ha="center", va="bottom", fontsize=9.5, fontweight="bold")
     axes.text(-0.6, -0.53, name, ha="right", va="bottom", fontsize=9.5, fontweight="bold")
-    for row, prompt in enumerate(prompts[: len(tiles)]):
+    for row, prompt in enumerate(prompts):
         axes.text(-0.56, row, textwrap.fill(prompt, 20), ha="right", va="center", fontsize=8.5)
 
 
@@ -82,6 +109,5 @@ def _left(axes, rows):
 
 def draw(trajectories, pictures, output_pdf, output_png, output_csv, *, config=None):
     """Read flux.csv and flux.h5; write App. H's figure as PDF, PNG and CSV."""
-    table = drawn(trajectories)
-    made = figure(table, *read_flux(pictures))
-    style.save(made, table, output_pdf, output_png, output_csv, inputs=[trajectories, pictures], config=config)
+    table = drawn(trajectories, pictures)
+    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=[trajectories, pictures], config=config)

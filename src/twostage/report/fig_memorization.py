@@ -32,8 +32,7 @@ def drawn(memorization_switch, memorization_resume, split=None):
 def figure(table):
     """App. F's figure from its table (``drawn``)."""
     times, kinds = list(dict.fromkeys(table["time"])), list(dict.fromkeys(table["features"]))
-    spaces = list(dict.fromkeys(table["space"]))
-    colours = style.space_colours(spaces)
+    colours = style.colours_of(table, "space")
     with style.look():
         picture, panels = style.new_figure(len(times), len(kinds) + 1, width=4.4, height=3.9)
         for row, time in zip(panels, times):

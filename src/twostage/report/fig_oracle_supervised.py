@@ -33,7 +33,7 @@ def figure(table):
     """App. B's figure from its table (``drawn``)."""
     losses, distances = (table[table["kind"] == kind] for kind in ("loss", "distance"))
     spaces, features = (list(dict.fromkeys(part)) for part in (losses["space"], distances["features"]))
-    colours = style.model_colours(list(dict.fromkeys(losses["model"])))
+    colours = style.colours_of(losses, "model")
     with style.look():
         picture, panels = style.new_figure(len(spaces), 1 + len(features), width=5.0, height=3.9)
         for row, (space, axes) in enumerate(zip(spaces, panels)):

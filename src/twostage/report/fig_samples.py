@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.report import style
-from twostage.report.pictures import blank, place, read_pictures, sheet, tile_side, tiles
+from twostage.report.pictures import as_text, blank, in_rows_and_columns, place, read_pictures, sheet, tile_side, tiles
 
 LINE = 12  # samples side by side
 MOST = 36  # samples of a model shown
@@ -14,11 +14,15 @@ SIDE, ABOVE, BETWEEN, BELOW = 0.95, 0.5, 0.18, 0.2  # inches
 
 
 def drawn(pictures):
-    """One row per (space, tile), DataFrame: ``pictures.tiles`` with ``model``, from the plan "fig_samples-{model}"."""
+    """One row per (space, tile), DataFrame: ``pictures.tiles`` with ``model``, from the plan "fig_samples-{model}".
+
+    ``nearest_image``: the nearest training image.
+    """
     parts = []
     for space, path in pictures.items():
         found = read_pictures(path, "nearest")
         own = tiles(found, range(min(MOST, len(found.labels))))
+        own["nearest_image"] = [as_text(found.nearest[place]) for place in zip(own["row"], own["column"])]
         own.insert(0, "space", space)
         own.insert(1, "model", [plan.split("-", 1)[-1] for plan in own["plan"]])
         parts.append(own.drop(columns=["t", "followed_grey"]))
@@ -27,14 +31,12 @@ def drawn(pictures):
     return pd.concat(parts, ignore_index=True)
 
 
-def images_of(pictures):
-    """{space: (samples, nearest training images)}, each (rows, columns, H, W, C), of the tiles in ``drawn``."""
-    found = {space: read_pictures(path, "nearest") for space, path in pictures.items()}
-    return {space: (one.images[:MOST], one.nearest[:MOST]) for space, one in found.items()}
-
-
-def figure(table, images):
-    """The contact sheet from its table (``drawn``) and the images (``images_of``)."""
+def figure(table):
+    """The contact sheet from its table (``drawn``)."""
+    images = {
+        space: tuple(in_rows_and_columns(own, name) for name in ("image", "nearest_image"))
+        for space, own in table.groupby("space", sort=False)
+    }
     side = max(tile_side(samples) for samples, _ in images.values())
     models = table[["space", "model", "column"]].drop_duplicates()
     lines = {space: -(-len(samples) // LINE) for space, (samples, _) in images.items()}
@@ -75,5 +77,5 @@ def _pairs(picture, top, side, images, column, rows):
 def draw(pictures, output_pdf, output_png, output_csv, *, config=None):
     """Read {space: fig_samples-pictures.h5}; write the contact sheet as PDF, PNG and CSV."""
     table = drawn(pictures)
-    made = figure(table, images_of(pictures))
-    style.save(made, table, output_pdf, output_png, output_csv, inputs=list(pictures.values()), config=config)
+    inputs = list(pictures.values())
+    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

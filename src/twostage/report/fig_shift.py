@@ -47,7 +47,7 @@ def figure(table):
     table = table.assign(space=table["space"].astype(object).fillna(""))
     spaces, shifts = list(dict.fromkeys(table["space"])), list(dict.fromkeys(table["shift"]))
     first = table[table["space"] == spaces[0]]
-    colours = style.space_colours(spaces)
+    colours = style.colours_of(table, "space")
     with style.look():
         picture, panels = style.new_figure(1, 2, width=5.6, height=4.4)
         curve, ticks = panels[0]

@@ -16,7 +16,8 @@ from twostage.split import FIXED
 
 COLUMNS = ("space", "panel", "line", "x", "y", "sem")
 WIDTH, HEIGHT = 4.6, 2.35  # inches of a panel
-ORACLE, PIXEL, LEFT = "oracle", "pixel", "layout_to_end_left"
+PIXEL, LEFT = "pixel", "layout_to_end_left"
+OF_FIELDS = ("loss", "explained", "norm", "left")  # panels whose lines are models or the oracle
 SHARED = {"gap", "weight", "loss", "explained", "training", "norm", "left", "followed"}
 NAMES = {
     "gap": "gap between the targets\n(Fig. 2a), MSE",
@@ -36,6 +37,7 @@ AXES = {"followed": "t_switch (prior → data)", "swap": "model before the split
 def drawn(posterior, transition, split, oracle_loss, *, models=None, **sampled):
     """One row per point of every line, DataFrame: space, panel (a key of ``NAMES``), line, x, y, sem, and the splits.
 
+    ``field``: the line, where it is a model's or the oracle's; ``size`` and ``stage``: what heads the space's column.
     ``posterior``, ``transition``, ``split``, ``oracle_loss``: {space: path}. sampled: {space: path} of
     ``trajectories``, ``memorization_switch``, ``tab1``, ``tab2``, where they were run. Of ``swap``, x is the place of
     the line's pair.
@@ -57,7 +59,8 @@ def drawn(posterior, transition, split, oracle_loss, *, models=None, **sampled):
     if found := sampled.get("tab2"):
         parts += _shifts(results_sampling.timestep_shifts(found))
     table = pd.concat(parts, ignore_index=True)
-    return table.merge(splits(split), on="space", how="left")
+    table["field"] = table["line"].where(table["panel"].isin(OF_FIELDS))
+    return table.merge(splits(split), on="space", how="left").merge(_heads(transition, split), on="space", how="left")
 
 
 def _line(rows, panel, line, x, y):
@@ -101,9 +104,9 @@ def _shifts(table):
     return [_line(table.sort_values("shift"), "shift", "mean", "shift", "relative")]
 
 
-def facts(transition, split):
-    """What heads each column, {space: lines of text}: D, N a class, the stage split, measured and predicted."""
-    found = {}
+def _heads(transition, split):
+    """What heads each column, DataFrame space, size (D, N a class), stage (the split, measured and predicted)."""
+    heads = []
     fixed = {row.space: row.split for row in splits(split).itertuples() if row.split_source == FIXED}
     for space, path in transition.items():
         content = read_transition(path)
@@ -116,12 +119,13 @@ def facts(transition, split):
         law = f", law {content['split_predicted']:.3f}" if content.get("split_predicted") is not None else ""
         stage = f"split {fixed[space]:.3f} (fixed), measured" if space in fixed else "split"
         words = [f"D = {dim:,}" if dim else "", size, f"{stage} {content['split']:.3f}{interval}{law}"]
-        found[space] = [space, ", ".join(filter(None, words[:2])), words[2]]
-    return found
+        heads.append({"space": space, "size": ", ".join(filter(None, words[:2])), "stage": words[2]})
+    return pd.DataFrame(heads)
 
 
-def figure(table, heads):
-    """The page from its table (``drawn``) and the columns' heads (``facts``)."""
+def figure(table):
+    """The page from its table (``drawn``)."""
+    colours = style.colours_of(table, "field")
     spaces = list(dict.fromkeys(table["space"]))
     panels = [name for name in NAMES if (table["panel"] == name).any()]
     with style.look():
@@ -129,7 +133,7 @@ def figure(table, heads):
         for row, panel in zip(axes, panels):
             for place, (cell, space) in enumerate(zip(row, spaces)):
                 own = table[(table["panel"] == panel) & (table["space"] == space)]
-                _draw(cell, panel, own)
+                _draw(cell, panel, own, colours)
                 if place == 0:
                     cell.set_ylabel(NAMES[panel], fontsize=9)
                     if own["line"].nunique() > 1:
@@ -139,13 +143,14 @@ def figure(table, heads):
                 for cell in row:
                     cell.set_ylim(0, top)
         for cell, space in zip(axes[0], spaces):
-            cell.set_title("\n".join(heads.get(space, [space])), fontsize=9.5)
+            head = table[table["space"] == space].iloc[0]
+            cell.set_title("\n".join([space, *head[["size", "stage"]].dropna()]), fontsize=9.5)
         return picture
 
 
-def _draw(axes, panel, rows):
+def _draw(axes, panel, rows, colours):
     lines = list(dict.fromkeys(rows["line"]))
-    colours = _colours(panel, lines)
+    colours = colours if panel in OF_FIELDS else _colours(panel, lines)
     if panel == "swap":
         error = style.CONFIDENCE * rows["sem"]
         axes.bar(rows["x"], rows["y"], 0.62, yerr=error, color=style.SPACE_COLOURS[0], alpha=0.75,
@@ -172,9 +177,6 @@ def _draw(axes, panel, rows):
 def _colours(panel, lines):
     if panel == "training":
         return dict(zip(lines, style.sequence(len(lines))))
-    if panel in ("loss", "explained", "norm", "left"):
-        models = style.model_colours([line for line in lines if line != ORACLE])
-        return models | {ORACLE: style.TEXT}
     return dict(zip(lines, (style.SPACE_COLOURS[0], style.QUIET)))
 
 
@@ -186,5 +188,4 @@ def draw(
     table = drawn(posterior, transition, split, oracle_loss, models=models, **sampled)
     groups = (posterior, transition, split, oracle_loss, *sampled.values())
     inputs = [path for paths in groups for path in paths.values()]
-    heads = facts(transition, split)
-    style.save(figure(table, heads), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
+    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from twostage.report import style
-from twostage.report.pictures import read_snapshots, sheet
+from twostage.report.pictures import as_text, in_rows_and_columns, read_snapshots, sheet
 
 LOGGED = ("step", "loss", "grad_norm", "lr", "samples_per_second", "seconds")
 SMOOTHED = ("loss", "grad_norm")
@@ -24,12 +24,13 @@ TILES = 30  # samples side by side, over all models
 SHOWN_FROM = 0.02  # the first share of the steps, far above the rest, does not set the panels' limits
 
 
-def drawn(stats, *, models=None):
-    """What the training curves draw: one row per (space, model, point), DataFrame.
+def drawn(stats, samples, *, models=None):
+    """What the training curves draw: one row per (space, model, point), then one per (space, tile), DataFrame.
 
-    stats: {space: paths of stats.jsonl, in the order of ``models``}; models: names, those of the files' folders when
-    not given. Columns: space, model, those of the log (``seconds``: since the training began), ``loss_smoothed`` and
-    ``grad_norm_smoothed``. Raises ValueError for a file that is missing, empty or broken.
+    stats: {space: paths of stats.jsonl, in the order of ``models``}; samples: {space: samples.h5}; models: names, those
+    of the files' folders when not given. Columns: kind ("curve" or "tile"), space, model; of curves those of the log
+    (``seconds``: since the training began), ``loss_smoothed`` and ``grad_norm_smoothed``; of tiles the step, row,
+    column and image (``pictures.as_text``). Raises ValueError for a file that is missing, empty or broken.
     """
     tables = []
     for space, paths in stats.items():
@@ -46,10 +47,23 @@ def drawn(stats, *, models=None):
                 table[f"{column}_smoothed"] = table[column].rolling(window, center=True, min_periods=1).mean()
             table.insert(0, "space", space)
             table.insert(1, "model", name)
+            table.insert(0, "kind", "curve")
             tables.append(table)
     if not tables:
         raise ValueError("no training log was given; expected a mapping from a latent space to its models' stats.jsonl")
-    return pd.concat(tables, ignore_index=True)
+    tiles = [tile for space, path in samples.items() for tile in _tiles(space, read_snapshots(path))]
+    return pd.concat([*tables, pd.DataFrame(tiles)], ignore_index=True)
+
+
+def _tiles(space, snapshots):
+    """The samples of a latent space's snapshots: a row a step, a block of columns a model, a column free between."""
+    models, steps = snapshots.models, snapshots.steps
+    count = max(1, min(len(snapshots.labels), (TILES - len(models) + 1) // len(models)))
+    for (model, step), images in snapshots.images.items():
+        start = models.index(model) * (count + 1)
+        for place, image in enumerate(images[:count]):
+            tile = {"kind": "tile", "space": space, "model": model, "step": step, "row": steps.index(step)}
+            yield tile | {"column": start + place, "image": as_text(image)}
 
 
 def _read(path):
@@ -77,15 +91,13 @@ def _thinned(table):
     return table.groupby(block).agg(how)
 
 
-def figure(table, snapshots):
-    """The training curves from their table (``drawn``), and the samples under them.
-
-    snapshots: {space: ``Snapshots``}.
-    """
+def figure(table):
+    """The training curves from their table (``drawn``), and the samples under them."""
+    colours = style.colours_of(table, "model")
+    tiles, table = (table[table["kind"] == kind] for kind in ("tile", "curve"))
     spaces = list(dict.fromkeys(table["space"]))
-    colours = style.model_colours(list(dict.fromkeys(table["model"])))
-    sheets = {space: _sheet(snapshots[space]) for space in spaces}
-    heights = [WIDTH / images.shape[1] * images.shape[0] + ABOVE for images, _ in sheets.values()]
+    sheets = {space: in_rows_and_columns(tiles[tiles["space"] == space]) for space in spaces}
+    heights = [WIDTH / images.shape[1] * images.shape[0] + ABOVE for images in sheets.values()]
     with style.look():
         picture = Figure(figsize=(WIDTH, HEIGHT * len(spaces) + sum(heights)), layout="constrained")
         above, *below = picture.subfigures(1 + len(spaces), 1, height_ratios=[HEIGHT * len(spaces), *heights])
@@ -102,29 +114,17 @@ def figure(table, snapshots):
             axes[1].set_ylabel("gradient norm before clipping")
             style.legend(axes[0], loc="upper right")
         for space, part in zip(spaces, below):
-            _samples(part.subplots(), space, snapshots[space], *sheets[space], colours)
+            _samples(part.subplots(), space, tiles[tiles["space"] == space], sheets[space], colours)
         return picture
 
 
-def _sheet(snapshots):
-    """Samples as tiles, uint8 (steps, columns, H, W, C), a block of columns a model, and the blocks' first columns."""
-    models, steps = snapshots.models, snapshots.steps
-    count = max(1, min(len(snapshots.labels), (TILES - len(models) + 1) // len(models)))
-    shape = next(iter(snapshots.images.values())).shape[1:]
-    images = np.full((len(steps), len(models) * (count + 1) - 1, *shape), 255, dtype=np.uint8)
-    starts = {model: place * (count + 1) for place, model in enumerate(models)}
-    for (model, step), samples in snapshots.images.items():
-        images[steps.index(step), starts[model] : starts[model] + count] = samples[:count]
-    return images, starts
-
-
-def _samples(axes, space, snapshots, images, starts, colours):
+def _samples(axes, space, tiles, images, colours):
     sheet(axes, images)
     axes.set_box_aspect(images.shape[0] / images.shape[1])
-    for model, start in starts.items():
+    for model, start in tiles.groupby("model")["column"].min().sort_values().items():
         axes.text(start - 0.45, -0.6, model, va="bottom", fontsize=9, fontweight="bold", color=colours.get(model))
     axes.text(-0.7, -0.6, "step", ha="right", va="bottom", fontsize=8.5)
-    for row, step in enumerate(snapshots.steps):
+    for row, step in tiles.groupby("row")["step"].first().items():
         axes.text(-0.7, row, f"{step:,}", ha="right", va="center", fontsize=8.5)
     axes.set_title(f"{space} (c) Samples by training step, from the same noise and labels, without guidance", pad=24)
 
@@ -160,8 +160,7 @@ def _ends(rows, column):
 
 def draw(stats, samples, output_pdf, output_png, output_csv, *, models=None, config=None):
     """Read {space: paths of stats.jsonl, in the order of ``models``} and {space: samples.h5}; write the figure."""
-    table = drawn(stats, models=models)
+    table = drawn(stats, samples, models=models)
     files = [path for paths in stats.values() for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
-    picture = figure(table, {space: read_snapshots(path) for space, path in samples.items()})
     inputs = [*files, *samples.values()]
-    style.save(picture, table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
+    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

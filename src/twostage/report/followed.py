@@ -7,7 +7,17 @@ import numpy as np
 import pandas as pd
 
 from twostage.report import results_sampling, style
-from twostage.report.pictures import blank, first_of_each_class, place, read_pictures, sheet, tile_side, tiles
+from twostage.report.pictures import (
+    as_text,
+    blank,
+    first_of_each_class,
+    in_rows_and_columns,
+    place,
+    read_pictures,
+    sheet,
+    tile_side,
+    tiles,
+)
 
 PIXEL = "pixel"
 NUMBERS = ("followed_distance", "nearest_distance", "copied", "retrieved")
@@ -37,6 +47,7 @@ def table_of(pictures, memorization, time, split=None):
     those of ``pictures.tiles``, and of all samples of the tile's time the means and standard errors (``_sem``) of
     followed_distance and nearest_distance (root mean square, grey levels), the shares copied and retrieved, the number
     of samples, ``control`` (mean distance of held-out images to their nearest training image) and the stage split.
+    ``followed_image``: the image followed, in the first column of its row.
     Raises ValueError for a time without memorisation results.
     """
     numbers = results_sampling.memorisation(memorization, time, split)
@@ -45,7 +56,9 @@ def table_of(pictures, memorization, time, split=None):
     parts = []
     for space, path in pictures.items():
         found = read_pictures(path, "followed")
-        own = tiles(found, first_of_each_class(found.labels))
+        rows = first_of_each_class(found.labels)
+        own = tiles(found, rows)
+        own.loc[own["column"] == 0, "followed_image"] = [as_text(found.followed[row]) for row in rows]
         points = results_sampling.of_plans(numbers, space, PIXEL)
         if unknown := sorted(set(own["t"]) - set(points["t"])):
             raise ValueError(f"{path} shows {time} = {unknown[0]:g}, of which {memorization.get(space)} says nothing")
@@ -57,19 +70,13 @@ def table_of(pictures, memorization, time, split=None):
     return pd.concat(parts, ignore_index=True)
 
 
-def images_of(pictures):
-    """{space: (samples (rows, columns, H, W, C), images followed (rows, H, W, C))} of the tiles in ``table_of``."""
-    images = {}
-    for space, path in pictures.items():
-        found = read_pictures(path, "followed")
-        rows = first_of_each_class(found.labels)
-        images[space] = found.images[rows], found.followed[rows]
-    return images
-
-
-def sheets(table, images, words):
+def sheets(table, words):
     """One sheet a latent space: curves over all samples, times, samples, and at the right the image followed."""
     spaces = list(dict.fromkeys(table["space"]))
+    images = {
+        space: tuple(in_rows_and_columns(own, name) for name in ("image", "followed_image"))
+        for space, own in table.groupby("space", sort=False)
+    }
     points = {space: _points(table, space) for space in spaces}
     side = max(tile_side(images[space][0]) for space in spaces)
     rows, columns = (max(images[space][0].shape[axis] for space in spaces) for axis in (0, 1))
@@ -117,7 +124,7 @@ def _tiles(picture, left, top, side, images, column):
     drawn = place(picture, left, top, columns * side, rows * side)
     sheet(drawn, samples)
     beside = place(picture, left + (columns + 0.3) * side, top, side, rows * side)
-    sheet(beside, followed[:, None])
+    sheet(beside, followed)
     beside.text(0, -0.56, column, ha="center", va="bottom", fontsize=9, fontweight="bold")
     return drawn
 

@@ -67,7 +67,8 @@ def presets(transition):
     found = []
     for space, path in transition.items():
         if spectrum := read_transition(path).get("spectrum"):
-            title = f"this run: {space}, class {spectrum['label']} (D = {len(spectrum['eigenvalues'])})"
+            name, dim = spectrum.get("class", spectrum["label"]), len(spectrum["eigenvalues"])
+            title = f"this run: {space}, class {name} (D = {dim})"
             values = [float(f"{value:.5g}") for value in spectrum["eigenvalues"]]
             found.append({"name": f"run-{space}", "title": title, "n": spectrum["n"], "eigenvalues": values})
     return found

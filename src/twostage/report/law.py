@@ -40,7 +40,7 @@ def figure(table):
     """The figure from its table (``drawn``)."""
     points, shown = table[table["kind"] == "point"], table[table["kind"] == "curve"]
     spaces = list(dict.fromkeys(points["space"]))
-    colours = style.space_colours([space for space in spaces if space != results.SYNTHETIC])
+    colours = style.colours_of(table[table["space"] != results.SYNTHETIC], "space")
     colours[results.SYNTHETIC] = style.QUIET
     with style.look():
         picture, panels = style.new_figure(2, 2, width=5.2, height=4.2)
@@ -126,7 +126,8 @@ def _curves(axes, shown, choice, letter, spaces, colours):
         if part.empty:
             continue
         case, off = part.iloc[0], np.abs((part["measured"] - part["predicted"]).to_numpy()).max()
-        name = {"class": f"{space}, class {case['label']}", "all": f"{space}, all data", "synthetic": case["label"]}
+        class_name = str(case["class"]).replace("$", r"\$")  # text, not mathematics
+        name = {"class": f"{space}, class {class_name}", "all": f"{space}, all data", "synthetic": case["label"]}
         style.curve(
             axes, part["t"], part["measured"], part["measured_sem"], colour=colours[space],
             label=f"{name[case['conditioning']]} ({off:.2f})",

@@ -16,7 +16,7 @@ BAND = 5  # per cent
 def figure(table):
     """The figure from its table (``drawn``)."""
     spaces = list(dict.fromkeys(table["space"]))
-    colours = style.space_colours(spaces)
+    colours = style.colours_of(table, "space")
     with style.look():
         picture, panels = style.new_figure(len(spaces), 2, width=5.0, height=3.9)
         for axes, space in zip(panels, spaces):

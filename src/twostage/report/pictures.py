@@ -1,9 +1,11 @@
 """Picture arrays (HDF5) of sampled images, and how they are laid out on a sheet.
 
-A sheet's CSV says of every tile what it shows and how far it is from the images beside it; the pixels themselves stay
-in the HDF5 file of the evaluation or sampling stage that the figure was drawn from.
+A sheet's CSV says of every tile what it shows and how far it is from the images beside it, and holds the tile itself as
+text: a sheet is drawn from its CSV alone.
 """
 
+import base64
+import io
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -12,9 +14,12 @@ import h5py
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 
 SHOWN = 6  # rows of a sheet
 GAP = 0.06  # white between tiles, in tiles
+SMALL = 64  # pixels of the longer side up to which every pixel is shown
+LARGEST = 128  # pixels of a tile's longer side: a tile is an inch wide, and a page has some two hundred
 
 
 class Pictures(NamedTuple):
@@ -114,7 +119,7 @@ def tiles(pictures, rows):
     """What a sheet shows at ``rows``: one row per (row, column), DataFrame.
 
     Columns: row, column, plan, t, index, label, followed_grey and nearest_grey, the distances (root mean square, grey
-    levels) to the image followed and to the nearest training image; NaN where there is none.
+    levels) to the image followed and to the nearest training image; NaN where there is none; image (``as_text``).
     """
     nearest = np.full(pictures.images.shape[:2], np.nan)
     followed = nearest.copy()
@@ -127,7 +132,7 @@ def tiles(pictures, rows):
             {
                 "row": place, "column": column, "plan": plan, "t": pictures.t[column], "index": pictures.index[row],
                 "label": pictures.labels[row], "followed_grey": followed[row, column],
-                "nearest_grey": nearest[row, column],
+                "nearest_grey": nearest[row, column], "image": as_text(pictures.images[row, column]),
             }
             for place, row in enumerate(rows)
             for column, plan in enumerate(pictures.plans)
@@ -138,7 +143,7 @@ def tiles(pictures, rows):
 # ------------------------------------------------------------------------------------------------------------- drawing
 
 
-def reduced(images, largest=256):
+def reduced(images, largest=LARGEST):
     """Images (..., H, W, C) averaged over whole blocks of pixels, until the longer side is at most ``largest``."""
     *rest, height, width, channels = images.shape
     block = -(-max(height, width) // largest)
@@ -147,6 +152,35 @@ def reduced(images, largest=256):
     cut = images[..., : height // block * block, : width // block * block, :]
     blocks = cut.reshape(*rest, height // block, block, width // block, block, channels)
     return blocks.mean((-4, -2)).round().astype(np.uint8)
+
+
+def is_small(image):
+    """Whether an image (..., H, W, C) is shown pixel by pixel."""
+    return max(image.shape[-3:-1]) <= SMALL
+
+
+def as_text(image):
+    """An image (H, W, C), uint8, as it stands in a CSV, base64: small ones as PNG, large ones ``reduced``, as JPEG."""
+    image, file = reduced(image), io.BytesIO()
+    options = {"format": "PNG", "optimize": True} if is_small(image) else {"format": "JPEG", "quality": 90}
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, **options)
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def from_text(text):
+    """The image (H, W, C), uint8, of ``as_text``."""
+    image = np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
+    return image[..., None] if image.ndim == 2 else image
+
+
+def in_rows_and_columns(table, name="image"):
+    """The images in a column of a sheet's table as (rows, columns, H, W, C), uint8; white where there is none."""
+    table = table.dropna(subset=name)
+    places = table[["row", "column"]].to_numpy(dtype=int)
+    images = np.stack([from_text(text) for text in table[name]])
+    found = np.full((*(places.max(0) + 1), *images.shape[1:]), 255, dtype=np.uint8)
+    found[tuple(places.T)] = images
+    return found
 
 
 def tile_side(images):
@@ -171,7 +205,7 @@ def sheet(axes, images):
     Small images keep their pixels (nearest), large ones are averaged down.
     """
     rows, columns, height, width, channels = images.shape
-    repeat = max(1, 64 // max(height, width))
+    small, repeat = is_small(images), max(1, SMALL // max(height, width))
     images = images.repeat(repeat, axis=2).repeat(repeat, axis=3)
     gap_y, gap_x = (max(1, round(GAP * side / 2)) for side in images.shape[2:4])
     padding = ((0, 0), (0, 0), (gap_y, gap_y), (gap_x, gap_x), (0, 0))
@@ -179,7 +213,6 @@ def sheet(axes, images):
     canvas = canvas.reshape(rows * canvas.shape[1], columns * canvas.shape[3], channels)
     if channels == 1:
         canvas = canvas.repeat(3, axis=2)
-    small = max(height, width) <= 64
     axes.imshow(
         canvas, extent=(-0.5, columns - 0.5, rows - 0.5, -0.5), aspect="auto",
         interpolation="nearest" if small else "antialiased",

@@ -15,6 +15,8 @@ from matplotlib.text import Text
 from twostage.provenance import atomic_write, write_provenance
 from twostage.report.curves import CONFIDENCE
 
+ORACLE = "oracle"
+
 TEXT = "#222222"
 QUIET = "#595959"  # the paper's values, notes, grid labels
 GRID = "#E3E3E3"
@@ -104,10 +106,11 @@ def colour_by(models=(), spaces=()):
 
 
 def model_colours(names):
-    """{model: colour}; S, B, L and XL have their own, other names take the spare ones in the run's order."""
-    others = [name for name in dict.fromkeys([*_order["models"], *names]) if name not in MODEL_COLOURS]
+    """{model: colour}; S, B, L, XL and the oracle have their own, others take the spare ones in the run's order."""
+    known = MODEL_COLOURS | {ORACLE: TEXT}
+    others = [name for name in dict.fromkeys([*_order["models"], *names]) if name not in known]
     spare = {name: OTHER_MODELS[i % len(OTHER_MODELS)] for i, name in enumerate(others)}
-    return {name: (MODEL_COLOURS | spare)[name] for name in names}
+    return {name: (known | spare)[name] for name in names}
 
 
 def space_colours(names):
@@ -115,6 +118,23 @@ def space_colours(names):
     order = dict.fromkeys([*_order["spaces"], *names])
     colours = {name: SPACE_COLOURS[i % len(SPACE_COLOURS)] for i, name in enumerate(order)}
     return {name: colours[name] for name in names}
+
+
+COLOURED = {"space": space_colours, "model": model_colours, "field": model_colours}
+
+
+def colours_of(table, column):
+    """{name: colour} of the spaces, models or fields in a table: those that its CSV holds, else the run's."""
+    table = table.dropna(subset=column)
+    if f"{column}_colour" in table.columns:
+        return dict(zip(table[column], table[f"{column}_colour"]))
+    return COLOURED[column](list(dict.fromkeys(table[column])))
+
+
+def with_colours(table):
+    """The table with the colours that its picture has, for a picture that is made of its CSV alone."""
+    columns = [column for column in COLOURED if column in table.columns]
+    return table.assign(**{f"{column}_colour": table[column].map(colours_of(table, column)) for column in columns})
 
 
 def sequence(count):
@@ -190,6 +210,6 @@ def save(picture, table, output_pdf, output_png, output_csv, *, inputs, config=N
         ):
             with atomic_write(path) as temporary:
                 picture.savefig(temporary, **options)
-    write_csv(table, output_csv)
+    write_csv(with_colours(table), output_csv)
     for path in (output_pdf, output_png, output_csv):
         write_provenance(path, config=config, inputs=inputs)

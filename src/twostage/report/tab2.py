@@ -69,7 +69,7 @@ def figure(table):
     made = picture(TITLE, short, rows, notes(table), quiet=quiet)
     with style.look():
         panels = style.panels_under(made, 1, 2)[0]
-        colours = style.space_colours(list(dict.fromkeys(table["space"])))
+        colours = style.colours_of(table, "space")
         for axes, share, name, theirs in (
             (panels[0], "share_before_0.2", "(a) Share of step starts up to t′ = 0.2", "paper_share"),
             (

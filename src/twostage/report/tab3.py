@@ -71,7 +71,7 @@ def figure(table):
     groups = groups_of(table)
     with style.look():
         panels = style.panels_under(made, len(groups), 2)
-        colours = style.space_colours(list(dict.fromkeys(table["space"])))
+        colours = style.colours_of(table, "space")
         for axes, (space, features) in zip(panels, groups):
             part = part_of(table, space, features)
             name = space if len(groups) == len(colours) else f"{space}, {features}"

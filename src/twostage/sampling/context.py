@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from twostage.arguments import as_device
-from twostage.data.encoders import load_encoder
+from twostage.data.encoders import files_of, load_encoder
 from twostage.data.held_out import open_held_out
 from twostage.data.latents import LatentStore
 from twostage.finite import finite
@@ -75,14 +75,16 @@ class Context:
             "precision": precision,
             "encoder_sha256": self.encoder.sha256 or "",
             "store_fingerprint": self.train.fingerprint,
+            "index": self.train.index or "unknown",
         }
-        self._files = {"encoder": encoder_weights, "split": split_path, **checkpoints}
+        files = {"encoder": encoder_weights, "split": split_path, **checkpoints}
+        self._files = {name: files_of(paths) for name, paths in files.items()}
 
     def inputs(self, plan):
         """Paths that a plan's samples come from, the latents aside (their fingerprint stands for them)."""
         names = ["split"] if self.splits[plan.name] else []
         names += ["encoder", *(part.field for part in plan.parts if part.field != ORACLE)]
-        return list(dict.fromkeys(self._files[name] for name in names if self._files[name]))
+        return list(dict.fromkeys(path for name in names for path in self._files[name]))
 
     def labels(self, items):
         """Labels of items (``starts.shard_items``) on the device, (n,) int64."""

@@ -73,8 +73,14 @@ class Plan:
         if not parts:
             raise ValueError(f"plan {name}: it has no parts; expected a list of at least one {{field: ..., stop: ...}}")
         made = []
+        if not isinstance(parts, list | tuple):
+            raise ValueError(f"plan {name}: parts is {parts!r}; expected a list of {{field: ..., stop: ...}}")
         for number, part in enumerate(parts, 1):
+            if not isinstance(part, dict):
+                raise ValueError(f"plan {name}, part {number}: it is {part!r}; expected {{field: ..., stop: ...}}")
             _known_keys(f"{name}, part {number}", part, _names(Part))
+            if not isinstance(part.get("interval", ()), list | tuple):
+                raise ValueError(f"plan {name}, part {number}: interval is {part['interval']!r}; expected [lo, hi]")
             if "field" not in part:
                 raise ValueError(f"plan {name}, part {number}: field is missing; expected a model's name or {ORACLE!r}")
             made.append(Part(**{**part, "interval": tuple(part.get("interval", (0.0, 1.0)))}))
@@ -115,6 +121,9 @@ class Plan:
         _check_count(f"plan {self.name}: steps", self.steps)
         if self.samples is not None:
             _check_count(f"plan {self.name}: samples", self.samples)
+        count = len(self.parts)
+        if any(part.steps is None for part in self.parts) and self.steps < count:
+            raise ValueError(f"plan {self.name}: steps is {self.steps} for {count} parts; expected at least one each")
         position = self.begins
         for number, part in enumerate(self.parts, 1):
             where = f"plan {self.name}, part {number} ({part.field})"
@@ -229,10 +238,14 @@ def _check_count(what, value):
         raise ValueError(f"{what} is {value!r}; expected a whole number of at least 1")
 
 
+def _is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _check_time(what, value):
     if value == SPLIT:
         return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+    if not _is_number(value) or not 0 <= value <= 1:
         raise ValueError(f"{what} is {value!r}; expected a time in [0, 1] or {SPLIT!r}")
 
 
@@ -261,7 +274,7 @@ def _check_part(where, part, models):
         _check_time(f"{where}: start", part.start)
     if part.steps is not None:
         _check_count(f"{where}: steps", part.steps)
-    if not part.shift > 0:
+    if not _is_number(part.shift) or not part.shift > 0:
         raise ValueError(f"{where}: shift is {part.shift!r}; expected a number above 0")
     if len(part.interval) != 2:
         raise ValueError(f"{where}: interval is {list(part.interval)}; expected two times [lo, hi]")
@@ -272,6 +285,8 @@ def _check_part(where, part, models):
         raise ValueError(f"{where}: interval is {list(part.interval)}; expected lo < hi, inside [0, 1]")
     if part.channels != "all":
         _check_count(f"{where}: channels", part.channels)
+    if not _is_number(part.guidance):
+        raise ValueError(f"{where}: guidance is {part.guidance!r}; expected a number, 1 for none")
     if part.field == ORACLE and part.guidance != 1:
         raise ValueError(f"{where}: guidance is {part.guidance}; expected 1, the oracle takes no guidance")
 
@@ -304,6 +319,4 @@ def _share_steps(plan):
     edges = [nearest(plan.parts[0].start)]
     for left, part in zip(range(count - 1, -1, -1), plan.parts):
         edges.append(max(min(nearest(part.stop), plan.steps - left), edges[-1] + 1))
-    if any(part.steps is None for part in plan.parts) and plan.steps < count:
-        raise ValueError(f"plan {plan.name}: steps is {plan.steps} for {count} parts; expected at least one each")
     return [stop - start for start, stop in itertools.pairwise(edges)]

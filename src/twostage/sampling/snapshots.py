@@ -29,10 +29,11 @@ def sample_snapshots(
     (``twostage.model.identity``).
 
     The file holds /images uint8 (snapshots, SAMPLES, H, W, C), /model and /step (snapshots,), /labels (SAMPLES,): the
-    first classes that occur in the store, one sample each.
+    first classes that occur in the store, one sample each. Where the latent space has no decoder (kind ``none``) it
+    holds no /images.
     """
     store = LatentStore.open(store_path, split="train")
-    encoder = load_encoder(encoder_spec, encoder_weights, device)
+    encoder = load_encoder(encoder_spec, encoder_weights, device) if encoder_spec["kind"] != "none" else None
     items = shard_items(SAMPLES, [seed], (0, 1), present_classes(store))
     noise = noise_of(items, store.shape[1:]).to(device)
     y, times = torch.from_numpy(items[:, 2]).to(device), time_grid(steps, 0.0, 1.0)
@@ -43,9 +44,12 @@ def sample_snapshots(
             refuse_other_model(path, model.architecture, model.metadata, store, expected)
             x = SOLVERS[solver](ModelVelocity(model), noise, times, y)
             finite_states(x, path, items)
-            images.append(encoder.decode(store.denormalise(x.float())).cpu().numpy())
+            if encoder:
+                images.append(encoder.decode(store.denormalise(x.float())).cpu().numpy())
     with atomic_write(output) as temporary, h5py.File(temporary, "w") as file:
-        file["images"], file["labels"] = np.stack(images), items[:, 2]
+        if encoder:
+            file["images"] = np.stack(images)
+        file["labels"] = items[:, 2]
         file["model"] = [model for model, _ in checkpoints]
         file["step"] = np.array([step for _, step in checkpoints])
     write_provenance(

@@ -53,7 +53,7 @@ def main(arguments=None):
                 words = sys.argv[1:] if arguments is None else arguments
                 return launch(options.gpus, options.nodes, options.threads, words)
         except (ValueError, OSError) as error:
-            print(f"training: {error}", file=sys.stderr)
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
             return 1
 
     import torch
@@ -75,7 +75,7 @@ def main(arguments=None):
             scratch=options.scratch,
         )
     except (ValueError, OSError, Diverged) as error:
-        print(f"training: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0 if complete else REQUEUE
 

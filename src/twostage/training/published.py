@@ -8,23 +8,26 @@ Checked against the latents and the configured sizes, then written as a training
 import argparse
 import json
 import sys
+import warnings
 
 from twostage.data.latents import LatentStore
 from twostage.fetch import check_digest
 from twostage.model.checkpoints import import_published, save_model
 from twostage.model.identity import latents_of
 from twostage.provenance import write_provenance
+from twostage.weights_file import NoEMA
 
 
-def import_checkpoint(checkpoint, store_path, sizes, output, *, step, sha256=None):
-    """Write the EMA weights of a published checkpoint to ``output``, as ``twostage.model.checkpoints.save_model`` does.
+def import_checkpoint(checkpoint, store_path, sizes, output, *, step, sha256=None, weights=None):
+    """Write a published checkpoint's weights to ``output``, as ``twostage.model.checkpoints.save_model`` does.
 
     checkpoint: what ``import_published`` reads; sizes: the architecture that the configuration names (patch_size,
-    hidden_size, depth, num_heads); step: how many steps it was trained, for the record; sha256: expected digest.
+    hidden_size, depth, num_heads); step: how many steps it was trained, for the record; sha256: expected digest;
+    weights: the entry to take, None for the EMA, or what there is, with a warning.
     Raises ValueError for another file, for other sizes, and for weights that were made for other latents.
     """
     digest = check_digest(checkpoint, sha256)
-    model, store = import_published(checkpoint), LatentStore.open(store_path, split="train")
+    model, store = import_published(checkpoint, weights=weights), LatentStore.open(store_path, split="train")
     _, channels, side, _ = store.shape
     wanted = {**sizes, "input_size": side, "in_channels": channels, "num_classes": store.num_classes}
     if odd := [name for name, value in wanted.items() if model.architecture[name] != value]:
@@ -47,17 +50,24 @@ def main(arguments=None):
     parser.add_argument("--architecture", required=True, type=json.loads, help="JSON: patch_size, hidden_size, ...")
     parser.add_argument("--step", required=True, type=int, help="steps that it was trained")
     parser.add_argument("--sha256", help="expected digest of the checkpoint")
+    parser.add_argument("--weights", help="entry of the checkpoint to take; its EMA unless given")
     parser.add_argument("--output", required=True, help="safetensors file to write")
     options = parser.parse_args(arguments)
     try:
-        import_checkpoint(
-            options.checkpoint,
-            options.latents,
-            options.architecture,
-            options.output,
-            step=options.step,
-            sha256=options.sha256,
-        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", NoEMA)
+            import_checkpoint(
+                options.checkpoint,
+                options.latents,
+                options.architecture,
+                options.output,
+                step=options.step,
+                sha256=options.sha256,
+                weights=options.weights,
+            )
+        for warning in caught:
+            if issubclass(warning.category, NoEMA):
+                print(f"warning: {warning.message}", file=sys.stderr)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

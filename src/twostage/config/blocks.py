@@ -1,32 +1,43 @@
-"""The one description of every configuration key: meaning, unit, default, allowed values.
+"""The blocks of the configuration, from ``run`` to ``estimate``: each key's meaning, type, bounds and default."""
 
-The Snakefile calls ``load`` on the configuration while it parses; a wrong key or value ends the run there, with one
-line that names the key, the value, what was expected and the closest valid name. ``config/README.md`` is generated
-from this module (``python -m twostage.config > config/README.md``).
-"""
-
-import difflib
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
-    ValidationError,
+    Tag,
+    field_serializer,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
+from twostage.config.values import (
+    Below1,
+    Count,
+    DashedName,
+    Distinct,
+    Intervals,
+    Mebibytes,
+    Megabytes,
+    Minutes,
+    Moment,
+    Name,
+    Natural,
+    NotNegative,
+    Number,
+    PathText,
+    Positive,
+    RealMinutes,
+    RunName,
+    Several,
+    Share,
+    Time,
+)
 from twostage.training.recipe import PRESETS
-
-
-def _inside(value):
-    if not 0 < value < 1:
-        raise PydanticCustomError("share", "a number between 0 and 1, both excluded")
-    return value
 
 
 def _words(settings):
@@ -34,20 +45,21 @@ def _words(settings):
     return ", ".join(f"{key} {json.dumps(value)}" for key, value in settings.items())
 
 
-Share = Annotated[
-    float, AfterValidator(_inside), Field(json_schema_extra={"exclusiveMinimum": 0, "exclusiveMaximum": 1})
-]
-Time = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_]*$")]
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be run; the message is one line."""
-
-
 class Block(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_blocks_have_their_defaults(cls, raw):
+        """A block with nothing in it (``oracle:``) is as one that is left out."""
+        if not isinstance(raw, dict):
+            return raw
+        empty = {key for key, value in raw.items() if value is None and _is_block(cls.model_fields.get(key))}
+        return {key: value for key, value in raw.items() if key not in empty}
+
+
+def _is_block(field):
+    return field is not None and isinstance(field.default, Block)
 
 
 # ---------------------------------------------------------------------------------------------------------------- data
@@ -56,7 +68,9 @@ class Block(BaseModel):
 class File(Block):
     """A file of weights: where it lies, and where it is fetched from while it is not there. A bare path is enough."""
 
-    path: str | None = Field(None, description="Where the file lies; unless given, weights/ and the name at its source")
+    path: PathText | None = Field(
+        None, description="Where the file lies; unless given, weights/ and the name at its source"
+    )
     repo: str | None = Field(None, description="Hugging Face hub id to fetch it from, with `revision` and `file`")
     revision: str | None = Field(
         None,
@@ -84,15 +98,28 @@ class File(Block):
             raise ValueError("`repo`, `revision` and `file` go together: a hub id, a pinned commit and a file in it")
         if not (self.path or self.repo or self.url):
             raise ValueError("a file needs `path`, where it lies, or where it is fetched from: `repo` or `url`")
+        if not self.path and re.search(r"/$|[{}]", self.place):
+            raise ValueError(f"its name at its source, {self.place!r}, is no file name here; expected `path` with one")
         return self
 
     @property
     def place(self):
         """Path of the file: `path`, or its name under weights/."""
         if self.path:
-            return self.path
-        parts = [self.repo.replace("/", "--"), self.file] if self.repo else [self.url.rpartition("/")[2]]
+            return re.sub("//+", "/", self.path)  # which Snakemake would warn of
+        named = re.split("[?#]", self.url or "")[0].rpartition("/")[2]
+        parts = [self.repo.replace("/", "--"), self.file] if self.repo else [named]
         return "/".join(["weights", *parts])
+
+
+class Checkpoint(File):
+    """A LightningDiT's checkpoint: a file, and which of its entries to take."""
+
+    weights: str | None = Field(
+        None,
+        description="Entry of the checkpoint to take, e.g. `model`; unless given `ema`, and where there is none "
+        "`model`, with a warning",
+    )
 
 
 class Data(Block):
@@ -101,8 +128,8 @@ class Data(Block):
     name: Literal["digits", "image_folder", "cifar10"] = Field(
         description="Data set: scikit-learn's digits, class folders of images, or torchvision's CIFAR-10"
     )
-    path: str | None = Field(None, description="Folder with the images; not for digits")
-    held_out_path: str | None = Field(
+    path: PathText | None = Field(None, description="Folder with the images; not for digits")
+    held_out_path: PathText | None = Field(
         None,
         description="Folder with the held-out images, where the data set has its own; else `held_out` is split off. "
         "Held-out images that equal a training image are left out",
@@ -117,10 +144,13 @@ class Data(Block):
     flips: bool = Field(
         False, description="Store the latents of mirrored images too, for training and for the oracle alike"
     )
-    max_corrupt: float = Field(
+    background: str = Field(
+        "white",
+        pattern="^(white|black|grey|#[0-9a-fA-F]{6})$",
+        description='Colour that transparent images are laid over: `white`, `black`, `grey` or `"#rrggbb"`',
+    )
+    max_corrupt: Below1 = Field(
         0.0,
-        ge=0,
-        lt=1,
         description="Largest share of unreadable images to leave out (counted and listed) instead of stopping",
     )
     shards: Count = Field(
@@ -158,42 +188,79 @@ class KLEncoder(Block):
     kind: Literal["kl"] = Field("kl", description="KL autoencoder trained by the workflow")
     latent_channels: Count = Field(4, description="Channels of the latent")
     downsample: Literal[1, 2, 4, 8] = Field(2, description="Spatial reduction factor")
-    channels: list[Count] = Field([16, 32], description="Channels of the resolution levels, finest first")
+    channels: list[Count] = Field([16, 32], min_length=1, description="Channels of the resolution levels, finest first")
     steps: Count = Field(600, description="Training steps")
     batch_size: Count = Field(32, description="Images a training step")
-    lr: float = Field(1e-2, gt=0, description="AdamW learning rate")
-    kl_weight: float = Field(1e-4, ge=0, description="Weight of the KL term, in nats a latent dimension")
-    align_weight: float = Field(
+    lr: Positive = Field(1e-2, description="AdamW learning rate")
+    kl_weight: NotNegative = Field(1e-4, description="Weight of the KL term, in nats a latent dimension")
+    align_weight: NotNegative = Field(
         0.0,
-        ge=0,
         description="Weight of the alignment to the classifier's features, as VA-VAE's to DINOv2's; 0 is none",
     )
     posterior: Literal["mean", "sample"] = Field("mean", description="What is stored of each image's latent posterior")
+
+    @model_validator(mode="after")
+    def _levels_reduce(self):
+        levels = self.downsample.bit_length()
+        if len(self.channels) != levels:
+            raise ValueError(
+                f"channels is {self.channels} with downsample {self.downsample}; expected {levels}, one number "
+                "per resolution level, and a factor 2 between levels"
+            )
+        return self
 
 
 class Latents(Block):
     """Training latents that others made with the encoder, taken in place of encoding the training images."""
 
-    format: Literal["lightningdit", "repa"] = Field(
-        description="LightningDiT's latents_rank*_shard*.safetensors, or REPA's img-mean-std-*.npy with dataset.json"
+    format: Literal["lightningdit", "repa", "npy"] = Field(
+        description="LightningDiT's latents_rank*_shard*.safetensors, REPA's img-mean-std-*.npy with dataset.json, or "
+        "one .npy (N, C, H, W)"
     )
-    path: str = Field(description="Folder that holds them")
+    path: PathText = Field(description="Folder that holds them; for npy the file")
+    labels: PathText | None = Field(
+        None, description="For npy: the .npy of the labels (N,); unless given, labels.npy beside the latents"
+    )
 
 
 class PretrainedEncoder(Block):
     """A published autoencoder, loaded through diffusers."""
 
-    kind: Literal["sd-vae", "va-vae", "tiny"] = Field(
-        description="SD-VAE (f8, 4 channels), VA-VAE (f16, 32 channels), AutoencoderTiny"
+    kind: Literal["sd-vae", "va-vae", "autoencoder-kl", "tiny"] = Field(
+        description="SD-VAE (f8, 4 channels), VA-VAE (f16; 16, 32 or 64 channels), any other AutoencoderKL (SD3's, "
+        "Flux's, MAR's), TAESD and its like"
     )
     weights: File = Field(description="The weights: a diffusers file or folder, or an LDM checkpoint")
+    decoder: File | None = Field(
+        None,
+        description="For `tiny` that comes as two files, such as taesd_encoder.pth and taesd_decoder.pth: the other",
+    )
     posterior: Literal["mean", "sample"] = Field("mean", description="What is stored of each image's latent posterior")
     latents: Latents | None = Field(
         None, description="Training latents to import; the held-out images are still encoded"
     )
 
+    @model_validator(mode="after")
+    def _has_a_posterior(self):
+        if self.kind == "tiny" and self.posterior == "sample":
+            raise ValueError('posterior is "sample"; a tiny autoencoder has no distribution: expected "mean"')
+        return self
 
-Encoder = Annotated[IdentityEncoder | KLEncoder | PretrainedEncoder, Field(discriminator="kind")]
+    @model_validator(mode="after")
+    def _decoder_is_tiny(self):
+        if self.decoder and self.kind != "tiny":
+            raise ValueError(f"decoder with kind {self.kind!r}; expected it with tiny only: the others are one file")
+        return self
+
+
+class NoEncoder(Block):
+    """Latents alone: nothing is encoded or decoded, so that only what needs no images runs in the space."""
+
+    kind: Literal["none"] = Field(description="No encoder and no decoder")
+    latents: Latents = Field(description="Training latents to import")
+
+
+Encoder = Annotated[IdentityEncoder | KLEncoder | PretrainedEncoder | NoEncoder, Field(discriminator="kind")]
 
 
 class Space(Block):
@@ -208,9 +275,15 @@ class Space(Block):
         return getattr(self.encoder, "latents", None)
 
     @property
-    def weights(self):
-        """The ``File`` of a published encoder's weights, or None."""
-        return getattr(self.encoder, "weights", None)
+    def weight_files(self):
+        """The ``File``s of a published encoder's weights: one, or those of an encoder and a decoder; or none."""
+        files = (getattr(self.encoder, "weights", None), getattr(self.encoder, "decoder", None))
+        return [file for file in files if file]
+
+    @property
+    def decodes(self):
+        """Whether latents become images."""
+        return self.encoder.kind != "none"
 
 
 # -------------------------------------------------------------------------------------------------------------- models
@@ -235,10 +308,10 @@ class Model(Block):
         description="Regression target of this model, when not `training.target`: it is then trained in those latent "
         "spaces alone where an experiment names it",
     )
-    checkpoint: dict[Name, File] = Field(
+    checkpoint: dict[str, Checkpoint] = Field(
         {},
         description="Weights to import in place of training, by latent space (a bare file: in all of them); `steps` "
-        "says how long they were trained. LightningDiT's .pt (its `ema`), SiT-style .pt, safetensors",
+        "says how long they were trained. LightningDiT's .pt (its `ema`, or `weights`), SiT-style .pt, safetensors",
     )
 
     @model_validator(mode="after")
@@ -270,17 +343,17 @@ class Training(Block):
         "paper", description=f"Whose defaults the keys below have; `lightningdit`: {_words(PRESETS['lightningdit'])}"
     )
     steps: Count = Field(description="Optimiser steps")
-    snapshots: list[Count] = Field([], description="Steps at which EMA weights are kept, besides the last")
+    snapshots: Distinct[Count] = Field([], description="Steps at which EMA weights are kept, besides the last")
     batch_size: Count = Field(512, description="Samples a step, over all processes")
-    lr: float = Field(1e-4, gt=0, description="AdamW learning rate, constant")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="AdamW betas")
-    weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay")
-    max_grad_norm: float | None = Field(
-        1.0, gt=0, description="Largest gradient norm; beyond it gradients are scaled down; null scales none"
+    lr: Positive = Field(1e-4, description="AdamW learning rate, constant")
+    betas: tuple[Below1, Below1] = Field((0.9, 0.999), description="AdamW betas, two numbers in [0, 1)")
+    weight_decay: NotNegative = Field(0.0, description="AdamW weight decay")
+    max_grad_norm: Positive | None = Field(
+        1.0, description="Largest gradient norm; beyond it gradients are scaled down; null scales none"
     )
-    ema: float = Field(0.9999, ge=0, lt=1, description="Decay of the exponential moving average of the weights, a step")
+    ema: Below1 = Field(0.9999, description="Decay of the exponential moving average of the weights, a step")
     time: Literal["uniform", "lognormal"] = Field("uniform", description="Distribution of the training times on [0, 1]")
-    class_drop: float = Field(0.1, ge=0, lt=1, description="Probability that a sample's class is dropped")
+    class_drop: Below1 = Field(0.1, description="Probability that a sample's class is dropped")
     target: Literal["cfm", "oracle"] = Field(
         "cfm", description="Regression target: x_1 - x_0, or the oracle velocity (App. B)"
     )
@@ -303,12 +376,11 @@ class Training(Block):
     tensorboard: bool = Field(
         False, description="Also write TensorBoard's event files, to `tensorboard/` beside the snapshots"
     )
-    memory_mb: Count = Field(
+    memory_mb: Mebibytes = Field(
         8192, description="Latents held in memory, MiB; a larger store is read in sequence and shuffled in windows"
     )
-    minutes: float | None = Field(
+    minutes: RealMinutes | None = Field(
         None,
-        gt=0,
         description="Wall-clock budget of one job, minutes; at its end it checkpoints and leaves to be requeued",
     )
 
@@ -336,7 +408,7 @@ class Training(Block):
 class Oracle(Block):
     """The posterior study on real latents (Fig. 2) and the transition measured from it."""
 
-    time_steps: Annotated[int, Field(ge=10)] = Field(
+    time_steps: Intervals = Field(
         100,
         description="Intervals of the time grid on [0, 1]; times that resolve the transition, and those at which the "
         "paper was read off, are added",
@@ -344,7 +416,7 @@ class Oracle(Block):
     pairs_per_class: Count = Field(128, description="Pairs (x_0, x_1) a class")
     pairs_unconditional: Count = Field(512, description="Pairs for the unconditional oracle")
     bootstrap: Count = Field(1000, description="Resamples of the pairs for the transition's interval")
-    memory_mb: Count = Field(
+    memory_mb: Mebibytes = Field(
         1024, description="Memory that latents may take at a time, MiB; larger classes are streamed"
     )
 
@@ -353,24 +425,24 @@ class Synthetic(Block):
     """Unit Gaussians (Fig. 3): sample a posterior without ever holding D numbers."""
 
     size: Count = Field(1400, description="N of the panel that varies D")
-    dims: list[Annotated[int, Field(ge=2)]] = Field([512, 2048, 8192], description="D of the panel that varies D")
-    dim: Annotated[int, Field(ge=2)] = Field(1024, description="D of the panel that varies N")
-    sizes: list[Count] = Field([100, 1000, 10000], description="N of the panel that varies N")
-    time_steps: Annotated[int, Field(ge=10)] = Field(
+    dims: Distinct[Several] = Field([512, 2048, 8192], min_length=1, description="D of the panel that varies D")
+    dim: Several = Field(1024, description="D of the panel that varies N")
+    sizes: Distinct[Count] = Field([100, 1000, 10000], min_length=1, description="N of the panel that varies N")
+    time_steps: Intervals = Field(
         50, description="Intervals of the time grid on [0, 1]; times are added as for `oracle`"
     )
     trials: Count = Field(1000, description="Trials a curve, exact and in bfloat16")
-    law_dims: list[Annotated[int, Field(ge=2)]] = Field(
-        [16, 64, 512, 4096], description="D of the grid on which the transition law is checked"
+    law_dims: Distinct[Several] = Field(
+        [16, 64, 512, 4096], min_length=1, description="D of the grid on which the transition law is checked"
     )
-    law_sizes: list[Annotated[int, Field(ge=2)]] = Field([10, 100, 1000, 10000], description="N of that grid")
+    law_sizes: Distinct[Several] = Field([10, 100, 1000, 10000], min_length=1, description="N of that grid")
     law_trials: Count = Field(1000, description="Trials a point of that grid")
 
 
 class SizeSweep(Block):
     """N varied on the real data at fixed D: subsets of each class, then of all classes together."""
 
-    sizes: list[Annotated[int, Field(ge=2)]] = Field(
+    sizes: Distinct[Several] = Field(
         [10, 20, 50, 100, 200, 500, 1000, 2000, 5000], min_length=1, description="N; those beyond a pool are left out"
     )
     pairs: Count = Field(40, description="Pairs (x_0, x_1) per subset")
@@ -382,7 +454,7 @@ class SizeSweep(Block):
 class OracleLoss(Block):
     """The models' error against both targets by t (Figs. 7 and 9)."""
 
-    time_steps: Annotated[int, Field(ge=10)] = Field(
+    time_steps: Intervals = Field(
         50, description="Intervals of the time grid on [0, 1]; times are added as for `oracle`"
     )
     pairs: Count = Field(256, description="Pairs (x_0, x_1), balanced over the classes, the same for every model")
@@ -395,10 +467,10 @@ class Sampling(Block):
     """What every plan shares."""
 
     samples: Count = Field(50000, description="Images a plan and seed")
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+    seeds: Distinct[Natural] = Field(
         [0], min_length=1, description="Sampling seeds; noise and label of sample i depend on (seed, i) alone"
     )
-    steps: Annotated[int, Field(ge=2)] = Field(50, description="Function evaluations a trajectory")
+    steps: Several = Field(50, description="Function evaluations a trajectory")
     solver: Literal["euler", "heun"] = Field("euler", description="ODE solver")
     batch_size: Count = Field(256, description="Trajectories solved at a time")
     precision: Literal["float32", "bf16"] = Field("float32", description="Precision of the models' forward pass")
@@ -408,22 +480,22 @@ class Sampling(Block):
 class Experiment(Block):
     """What every experiment may set for itself."""
 
-    spaces: list[Name] | None = Field(None, description="Latent spaces to run it in; without the key, all")
-    samples: Count | None = Field(None, description="Images a plan and seed, when not `sampling.samples`")
-    seeds: list[Annotated[int, Field(ge=0)]] | None = Field(
-        None, min_length=1, description="Sampling seeds, when not `sampling.seeds`"
+    spaces: Distinct[str] | None = Field(
+        None, min_length=1, description="Latent spaces to run it in; without the key, all"
     )
+    samples: Count | None = Field(None, description="Images a plan and seed, when not `sampling.samples`")
+    seeds: Distinct[Natural] | None = Field(None, min_length=1, description="Sampling seeds, when not `sampling.seeds`")
 
 
 class StageSwap(Experiment):
     """Tab. 1: one model up to the split, another after it, in every order; the total number of steps is fixed."""
 
-    models: list[Name] = Field(
+    models: Distinct[str] = Field(
         ["XL", "B"],
-        min_length=1,
-        description="Models to combine; the first throughout is what others are compared with",
+        min_length=2,
+        description="Models to combine, two or more; the first throughout is what others are compared with",
     )
-    splits: list[Literal["measured"] | Share] = Field(
+    splits: Distinct[Literal["measured"] | Share] = Field(
         ["measured"], min_length=1, description="Stage splits: `measured` (from this data's transition) or fixed times"
     )
     stage_steps: Literal["proportional", "equal"] | tuple[Count, Count] = Field(
@@ -435,8 +507,8 @@ class StageSwap(Experiment):
 class TimestepShift(Experiment):
     """Tab. 2: timestep shifts t' = s t / (1 + (s - 1) t) of one model's grid."""
 
-    model: Name = Field("B", description="Model to sample from")
-    shifts: list[Annotated[float, Field(gt=0)]] = Field(
+    model: str = Field("B", description="Model to sample from")
+    shifts: Distinct[Positive] = Field(
         [4, 2, 1, 0.7, 0.5, 0.3, 0.1], min_length=1, description="Shifts s; below 1 spends more steps near the prior"
     )
 
@@ -444,24 +516,30 @@ class TimestepShift(Experiment):
 class GuidanceInterval(Experiment):
     """Tab. 3: classifier-free guidance on one interval of t at a time."""
 
-    model: Name = Field("B", description="Model to sample from")
-    guidance: float = Field(2.0, gt=0, description="Guidance scale; 1 is none")
+    model: str = Field("B", description="Model to sample from")
+    guidance: Positive = Field(2.0, description="Guidance scale; 1 is none")
     channels: Literal["all"] | Count = Field(
         "all", description="Latent channels that guidance acts on: `all`, or the first so many"
     )
-    short: list[tuple[Time, Time]] = Field(
+    short: Distinct[tuple[Time, Time]] = Field(
         [(k / 10, (k + 1) / 10) for k in range(10)], description="Short intervals [start, end]"
     )
-    wide: list[tuple[Time, Time]] = Field(
+    wide: Distinct[tuple[Time, Time]] = Field(
         [(start, end) for start in (0.0, 0.1, 0.2) for end in (0.4, 0.6, 0.8, 1.0)], description="Wide intervals"
     )
+
+    @model_validator(mode="after")
+    def _has_an_interval(self):
+        if not (self.short or self.wide):
+            raise ValueError("short and wide are both empty; expected an interval in one of them")
+        return self
 
 
 class MixedSampling(Experiment):
     """Fig. 5: the oracle up to a switch time, a model after it."""
 
-    model: Name = Field("XL", description="Model to sample from")
-    times: list[Time] = Field(
+    model: str = Field("XL", description="Model to sample from")
+    times: Distinct[Time] = Field(
         [0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1], min_length=1, description="Switch times; 0 is the model alone"
     )
     oracle_samples: Count | None = Field(
@@ -474,36 +552,74 @@ class MixedSampling(Experiment):
 class ResumedSampling(Experiment):
     """Fig. 6: a model from x_t of held-out images."""
 
-    model: Name = Field("XL", description="Model to sample from")
-    times: list[Share] = Field([0.1, 0.2, 0.4, 0.8], min_length=1, description="Times to resume from")
+    model: str = Field("XL", description="Model to sample from")
+    times: Distinct[Share] = Field([0.1, 0.2, 0.4, 0.8], min_length=1, description="Times to resume from")
 
 
 class Predictions(Experiment):
     """Figs. 4 and 8: one-step predictions and velocity norms along trajectories, the oracle's beside the models'."""
 
-    models: list[Name] = Field(["XL"], min_length=1, description="Models to follow")
+    models: Distinct[str] = Field(["XL"], min_length=1, description="Models to follow")
 
 
 class Pictures(Experiment):
     """App. G: more samples."""
 
-    models: list[Name] = Field(["XL"], min_length=1, description="Models to sample from")
+    models: Distinct[str] = Field(["XL"], min_length=1, description="Models to sample from")
+
+
+class PlanPart(Block):
+    """One part of a plan of one's own: a field acts from where the part before it ended up to `stop`."""
+
+    field: str = Field(description="A model's name, `model@step` for one of its snapshots, or `oracle`")
+    stop: Moment = Field(1, description="Time at which the part ends, or `split`")
+    start: Moment | None = Field(None, description="Time at which it begins: where the part before it ended")
+    steps: Count | None = Field(None, description="Steps of the part, when not its share of the plan's")
+    shift: Number = Field(1, gt=0, description="Timestep shift of its grid")
+    guidance: Number = Field(1, description="Guidance scale; 1 is none")
+    interval: tuple[Moment, Moment] = Field((0, 1), description="Times at which guidance acts")
+    channels: Literal["all"] | Count = Field("all", description="Latent channels that guidance acts on")
+
+
+class ResumedStart(Block):
+    """A start of a plan of one's own at x_t of an image."""
+
+    resume: Moment = Field(description="Time t, or `split`")
+    split: Literal["train", "held_out"] = Field(description="Where the image is from")
+
+
+class OwnPlan(Block):
+    """A plan of one's own (docs/plans.md)."""
+
+    parts: list[PlanPart] = Field(min_length=1, description="Parts, which cover [0, 1] without gap or overlap")
+    start: Literal["prior"] | ResumedStart = Field("prior", description="`prior`, or a mapping: x_t of an image")
+    solver: Literal["euler", "heun"] | None = Field(None, description="ODE solver, when not `sampling.solver`")
+    steps: Count | None = Field(None, description="Steps over all of [0, 1], when not `sampling.steps`")
+    samples: Count | None = Field(None, description="Images a seed, when not the experiment's")
+    follow: bool = Field(False, description="Record the training image that the oracle would end in")
+    kind: str = Field("", description="What kind of row it is in its table, a word for the record")
+
+    def as_written(self):
+        """The plan as a dict, without what it leaves out: ``twostage.sampling.plan.Plan.from_dict``."""
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True)
 
 
 class OwnPlans(Experiment):
     """Sampling plans of one's own: which field acts on which part of [0, 1], and how (docs/plans.md)."""
 
-    plans: dict[Name, dict] = Field(
-        min_length=1,
-        description="Plans by name: `parts`, a list of {`field`, `stop`, `steps`, `shift`, `guidance`, `interval`, "
-        "`channels`}, and `start`, `solver`, `steps`",
-    )
+    plans: dict[DashedName, OwnPlan] = Field(min_length=1, description="Plans by name")
+
+    @field_serializer("plans")
+    def _plans_as_written(self, plans):
+        return {name: plan.as_written() for name, plan in plans.items()}
 
 
 class Convergence(Experiment):
     """App. B: a model that regresses on the oracle velocity beside its twin that does not, snapshot by snapshot."""
 
-    models: list[Name] = Field(min_length=2, max_length=2, description="The CFM model, then its oracle-supervised twin")
+    models: Distinct[str] = Field(
+        min_length=2, max_length=2, description="The CFM model, then its oracle-supervised twin"
+    )
 
 
 class Experiments(Block):
@@ -523,11 +639,11 @@ class Experiments(Block):
 class Flux(Block):
     """Flux.1 (App. H), on diffusers' FluxPipeline: an optional stage, which needs the package `twostage[flux]`."""
 
-    model: str = Field(description="Folder of a FluxPipeline, or a hub id, which is fetched at `revision`")
+    model: PathText = Field(description="Folder of a FluxPipeline, or a hub id, which is fetched at `revision`")
     revision: str | None = Field(
         None, pattern="^[0-9a-f]{40}$", description="Pinned commit of the hub id, 40 hex digits: a branch can change"
     )
-    prompts: list[str] = Field(
+    prompts: Distinct[str] = Field(
         [
             "a red fox asleep in fresh snow",
             "a lighthouse on a cliff in a storm, oil painting",
@@ -537,16 +653,14 @@ class Flux(Block):
         min_length=1,
         description="Texts to sample from",
     )
-    shifts: list[Annotated[float, Field(gt=0)]] = Field(
-        [1, 0.7, 0.5, 0.3, 0.2, 0.1], min_length=1, description="Timestep shifts s"
-    )
-    times: list[Time] = Field(
+    shifts: Distinct[Positive] = Field([1, 0.7, 0.5, 0.3, 0.2, 0.1], min_length=1, description="Timestep shifts s")
+    times: Distinct[Time] = Field(
         [0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1], min_length=1, description="Times whose predictions are shown"
     )
     steps: Count = Field(50, description="Function evaluations a trajectory")
-    guidance: float = Field(3.5, ge=0, description="Flux's own (distilled) guidance scale")
-    height: Count = Field(1024, description="Height of the images, pixels")
-    width: Count = Field(1024, description="Width of the images, pixels")
+    guidance: NotNegative = Field(3.5, description="Flux's own (distilled) guidance scale")
+    height: Count = Field(1024, description="Height of the images, pixels; a multiple of 16")
+    width: Count = Field(1024, description="Width of the images, pixels; a multiple of 16")
     precision: Literal["float32", "bf16"] = Field("bf16", description="Precision of the pipeline")
     offload: bool = Field(False, description="Keep on the GPU only the part that is at work")
 
@@ -559,6 +673,16 @@ class Flux(Block):
             )
         return self
 
+    @model_validator(mode="after")
+    def _sides_fit(self):
+        for side in ("height", "width"):
+            if getattr(self, side) % 16:
+                raise ValueError(
+                    f"{side} is {getattr(self, side)}; expected a multiple of 16, one of Flux's patches: "
+                    f"{max(16, 16 * round(getattr(self, side) / 16))}"
+                )
+        return self
+
 
 # ---------------------------------------------------------------------------------------------------------- evaluation
 
@@ -569,13 +693,20 @@ class Classifier(Block):
     steps: Count = Field(600, description="Training steps")
     width: Count = Field(32, description="Channels of the first layer")
     batch_size: Count = Field(128, description="Images a step")
-    lr: float = Field(2e-3, gt=0, description="AdamW learning rate, cosine to zero")
+    lr: Positive = Field(2e-3, description="AdamW learning rate, cosine to zero")
+
+
+# The tags stand in the places of mistakes; ``errors`` leaves them out.
+Reference = Annotated[
+    Annotated[Literal["held_out"], Tag("held-out images")] | Annotated[File, Tag("a file")],
+    Discriminator(lambda value: "held-out images" if value == "held_out" else "a file"),
+]
 
 
 class Evaluation(Block):
     """Which features the Frechet distance is taken in. Only `inception` gives the number called gFID."""
 
-    features: list[Literal["classifier", "inception", "dinov2"]] = Field(
+    features: Distinct[Literal["classifier", "inception", "dinov2"]] = Field(
         ["classifier"], min_length=1, description="Feature extractors"
     )
     inception_weights: File = Field(
@@ -594,13 +725,14 @@ class Evaluation(Block):
         ),
         description="DINOv2 ViT-B/14 weights: timm's safetensors",
     )
-    reconstruction_images: Annotated[int, Field(ge=2)] = Field(
+    reconstruction_images: Several = Field(
         5000, description="Most images a split whose reconstructions `tab_reconstruction` looks at"
     )
-    references: dict[Literal["classifier", "inception", "dinov2"], File] = Field(
+    references: dict[Literal["classifier", "inception", "dinov2"], Reference] = Field(
         {},
-        description="Reference statistics by features, in place of the training images': an npz with `mu` and `sigma` "
-        "(ADM's reference batches, clean-fid's statistics); without features in it there is no KID and no PRDC",
+        description="References by features, in place of the training images: `held_out`, the held-out images; an npz "
+        "of images (`arr_0`, uint8 NHWC); an npz of statistics (`mu`, `sigma`: ADM's reference batches, clean-fid's), "
+        "which has no features: no KID, no PRDC",
     )
 
     @model_validator(mode="after")
@@ -608,6 +740,11 @@ class Evaluation(Block):
         if unused := set(self.references) - set(self.features):
             raise ValueError(f"references names {min(unused)}, which is not among features: {', '.join(self.features)}")
         return self
+
+    @property
+    def given_references(self):
+        """{features: File} of the references that are files."""
+        return {name: file for name, file in self.references.items() if file != "held_out"}
 
     @property
     def published(self):
@@ -622,9 +759,19 @@ class Resources(Block):
     """What a job of one stage asks for."""
 
     threads: Count = Field(1, description="CPU threads; torch uses these and no more")
-    mem_mb: Count = Field(2000, description="Memory, MB")
-    runtime: Count = Field(30, description="Time limit, minutes")
-    gpu: int = Field(0, ge=0, description="GPUs; 0 runs on the CPU")
+    mem_mb: Megabytes = Field(2000, description="Memory, MB, or text such as 64G")
+    runtime: Minutes = Field(30, description="Time limit, minutes, or text such as 2d, 12h, 90m")
+    gpu: Natural = Field(0, description="GPUs; 0 runs on the CPU; with their kind, as in `a100:2`, on Slurm")
+    gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")] | None = Field(
+        None, description="Kind of GPU (Slurm only), as sinfo prints it; the same as a `gpu` with a kind"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kind_of_gpu(cls, raw):
+        """`gpu: "a100:2"`, as sbatch has it, is two of that kind."""
+        kind, colon, count = str(raw.get("gpu", "") if isinstance(raw, dict) else "").rpartition(":")
+        return raw | {"gpu": count, "gpu_model": kind} if colon else raw
 
 
 class TrainingResources(Resources):
@@ -643,12 +790,12 @@ class TrainingResources(Resources):
 class Hardware(Block):
     """What `estimate` reckons with. Defaults: one H100 (SXM, dense), one core of a present server."""
 
-    gpu_bf16_tflops: float = Field(989, gt=0, description="Peak of a GPU in bf16, TFLOP/s")
-    gpu_float32_tflops: float = Field(67, gt=0, description="Peak of a GPU in float32 (no TF32), TFLOP/s")
+    gpu_bf16_tflops: Positive = Field(989, description="Peak of a GPU in bf16, TFLOP/s")
+    gpu_float32_tflops: Positive = Field(67, description="Peak of a GPU in float32 (no TF32), TFLOP/s")
     gpu_utilisation: Share = Field(0.35, description="Share of that peak that is reached")
-    cpu_gflops: float = Field(80, gt=0, description="Peak of a CPU core in float32, GFLOP/s")
+    cpu_gflops: Positive = Field(80, description="Peak of a CPU core in float32, GFLOP/s")
     cpu_utilisation: Share = Field(0.5, description="Share of that peak that is reached")
-    image_seconds: float = Field(0.01, ge=0, description="Reading and cropping one image file on one core, s")
+    image_seconds: NotNegative = Field(0.01, description="Reading and cropping one image file on one core, s")
 
 
 class Jobs(Block):
@@ -670,14 +817,14 @@ class Jobs(Block):
 class Config(Block):
     """The whole configuration."""
 
-    run: Name = Field(description="Name of the run: results go to results/{run}/")
-    seed: int = Field(0, ge=0, description="Seed of everything but the sampling seeds")
+    run: RunName = Field(description="Name of the run: results go to results/{run}/")
+    seed: Natural = Field(0, description="Seed of everything but the sampling seeds")
     split: Literal["measured"] | Share = Field(
         "measured",
         description="Stage split: `measured` from each latent space's posterior (transition.json), or a fixed time",
     )
     data: Data = Field(description="The images")
-    spaces: dict[Name, Space] = Field(min_length=1, description="Latent spaces by name; null leaves one out")
+    spaces: dict[DashedName, Space] = Field(min_length=1, description="Latent spaces by name; null leaves one out")
     models: dict[Name, Model] = Field(min_length=1, description="Models by name; figures and claims order them by size")
     training: Training = Field(description="Training recipe")
     oracle: Oracle = Field(Oracle(), description="Oracle posterior on the latents")
@@ -699,39 +846,36 @@ class Config(Block):
     def _models_in_full(cls, raw):
         """A name of the paper without its own sizes has the paper's; a bare `checkpoint` is that of every space.
 
-        A latent space that is null is left out, so that `--config 'spaces={vae: null}'` can do without one of a
-        file's; Snakemake hands nested values of a command line on as text.
+        A latent space or an experiment that is null is left out, so that `--config 'spaces={vae: null}'` can do
+        without one of a file's; `{vae: }` and `{vae: ~}` come from a command line as text.
         """
+        raw = dict(raw) if isinstance(raw, dict) else raw
+        for key in ("spaces", "experiments"):
+            if isinstance(raw, dict) and isinstance(raw.get(key), dict):
+                raw[key] = {name: value for name, value in raw[key].items() if value not in (None, "", "~")}
         if not (isinstance(raw, dict) and isinstance(raw.get("models"), dict) and isinstance(raw.get("spaces"), dict)):
             return raw
-        raw = {**raw, "spaces": {name: space for name, space in raw["spaces"].items() if space not in (None, "null")}}
         return {
             **raw,
             "models": {name: _model_in_full(name, model, raw["spaces"]) for name, model in raw["models"].items()},
         }
 
-    @model_validator(mode="after")
-    def _names_exist(self):
+    def files_by_key(self):
+        """Every ``File`` of weights that a run with this configuration reads, by its key."""
+        found = {}
+        for name, space in self.spaces.items():
+            for key in ("weights", "decoder"):
+                found[f"spaces.{name}.encoder.{key}"] = getattr(space.encoder, key, None)
         for name, model in self.models.items():
-            for space in model.checkpoint:
-                _known(space, self.spaces, f"models.{name}.checkpoint", "a latent space of `spaces`, or a file's key")
-        for experiment, settings in self.experiments:
-            key = f"experiments.{experiment}"
-            for name in getattr(settings, "models", None) or [getattr(settings, "model", None)]:
-                if name is not None:
-                    plural = "models" if hasattr(settings, "models") else "model"
-                    _known(name, self.models, f"{key}.{plural}", "a model of `models`")
-            for name in getattr(settings, "spaces", None) or ():
-                _known(name, self.spaces, f"{key}.spaces", "a latent space of `spaces`")
-        return self
+            found |= {f"models.{name}.checkpoint.{space}": file for space, file in model.checkpoint.items()}
+        for name in self.evaluation.published:
+            found[f"evaluation.{name}_weights"] = getattr(self.evaluation, f"{name}_weights")
+        found |= {f"evaluation.references.{name}": file for name, file in self.evaluation.given_references.items()}
+        return {key: file for key, file in found.items() if file}
 
     def files(self):
-        """Every ``File`` of weights that a run with this configuration reads, by its place."""
-        found = [space.weights for space in self.spaces.values() if space.weights]
-        found += [file for model in self.models.values() for file in model.checkpoint.values()]
-        found += [getattr(self.evaluation, f"{name}_weights") for name in self.evaluation.published]
-        found += self.evaluation.references.values()
-        return {file.place: file for file in found}
+        """Those files by their place."""
+        return {file.place: file for file in self.files_by_key().values()}
 
     @property
     def sizes(self):
@@ -753,8 +897,8 @@ class Config(Block):
     def models_named(self, experiment):
         """The models that an experiment's settings name, in plans of one's own too (which are checked elsewhere)."""
         settings = getattr(self.experiments, experiment)
-        parts = [part for plan in getattr(settings, "plans", {}).values() for part in plan.get("parts") or ()]
-        fields = [str(part.get("field")).partition("@")[0] for part in parts if isinstance(part, dict)]
+        parts = [part for plan in getattr(settings, "plans", {}).values() for part in plan.parts]
+        fields = [part.field.partition("@")[0] for part in parts]
         named = [*getattr(settings, "models", ()), getattr(settings, "model", None), *fields]
         return [name for name in dict.fromkeys(named) if name in self.models]
 
@@ -776,255 +920,6 @@ class Config(Block):
 def _model_in_full(name, model, spaces):
     model = {**PAPER_SIZES.get(name, {}), **model} if isinstance(model, dict) else model or PAPER_SIZES.get(name, {})
     file = model.get("checkpoint") if isinstance(model, dict) else None
-    if isinstance(file, str) or (isinstance(file, dict) and set(file) & set(File.model_fields) - set(spaces)):
+    if isinstance(file, str) or (isinstance(file, dict) and set(file) & set(Checkpoint.model_fields) - set(spaces)):
         return {**model, "checkpoint": dict.fromkeys(spaces, file)}
     return model
-
-
-def load(raw):
-    """Validate a configuration (a dict as Snakemake reads it) and return a frozen ``Config``.
-
-    Raises ConfigError with one line a mistake: key, value, what was expected, closest valid name.
-    """
-    try:
-        return Config.model_validate({key: value for key, value in raw.items() if key != "pathvars"})
-    except ValidationError as error:
-        raise ConfigError("\n".join(f"config: {line}" for line in _explain(error.errors()))) from None
-
-
-def check_folders(config, estimating=False):
-    """Raise ConfigError where a folder of images or latents that the configuration names is not there.
-
-    estimating: `estimate` does without the folders where the numbers of images are given.
-    """
-    if estimating and config.data.images and config.data.held_out_images:
-        return
-    instead = ", or data.images and data.held_out_images, which `estimate` reckons with" if estimating else ""
-    folders = {
-        f"spaces.{name}.encoder.latents.path": space.imported.path
-        for name, space in config.spaces.items()
-        if space.imported
-    }
-    if config.data.name == "image_folder":
-        folders |= {f"data.{key}": getattr(config.data, key) for key in ("path", "held_out_path")}
-    for key, folder in folders.items():
-        if folder is not None and not Path(folder).is_dir():
-            raise ConfigError(f"config: {key} is {folder!r}; expected a folder that exists{instead}")
-
-
-def _known(name, names, key, kind):
-    if name not in names:
-        raise ValueError(f"{key} is {name!r}; expected {kind}: {', '.join(names)}{_closest(name, names)}")
-
-
-def _closest(name, names):
-    match = difflib.get_close_matches(str(name), list(names), n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""
-
-
-_UNION_TAGS = {"identity", "kl", "sd-vae", "va-vae", "tiny"}
-_TYPES = {
-    "float_parsing": "a number",
-    "float_type": "a number",
-    "int_parsing": "a whole number",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "bool_parsing": "true or false",
-    "string_type": "text",
-    "list_type": "a list",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-    "too_short": "at least one item",
-}
-
-
-def _explain(problems):
-    """One line a key: what pydantic says of each alternative of a union is joined by "or"."""
-    lines, expected = [], {}
-    for problem in problems:
-        key = _key(problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            names = _valid_names(problem["loc"][:-1])
-            closest = _closest(problem["loc"][-1], names)
-            lines.append(f"unknown key {key}: {_short(problem['input'])}; expected one of {', '.join(names)}{closest}")
-        elif problem["type"] == "missing":
-            lines.append(f"{key} is missing; expected {_description(problem['loc'])}")
-        elif problem["type"] == "value_error":
-            message = str(problem["ctx"]["error"])
-            lines.append(f"{key}: {message}" if key else message)
-        elif problem["type"] == "union_tag_invalid":
-            tags = problem["ctx"]["expected_tags"]
-            kind = problem["input"]["kind"]
-            closest = _closest(kind, [tag.strip("' ") for tag in tags.split(",")])
-            lines.append(f"{key}.kind is {_short(kind)}; expected one of {tags}{closest}")
-        else:
-            expected.setdefault(key, []).append(problem)
-    for key, alternatives in expected.items():
-        value = alternatives[0]["input"]
-        wanted = " or ".join(dict.fromkeys(_expectation(problem) for problem in alternatives))
-        literals = [
-            word.strip("' ")
-            for problem in alternatives
-            for word in problem.get("ctx", {}).get("expected", "").replace(" or ", ",").split(",")
-        ]
-        lines.append(f"{key} is {_short(value)}; expected {wanted}{_closest(value, filter(None, literals))}")
-    return lines
-
-
-def _key(location):
-    """The dotted path of a key as the user wrote it, without pydantic's names of union members."""
-    parts = [str(part) for part in location if part not in _UNION_TAGS]
-    while parts and (parts[-1].startswith(("literal[", "constrained-", "function-")) or parts[-1] in ("float", "int")):
-        parts.pop()
-    return ".".join(parts)
-
-
-def _expectation(problem):
-    message = problem["msg"].removeprefix("Input should be ")
-    if problem["type"] in ("less_than", "less_than_equal", "greater_than", "greater_than_equal"):
-        return f"a number {message}"
-    if problem["type"] == "string_pattern_mismatch":
-        return f"text that matches {problem['ctx']['pattern']}"
-    return _TYPES.get(problem["type"], message)
-
-
-def _short(value):
-    text = json.dumps(value, default=repr)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _block_at(location):
-    """The block that a location of an error points into; None where it is not a block."""
-    block = Config
-    for part in location:
-        if isinstance(part, int) or block is None:
-            return None
-        if isinstance(block, dict):
-            block = block["values"]
-            continue
-        if part in _UNION_TAGS:
-            continue
-        field = block.model_fields.get(part)
-        block = _inner(field.annotation, location) if field else None
-    return block
-
-
-def _inner(annotation, location):
-    """The block class inside an annotation such as Block, Block | None, dict[str, Block], or the encoders' union."""
-    if isinstance(annotation, type) and issubclass(annotation, Block):
-        return annotation
-    arguments = getattr(annotation, "__args__", ())
-    if getattr(annotation, "__origin__", None) is dict:
-        return {"values": _inner(arguments[1], location)}
-    blocks = [found for argument in arguments if (found := _inner(argument, location))]
-    tagged = [block for block in blocks if isinstance(block, type) and _has_tag(block, location)]
-    return (tagged or blocks or [None])[0]
-
-
-def _has_tag(block, location):
-    kind = block.model_fields.get("kind")
-    return kind is not None and any(part in getattr(kind.annotation, "__args__", ()) for part in location)
-
-
-def _valid_names(location):
-    block = _block_at(location)
-    return list(block.model_fields) if isinstance(block, type) else []
-
-
-def _description(location):
-    block = _block_at(location[:-1])
-    field = block.model_fields.get(location[-1]) if isinstance(block, type) else None
-    return field.description[0].lower() + field.description[1:] if field else "a value"
-
-
-# ------------------------------------------------------------------------------------------------------- documentation
-
-
-def reference():
-    """The text of config/README.md: every block, every key with its meaning, type and default."""
-    lines = [
-        "# Configuration",
-        "",
-        "Generated from `src/twostage/config.py` by `python -m twostage.config > config/README.md`;",
-        "a test keeps the two in step.",
-        "",
-        "`config.yaml` is the embedded default. Another file, given with `snakemake --configfile config/cifar10.yaml`,",
-        "replaces the default, it is not merged into it; single keys with `--config seed=1`.",
-    ]
-    blocks = [
-        ("Top level", Config),
-        ("data", Data),
-        ("spaces.{name}", Space),
-        ("spaces.{name}.encoder: identity", IdentityEncoder),
-        ("spaces.{name}.encoder: kl", KLEncoder),
-        ("spaces.{name}.encoder: sd-vae, va-vae, tiny", PretrainedEncoder),
-        ("spaces.{name}.encoder.latents", Latents),
-        ("A file of weights", File),
-        ("models.{name}", Model),
-        ("training", Training),
-        ("oracle", Oracle),
-        ("synthetic", Synthetic),
-        ("nsweep", SizeSweep),
-        ("oracle_loss", OracleLoss),
-        ("sampling", Sampling),
-        ("experiments", Experiments),
-        ("experiments.tab1", StageSwap),
-        ("experiments.tab2", TimestepShift),
-        ("experiments.tab3", GuidanceInterval),
-        ("experiments.fig5", MixedSampling),
-        ("experiments.fig6", ResumedSampling),
-        ("experiments.fig8", Predictions),
-        ("experiments.tab_plans", OwnPlans),
-        ("experiments.fig_samples", Pictures),
-        ("experiments.fig_oracle_supervised", Convergence),
-        ("flux", Flux),
-        ("classifier", Classifier),
-        ("evaluation", Evaluation),
-        ("jobs", Jobs),
-        ("jobs.{stage}", Resources),
-        ("jobs.training", TrainingResources),
-        ("estimate", Hardware),
-    ]
-    for title, block in blocks:
-        lines += [
-            "",
-            f"## {title}",
-            "",
-            " ".join(block.__doc__.split()),
-            "",
-            "| key | meaning | type | default |",
-            "| --- | --- | --- | --- |",
-        ]
-        schema = block.model_json_schema()["properties"]
-        for key, field in block.model_fields.items():
-            default = "required" if field.is_required() else _default(field.default)
-            lines.append(f"| `{key}` | {field.description} | {_type(schema[key])} | {default} |")
-    return "\n".join(lines) + "\n"
-
-
-def _default(value):
-    return "see below" if isinstance(value, Block) else f"`{json.dumps(value)}`"
-
-
-def _type(schema):
-    if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_type(option) for option in schema["anyOf"]))
-    if "enum" in schema:
-        return ", ".join(f"`{option}`" for option in schema["enum"])
-    if "const" in schema:
-        return f"`{schema['const']}`"
-    if schema.get("type") == "array":
-        items = schema.get("items") or {"type": "number"}
-        return f"list of {_type(items)}"
-    if schema.get("type") == "object":
-        return "mapping"
-    if "$ref" in schema or "oneOf" in schema or "discriminator" in schema:
-        return "block"
-    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
-    names = {"null": "nothing", "boolean": "true or false", "string": "text"}
-    return " ".join([names.get(schema.get("type"), schema.get("type", "value")), ", ".join(limits)]).strip()
-
-
-if __name__ == "__main__":
-    print(reference(), end="")

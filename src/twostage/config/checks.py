@@ -1,0 +1,212 @@
+"""What the blocks of a configuration must agree on: each check gives lines on what does not fit."""
+
+from twostage.config.errors import closest
+
+# Sides of the images of data sets that have one, and the pixels that a latent covers along a side by kind of encoder.
+SIDES = {"digits": 8, "cifar10": 32}
+FACTORS = {"identity": 1, "sd-vae": 8, "va-vae": 16, "tiny": 8}
+# Names that mean something else where a model or a latent space could stand.
+RESERVED_MODELS = {
+    "oracle": "the exact field", "gaussian": "the field of Gaussians", "split": "the stage split", "latents": "a rule",
+}  # fmt: skip
+RESERVED_SPACES = dict.fromkeys(["classifier", "inception", "dinov2"], "a folder beside the latent spaces' results")
+
+
+def problems(config):
+    """Lines on a ``Config`` whose blocks are valid one by one; none where it can be run."""
+    if lines := list(missing(config)):  # what the others would stumble over
+        return lines
+    checks = (names, images, latents, decoders, twins, imported, guidance_channels, batches, shards, files)
+    return [line for check in checks for line in check(config)]
+
+
+def missing(config):
+    """Names of models and latent spaces that are used but not there."""
+
+    def line(name, known, key, kind):
+        return f"{key} is {name!r}; expected {kind}: {', '.join(known)}{closest(name, known)}"
+
+    for name, model in config.models.items():
+        for space in model.checkpoint:
+            if space not in config.spaces:
+                kind = "a latent space of `spaces`, or a file's key"
+                yield line(space, config.spaces, f"models.{name}.checkpoint", kind)
+    for experiment, settings in config.experiments:
+        key = f"experiments.{experiment}"
+        if hasattr(settings, "model") and settings.model not in config.models:
+            yield line(settings.model, config.models, f"{key}.model", "a model of `models`")
+        for name in getattr(settings, "models", ()):
+            if name not in config.models:
+                yield line(name, config.models, f"{key}.models", "a model of `models`")
+        for name in getattr(settings, "spaces", None) or ():
+            if name not in config.spaces:
+                yield line(name, config.spaces, f"{key}.spaces", "a latent space of `spaces`")
+
+
+def names(config):
+    """Names that are reserved, and names that are one on file systems that do not tell cases apart."""
+    for key, given, reserved in (
+        ("models", config.models, RESERVED_MODELS),
+        ("spaces", config.spaces, RESERVED_SPACES),
+        ("experiments.tab_plans.plans", getattr(config.experiments.tab_plans, "plans", {}), {}),
+    ):
+        first = {}
+        for name in given:
+            if meaning := reserved.get(name.lower()):
+                yield f"{key} has {name!r}, a reserved name ({meaning}); expected another, such as {name}_1"
+            other = first.setdefault(name.lower(), name)
+            if other != name:
+                yield f"{key} has {other!r} and {name!r}; expected names that differ in more than upper and lower case"
+
+
+def images(config):
+    """The images' side against what the data set has."""
+    side = SIDES.get(config.data.name)
+    if side not in (None, config.data.image_size):
+        yield (
+            f"data.image_size is {config.data.image_size}; expected {side}: {config.data.name} has images of "
+            f"{side} x {side} pixels"
+        )
+
+
+def latents(config):
+    """The images' side against each encoder, and the latents' side against its patches."""
+    side = config.data.image_size
+    for name, space in config.spaces.items():
+        kind = space.encoder.kind
+        factor = space.encoder.downsample if kind == "kl" else FACTORS.get(kind)
+        if factor is None:
+            continue
+        if side % factor:
+            yield (
+                f"data.image_size is {side}; expected a multiple of {factor}, by which spaces.{name}.encoder ({kind}) "
+                "reduces the side"
+            )
+        elif side // factor % space.patch_size:
+            fitting = [str(patch) for patch in range(1, side // factor + 1) if side // factor % patch == 0]
+            yield (
+                f"spaces.{name}.patch_size is {space.patch_size}; expected a divisor of the latents' side "
+                f"{side // factor} (image_size {side} over {factor}): {', '.join(fitting)}"
+            )
+
+
+def decoders(config):
+    """Experiments that make images, in latent spaces that have no decoder."""
+    for experiment, settings in config.experiments:
+        for name in (settings.spaces or config.spaces) if settings else ():
+            if not config.spaces[name].decodes:
+                yield (
+                    f"experiments.{experiment} makes images, and latent space {name!r} has no decoder (its encoder "
+                    f"is `none`); expected spaces with one in experiments.{experiment}.spaces, or no such experiment"
+                )
+
+
+def twins(config):
+    """fig_oracle_supervised compares targets: all else about its two models is equal."""
+    settings = config.experiments.fig_oracle_supervised
+    if settings is None:
+        return
+    key, (plain, supervised) = "experiments.fig_oracle_supervised.models", settings.models
+    targets = [config.models[name].target or config.training.target for name in settings.models]
+    if targets != ["cfm", "oracle"]:
+        yield (
+            f"{key} are {plain} (target {targets[0]}) and {supervised} (target {targets[1]}); "
+            "expected a model with target cfm, then its twin with target oracle"
+        )
+    sizes = [
+        {key: getattr(config.models[name], key) for key in ("hidden_size", "depth", "num_heads")}
+        | {"steps": config.model_steps(name)}
+        for name in settings.models
+    ]
+    if sizes[0] != sizes[1]:
+        odd = [
+            f"{setting} {value} and {sizes[1][setting]}"
+            for setting, value in sizes[0].items()
+            if value != sizes[1][setting]
+        ]
+        yield f"{key} are {plain} and {supervised} with {', '.join(odd)}; expected twins that differ in target alone"
+    for name in settings.models:
+        for space in settings.spaces or config.spaces:
+            if space in config.models[name].checkpoint:
+                yield (
+                    f"{key} has {name}, which is imported in latent space {space} (models.{name}.checkpoint); expected "
+                    "models that are trained here: name the experiment's `spaces`, without it"
+                )
+
+
+def imported(config):
+    """Plans that name a snapshot of a model in a latent space where it is imported, and so has none."""
+    settings = config.experiments.tab_plans
+    for plan, content in (settings.plans if settings else {}).items():
+        for part in content.parts:
+            model, at, step = part.field.partition("@")
+            for space in settings.spaces or config.spaces:
+                if not (at and model in config.models and space in config.models[model].checkpoint):
+                    continue
+                if step != str(config.model_steps(model)):
+                    yield (
+                        f"experiments.tab_plans.plans.{plan} names {part.field}, but {model} is imported in latent "
+                        f"space {space} (models.{model}.checkpoint) and has no snapshots there; expected {model}, or "
+                        f"`spaces` without {space}"
+                    )
+
+
+def guidance_channels(config):
+    """Channels that guidance acts on against those that the latents have."""
+    asked = []
+    if config.experiments.tab3:
+        asked.append(("tab3", "experiments.tab3.channels", config.experiments.tab3.channels))
+    if config.experiments.tab_plans:
+        for plan, content in config.experiments.tab_plans.plans.items():
+            for number, part in enumerate(content.parts):
+                asked.append(
+                    ("tab_plans", f"experiments.tab_plans.plans.{plan}.parts.{number}.channels", part.channels)
+                )
+    for experiment, key, channels in asked:
+        spaces = getattr(config.experiments, experiment).spaces or config.spaces
+        known = {space: count for space in spaces if (count := _channels(config, space)) is not None}
+        space = min(known, key=known.get, default=None)
+        if channels != "all" and space is not None and channels > known[space]:
+            most = f"{known[space]}, the channels of latent space {space}"
+            yield f"{key} is {channels}; expected 'all', or at most {most}"
+
+
+def _channels(config, space):
+    encoder = config.spaces[space].encoder
+    if encoder.kind == "identity" and config.data.name in ("digits", "cifar10", "image_folder"):
+        return 1 if config.data.name == "digits" else 3
+    return getattr(encoder, "latent_channels", None)
+
+
+def batches(config):
+    """The batch against the processes of a training, one a GPU, and the parts that each cuts its share into."""
+    training, processes = config.training, max(config.jobs.training.gpu, 1)
+    if training.batch_size % (processes * training.accumulate):
+        yield (
+            f"training.batch_size is {training.batch_size}; expected a multiple of jobs.training.gpu {processes} x "
+            f"training.accumulate {training.accumulate} = {processes * training.accumulate}"
+        )
+
+
+def shards(config):
+    """Shards of samples: each has at least one."""
+    counts = {f"experiments.{name}.samples": found.samples for name, found in config.experiments if found}
+    counts["sampling.samples"] = config.sampling.samples
+    if config.experiments.fig5:
+        counts["experiments.fig5.oracle_samples"] = config.experiments.fig5.oracle_samples
+    for name, plan in getattr(config.experiments.tab_plans, "plans", {}).items():
+        counts[f"experiments.tab_plans.plans.{name}.samples"] = plan.samples
+    key, least = min(((key, count) for key, count in counts.items() if count), key=lambda item: item[1])
+    if least < config.sampling.shards:
+        yield f"sampling.shards is {config.sampling.shards}; expected at most {least}, which is {key}: one a shard"
+
+
+def files(config):
+    """Files of weights that would be put at one place, though they come from different ones or differ in digest."""
+    found = {}
+    for key, file in config.files_by_key().items():
+        other, first = found.setdefault(file.place, (file, key))
+        sources = [(each.repo, each.revision, each.file, each.url) for each in (file, other)]
+        digests = {each.sha256 for each in (file, other) if each.sha256}
+        if len({source for source in sources if any(source)}) > 1 or len(digests) > 1:
+            yield f"{key} and {first} are different files, both at {file.place}; expected a `path` of its own for one"

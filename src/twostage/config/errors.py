@@ -1,0 +1,237 @@
+"""What a user reads of a configuration that cannot be run: one line a mistake."""
+
+import difflib
+import json
+import re
+
+from pydantic import BaseModel
+
+from twostage.config.values import as_text
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; one line a mistake."""
+
+
+def closest(name, names):
+    """A hint to the name that is most like ``name``, or nothing."""
+    by_lower = {str(known).lower(): str(known) for known in names}
+    match = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
+    return f"; did you mean {by_lower[match[0]]!r}?" if match else ""
+
+
+# What pydantic puts into a location for the members of a union.
+_UNIONS = {"encoder", "start"}
+_UNION_TAGS = {
+    "identity",
+    "kl",
+    "sd-vae",
+    "va-vae",
+    "autoencoder-kl",
+    "tiny",
+    "none",
+    "ResumedStart",
+}
+_SPACED_TAGS = {"held-out images", "a file"}  # no name that a user writes has a space
+_UNION_ENDS = ("literal[", "constrained-", "function-")
+_TYPES = {
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping, {name: settings}",
+}
+_PATTERNS = {
+    "^[0-9a-f]{40}$": "a commit, 40 hex digits",
+    "^[0-9a-f]{64}$": "64 hex digits, as sha256sum prints them",
+    "^(https?|file)://": "an address that begins with https://, http:// or file://",
+}
+
+
+def explain(problems, root):
+    """Lines on pydantic's ``problems`` with a configuration whose blocks begin at ``root``.
+
+    One line a key: what pydantic says of each alternative of a union is joined by "or", and keys that one block lacks
+    are named together.
+    """
+    lines, expected, absent = [], {}, {}
+    for problem in _once(problems):
+        location = problem["loc"]
+        if line := _line(problem, root):
+            lines.append(line)
+        elif problem["type"] == "missing":
+            absent.setdefault(location[:-1], []).append(location)
+        else:
+            expected.setdefault(_key(location), []).append(problem)
+    lines += [_lacking(block, keys, root) for block, keys in absent.items()]
+    for key, alternatives in expected.items():
+        if not any(other.startswith(f"{key}.") for other in expected):  # of a union, the member that was meant
+            lines.append(f"{key} is {_expected(alternatives, root)}")
+    return lines
+
+
+def _once(problems):
+    """The problems without those of a bare `checkpoint`, which stands for all latent spaces, in all but the first."""
+    seen = set()
+    for problem in problems:
+        location = problem["loc"]
+        place = location.index("checkpoint") if "checkpoint" in location else len(location)
+        same = (location[:place], location[place + 2 :], problem["type"], repr(problem["input"]))
+        if place == len(location) or same not in seen:
+            yield problem
+        seen.add(same)
+
+
+def _line(problem, root):
+    """The line on a problem that has nothing to do with others, else None."""
+    location, value, kind = problem["loc"], problem["input"], problem["type"]
+    key = _key(location)
+    if kind == "extra_forbidden":
+        names = _valid_names(location[:-1], root)
+        return f"unknown key {key}: {_short(value)}; expected one of {', '.join(names)}{closest(location[-1], names)}"
+    if kind == "missing" and isinstance(location[-1], int):
+        return f"{_key(location[:-1])} is {_short(value)}; expected {location[-1] + 1} items"
+    if kind == "value_error":
+        return f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"])
+    if kind == "union_tag_invalid":
+        tags = problem["ctx"]["expected_tags"]
+        nearest = closest(value["kind"], [tag.strip("' ") for tag in tags.split(",")])
+        return f"{key}.kind is {_short(value['kind'])}; expected one of {tags}{nearest}"
+    if kind == "union_tag_not_found":
+        return f"{key}.kind is missing; expected a kind of encoder, such as kl"
+    if location[-1] == "[key]":
+        return f"{_key(location[:-2])} has the name {_short(value)}; expected {_expectation(problem, root)}"
+    return None
+
+
+def _lacking(block, keys, root):
+    """The line on the keys that a block lacks."""
+    if len(keys) == 1:
+        return f"{_key(keys[0])} is missing; expected {_description(keys[0], root)}"
+    wanted = ", ".join(f"{key[-1]} ({_description(key, root)})" for key in keys)
+    return f"{_key(block) or 'the configuration'} lacks keys; expected {wanted}"
+
+
+def _expected(alternatives, root):
+    """The value of a key, what each alternative of its union would take, and the closest of its words."""
+    value = alternatives[0]["input"]
+    wanted = list(dict.fromkeys(_expectation(problem, root) for problem in alternatives))
+    if "a number" in wanted:
+        wanted = [words for words in wanted if words != "a whole number"]
+    literals = [
+        word.strip("' ")
+        for problem in alternatives
+        if problem["type"] == "literal_error"
+        for word in problem["ctx"]["expected"].replace(" or ", ",").split(",")
+    ]
+    omit = ": leave the key out for its default" if value is None and _has_default(alternatives[0]["loc"], root) else ""
+    return f"{_short(value)}; expected {' or '.join(wanted)}{omit}{closest(value, filter(None, literals))}"
+
+
+def _key(location):
+    """The dotted path of a key as the user wrote it, without pydantic's names of union members."""
+    tagged = ["", *location]
+    parts = [
+        str(part)
+        for before, part in zip(tagged, location)
+        if part not in _SPACED_TAGS and (part not in _UNION_TAGS or before not in _UNIONS)
+    ]
+    while parts and (parts[-1].startswith(_UNION_ENDS) or parts[-1] in ("float", "int", "bool")):
+        parts.pop()
+    return ".".join(parts)
+
+
+def _expectation(problem, root):
+    message, value = problem["msg"].removeprefix("Input should be "), problem["input"]
+    if problem["type"] in ("less_than", "less_than_equal", "greater_than", "greater_than_equal"):
+        return f"a number {message}"
+    if problem["type"] in ("too_short", "too_long"):
+        least = problem["type"] == "too_short"
+        count = problem["ctx"]["min_length" if least else "max_length"]
+        return f"at {'least' if least else 'most'} {'one item' if count == 1 else f'{count} items'}"
+    if problem["type"] == "string_type":
+        return as_text(value)
+    if problem["type"] == "list_type" and isinstance(value, str | int | float):
+        spread = isinstance(value, str) and re.fullmatch(r"\d+ *(-|\.\.+|:) *\d+", value)
+        return "a list, each item written out: [0, 1, 2]" if spread else f"a list: [{value}]"
+    if problem["type"] == "string_pattern_mismatch":
+        pattern = problem["ctx"]["pattern"]
+        return _PATTERNS.get(pattern, f"text that matches {pattern}")
+    if problem["type"] in ("model_type", "model_attributes_type"):
+        return _mapping(_block_at(problem["loc"], root))
+    return _TYPES.get(problem["type"], message)
+
+
+def _mapping(block):
+    """What a block is written as: a mapping with some of its keys."""
+    if not isinstance(block, type) or "kind" in block.model_fields:
+        return "a mapping" + (" with kind" if block else "")
+    needed = [key for key, field in block.model_fields.items() if field.is_required()]
+    first = needed or [*list(block.model_fields)[:3], "..."]
+    bare = "a path, or " if block.__name__ == "File" else ""
+    return f"{bare}a mapping{' with' if needed else ' such as {} or one with'} {', '.join(first)}"
+
+
+def _short(value):
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _block_at(location, root):
+    """The block that a location of an error points into; None where it is not a block."""
+    block = root
+    for part in location:
+        if block is None:
+            return None
+        if isinstance(part, int):  # of a list, whose annotation gave the block
+            continue
+        if isinstance(block, dict):
+            block = block["values"]
+            continue
+        if part in _UNION_TAGS | _SPACED_TAGS:
+            continue
+        field = block.model_fields.get(part)
+        block = _inner(field.annotation, location) if field else None
+    return block
+
+
+def _inner(annotation, location):
+    """The block class inside an annotation such as Block, Block | None, dict[str, Block], or the encoders' union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    arguments = getattr(annotation, "__args__", ())
+    if getattr(annotation, "__origin__", None) is dict:
+        return {"values": _inner(arguments[1], location)}
+    blocks = [found for argument in arguments if (found := _inner(argument, location))]
+    tagged = [block for block in blocks if isinstance(block, type) and _has_tag(block, location)]
+    return (tagged or blocks or [None])[0]
+
+
+def _has_tag(block, location):
+    kind = block.model_fields.get("kind")
+    return kind is not None and any(part in getattr(kind.annotation, "__args__", ()) for part in location)
+
+
+def _valid_names(location, root):
+    block = _block_at(location, root)
+    return list(block.model_fields) if isinstance(block, type) else []
+
+
+def _field_at(location, root):
+    block = _block_at(location[:-1], root)
+    return block.model_fields.get(location[-1]) if isinstance(block, type) else None
+
+
+def _has_default(location, root):
+    field = _field_at(location, root)
+    return field is not None and not field.is_required()
+
+
+def _description(location, root):
+    field = _field_at(location, root)
+    return field.description[0].lower() + field.description[1:] if field else "a value"

@@ -1,0 +1,82 @@
+"""What a configuration names on the disk: folders of images and latents, files of weights."""
+
+import os
+from pathlib import Path
+
+from twostage.config.errors import ConfigError
+from twostage.data.folders import class_folders, refuse_single_images
+
+
+def check_places(config, estimating=False):
+    """Raise ConfigError, one line a mistake, where something that the configuration names on the disk is not there.
+
+    estimating: `estimate` does without weights and latents, and without images where their numbers are given.
+    """
+    counted = config.data.images and config.data.held_out_images
+    lines = []
+    if config.data.name == "image_folder" and not (estimating and counted):
+        lines += _images(config, estimating)
+    if not estimating:
+        lines += [*_latents(config), *_weights(config)]
+    if lines:
+        raise ConfigError("\n".join(f"config: {line}" for line in lines))
+
+
+def _images(config, estimating):
+    """Lines on folders of images that are not there, or have no classes, or other ones."""
+    instead = ", or data.images and data.held_out_images, which `estimate` reckons with" if estimating else ""
+    classes = {}
+    for key in ("path", "held_out_path"):
+        folder = getattr(config.data, key)
+        if folder is None:
+            continue
+        if not Path(folder).is_dir():
+            yield f"data.{key} is {folder!r}; expected a folder that exists{instead}"
+            continue
+        try:
+            classes[key] = set(class_folders(folder))
+            if key == "path":
+                refuse_single_images(folder)
+        except ValueError as error:
+            yield f"data.{key}: {error}"
+    if len(classes) == 2 and os.path.samefile(config.data.path, config.data.held_out_path):
+        yield (
+            f"data.held_out_path is {config.data.held_out_path!r}, the folder of data.path; expected other images, or "
+            "no held_out_path: data.held_out then splits them off"
+        )
+    if len(classes) == 2 and all(classes.values()) and classes["path"] != classes["held_out_path"]:
+        odd = min(classes["path"] ^ classes["held_out_path"])
+        yield (
+            f"data.held_out_path is {config.data.held_out_path!r}; expected the classes of data.path: the class folder "
+            f"{odd!r} is in one of them only"
+        )
+
+
+def _latents(config):
+    """Lines on latents that are not there, or on folders that hold none of their format."""
+    files = {"lightningdit": "latents_rank*_shard*.safetensors", "repa": "dataset.json"}
+    for name, space in config.spaces.items():
+        if space.imported is None:
+            continue
+        key, path = f"spaces.{name}.encoder.latents.path is {space.imported.path!r}", Path(space.imported.path)
+        pattern = files.get(space.imported.format)
+        if pattern and not path.is_dir():
+            yield f"{key}; expected a folder that exists"
+        elif pattern and not any(path.glob(pattern)):
+            yield f"{key}; expected {pattern} in it, format {space.imported.format}"
+        elif not path.exists():
+            yield f"{key}; expected a file that exists"
+
+
+def _weights(config):
+    """Lines on files of weights, and on a folder of Flux, that are not there and come from nowhere."""
+    seen = set()
+    for key, file in config.files_by_key().items():
+        if file.place not in seen and not os.path.exists(file.place) and not file.repo and not file.url:
+            yield (
+                f"{key} is {file.place!r}; no such file, and no place to fetch it from; expected a file that exists, "
+                "or `url`, or `repo`, `revision` and `file`"
+            )
+        seen.add(file.place)
+    if config.flux and Path(config.flux.model).is_dir() and not Path(config.flux.model, "model_index.json").exists():
+        yield f"flux.model is {config.flux.model!r}; expected a folder with model_index.json, as diffusers writes it"

@@ -1,0 +1,134 @@
+"""config/README.md: every block and every key, from the blocks themselves."""
+
+import json
+
+from twostage.config import blocks
+from twostage.config.checks import RESERVED_MODELS, RESERVED_SPACES
+from twostage.config.values import LONGEST_NAME, LONGEST_RUN
+
+HEAD = f"""\
+# Configuration
+
+Generated from `src/twostage/config/` by `python -m twostage.config > config/README.md`;
+a test keeps the two in step.
+
+`config.yaml` is the embedded default. Another file, `snakemake --cores 1 --configfile config/cifar10.yaml`,
+replaces the default, it is not merged into it; single keys with `--config seed=1`. A mistake ends a run before its
+first job, with a line that names the key, the value and what was expected.
+
+## How values are written
+
+| value | written as |
+| --- | --- |
+| whole number | `100000`, `1e5` or `1.0e5`; below 2^63 |
+| number | finite, up to 1e30 |
+| memory | in the unit of the key's name, or text as Snakemake reads it: `64G` (1000^3 bytes), `64GiB`, `512M` |
+| time limit | minutes, or text as Snakemake reads it: `2d`, `12h`, `90m` |
+| path | as it is, or with `~` and `$VAR`; without braces, which Snakemake reads as wildcards |
+| list | values that differ; in brackets also where there is one |
+| name of the run | letters, digits, `_` and `-`, a letter or digit first; at most {LONGEST_RUN} characters |
+| name of a latent space or of a plan | the same; at most {LONGEST_NAME} characters |
+| name of a model | the same without `-`, which joins models' names in names of plans |
+| a name that looks like a number, a date or yes, no, on, off | in quotes: `run: "2024-01-01"` |
+
+Two names differ in more than upper and lower case. Reserved are, for models, {", ".join(RESERVED_MODELS)}; for latent
+spaces, {", ".join(RESERVED_SPACES)}. A key that stands twice in a file is refused.
+
+## What null means
+
+A key with nothing behind it (`S:`) is null as well. On a command line: `--config 'experiments={{tab1: null}}'`.
+
+| where | meaning |
+| --- | --- |
+| `spaces.{{name}}` | the latent space is left out |
+| `experiments.{{name}}` | the experiment does not run |
+| `models.S`, `models.B`, `models.L`, `models.XL` | the paper's size |
+| `flux` | nothing of it runs |
+| `training.max_grad_norm` | gradients are not scaled down |
+| a block with a default, such as `oracle` or `jobs.data` | its defaults |
+| a key whose default is `null` below | its default |
+| any other key | refused |
+"""
+
+
+def reference():
+    """The text of config/README.md: every block, every key with its meaning, type and default."""
+    lines = HEAD.splitlines()
+    documented = [
+        ("Top level", blocks.Config),
+        ("data", blocks.Data),
+        ("spaces.{name}", blocks.Space),
+        ("spaces.{name}.encoder: identity", blocks.IdentityEncoder),
+        ("spaces.{name}.encoder: kl", blocks.KLEncoder),
+        ("spaces.{name}.encoder: sd-vae, va-vae, autoencoder-kl, tiny", blocks.PretrainedEncoder),
+        ("spaces.{name}.encoder: none", blocks.NoEncoder),
+        ("spaces.{name}.encoder.latents", blocks.Latents),
+        ("A file of weights", blocks.File),
+        ("models.{name}", blocks.Model),
+        ("models.{name}.checkpoint", blocks.Checkpoint),
+        ("training", blocks.Training),
+        ("oracle", blocks.Oracle),
+        ("synthetic", blocks.Synthetic),
+        ("nsweep", blocks.SizeSweep),
+        ("oracle_loss", blocks.OracleLoss),
+        ("sampling", blocks.Sampling),
+        ("experiments", blocks.Experiments),
+        ("experiments.tab1", blocks.StageSwap),
+        ("experiments.tab2", blocks.TimestepShift),
+        ("experiments.tab3", blocks.GuidanceInterval),
+        ("experiments.fig5", blocks.MixedSampling),
+        ("experiments.fig6", blocks.ResumedSampling),
+        ("experiments.fig8", blocks.Predictions),
+        ("experiments.tab_plans", blocks.OwnPlans),
+        ("experiments.tab_plans.plans.{name}", blocks.OwnPlan),
+        ("experiments.tab_plans.plans.{name}.start", blocks.ResumedStart),
+        ("experiments.tab_plans.plans.{name}.parts", blocks.PlanPart),
+        ("experiments.fig_samples", blocks.Pictures),
+        ("experiments.fig_oracle_supervised", blocks.Convergence),
+        ("flux", blocks.Flux),
+        ("classifier", blocks.Classifier),
+        ("evaluation", blocks.Evaluation),
+        ("jobs", blocks.Jobs),
+        ("jobs.{stage}", blocks.Resources),
+        ("jobs.training", blocks.TrainingResources),
+        ("estimate", blocks.Hardware),
+    ]
+    for title, block in documented:
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            " ".join(block.__doc__.split()),
+            "",
+            "| key | meaning | type | default |",
+            "| --- | --- | --- | --- |",
+        ]
+        schema = block.model_json_schema()["properties"]
+        for key, field in block.model_fields.items():
+            default = "required" if field.is_required() else _default(field.default)
+            lines.append(f"| `{key}` | {field.description} | {_type(schema[key])} | {default} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(value):
+    return "see below" if isinstance(value, blocks.Block) else f"`{json.dumps(value)}`"
+
+
+def _type(schema):
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(_type(option) for option in schema["anyOf"]))
+    if "enum" in schema:
+        return ", ".join(f"`{option}`" for option in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if schema.get("type") == "array":
+        items = schema.get("items") or {"type": "number"}
+        return f"list of {_type(items)}"
+    if schema.get("type") == "object":
+        return "mapping"
+    if "$ref" in schema or "oneOf" in schema or "discriminator" in schema:
+        return "block"
+    bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
+    names = {"null": "nothing", "boolean": "true or false", "string": "text"}
+    return " ".join([names.get(schema.get("type"), schema.get("type", "value")), ", ".join(limits)]).strip()

@@ -1,0 +1,148 @@
+"""Class folders of images: which folders are classes, which files are images, and what is passed over."""
+
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+# What operating systems, network disks and archives leave beside images; hidden folders are passed over as well.
+NOISE = {"@eaDir", "__MACOSX", "lost+found", "#recycle", "$RECYCLE.BIN", "System Volume Information"}
+SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
+WAY_OUT = "put the images into one folder per class; one folder is one class"
+
+
+@dataclass
+class Listing:
+    """The images below class folders.
+
+    ``classes``: names, in natural order (2 before 10); ``files``: [(path, size in bytes)], by class and path;
+    ``labels``: int64 (N,); ``passed_over``: {kind: number of files and folders that are no images of a class};
+    ``deeper``: number of images that lie in folders below their class folder.
+    """
+
+    classes: list
+    files: list = field(default_factory=list)
+    labels: np.ndarray = None
+    passed_over: Counter = field(default_factory=Counter)
+    deeper: int = 0
+
+
+def list_images(path):
+    """The Listing of a folder that holds one folder per class; images in folders below a class folder count to it.
+
+    Raises ValueError for a folder that cannot be listed or has no class folders, for class folders that are splits
+    (train, val), and for a class folder without images.
+    """
+    listing = Listing(class_folders(path))
+    for entry in os.scandir(path):
+        if not entry.is_dir():
+            listing.passed_over["an image beside the class folders" if _is_image(entry) else _kind(entry)] += 1
+        elif entry.name in NOISE or entry.name.startswith("."):
+            listing.passed_over["a folder of a system or an archive"] += 1
+    counts = []
+    for name in listing.classes:
+        folder, before = os.path.join(path, name), len(listing.files)
+        listing.files += sorted(_below(folder, listing), key=lambda file: file[0])
+        counts.append(len(listing.files) - before)
+        listing.deeper += sum(os.path.dirname(file) != folder for file, _ in listing.files[before:])
+        if not counts[-1]:
+            raise ValueError(
+                f"{folder}: an empty class folder; expected images ({', '.join(SUFFIXES)}): add some or remove "
+                "the folder"
+            )
+    listing.labels = np.repeat(np.arange(len(counts)), counts)
+    return listing
+
+
+def class_folders(path):
+    """Names of the class folders right in ``path``, in natural order. Raises ValueError as ``list_images`` does."""
+    try:
+        entries = list(os.scandir(path))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot list the class folders ({error.strerror}); expected a folder") from None
+    names = [entry.name for entry in entries if entry.is_dir() and not _is_noise(entry)]
+    if not names:
+        images = sum(map(_is_image, entries))
+        found = f"{images} images, but no class folders" if images else "no class folders"
+        raise ValueError(f"{path}: {found}; {WAY_OUT}")
+    names.sort(key=natural)
+    if {name.lower() for name in names} <= SPLIT_NAMES and (len(names) > 1 or _has_folders(Path(path) / names[0])):
+        raise ValueError(
+            f"{path}: its folders are splits ({', '.join(names)}), not classes; set data.path to {path}/{names[0]}, "
+            "and data.held_out_path to the folder of the held-out images, if there is one"
+        )
+    return names
+
+
+def refuse_single_images(path):
+    """Raise ValueError for class folders (as ``class_folders`` does) of which none holds more than one image.
+
+    Reads no further than the first class of two images.
+    """
+    names = class_folders(path)
+    for name in names:
+        files = _below(os.path.join(path, name), Listing([]))
+        if not next(files, None) or next(files, None):  # a class without images is for `list_images` to refuse
+            return
+    raise ValueError(
+        f"{path}: one image in each of its {len(names)} classes; expected at least two in one of them, because the "
+        "oracle tells the images of a class apart"
+    )
+
+
+def describe_passed_over(*listings):
+    """One sentence per kind of what listings do not hold, or hold in an unexpected place: a list of str."""
+    total = sum((listing.passed_over for listing in listings), Counter())
+    lines = [f"{count} passed over: {kind}" for kind, count in sorted(total.items())]
+    if deeper := sum(listing.deeper for listing in listings):
+        lines.append(f"{deeper} images lie in folders below their class folder: they count to it")
+    return lines
+
+
+def natural(name):
+    """Sort key of names in which numbers count as numbers: 2 before 10; a name without digits sorts as ever."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)], name
+
+
+def _below(folder, listing):
+    """Yield (path, size in bytes) of the images below a folder; what is none is counted in ``listing.passed_over``."""
+    for entry in os.scandir(folder):
+        if entry.is_dir():
+            if _is_noise(entry):
+                listing.passed_over["a folder of a system or an archive"] += 1
+            elif entry.name.lower().endswith(SUFFIXES):
+                listing.passed_over["a folder named like an image"] += 1
+            elif not entry.is_symlink():  # a link may lead in a circle
+                yield from _below(entry.path, listing)
+            else:
+                listing.passed_over["a link to a folder"] += 1
+        elif not _is_image(entry):
+            listing.passed_over[_kind(entry)] += 1
+        elif entry.is_file():
+            yield entry.path, entry.stat().st_size
+        else:
+            listing.passed_over["a broken link"] += 1
+
+
+def _is_noise(entry):
+    return entry.name.startswith(".") or entry.name in NOISE
+
+
+def _is_image(entry):
+    return entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".")
+
+
+def _kind(entry):
+    if entry.name.startswith("."):
+        return "a hidden file"
+    suffix = Path(entry.name).suffix.lower()
+    return f"a file of type {suffix}" if suffix else "a file without a type"
+
+
+def _has_folders(folder):
+    return any(entry.is_dir() and not _is_noise(entry) for entry in os.scandir(folder))

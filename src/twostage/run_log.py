@@ -1,0 +1,99 @@
+"""What a job's log says to people who look at the terminal: why the job failed, and what it warned of.
+
+Every rule sends what its job prints to its log. ``Told`` listens to Snakemake's own messages and adds to them what the
+logs say, on whatever machine a job ran.
+"""
+
+import logging
+import re
+from pathlib import Path
+
+TRACEBACK = re.compile(r"Traceback \(most recent call last\):$")
+RAISED = re.compile(r"[A-Za-z_][\w.]*(:|$)")  # the line of a traceback that names the exception
+PREFIX = re.compile(r"^\[rank\d+\]: ?")  # what torch puts before each line of a traceback
+OF_TORCHRUN = "torch.distributed.elastic."  # says that a process failed, which says itself why
+
+
+def reason(log):
+    """Why a job failed, in one line; None where its log does not say.
+
+    The log's last line that begins with ``error: ``, or else the exception of its last traceback.
+    """
+    lines = _lines(log)
+    named = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return next(reversed(named or _raised(lines)), None)
+
+
+def last_words(log):
+    """What is left to say of a log that names no reason."""
+    last = next(filter(None, reversed(_lines(log))), None)
+    return f"its log ends with: {last}" if last else "its log is empty; killed, perhaps, for its memory or its time"
+
+
+def warnings(log):
+    """What a job warned of: list of the log's lines that begin with ``warning: ``."""
+    return [line for line in _lines(log) if line.startswith("warning: ")]
+
+
+def _lines(log):
+    try:
+        text = Path(log).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return [PREFIX.sub("", line).rstrip() for line in text.splitlines()]
+
+
+def _raised(lines):
+    """The exceptions of all tracebacks, in order."""
+    found, inside = [], False
+    for line in lines:
+        if TRACEBACK.match(line):
+            inside = True
+        elif inside and line and not line.startswith(" "):
+            inside = False
+            if RAISED.match(line) and not line.startswith(OF_TORCHRUN):
+                found.append(line)
+    return found
+
+
+class Told(logging.Filter):
+    """A filter of Snakemake's messages that lets all of them pass, and adds what a job's log says.
+
+    ``failed`` is {number of the job: the reason, the rule and the path of the log, in one line} of jobs that failed and
+    were not tried again with success.
+    """
+
+    def __init__(self, logger):
+        super().__init__()
+        self.logger, self.failed, self._started, self._warned = logger, {}, {}, []
+
+    def filter(self, record):
+        event = getattr(getattr(record, "event", None), "value", None)
+        if event == "job_info":
+            self.failed.pop(record.jobid, None)
+            self._started[record.jobid] = record
+        elif event == "job_finished":
+            self._warn(self._started.pop(record.job_id, None))
+        elif event == "job_error":
+            self._fail(record)
+        elif str(record.msg).startswith("warning: "):
+            self._warned.append(record.msg)
+        return True
+
+    def _fail(self, record):
+        why, log = next(((why, log) for log in record.log if (why := reason(log))), (None, None))
+        if why is None:
+            if record.indent or not record.log:  # one of a group of jobs, and not the one that failed
+                return
+            log = record.log[0]
+            why = last_words(log)
+        record.aux = {**record.aux, "error": f"{why} (log: {log})"}
+        self.failed[record.jobid] = f"error: {why} ({record.rule_name}; log: {log})"
+
+    def _warn(self, started):
+        # Some commands show their warnings themselves: a change of their text would encode, and so train, again.
+        if started is not None and "'^warning: '" not in (started.shellcmd or ""):
+            for line in (line for log in started.log for line in warnings(log)):
+                # Some things are known, and said, before the first job starts.
+                if not any(line.removeprefix("warning: ") in said for said in self._warned):
+                    self.logger.warning(line)
