@@ -62,7 +62,7 @@ FILLED = {
 }
 # Snakemake is run for real where the smoke run has what is asked for, else it says what it would do. (`estimate` of the
 # large configurations runs in test_estimate_targets.py.)
-PLANNED = r"config/(imagenet256|cifar10|short|photos|flux)\.yaml|--profile|--executor"
+PLANNED = r"config/(imagenet256|cifar10|short|photos|flux)\.yaml|--profile|--executor|--directory"
 
 
 def test_nothing_to_type_is_overlooked():
@@ -87,6 +87,7 @@ def place(smoke_run, tmp_path_factory):
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     (folder / ".venv").symlink_to(sys.prefix)
+    (folder / "twostage").symlink_to(".")  # the checkout, as seen from beside it
     (folder / "results/digits").symlink_to("smoke")
     put_configurations(folder)
     put_images(folder)
@@ -165,7 +166,7 @@ def test_a_command_does_what_it_says(place, command):
 def planned(text):
     """A Snakemake command as it is run here: a dry run where the real one would take more than this test."""
     words = shlex.split(text)
-    runs = not {"-n", "--dry-run", "--rulegraph"} & set(words)
+    runs = not {"-n", "--dry-run", "--rulegraph", "--unlock"} & set(words)
     assert not runs or {"--cores", "--profile", "--executor"} & set(words), (
         "--cores is missing, which -n would not miss"
     )

@@ -49,6 +49,7 @@ _TYPES = {
 _PATTERNS = {
     "^[0-9a-f]{40}$": "a commit, 40 hex digits",
     "^[0-9a-f]{64}$": "64 hex digits, as sha256sum prints them",
+    "^[A-Za-z0-9_.]+$": "letters, digits, _ and dots",
     "^(https?|file)://": "an address that begins with https://, http:// or file://",
 }
 

@@ -201,18 +201,6 @@ def export_repa(store, folder):
     write_json(folder / "dataset.json", {"labels": labels})
 
 
-def _as_numpy(tensor):
-    return (tensor.double() if tensor.is_floating_point() else tensor).numpy()  # numpy has no bfloat16
-
-
-def _labels(path, labels):
-    """Labels as int64 (n,), n >= 1. ValueError where they are no whole numbers, 0 or above."""
-    if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) == 0 or labels.min() < 0:
-        low = f" from {labels.min()}" if labels.size and labels.dtype.kind in "iuf" else ""
-        raise ValueError(f"{path}: labels are {labels.dtype} {labels.shape}{low}; expected whole numbers (n,) from 0")
-    return labels.astype(np.int64)
-
-
 def import_npy(
     path, output, *, labels=None, num_classes=None, encoder="unknown", encoder_sha256="unknown", split="train",
     image_size=0,
@@ -286,6 +274,18 @@ def imported_shape(form, path):
 
     with safe_open(files[0], "pt") as file:
         return tuple(file.get_slice("latents").get_shape()[1:])
+
+
+def _as_numpy(tensor):
+    return (tensor.double() if tensor.is_floating_point() else tensor).numpy()  # numpy has no bfloat16
+
+
+def _labels(path, labels):
+    """Labels as int64 (n,), n >= 1. ValueError where they are no whole numbers, 0 or above."""
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) == 0 or labels.min() < 0:
+        low = f" from {labels.min()}" if labels.size and labels.dtype.kind in "iuf" else ""
+        raise ValueError(f"{path}: labels are {labels.dtype} {labels.shape}{low}; expected whole numbers (n,) from 0")
+    return labels.astype(np.int64)
 
 
 def _repa_file(path, shape=None):

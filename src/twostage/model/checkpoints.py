@@ -116,21 +116,22 @@ def export_published(path, model, **config):
 
 def _sizes_of(state, path, num_heads):
     """The constructor's sizes, read off the shapes of the weights alone."""
-    try:
-        hidden_size, in_channels, patch_size, _ = state["x_embedder.proj.weight"].shape
-        tokens = state["pos_embed"].shape[1]
-        rows = state["y_embedder.embedding_table.weight"].shape[0]
-    except (KeyError, ValueError, IndexError) as error:
-        raise ValueError(
-            f"{path}: does not look like a LightningDiT: {error} is missing or misshapen; it holds "
-            f"{some(sorted(state))}"
-        ) from None
+
+    def shape(name, axes):
+        found = tuple(state[name].shape) if name in state else None
+        if found is None or len(found) != axes or 0 in found:
+            odd = f"{name} is missing" if found is None else f"{name} has the shape {found}"
+            raise ValueError(f"{path}: does not look like a LightningDiT: {odd}; it holds {some(sorted(state))}")
+        return found
+
+    hidden_size, in_channels, patch_size, _ = shape("x_embedder.proj.weight", 4)
+    tokens, rows = shape("pos_embed", 3)[1], shape("y_embedder.embedding_table.weight", 2)[0]
     if num_heads is None:
         if "feat_rope.freqs_cos" not in state:
             raise ValueError(
                 f"{path}: has no feat_rope buffers (a DiT or SiT without rotary positions?); expected LightningDiT's"
             )
-        num_heads = hidden_size // max(1, state["feat_rope.freqs_cos"].shape[-1])
+        num_heads = hidden_size // shape("feat_rope.freqs_cos", 2)[1]
     return {
         "input_size": math.isqrt(tokens) * patch_size,
         "patch_size": patch_size,
