@@ -1,10 +1,10 @@
 # Features, and the distance of samples to the training images in them.
 from twostage.evaluation.given import refuse_unfit_reference
 
-# A reference that does not fit ends a run here, before anything is sampled; one that is fetched, in its own job.
+# A reference that does not fit ends a run here, before anything is sampled; one that is fetched, or empty, in its own job.
 GIVEN = CONFIG.evaluation.given_references
 for name, file in GIVEN.items():
-    if os.path.exists(file.place):
+    if os.path.exists(file.place) and os.path.getsize(file.place):
         try:
             refuse_unfit_reference(
                 file.place,

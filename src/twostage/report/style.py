@@ -205,8 +205,9 @@ def save(picture, table, output_pdf, output_png, output_csv, *, inputs, config=N
     with look():
         as_written(picture)
         for path, options in (
-            (output_pdf, {"format": "pdf", "metadata": {"CreationDate": None}}),
+            # First, so that it has the layout of a picture that was never drawn before: the one that its CSV gives.
             (output_png, {"format": "png", "dpi": 150, "metadata": {"Software": None}}),
+            (output_pdf, {"format": "pdf", "metadata": {"CreationDate": None}}),
         ):
             with atomic_write(path) as temporary:
                 picture.savefig(temporary, **options)
