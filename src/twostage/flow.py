@@ -7,6 +7,8 @@ A time grid of n steps has n + 1 edges and costs n function evaluations.
 import numpy as np
 import torch
 
+from twostage.arguments import as_tensor
+
 
 def expand_time(t, x):
     """``t`` (a float or (B,)) as a tensor that broadcasts over ``x`` (B, ...), in x's dtype and on its device."""
@@ -20,19 +22,22 @@ def interpolate(x_0, x_1, t):
     """Point on the path, ``t x_1 + (1 - t) x_0`` (Sec. 2 of the paper).
 
     x_0, x_1: (B, ...), prior noise and data; t: a float or (B,) in [0, 1]. Returns a tensor like x_1.
+    Arrays are taken as tensors are, here and below.
     """
+    x_0, x_1 = as_tensor("x_0", x_0), as_tensor("x_1", x_1)
     t = expand_time(t, x_1)
     return t * x_1 + (1 - t) * x_0
 
 
 def velocity_target(x_0, x_1):
     """The conditional flow-matching target ``u = x_1 - x_0``, shape and dtype of the inputs."""
-    return x_1 - x_0
+    return as_tensor("x_1", x_1) - as_tensor("x_0", x_0)
 
 
 def predict_data(x_t, velocity, t):
     """The data a single Euler step from t to 1 arrives at, ``x_t + (1 - t) v`` (Figs. 4 and 8)."""
-    return x_t + (1 - expand_time(t, x_t)) * velocity
+    x_t = as_tensor("x_t", x_t)
+    return x_t + (1 - expand_time(t, x_t)) * as_tensor("velocity", velocity)
 
 
 def shift_time(t, shift):

@@ -35,7 +35,7 @@ def job(snakemake):
 def _output_in(stream):
     """stdout and stderr of this process in a file, from here to its end; the stdout that it had, as a text file."""
     sys.stdout.flush()
-    with os.fdopen(os.dup(1), "w") as terminal:
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as terminal:
         for number in (1, 2):
             os.dup2(stream.fileno(), number)
         try:

@@ -56,7 +56,7 @@ def atomic_write(path):
 def write_json(path, content):
     """Write ``content`` as indented JSON, atomically. NaN is refused: it is not JSON."""
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def sha256(path):
@@ -149,7 +149,7 @@ def _module_file(name):
 def _syntax(name):
     """Hash of a module's syntax tree without docstrings and of its scripts, and the package modules that it imports."""
     file = _module_file(name)
-    tree = ast.parse(file.read_text())
+    tree = ast.parse(file.read_text(encoding="utf-8"))
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

@@ -69,7 +69,7 @@ def _made(path, value, source, low, high):
 
 def _read(path, key, expected):
     try:
-        content = json.loads(Path(path).read_text())
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as JSON ({error}); expected {expected}") from None
     if not isinstance(content, dict) or key not in content:

@@ -56,7 +56,9 @@ class _Walk:
         self.run, self.base = run, run.parents[1]
         self.found, self.digests = Verified(), {}
         logs = (self.base / ".snakemake/log").glob("*.log")
-        self.temporary = {name for log in logs for name in REMOVED.findall(log.read_text(errors="replace"))}
+        self.temporary = {
+            name for log in logs for name in REMOVED.findall(log.read_text(errors="replace", encoding="utf-8"))
+        }
 
     def over(self, records):
         for file in records:
@@ -117,7 +119,7 @@ class _Walk:
     def record(self, artefact):
         file = provenance_path(artefact)
         try:
-            record = json.loads(file.read_text())
+            record = json.loads(file.read_text(encoding="utf-8"))
             if isinstance(record["sha256"], str) and isinstance(record["inputs"], dict):
                 return record
             reason = "sha256 or inputs are of another type"

@@ -107,7 +107,7 @@ def _choose(content, path, entry, averaged):
     """The weights among a file's entries, and the entry's name; None where the file is the weights alone."""
     if not isinstance(content, dict):
         raise ValueError(f"{path}: holds a {type(content).__name__}; expected weights by name")
-    entries = [name for name in (*EMA_ENTRIES, *PLAIN_ENTRIES) if isinstance(content.get(name), dict)]
+    entries = [name for name in (*EMA_ENTRIES, *PLAIN_ENTRIES) if isinstance(content.get(name), dict) and content[name]]
     if not entries and _is_state(content):
         if entry is not None and not any("ema_model" in str(name).split(".") for name in content):
             raise ValueError(
@@ -115,7 +115,7 @@ def _choose(content, path, entry, averaged):
             )
         return content, None
     chosen = entry or (entries[0] if entries else None)
-    if chosen is None or not _is_state(content.get(chosen)):
+    if chosen is None or not _is_state(content.get(chosen)) or not content[chosen]:
         expected = repr(chosen) if chosen else " or ".join(map(repr, ("ema", "model")))
         raise ValueError(
             f"{path}: holds {sorted(map(str, content))}; expected an entry {expected} with weights by name"

@@ -64,6 +64,9 @@ MISTAKES = [
     ("jobs", {"data": {"mem_mb": "64X"}}, 'jobs.data.mem_mb is "64X"; expected a number, or one with a unit: 64G'),
     ("jobs", {"data": {"runtime": "1-00:00"}}, 'jobs.data.runtime is "1-00:00"; expected .* a unit: 2d, 12h, 90m'),
     ("jobs", {"data": {"mem": "64G"}}, 'unknown key jobs.data.mem: "64G"; .*; did you mean \'mem_mb\''),
+    ("jobs", {"data": {"gpu": "a100"}}, "jobs.data: gpu is 'a100'; expected a number, or a kind and a number: a100:1"),
+    ("jobs", {"data": {"gpu": None}}, "jobs.data.gpu is null; expected a whole number: leave the key out"),
+    ("jobs", {"data": {"gpu": True}}, "jobs.data.gpu is true; expected a whole number"),
     # Lists.
     ("synthetic.dims", [], r"synthetic.dims is \[\]; expected at least one item"),
     ("spaces.vae.encoder.channels", [], r"spaces.vae.encoder.channels is \[\]; expected at least one item"),
@@ -107,6 +110,8 @@ MISTAKES = [
     ("run", datetime.date(2024, 1, 1), 'run is "2024-01-01"; .* a date: put it in quotes, "2024-01-01"'),
     ("run", 7, 'run is 7; expected text: put it in quotes, "7"'),
     ("run", False, "run is false; expected text; YAML reads yes, no, on and off as true and false: put it in quotes"),
+    ("data.background", "#fff", 'data.background is "#fff"; expected white, black, grey or "#rrggbb", six hex digits'),
+    ("data.background", None, "data.background is null; expected white, .* in quotes .# alone begins a comment"),
     # Blocks.
     ("models.M", None, r"models.M lacks keys; expected hidden_size \(width of the tokens\), depth \(.*\), num_heads"),
     ("spaces.pixel.encoder", "identity", 'spaces.pixel.encoder is "identity"; expected a mapping with kind'),
@@ -117,6 +122,7 @@ MISTAKES = [
     ("spaces.vae.encoder.kind", "KL", "spaces.vae.encoder.kind is \"KL\"; expected one of .*; did you mean 'kl'"),
     ("experiments.tab3", {"short": [], "wide": []}, "experiments.tab3: short and wide are both empty"),
     ("experiments.fig5.model", "XL@500", "experiments.fig5.model is 'XL@500'; expected a model of `models`: S, S_or"),
+    ("spaces.kl", {"encoder": {"kind": "kl", "stps": 1}}, "unknown key spaces.kl.encoder.stps: 1; .*'steps'"),
     # Paths and files.
     ("models.B.checkpoint", {"path": "x", "sha256": "abc"}, r'models.B.checkpoint.pixel.sha256 is "abc"; expected 6'),
     ("models.B.checkpoint", {"url": "ftp://x/y"}, r'models.B.checkpoint.pixel.url is "ftp://x/y"; expected an address'),
@@ -150,6 +156,13 @@ def test_a_snapshot_of_a_model_where_it_is_imported():
     assert line.endswith("expected B, or `spaces` without vae")
     for found in ({"spaces": ["pixel"]}, own_plan({"field": "B@1000"})):  # its only one, at its last step
         load({**raw, "experiments": {"tab_plans": raw["experiments"]["tab_plans"] | found}})
+
+
+def test_samples_of_one_plan_that_are_fewer_than_the_shards():
+    raw = with_value("sampling.shards", 5)
+    raw["experiments"]["tab_plans"] = own_plan(samples=4)
+    (line,) = lines_of(load, raw)
+    assert line.startswith("sampling.shards is 5; expected at most 4, which is experiments.tab_plans.plans.a.samples")
 
 
 def test_two_files_at_one_place():
@@ -201,8 +214,25 @@ def test_weights_that_are_not_there_and_come_from_nowhere(tmp_path, monkeypatch)
         for key, path in (("spaces.vae.encoder.weights", "no.pt"), ("models.XL.checkpoint.vae", "xl.pt"))
     ]
     check_places(load(raw), estimating=True)
-    Path("no.pt").touch()
+    Path("no.pt").write_bytes(b"weights")
     Path("xl.pt").mkdir()  # a diffusers folder
+    check_places(load(raw))
+    Path("no.pt").write_text("<!DOCTYPE html><html>Sign in</html>")
+    (line,) = lines_of(check_places, load(raw))
+    assert line.startswith("spaces.vae.encoder.weights: no.pt: this is a web page")
+
+
+def test_plain_latents_need_their_labels(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    raw = with_value("spaces.vae.encoder", {"kind": "none", "latents": {"format": "npy", "path": "z.npy"}})
+    raw["experiments"] = {}
+    assert lines_of(check_places, load(raw)) == [
+        "spaces.vae.encoder.latents.path is 'z.npy'; expected a file that exists"
+    ]
+    Path("z.npy").write_bytes(b"latents")
+    (line,) = lines_of(check_places, load(raw))
+    assert line.startswith("spaces.vae.encoder.latents.labels is 'labels.npy'; expected a file that exists")
+    Path("labels.npy").write_bytes(b"labels")
     check_places(load(raw))
 
 
@@ -262,6 +292,8 @@ def test_aliases_merges_and_templates_are_no_mistakes(tmp_path):
         ("jobs", {"data": {"runtime": "1d 12h"}}, {"runtime": 2160}),
         ("jobs", {"data": {"runtime": "90"}}, {"runtime": 90}),
         ("run", "2024-01-01", "2024-01-01"),
+        ("data.background", "#FF00aa", "#ff00aa"),
+        ("data.background", "Gray", "grey"),
     ],
 )
 def test_values_as_people_write_them(path, value, read):

@@ -174,6 +174,21 @@ def test_group_norms_are_those_that_a_folder_says(tmp_path):
         load_encoder({"kind": "autoencoder-kl"}, tmp_path / "vae")
 
 
+def test_flux_2_has_its_own_normalisation_of_latents_which_a_store_does_without(tmp_path):
+    import diffusers
+
+    torch.manual_seed(0)
+    network = diffusers.AutoencoderKLFlux2(block_out_channels=(32, 64), latent_channels=6, layers_per_block=1,
+        down_block_types=["DownEncoderBlock2D"] * 2, up_block_types=["UpDecoderBlock2D"] * 2)  # fmt: skip
+    assert any(name.startswith("bn.") for name in network.state_dict())
+    network.save_pretrained(tmp_path / "vae")
+    encoder = load_encoder({"kind": "autoencoder-kl"}, tmp_path / "vae")
+    images = torch.from_numpy(random_dataset(2, shape=(8, 8, 3)).pixels)
+    with torch.no_grad():
+        expected = network.eval().encode(images.permute(0, 3, 1, 2).float() / 127.5 - 1).latent_dist.mean
+    torch.testing.assert_close(encoder.encode(images), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_what_is_left_over_is_an_error(tmp_path):
     state = to_diffusers(make_ldm("sd-vae").state_dict())
     torch.save({**state, "decoder.mid_block.extra.weight": torch.ones(2)}, tmp_path / "w.pt")

@@ -210,3 +210,125 @@ def test_what_was_made_of_other_images_is_not_combined():
     refuse_other_index("a", "1" * 32, "b", "1" * 32)
     with pytest.raises(ValueError, match=r"a was made of other images \(index 2{12}\) than b \(index 1{12}\): make"):
         refuse_other_index("a", "2" * 32, "b", "1" * 32)
+
+
+def test_classes_of_one_image_are_named(folder, tmp_path, capsys):
+    write_images(folder / "cat", [(24, 24)], seed=9)
+    run("index", folder, tmp_path / "index.csv")
+    said = capsys.readouterr().err
+    assert "warning: 1 classes hold one image (such as cat): N = 1, so its weight is 1 at every t" in said
+
+
+def test_a_store_says_its_classes_and_index_and_is_not_combined_with_another(folder, tmp_path):
+    """Stores, their shards and statistics, models and samples: what an encoding of other images made is refused."""
+    from twostage.data.encode import encode, join
+    from twostage.data.encoders import Encoder
+    from twostage.data.held_out import open_held_out
+    from twostage.data.latents import LatentStore
+    from twostage.model.identity import latents_of, refuse_other_model
+
+    def encoded(place, **options):
+        train, held_out = both(folder, index=tables(folder, place))
+        encode(train, Encoder(), place / "train.h5", **options)
+        encode(held_out, Encoder(), place / "held_out.h5", statistics=place / "train.h5")
+        return LatentStore.open(place / "train.h5")
+
+    (folder / "ant").rename(folder / "caf\udce9")  # no UTF-8
+    store = encoded(tmp_path / "a")
+    assert store.class_names == ["bee", "caf\udce9"]
+    assert store.index == Index(tmp_path / "a/index.csv").identity
+    assert open_held_out(tmp_path / "a/held_out.h5", store).class_names == store.class_names
+    write_images(folder / "bee", [(24, 24)] * 8, seed=5, suffix=".png")
+    other = encoded(tmp_path / "b")
+    with pytest.raises(ValueError, match=r"a/held_out\.h5 was made of other images \(index .*b/train\.h5"):
+        open_held_out(tmp_path / "a/held_out.h5", other)
+    with pytest.raises(ValueError, match=r"the images to encode was made of other images"):
+        encode(both(folder, index=tmp_path / "b/index.csv")[1], Encoder(), tmp_path / "c.h5", statistics=store.path)
+    sizes = {"input_size": 16, "in_channels": 3, "num_classes": 2}
+    refuse_other_model("m", sizes, {"latents": latents_of(store)}, store)
+    refuse_other_model("m", sizes, {"latents": {}}, other)
+    with pytest.raises(ValueError, match=r"m: a model trained on other images \(index"):
+        refuse_other_model("m", sizes, {"latents": latents_of(store)}, other)
+    for number, place in enumerate("ab"):
+        index = tmp_path / place / "index.csv"
+        if place == "a":
+            write_images(folder / "bee", [(24, 24)] * 8, seed=1, suffix=".png")
+        else:
+            write_images(folder / "bee", [(24, 24)] * 8, seed=5, suffix=".png")
+        dataset = both(folder, index=index)[0]
+        dataset.fingerprint = "same"
+        encode(dataset, Encoder(), tmp_path / f"{number}.h5", shard=number, shards=2)
+    with pytest.raises(ValueError, match=r"1\.h5 was made of other images .* than .*0\.h5"):
+        join([tmp_path / "0.h5", tmp_path / "1.h5"], tmp_path / "joined.h5")
+
+
+def test_a_store_of_an_earlier_version_is_read_and_not_made_again(folder, tmp_path):
+    import h5py
+
+    from twostage.data.encode import encode
+    from twostage.data.encoders import Encoder
+    from twostage.data.latents import LatentStore
+
+    dataset = both(folder, index=tables(folder, tmp_path))[0]
+    encode(dataset, Encoder(), tmp_path / "train.h5")
+    fingerprint = LatentStore.open(tmp_path / "train.h5").fingerprint
+    with h5py.File(tmp_path / "train.h5", "a") as file:
+        del file["class_names"], file.attrs["index"]
+    store = LatentStore.open(tmp_path / "train.h5")
+    assert store.class_names == ["0", "1"]
+    assert store.index is None
+    assert store.fingerprint == fingerprint  # a training goes on with it
+    assert not encode(dataset, Encoder(), tmp_path / "train.h5")
+
+
+def test_a_training_of_an_earlier_version_is_the_same_and_one_of_other_images_is_not():
+    from twostage.training.state import refuse_other, with_index
+
+    ours = {"data": {"fingerprint": "a", "index": "1" * 32}}
+    refuse_other(with_index({"data": {"fingerprint": "a"}}, ours), ours, "there")
+    with pytest.raises(ValueError, match=r"data\.index is '2"):
+        refuse_other(with_index({"data": {"fingerprint": "a", "index": "2" * 32}}, ours), ours, "there")
+
+
+def test_samples_and_classifiers_of_other_images_are_refused(folder, tmp_path):
+    import h5py
+
+    from twostage.evaluation.classifier import index_of, train_classifier
+    from twostage.evaluation.evaluate import evaluate_samples
+
+    dataset = {"name": "image_folder", "path": str(folder), "image_size": 16, "held_out": 0.25}
+    dataset["index"] = str(tables(folder, tmp_path))
+    train_classifier(dataset, tmp_path, steps=2, width=2)
+    classifier = tmp_path / "classifier.safetensors"
+    assert index_of(classifier) == Index(dataset["index"]).identity
+
+    def evaluated(index):
+        with h5py.File(tmp_path / "shard.h5", "w") as file:
+            file["images"] = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), dtype=np.uint8)
+            file["labels"], file["seed"], file["index"] = np.zeros(12, int), np.zeros(12, int), np.arange(12)
+            plan = '{"parts": [{"field": "oracle"}]}'
+            file.attrs.update(samples=12, seeds=[0], plan=plan, weights="{}", index=index)
+        evaluate_samples(dataset, {"p": [tmp_path / "shard.h5"]}, tmp_path / "e.csv", classifier=str(classifier))
+
+    with pytest.raises(
+        ValueError, match=r"samples of plan p was made of other images \(index 2{12}\) than the data set"
+    ):
+        evaluated("2" * 32)
+    write_images(folder / "bee", [(24, 24)] * 8, seed=5, suffix=".png")
+    dataset["index"] = str(tables(folder, tmp_path))
+    with pytest.raises(ValueError, match=r"classifier\.safetensors was made of other images"):
+        evaluated("unknown")
+
+
+def test_a_single_class_has_features_of_quarter_turns(tmp_path):
+    from twostage.evaluation.classifier import load_classifier, train_classifier
+
+    for number in range(40):
+        grey = np.tile(np.linspace(0, 255, 16), (16, 1)) * (0.5 + number / 80)
+        write_images(tmp_path / "images/all", [])
+        Image.fromarray(grey.astype(np.uint8)).save(tmp_path / f"images/all/{number}.png")
+    dataset = {"name": "image_folder", "path": str(tmp_path / "images"), "image_size": 16, "held_out": 0.25}
+    found = train_classifier(dataset, tmp_path, steps=60, width=4, batch_size=32)
+    assert found["task"] == "quarter turns"
+    assert found["test_accuracy"] > 0.9
+    assert load_classifier(tmp_path / "classifier.safetensors").architecture["num_classes"] == 4

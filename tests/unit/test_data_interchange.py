@@ -128,6 +128,85 @@ def test_damaged_lightningdit_latents_are_refused(lightningdit, tmp_path):
     assert not output.exists()
 
 
+def tensors_of(**changes):
+    """One file of LightningDiT's, of four latents."""
+    made = {"latents": torch.randn(4, 3, 2, 2), "latents_flip": torch.randn(4, 3, 2, 2), "labels": torch.arange(4) // 2}
+    return {name: tensor for name, tensor in (made | changes).items() if tensor is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"labels": torch.tensor([0.0, 0.5, 1.0, 1.0])}, r"labels are float64 \(4,\) from 0.0; expected whole numbers"),
+        ({"labels": torch.tensor([0, -1, 1, 1])}, r"labels are int64 \(4,\) from -1; expected whole numbers"),
+        ({"labels": torch.zeros(4, 1, dtype=torch.long)}, r"labels are int64 \(4, 1\)"),
+        ({"labels": torch.arange(4)}, "a label is 3; expected 0 to 1"),
+        ({"labels": torch.arange(3)}, "latents for 3 labels"),
+        ({"labels": None}, "not LightningDiT's latents"),
+        ({"latents": None}, "no latents; expected what LightningDiT wrote"),
+        ({"latents": None, "latents_flip": None}, "no latents; expected what LightningDiT wrote"),
+        ({"latents": torch.randn(4, 12)}, r"of shape \(4, 12\) and .*; expected floating numbers \(n, C, H, W\)"),
+        ({"latents_flip": torch.randn(4, 3, 2, 3)}, r"and \(4, 3, 2, 3\); expected floating numbers"),
+        ({"latents_flip": torch.zeros(4, 3, 2, 2, dtype=torch.long)}, "F32, I64 of shape"),
+    ],
+)
+def test_shapes_and_labels_of_lightningdit_are_checked_before_writing(tmp_path, changes, why):
+    folder = tmp_path / "from"
+    folder.mkdir()
+    save_file(tensors_of(**changes), folder / "latents_rank00_shard000.safetensors")
+    with pytest.raises(ValueError, match=why):
+        import_lightningdit(folder, tmp_path / "latents.h5", num_classes=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["from"]
+
+
+@pytest.mark.parametrize(
+    ("statistics", "multiplier", "why"),
+    [
+        ({"mean": torch.zeros(3), "std": torch.tensor([1.0, 0.0, 1.0])}, 1.0, "std is 0 at least"),
+        ({"mean": torch.zeros(3), "std": torch.tensor([1.0, -2.0, 1.0])}, 1.0, "std is -2 at least"),
+        ({"mean": torch.zeros(3), "std": torch.ones(3)}, 0.0, "multiplier 0.0; expected both above 0"),
+        ({"mean": torch.zeros(3), "std": torch.ones(3)}, float("nan"), "multiplier nan; expected both above 0"),
+        ({"mean": torch.zeros(3)}, 1.0, "no statistics .*std.*; expected tensors `mean` and `std`"),
+        ("text", 1.0, "no statistics"),
+    ],
+)
+def test_statistics_of_lightningdit_are_checked_before_writing(tmp_path, statistics, multiplier, why):
+    folder = tmp_path / "from"
+    folder.mkdir()
+    save_file(tensors_of(), folder / "latents_rank00_shard000.safetensors")
+    if statistics == "text":
+        (folder / "latents_stats.pt").write_text("text")
+    else:
+        torch.save(statistics, folder / "latents_stats.pt")
+    with pytest.raises(ValueError, match=rf"latents_stats\.pt: .*{why}"):
+        import_lightningdit(folder, tmp_path / "latents.h5", multiplier=multiplier)
+    assert [path.name for path in tmp_path.iterdir()] == ["from"]
+
+
+@pytest.mark.parametrize(
+    ("label", "values", "why"),
+    [
+        (0.5, np.ones((4, 2, 2)), "labels are float64"),
+        (-1, np.ones((4, 2, 2)), "from -1; expected whole numbers"),
+        (None, np.ones((4, 2, 2)), "labels are object"),
+        (7, np.ones((4, 2, 2)), "a label is 7; expected 0 to 4"),
+        (0, -np.ones((4, 2, 2)), "a standard deviation below 0"),
+        (0, np.ones((4, 2, 2), dtype=int), "int64, not floating numbers"),
+        (0, np.ones((3, 2, 2)), r"shape \(3, 2, 2\); expected \(2 C, H, W\)"),
+        (0, np.ones((4, 0, 2)), r"shape \(4, 0, 2\); expected \(2 C, H, W\)"),
+    ],
+)
+def test_shapes_labels_and_deviations_of_repa_are_checked(tmp_path, label, values, why):
+    folder = tmp_path / "from"
+    (folder / "00000").mkdir(parents=True)
+    np.save(folder / "00000/img-mean-std-00000000.npy", values)
+    labels = {"labels": [["00000/img-mean-std-00000000.npy", label]]}
+    (folder / "dataset.json").write_text(json.dumps(labels))
+    with pytest.raises(ValueError, match=why):
+        import_repa(folder, tmp_path / "latents.h5", num_classes=5)
+    assert [path.name for path in tmp_path.iterdir()] == ["from"]
+
+
 @pytest.fixture
 def repa(tmp_path):
     """REPA's folder: seven latents of three classes, named in another order than their classes."""

@@ -104,6 +104,61 @@ def test_rows_outside_the_store_are_refused(store, index):
         store[0].read(index)
 
 
+@pytest.mark.parametrize(
+    "index", [[0.0, 1.0], 1.5, [True, False], [[0, 1]], ["0"], [True] * 7, slice(0.5, 2), None, torch.tensor([0.0])]
+)
+def test_an_index_of_another_kind_is_refused(store, index):
+    with pytest.raises(ValueError, match="expected whole numbers"):
+        store[0].read(index)
+
+
+def test_a_mask_of_all_rows_chooses_among_them(store):
+    store, plain, flips = store
+    mask = np.array([False, True, True, False, False, True])
+    assert np.array_equal(store.read(mask, normalised=False), plain[mask])
+    assert np.array_equal(store.read(torch.from_numpy(mask), normalised=False, flipped=True), flips[mask])
+    assert len(store.read(np.zeros(6, bool))) == 0
+
+
+@pytest.mark.parametrize("flips", [False, True])
+@pytest.mark.parametrize("index", [[], slice(0, 0), np.array([]), torch.empty(0)])
+@pytest.mark.parametrize("flipped", [False, []])
+def test_an_empty_selection_is_an_empty_tensor(tmp_path, flips, index, flipped):
+    write_random_store(tmp_path / "x.h5", flips=flips)
+    found = LatentStore.open(tmp_path / "x.h5").read(index, flipped=flipped)
+    assert found.shape == (0, 2, 3, 4)
+    assert found.dtype == torch.float32
+
+
+@pytest.mark.parametrize("flipped", [0, 1.0, [True], [1, 0], [0.0, 1.0], "yes", [[True, False]]])
+def test_flips_of_another_kind_are_refused(store, flipped):
+    with pytest.raises(ValueError, match=r"flipped is .*; expected True, False, or a boolean for each of the 2 rows"):
+        store[0].read([0, 1], flipped=flipped)
+
+
+@pytest.mark.parametrize("label", [1.0, True, "1", None, [0], np.bool_(True)])
+def test_labels_of_another_kind_are_refused(store, label):
+    with pytest.raises(ValueError, match=r"label is .*; expected 0 to 3"):
+        store[0].class_slice(label)
+
+
+@pytest.mark.parametrize("label", [np.int64(1), torch.tensor(1)])
+def test_labels_may_be_numpys_and_torchs(store, label):
+    assert store[0].class_slice(label) == slice(3, 5)
+
+
+@pytest.mark.parametrize("batch_size", [0, -1, 2.0, True, None])
+def test_batches_of_no_size_are_refused_at_once(store, batch_size):
+    with pytest.raises(ValueError, match=r"batch_size is .*; expected a whole number, at least 1"):
+        store[0].batches(batch_size)
+
+
+def test_arrays_are_normalised_as_tensors_are(store):
+    store, plain, _ = store
+    assert torch.equal(store.normalise(plain), store.normalise(torch.from_numpy(plain)))
+    torch.testing.assert_close(store.denormalise(store.normalise(plain).numpy()), torch.from_numpy(plain))
+
+
 @pytest.mark.parametrize("label", [None, 0, 3])
 @pytest.mark.parametrize("batch_size", [1, 2, 100])
 def test_batches_are_the_class_data_in_order(store, label, batch_size):
@@ -217,10 +272,53 @@ def _relabel(path):
         file["labels"][0] = 3
 
 
+def _link(name, link):
+    def change(path):
+        shutil.copy(path, path.with_name("other.h5"))
+        with h5py.File(path, "a") as file:
+            del file[name]
+            file[name] = link
+
+    return change
+
+
+def _outside(name):
+    """Keep a data set's bytes in a file of their own."""
+
+    def change(path):
+        with h5py.File(path, "a") as file:
+            values = file[name][:]
+            del file[name]
+            raw = path.with_name("raw")
+            raw.write_bytes(values.tobytes())
+            file.create_dataset(name, values.shape, values.dtype, external=[(str(raw), 0, values.nbytes)])
+
+    return change
+
+
+def _virtual(name):
+    def change(path):
+        shutil.copy(path, path.with_name("other.h5"))
+        with h5py.File(path, "a") as file:
+            layout = h5py.VirtualLayout(file[name].shape, file[name].dtype)
+            layout[:] = h5py.VirtualSource("other.h5", name, file[name].shape)
+            del file[name]
+            file.create_virtual_dataset(name, layout)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
         (lambda path: path.unlink(), "no such file"),
+        (_link("labels", h5py.ExternalLink("other.h5", "/labels")), "/labels is a link to another place"),
+        (_link("latents", h5py.ExternalLink("other.h5", "/latents")), "/latents is a link to another place"),
+        (_link("source", h5py.SoftLink("/labels")), "/source is a link to another place"),
+        (_outside("labels"), "/labels is kept in another file"),
+        (_outside("latents"), "/latents is kept in another file"),
+        (_virtual("labels"), "/labels is kept in another file"),
+        (_set_attribute("normalise_std", [1.0]), r"normalise_std of shape \(1,\); expected one for each of 2"),
         (_truncate, "not a whole HDF5 file"),
         (lambda path: path.write_text("not HDF5"), "not a whole HDF5 file"),
         (lambda path: path.write_bytes(b""), "not a whole HDF5 file"),
@@ -259,6 +357,54 @@ def test_a_joined_store_can_be_moved_with_its_shards(joined, tmp_path, monkeypat
     shutil.move(path.parent, tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert torch.equal(LatentStore.open("latents.h5").class_data(), before)
+
+
+def _map(mapping):
+    """Put the joined latents together in another way: the middle shard's rows by ``mapping``."""
+
+    def change(path, shards):
+        with h5py.File(path, "a") as file:
+            layout, start = h5py.VirtualLayout(file["latents"].shape, "<f4"), 0
+            for number, shard in enumerate(shards):
+                with h5py.File(shard) as part:
+                    size = part["latents"].shape
+                rows = slice(start, start + size[0])
+                source = h5py.VirtualSource(f"shards/{shard.name}", "latents", size)
+                if number == 1:
+                    mapping(layout, source, rows, shard, size)
+                else:
+                    layout[rows] = source
+                start += size[0]
+            del file["latents"]
+            file.create_virtual_dataset("latents", layout)
+
+    return change
+
+
+def _channel_alone(layout, source, rows, shard, size):
+    layout[rows, 0:1] = source[:, 0:1]
+
+
+def _every_other(layout, source, rows, shard, size):
+    for k in range(rows.start, rows.stop, 2):
+        layout[k : k + 1] = source[0:1]
+
+
+def _absolute(layout, source, rows, shard, size):
+    layout[rows] = h5py.VirtualSource(str(shard), "latents", size)
+
+
+@pytest.mark.parametrize("mapping", [_channel_alone, _every_other, _absolute])
+def test_latents_put_together_of_parts_are_refused(joined, mapping):
+    _map(mapping)(*joined)
+    with pytest.raises(ValueError, match=r"/latents is put together of parts of .*1\.h5; expected whole shards"):
+        LatentStore.open(joined[0])
+
+
+def test_a_shard_that_is_kept_elsewhere_is_refused(joined):
+    _outside("latents")(joined[1][1])
+    with pytest.raises(ValueError, match=r"1\.h5: /latents is kept in another file"):
+        LatentStore.open(joined[0])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from safetensors.torch import save_file
 from twostage.evaluation.classifier import Classifier, train_classifier
 from twostage.evaluation.features import batch_size_for, classifier, dinov2, inception, load_extractors
 from twostage.evaluation.frechet import distance_of_roots, mean_and_root
+from twostage.evaluation.given import image_batches, refuse_unfit_reference
 from twostage.evaluation.reference import Moments, read_reference, write_reference
+from twostage.provenance import write_provenance
 
 RGB = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), dtype=np.uint8)
 
@@ -194,6 +196,50 @@ def test_moments_of_a_stream_are_those_of_the_whole():
         moments.add(part)
     np.testing.assert_allclose(moments.mean, x.mean(0), rtol=1e-14)
     np.testing.assert_allclose(moments.covariance, np.cov(x, rowvar=False), rtol=1e-10, atol=1e-10)
+
+
+def _fails(path, why, features="classifier", **known):
+    with pytest.raises(ValueError, match=why) as caught:
+        refuse_unfit_reference(path, features, **known)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_reference_is_checked_by_its_header(tmp_path):
+    path = tmp_path / "reference.npz"
+    np.savez(path, mu=np.zeros(32), sigma=np.eye(32), arr_0=RGB)  # as ADM's: its statistics are what counts
+    assert refuse_unfit_reference(path, "classifier", width=32) == "statistics"
+    _fails(path, "reference.npz: statistics of 32 features per image; classifier has 16", width=16)
+    _fails(path, "statistics of 32 features per image; inception has 2048", features="inception")
+    np.savez_compressed(path, arr_0=RGB[:, :20, :20])
+    assert refuse_unfit_reference(path, "classifier", image_size=20) == "images"
+    _fails(path, r"reference.npz: images of .* pixels; the run's classifier sees 7 x 7", image_size=7)
+    np.savez(path, arr_0=RGB.astype(np.float32))
+    _fails(path, r"reference.npz is not a reference \(it holds arr_0, float32 of shape .*expected an npz")
+    np.savez(path, pool_3=np.zeros((4, 3)))
+    _fails(path, r"reference.npz is not a reference \(it holds pool_3\)")
+    np.savez(path, mu=np.zeros(3), sigma=np.eye(2))
+    _fails(path, r"reference.npz is not a reference \(mu \(3,\), sigma \(2, 2\)\)")
+    path.write_bytes(b"no zip")
+    _fails(path, "reference.npz is not a reference")
+    path.write_text("version https://git-lfs.github.com/spec/v1\nsize 12\n")
+    _fails(path, "reference.npz: this is a Git LFS pointer")
+
+
+def test_the_provenance_of_statistics_has_to_agree(tmp_path):
+    path = tmp_path / "reference.npz"
+    write_reference(path, np.zeros(32), np.eye(32), 10, np.empty((0, 32)))
+    write_provenance(path, config={"features": "classifier"}, weights_sha256="a" * 64)
+    assert refuse_unfit_reference(path, "classifier", weights_sha256="a" * 64) == "statistics"
+    _fails(path, "its provenance says weights_sha256 aaa.*; expected bbb", weights_sha256="b" * 64)
+    _fails(path, "its provenance says features classifier; expected dinov2", features="dinov2", width=32)
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_images_of_a_file_come_in_batches(tmp_path, save):
+    save(tmp_path / "images.npz", arr_0=RGB)
+    batches = list(image_batches(tmp_path / "images.npz", 3))
+    assert max(map(len, batches)) == min(3, len(RGB))
+    assert np.array_equal(np.concatenate(batches), RGB)
 
 
 def test_references_that_cannot_be_used_are_refused_by_name(tmp_path):

@@ -22,9 +22,11 @@ from twostage.evaluation.pictures import collect_pictures
 from twostage.evaluation.reference import (
     Reference,
     compute_references,
+    import_reference,
     reference_from_data,
     write_reference,
 )
+from twostage.provenance import sha256
 
 DIGITS = {"name": "digits"}
 IDENTITY = {"kind": "identity"}
@@ -214,6 +216,39 @@ def test_a_shared_reference_gives_the_numbers_of_the_training_images(world, tabl
     own = table[table["plan"] == "noisy"]
     for column in ("distance", "distance_sem", "kid", "precision", "recall", "density", "coverage"):
         np.testing.assert_allclose(found[column], own[column], rtol=1e-6)
+
+
+def test_images_in_a_file_are_a_reference_like_the_images_themselves(world, table):
+    train, folder, weights = world["train"], world["folder"], world["folder"] / "classifier.safetensors"
+    np.savez_compressed(folder / "images.npz", arr_0=train.images(np.arange(len(train))))
+    import_reference(folder / "images.npz", "classifier", folder / "given.npz", classifier=weights)
+    plan, own = {"noisy": world["samples"]["noisy"]}, table[table["plan"] == "noisy"]
+    for path in (folder / "images.npz", folder / "given.npz"):
+        references = {"classifier": path}
+        found = evaluate_samples(DIGITS, plan, folder / "i.csv", classifier=weights, references=references)
+        for column in ("distance", "kid", "precision", "recall", "density", "coverage"):
+            np.testing.assert_allclose(found[column], own[column], rtol=1e-6)
+        assert (found["reference_sha256"] == sha256(folder / "images.npz")).all()
+        settings = json.loads((folder / "i.json").read_text())
+        assert settings["features"]["classifier"]["reference"] == f"{folder / 'images.npz'}, {len(train)} images"
+
+
+def test_held_out_images_are_a_reference(world):
+    folder, weights = world["folder"], world["folder"] / "classifier.safetensors"
+    compute_references(DIGITS, {"classifier": folder / "held_out.npz"}, split="held_out", classifier=weights)
+    plan, references = {"noisy": world["samples"]["noisy"]}, {"classifier": folder / "held_out.npz"}
+    found = evaluate_samples(DIGITS, plan, folder / "h.csv", classifier=weights, references=references)
+    held_out = load_split(DIGITS, "held_out")
+    assert (found["reference_samples"] == len(held_out)).all()
+    assert (found["reference_sha256"] == held_out.fingerprint).all()
+    settings = json.loads((folder / "h.json").read_text())["features"]["classifier"]
+    assert settings["reference"] == f"digits, held_out split, {len(held_out)} images"
+
+
+def test_precision_and_recall_say_k_and_the_number_of_features(world, table):
+    assert (table["prdc_neighbours"] == 5).all()
+    assert (table["prdc_samples"] == PER_SEED).all()
+    assert (table["prdc_reference"] == len(world["train"])).all()
 
 
 def test_few_kept_features_leave_mean_and_covariance_of_all():

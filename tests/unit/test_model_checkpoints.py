@@ -224,6 +224,28 @@ def test_a_checkpoint_without_averages_says_so_unless_it_is_asked_for(tmp_path):
         import_published(path, weights="ema")
 
 
+@pytest.mark.parametrize("ema", [None, {}])
+def test_an_empty_average_is_none(tmp_path, ema):
+    model = random_model()
+    torch.save({"model": model.state_dict(), "ema": ema}, tmp_path / "empty.pt")
+    with pytest.warns(NoEMA, match="holds no EMA weights, only model"):
+        assert same_outputs(model, import_published(tmp_path / "empty.pt"))
+    with pytest.raises(ValueError, match="expected an entry 'ema' with weights by name"):
+        import_published(tmp_path / "empty.pt", weights="ema")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("x_embedder.proj.weight", (24, 4, 1)), ("feat_rope.freqs_cos", ()), ("pos_embed", (1, 0, 24))],
+)
+def test_shapes_that_tell_no_sizes_are_named(tmp_path, name, shape):
+    torch.save({**random_model().state_dict(), name: torch.ones(shape)}, tmp_path / "odd.pt")
+    with pytest.raises(
+        ValueError, match=rf"does not look like a LightningDiT: {name} has the shape {re.escape(str(shape))}"
+    ):
+        import_published(tmp_path / "odd.pt")
+
+
 def test_any_entry_can_be_named(tmp_path):
     model = random_model()
     torch.save({"ema": {}, "ema_0.999": model.state_dict()}, tmp_path / "several.pt")
@@ -244,9 +266,9 @@ def test_block_numbers_are_checked_before_blocks_are_made(tmp_path):
 
 def test_shapes_that_the_file_does_not_hold_are_refused_before_memory_is_taken(tmp_path):
     state = random_model().state_dict()
-    huge = torch.ones(1).expand(200_000, 400_000)  # 320 GB from four bytes
+    huge = torch.ones(1).expand(4 * 10**9, 24)  # 384 GB from four bytes, of a shape that fits
     torch.save({"ema": {**state, "y_embedder.embedding_table.weight": huge}}, tmp_path / "huge.pt")
-    with pytest.raises(ValueError, match=r"claims the shape \(200000, 400000\), more than the file holds"):
+    with pytest.raises(ValueError, match=r"claims the shape \(4000000000, 24\), more than the file holds"):
         import_published(tmp_path / "huge.pt")
     for claim in ({"hidden_size": 280_000}, {"depth": 10**9}, {"depth": "many"}, {"heads": 2}):
         save_model(tmp_path / "claims.safetensors", random_model(), {**TINY, **claim})

@@ -72,7 +72,7 @@ def test_posterior_stage(store, tmp_path):
     pd.testing.assert_frame_equal(written.astype({"label": str}), table.astype({"label": str}), check_dtype=False)
     statistics = ("top1", "self_weight", "effective_samples", "mse", "mse_offset")
     expected = ["conditioning", "label", "n", "dim", "t", "pairs"]
-    assert list(table.columns) == expected + [f"{name}{end}" for name in statistics for end in ("", "_sem")]
+    assert list(table.columns) == [*expected, *[f"{name}{end}" for name in statistics for end in ("", "_sem")], "class"]
     copies = 2 if store.has_flips else 1
     assert table.groupby(["conditioning", "label"], sort=False).n.first().to_dict() == {
         ("class", 0): 30 * copies,
@@ -97,8 +97,9 @@ def test_posterior_stage(store, tmp_path):
     assert transition["space"] == "pixel"
     assert transition["dim"] == 24
     assert [each["label"] for each in transition["classes"]] == [0, 1, 3]
+    assert [each["class"] for each in transition["classes"]] == ["0", "1", "3"]
     for entry in (*transition["classes"][:2], transition["unconditional"]):
-        assert set(entry) == {"label", "n", "measured", "interval", "predicted", "curve_error"}
+        assert set(entry) - {"class"} == {"label", "n", "measured", "interval", "predicted", "curve_error"}
         assert entry["interval"][0] <= entry["measured"] <= entry["interval"][1]
         assert entry["predicted"] == pytest.approx(entry["measured"], abs=0.2)
     assert 0 < transition["split_interval"][0] <= transition["split"] <= transition["split_interval"][1] < 1
@@ -106,7 +107,17 @@ def test_posterior_stage(store, tmp_path):
     medians = sorted(entry["predicted"] for entry in transition["classes"])
     assert transition_time(typical["eigenvalues"], typical["n"]) == pytest.approx(medians[1])
     law = pd.read_csv(tmp_path / "oracle" / "law.csv", dtype={"label": str})
-    assert list(law.columns) == ["conditioning", "label", "n", "dim", "t", "measured", "measured_sem", "predicted"]
+    assert list(law.columns) == [
+        "conditioning",
+        "label",
+        "n",
+        "dim",
+        "t",
+        "measured",
+        "measured_sem",
+        "predicted",
+        "class",
+    ]
     np.testing.assert_array_equal(law.measured, table.self_weight)
     entry = transition["classes"][0]
     of_class = law[(law.conditioning == "class") & (law.label == "0")]
@@ -151,7 +162,7 @@ def test_pairs_use_each_sample_as_often_as_any_other(store, tmp_path, monkeypatc
 def test_nsweep_stage(store, tmp_path):
     output = tmp_path / "oracle" / "nsweep.csv"
     table = measure_nsweep(store.path, output, sizes=[5, 20, 50, 5000], pairs=20, repeats=2, seed=0, labels=[0, 1])
-    assert list(table.columns) == ["pool", "label", "n", "dim", "measured", "lo", "hi", "predicted"]
+    assert list(table.columns) == ["pool", "label", "n", "dim", "measured", "lo", "hi", "predicted", "class"]
     pd.testing.assert_frame_equal(pd.read_csv(output), table)
     sizes = table.groupby(["pool", "label"]).n.apply(list).to_dict()
     fits = [5, 20, 50] if store.has_flips else [5, 20]

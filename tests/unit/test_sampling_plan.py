@@ -53,6 +53,13 @@ def plan(parts, **rest):
         ({"parts": [{"field": "B"}], "solvr": "euler"}, ["'solvr'", "did you mean 'solver'"]),
         ({"parts": []}, ["no parts"]),
         ({"parts": [{"stop": 1.0}]}, ["part 1", "field is missing"]),
+        ({"parts": {"field": "B"}}, ["parts is {'field': 'B'}", "expected a list"]),
+        ({"parts": ["B"]}, ["part 1", "it is 'B'"]),
+        ({"parts": [{"field": "B", "guidance": "2"}]}, ["part 1", "guidance is '2'", "a number"]),
+        ({"parts": [{"field": "B", "guidance": float("inf")}]}, ["part 1", "guidance is inf", "a number"]),
+        ({"parts": [{"field": "B", "shift": "0.5"}]}, ["part 1", "shift is '0.5'", "above 0"]),
+        ({"parts": [{"field": "B", "interval": 0.5}]}, ["part 1", "interval is 0.5", "[lo, hi]"]),
+        ({"parts": [{"field": "B", "stop": 0.5}, {"field": "B"}], "steps": 1}, ["steps is 1 for 2 parts"]),
     ],
 )
 def test_bad_plans_are_refused_with_name_value_and_expectation(content, words):

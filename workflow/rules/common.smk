@@ -191,14 +191,13 @@ def feature_weights():
 
 
 def feature_references():
-    """{"reference_{features}": npz} that samples are compared with: given, or made of the training images."""
-    given = CONFIG.evaluation.references
-    return {
-        f"reference_{name}": (
-            given[name].place if name in given else f"results/{CONFIG.run}/evaluation/{name}/reference.npz"
-        )
+    """{"reference_{features}": npz} that samples are compared with: of the training or held-out images, or given."""
+    asked = CONFIG.evaluation.references
+    kinds = {
+        name: "given" if name in CONFIG.evaluation.given_references else "held_out" if name in asked else "reference"
         for name in CONFIG.evaluation.features
     }
+    return {f"reference_{name}": f"results/{CONFIG.run}/evaluation/{name}/{kind}.npz" for name, kind in kinds.items()}
 
 
 def encoding_arguments(wildcards):
@@ -384,7 +383,7 @@ def stage_of_rule():
 
 def caption_of(name):
     """A figure's caption, for params: it is no input of any job, and a change of it would not be seen."""
-    return Path(f"{SOURCE}/../workflow/report/{name}.rst").read_text()
+    return Path(f"{SOURCE}/../workflow/report/{name}.rst").read_text(encoding="utf-8")
 
 
 def report_outputs(name, category, sources):

@@ -1,4 +1,24 @@
 # Features, and the distance of samples to the training images in them.
+from twostage.evaluation.given import refuse_unfit_reference
+
+# A reference that does not fit ends a run here, before anything is sampled; one that is fetched, in its own job.
+GIVEN = CONFIG.evaluation.given_references
+for name, file in GIVEN.items():
+    if os.path.exists(file.place):
+        try:
+            refuse_unfit_reference(
+                file.place,
+                name,
+                width=4 * CONFIG.classifier.width if name == "classifier" else None,
+                image_size=CONFIG.data.image_size,
+            )
+        except (ValueError, OSError) as error:
+            raise WorkflowError(f"config: evaluation.references.{name}: {error}") from None
+
+
+def extractor_weights(wildcards):
+    """Weights of the network that takes the features."""
+    return {**feature_weights(), "classifier": rules.classifier.output.weights}[wildcards.features]
 
 
 rule classifier:
@@ -79,6 +99,63 @@ rule reference:
         "Taking the {wildcards.features} features of the training images"
     script:
         "../scripts/reference.py"
+
+
+# The held-out images in place of the training images, where the configuration asks for them.
+rule held_out_reference:
+    input:
+        weights=extractor_weights,
+        images=IMAGES,
+    output:
+        "<results>/evaluation/{features}/held_out.npz",
+    log:
+        "<logs>/reference/{features}-held_out.log",
+    benchmark:
+        "<benchmarks>/reference/{features}-held_out.tsv"
+    wildcard_constraints:
+        features=as_constraint(CONFIG.evaluation.features),
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.evaluation.threads
+    resources:
+        **resources_of("evaluation"),
+    params:
+        dataset=DATASET,
+        split="held_out",
+        device=device_of("evaluation"),
+        code=code_of("twostage.evaluation.reference"),
+    message:
+        "Taking the {wildcards.features} features of the held-out images"
+    script:
+        "../scripts/reference.py"
+
+
+rule given_reference:
+    input:
+        given=lambda w: GIVEN[w.features].place,
+        weights=extractor_weights,
+    output:
+        "<results>/evaluation/{features}/given.npz",
+    log:
+        "<logs>/reference/{features}-given.log",
+    benchmark:
+        "<benchmarks>/reference/{features}-given.tsv"
+    wildcard_constraints:
+        features=as_constraint(GIVEN),
+    priority: 1000
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.evaluation.threads
+    resources:
+        **resources_of("evaluation"),
+    params:
+        sha256=lambda w: GIVEN[w.features].sha256,
+        device=device_of("evaluation"),
+        code=code_of("twostage.evaluation.reference"),
+    message:
+        "Taking the reference in {wildcards.features} features from {input.given}"
+    script:
+        "../scripts/given_reference.py"
 
 
 rule evaluate:

@@ -1,4 +1,4 @@
-"""Adapter: the reference that samples are compared with in one kind of published features."""
+"""Adapter: the reference that samples are compared with in one kind of features, of one split."""
 
 from twostage.job import job
 from twostage.evaluation.reference import compute_references
@@ -8,6 +8,7 @@ with job(snakemake):
     compute_references(
         snakemake.params.dataset,
         {features: snakemake.output[0]},
+        split=snakemake.params.get("split", "train"),
         **{features: snakemake.input.weights},
         device=snakemake.params.device,
     )

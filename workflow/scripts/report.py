@@ -14,7 +14,7 @@ with job(snakemake):
     p, out, folder = snakemake.params, snakemake.output, Path(snakemake.output.report).with_suffix("").parent
     texts = Path(p.snakefile).parent / "workflow/report"
     with atomic_write(out.config) as temporary:
-        temporary.write_text(yaml.safe_dump(p.config, sort_keys=False))
+        temporary.write_text(yaml.safe_dump(p.config, sort_keys=False), encoding="utf-8")
     told = {"config": p.config, "captions": texts, "benchmarks": folder / "benchmarks", "stage_of_rule": p.stages}
     overview.write(out.overview, folder, snakemake.input.claims, p.figures, **told)
     with atomic_write(out.report) as temporary:

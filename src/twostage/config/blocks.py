@@ -17,6 +17,7 @@ from pydantic import (
 
 from twostage.config.values import (
     Below1,
+    Colour,
     Count,
     DashedName,
     Distinct,
@@ -144,9 +145,8 @@ class Data(Block):
     flips: bool = Field(
         False, description="Store the latents of mirrored images too, for training and for the oracle alike"
     )
-    background: str = Field(
+    background: Colour = Field(
         "white",
-        pattern="^(white|black|grey|#[0-9a-fA-F]{6})$",
         description='Colour that transparent images are laid over: `white`, `black`, `grey` or `"#rrggbb"`',
     )
     max_corrupt: Below1 = Field(
@@ -771,6 +771,8 @@ class Resources(Block):
     def _kind_of_gpu(cls, raw):
         """`gpu: "a100:2"`, as sbatch has it, is two of that kind."""
         kind, colon, count = str(raw.get("gpu", "") if isinstance(raw, dict) else "").rpartition(":")
+        if not colon and re.fullmatch(r"(?!true$|false$|none$)[a-z][\w.]*", count.lower()):
+            raise ValueError(f"gpu is {count!r}; expected a number, or a kind and a number: {count}:1")
         return raw | {"gpu": count, "gpu_model": kind} if colon else raw
 
 

@@ -192,6 +192,10 @@ def shards(config):
     """Shards of samples: each has at least one."""
     counts = {f"experiments.{name}.samples": found.samples for name, found in config.experiments if found}
     counts["sampling.samples"] = config.sampling.samples
+    if config.experiments.fig5:
+        counts["experiments.fig5.oracle_samples"] = config.experiments.fig5.oracle_samples
+    for name, plan in getattr(config.experiments.tab_plans, "plans", {}).items():
+        counts[f"experiments.tab_plans.plans.{name}.samples"] = plan.samples
     key, least = min(((key, count) for key, count in counts.items() if count), key=lambda item: item[1])
     if least < config.sampling.shards:
         yield f"sampling.shards is {config.sampling.shards}; expected at most {least}, which is {key}: one a shard"

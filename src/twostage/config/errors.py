@@ -21,6 +21,7 @@ def closest(name, names):
 
 
 # What pydantic puts into a location for the members of a union.
+_UNIONS = {"encoder", "start"}
 _UNION_TAGS = {
     "identity",
     "kl",
@@ -30,9 +31,8 @@ _UNION_TAGS = {
     "tiny",
     "none",
     "ResumedStart",
-    "held-out images",
-    "a file",
 }
+_SPACED_TAGS = {"held-out images", "a file"}  # no name that a user writes has a space
 _UNION_ENDS = ("literal[", "constrained-", "function-")
 _TYPES = {
     "float_parsing": "a number",
@@ -49,6 +49,7 @@ _TYPES = {
 _PATTERNS = {
     "^[0-9a-f]{40}$": "a commit, 40 hex digits",
     "^[0-9a-f]{64}$": "64 hex digits, as sha256sum prints them",
+    "^[A-Za-z0-9_.]+$": "letters, digits, _ and dots",
     "^(https?|file)://": "an address that begins with https://, http:// or file://",
 }
 
@@ -56,50 +57,65 @@ _PATTERNS = {
 def explain(problems, root):
     """Lines on pydantic's ``problems`` with a configuration whose blocks begin at ``root``.
 
-    One line a key: what pydantic says of each alternative of a union is joined by "or".
+    One line a key: what pydantic says of each alternative of a union is joined by "or", and keys that one block lacks
+    are named together.
     """
-    lines, expected, absent, seen = [], {}, {}, set()
-    for problem in problems:
-        if "checkpoint" in problem["loc"]:  # a bare file stands for that of every latent space
-            place = problem["loc"].index("checkpoint")
-            once = (problem["loc"][:place], problem["loc"][place + 2 :], problem["type"], repr(problem["input"]))
-            if once in seen:
-                continue
-            seen.add(once)
-        key, value = _key(problem["loc"]), problem["input"]
-        if problem["type"] == "extra_forbidden":
-            names = _valid_names(problem["loc"][:-1], root)
-            nearest = closest(problem["loc"][-1], names)
-            lines.append(f"unknown key {key}: {_short(value)}; expected one of {', '.join(names)}{nearest}")
-        elif problem["type"] == "missing" and isinstance(problem["loc"][-1], int):
-            lines.append(f"{_key(problem['loc'][:-1])} is {_short(value)}; expected {problem['loc'][-1] + 1} items")
+    lines, expected, absent = [], {}, {}
+    for problem in _once(problems):
+        location = problem["loc"]
+        if line := _line(problem, root):
+            lines.append(line)
         elif problem["type"] == "missing":
-            absent.setdefault(problem["loc"][:-1], []).append(problem["loc"])
-        elif problem["type"] == "value_error":
-            message = str(problem["ctx"]["error"])
-            lines.append(f"{key}: {message}" if key else message)
-        elif problem["type"] == "union_tag_invalid":
-            tags, kind = problem["ctx"]["expected_tags"], value["kind"]
-            nearest = closest(kind, [tag.strip("' ") for tag in tags.split(",")])
-            lines.append(f"{key}.kind is {_short(kind)}; expected one of {tags}{nearest}")
-        elif problem["type"] == "union_tag_not_found":
-            lines.append(f"{key}.kind is missing; expected a kind of encoder, such as kl")
-        elif problem["loc"][-1] == "[key]":
-            lines.append(
-                f"{_key(problem['loc'][:-2])} has the name {_short(value)}; expected {_expectation(problem, root)}"
-            )
+            absent.setdefault(location[:-1], []).append(location)
         else:
-            expected.setdefault(key, []).append(problem)
-    for block, keys in absent.items():
-        if len(keys) == 1:
-            lines.append(f"{_key(keys[0])} is missing; expected {_description(keys[0], root)}")
-        else:
-            wanted = ", ".join(f"{key[-1]} ({_description(key, root)})" for key in keys)
-            lines.append(f"{_key(block) or 'the configuration'} lacks keys; expected {wanted}")
+            expected.setdefault(_key(location), []).append(problem)
+    lines += [_lacking(block, keys, root) for block, keys in absent.items()]
     for key, alternatives in expected.items():
         if not any(other.startswith(f"{key}.") for other in expected):  # of a union, the member that was meant
             lines.append(f"{key} is {_expected(alternatives, root)}")
     return lines
+
+
+def _once(problems):
+    """The problems without those of a bare `checkpoint`, which stands for all latent spaces, in all but the first."""
+    seen = set()
+    for problem in problems:
+        location = problem["loc"]
+        place = location.index("checkpoint") if "checkpoint" in location else len(location)
+        same = (location[:place], location[place + 2 :], problem["type"], repr(problem["input"]))
+        if place == len(location) or same not in seen:
+            yield problem
+        seen.add(same)
+
+
+def _line(problem, root):
+    """The line on a problem that has nothing to do with others, else None."""
+    location, value, kind = problem["loc"], problem["input"], problem["type"]
+    key = _key(location)
+    if kind == "extra_forbidden":
+        names = _valid_names(location[:-1], root)
+        return f"unknown key {key}: {_short(value)}; expected one of {', '.join(names)}{closest(location[-1], names)}"
+    if kind == "missing" and isinstance(location[-1], int):
+        return f"{_key(location[:-1])} is {_short(value)}; expected {location[-1] + 1} items"
+    if kind == "value_error":
+        return f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"])
+    if kind == "union_tag_invalid":
+        tags = problem["ctx"]["expected_tags"]
+        nearest = closest(value["kind"], [tag.strip("' ") for tag in tags.split(",")])
+        return f"{key}.kind is {_short(value['kind'])}; expected one of {tags}{nearest}"
+    if kind == "union_tag_not_found":
+        return f"{key}.kind is missing; expected a kind of encoder, such as kl"
+    if location[-1] == "[key]":
+        return f"{_key(location[:-2])} has the name {_short(value)}; expected {_expectation(problem, root)}"
+    return None
+
+
+def _lacking(block, keys, root):
+    """The line on the keys that a block lacks."""
+    if len(keys) == 1:
+        return f"{_key(keys[0])} is missing; expected {_description(keys[0], root)}"
+    wanted = ", ".join(f"{key[-1]} ({_description(key, root)})" for key in keys)
+    return f"{_key(block) or 'the configuration'} lacks keys; expected {wanted}"
 
 
 def _expected(alternatives, root):
@@ -120,7 +136,12 @@ def _expected(alternatives, root):
 
 def _key(location):
     """The dotted path of a key as the user wrote it, without pydantic's names of union members."""
-    parts = [str(part) for part in location if part not in _UNION_TAGS]
+    tagged = ["", *location]
+    parts = [
+        str(part)
+        for before, part in zip(tagged, location)
+        if part not in _SPACED_TAGS and (part not in _UNION_TAGS or before not in _UNIONS)
+    ]
     while parts and (parts[-1].startswith(_UNION_ENDS) or parts[-1] in ("float", "int", "bool")):
         parts.pop()
     return ".".join(parts)
@@ -140,7 +161,8 @@ def _expectation(problem, root):
         spread = isinstance(value, str) and re.fullmatch(r"\d+ *(-|\.\.+|:) *\d+", value)
         return "a list, each item written out: [0, 1, 2]" if spread else f"a list: [{value}]"
     if problem["type"] == "string_pattern_mismatch":
-        return _PATTERNS[problem["ctx"]["pattern"]]
+        pattern = problem["ctx"]["pattern"]
+        return _PATTERNS.get(pattern, f"text that matches {pattern}")
     if problem["type"] in ("model_type", "model_attributes_type"):
         return _mapping(_block_at(problem["loc"], root))
     return _TYPES.get(problem["type"], message)
@@ -172,7 +194,7 @@ def _block_at(location, root):
         if isinstance(block, dict):
             block = block["values"]
             continue
-        if part in _UNION_TAGS:
+        if part in _UNION_TAGS | _SPACED_TAGS:
             continue
         field = block.model_fields.get(part)
         block = _inner(field.annotation, location) if field else None

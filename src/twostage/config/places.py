@@ -5,6 +5,7 @@ from pathlib import Path
 
 from twostage.config.errors import ConfigError
 from twostage.data.folders import class_folders, refuse_single_images
+from twostage.fetch import refuse_stand_in
 
 
 def check_places(config, estimating=False):
@@ -53,19 +54,23 @@ def _images(config, estimating):
 
 
 def _latents(config):
-    """Lines on folders of latents that are not there, or hold none of their format."""
+    """Lines on latents that are not there, or on folders that hold none of their format."""
     files = {"lightningdit": "latents_rank*_shard*.safetensors", "repa": "dataset.json"}
     for name, space in config.spaces.items():
-        if space.imported:
-            key, folder = f"spaces.{name}.encoder.latents", Path(space.imported.path)
-            pattern = files.get(space.imported.format)
-            if space.imported.format == "npy":
-                if not folder.is_file():
-                    yield f"{key}.path is {space.imported.path!r}; expected a .npy file"
-            elif not folder.is_dir():
-                yield f"{key}.path is {space.imported.path!r}; expected a folder that exists"
-            elif pattern and not any(folder.glob(pattern)):
-                yield f"{key}.path is {space.imported.path!r}; expected {pattern} in it, format {space.imported.format}"
+        if space.imported is None:
+            continue
+        key, path = f"spaces.{name}.encoder.latents.path is {space.imported.path!r}", Path(space.imported.path)
+        pattern = files.get(space.imported.format)
+        if pattern and not path.is_dir():
+            yield f"{key}; expected a folder that exists"
+        elif pattern and not any(path.glob(pattern)):
+            yield f"{key}; expected {pattern} in it, format {space.imported.format}"
+        elif not pattern and not path.is_file():
+            yield f"{key}; expected a file that exists"
+        elif not pattern:
+            labels = space.imported.labels or str(path.with_name("labels.npy"))
+            if not Path(labels).is_file():
+                yield f"spaces.{name}.encoder.latents.labels is {labels!r}; expected a file that exists, beside {path}"
 
 
 def _weights(config):
@@ -77,6 +82,11 @@ def _weights(config):
                 f"{key} is {file.place!r}; no such file, and no place to fetch it from; expected a file that exists, "
                 "or `url`, or `repo`, `revision` and `file`"
             )
+        elif file.place not in seen and os.path.isfile(file.place):
+            try:
+                refuse_stand_in(file.place)
+            except (ValueError, OSError) as error:
+                yield f"{key}: {error}"
         seen.add(file.place)
     if config.flux and Path(config.flux.model).is_dir() and not Path(config.flux.model, "model_index.json").exists():
         yield f"flux.model is {config.flux.model!r}; expected a folder with model_index.json, as diffusers writes it"

@@ -20,7 +20,7 @@ first job, with a line that names the key, the value and what was expected.
 
 | value | written as |
 | --- | --- |
-| whole number | `100000`, `1e5` or `1.0e5`; below 2^63 |
+| whole number | `100000`, `1e5` or `1.0e5`; below 2^63; not `0042` or `1:30:00`, which YAML reads in base 8 and 60 |
 | number | finite, up to 1e30 |
 | memory | in the unit of the key's name, or text as Snakemake reads it: `64G` (1000^3 bytes), `64GiB`, `512M` |
 | time limit | minutes, or text as Snakemake reads it: `2d`, `12h`, `90m` |

@@ -169,6 +169,17 @@ def _path(value):
 
 PathText = Annotated[str, AfterValidator(_path)]
 
+# -------------------------------------------------------------------------------------------------------------- colours
+
+
+def _colour(value):
+    if isinstance(value, str) and re.fullmatch("white|black|gr[ae]y|#[0-9a-f]{6}", value.lower()):
+        return value.lower().replace("gray", "grey")
+    raise refuse("colour", 'white, black, grey or "#rrggbb", six hex digits in quotes (# alone begins a comment)')
+
+
+Colour = Annotated[str, BeforeValidator(_colour)]
+
 # --------------------------------------------------------------------------------------------------------------- lists
 
 Item = TypeVar("Item")

@@ -150,7 +150,7 @@ def _join(options):
     digests = {}
     for shard in options.shards:
         beside = provenance_path(shard)
-        digests[str(shard)] = json.loads(beside.read_text())["sha256"] if beside.exists() else None
+        digests[str(shard)] = json.loads(beside.read_text(encoding="utf-8"))["sha256"] if beside.exists() else None
     inputs = [options.statistics] if options.statistics else []
     fingerprint = read_header(options.output).fingerprint()
     write_provenance(options.output, inputs=inputs, shards=digests, fingerprint=fingerprint)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
+from twostage.arguments import as_device
 from twostage.data.encoders import Autoencoder, latent_shape_of
 from twostage.data.weights import save_network
 from twostage.finite import finite, finite_weights
@@ -62,7 +63,7 @@ def train_autoencoder(dataset, spec, seed, output, device="cpu", features=None):
         dataset.image_shape[-1], *(options[key] for key in ("latent_channels", "downsample", "channels"))
     )
     torch.manual_seed(seed)
-    network = AutoencoderKL(**shape).to(device).train()
+    network = AutoencoderKL(**shape).to(as_device(device)).train()
     _start_with_little_noise(network)
     latent_shape = latent_shape_of("kl", network, dataset.image_shape)
     alignment = Alignment(features, dataset, latent_shape).to(device) if options["align_weight"] > 0 else None

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from twostage.data.index import refuse_other_index
 from twostage.data.latents import (
     IDENTITY_ATTRIBUTES,
     LatentStore,
@@ -21,6 +22,7 @@ from twostage.data.latents import (
     write_index,
     write_left_out,
     write_store,
+    write_texts,
 )
 from twostage.flow import sample_noise
 from twostage.provenance import atomic_write
@@ -55,6 +57,7 @@ def encode(
         "image_size": dataset.image_shape[0],
         "dataset": dataset.name,
         "dataset_fingerprint": dataset.fingerprint,
+        "index": dataset.index or "unknown",
         "shard": f"{shard + 1}/{shards}",
         "may_be_left_out": int(dataset.max_corrupt * len(dataset)),
     }
@@ -84,8 +87,9 @@ def encode(
             raise ValueError(f"{problems[-1]}. No image of shard {shard + 1} of {shards} can be used")
         source = np.concatenate(source)
         writer.finish(
-            dataset.labels[source], source, len(dataset.classes), attributes, normalisation, problems, contents[source]
-        )
+            dataset.labels[source], source, len(dataset.classes), attributes, normalisation, problems,
+            contents[source], dataset.classes,
+        )  # fmt: skip
     return True
 
 
@@ -96,6 +100,7 @@ def _is_there(output, attributes, normalisation, flips):
     except ValueError:
         return False
     found = header.attributes
+    found = {"index": attributes["index"]} | found  # a store of an earlier version does not say
     same = all(found.get(key) == value for key, value in attributes.items()) and flips == (
         "latents_flip" in header.parts
     )
@@ -108,6 +113,7 @@ def _train_statistics(path, attributes):
     train = LatentStore.open(path, split="train")
     if train.attributes["encoder_sha256"] != attributes["encoder_sha256"]:
         raise ValueError(f"{path}: made by another encoder; expected the training store of the same encoder")
+    refuse_other_index("the images to encode", attributes.get("index"), path, train.index)
     return train.mean.numpy(), train.std.numpy()
 
 
@@ -179,6 +185,7 @@ def join(shards, output, statistics=None):
     left_out = [line for header in headers for line in header.left_out]
     _refuse_too_many(left_out, first.attributes["may_be_left_out"])
     attributes = {key: first.attributes[key] for key in (*IDENTITY_ATTRIBUTES, "image_size", "dataset")}
+    attributes["index"] = first.attributes.get("index", "unknown")
     normalisation = None if statistics is None else _train_statistics(statistics, attributes)
     with atomic_write(output) as temporary, write_errors(output), h5py.File(temporary, "w") as file:
         for name in first.parts:
@@ -196,6 +203,7 @@ def join(shards, output, statistics=None):
         write_index(file, labels, source, len(first.class_offsets) - 1)
         write_attributes(file, moments, attributes, normalisation)
         write_left_out(file, left_out)
+        write_texts(file, "class_names", first.class_names)
         if all(header.contents is not None for header in headers):
             columns = [np.concatenate([header.contents[name] for header in headers]) for name in first.contents]
             write_contents(file, np.stack(columns, 1), "latents_flip" in first.parts)
@@ -213,5 +221,6 @@ def _same_origin(first, header):
                 f"{header.path}: {key} is {header.attributes[key]}; expected {first.attributes[key]}, as "
                 f"{first.path} has: encode that shard again"
             )
+    refuse_other_index(header.path, header.attributes.get("index"), first.path, first.attributes.get("index"))
     if header.shape[1:] != first.shape[1:] or set(header.parts) != set(first.parts):
         raise ValueError(f"{header.path}: other latent shape or flips than {first.path}; encode that shard again")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from twostage.arguments import as_device
 from twostage.data.published import find_weights, load_published
 from twostage.data.weights import load_network
 from twostage.finite import finite
@@ -103,7 +104,7 @@ def load_encoder(spec, weights=None, device="cpu"):
     ``spec["decoder"]``). Raises ValueError for an unknown kind and for weights that are absent, have another sha256
     than ``spec["sha256"]``, or other shapes than the kind has.
     """
-    kind = spec.get("kind")
+    device, kind = as_device(device), spec.get("kind")
     if kind not in KINDS:
         raise ValueError(f"encoder kind is {kind!r}; expected one of {', '.join(KINDS)}")
     if kind == "none":

@@ -89,10 +89,11 @@ def peculiarities(file):
     """
     try:
         with Image.open(file, formats=FORMATS) as image:
+            exif = image.getexif() if "exif" in image.info or image.format == "TIFF" else {}  # slow where there is none
             found = {
                 "16-bit": image.mode.startswith("I"),
                 "transparent": image.has_transparency_data,
-                "rotated": image.getexif().get(ORIENTATION, 1) != 1,
+                "rotated": exif.get(ORIENTATION, 1) != 1,
                 "animated": getattr(image, "is_animated", False) and image.format != "MPO",
             }
     except Exception:

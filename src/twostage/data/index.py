@@ -11,6 +11,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from twostage.data.folders import describe_passed_over, list_images
@@ -53,6 +54,7 @@ def write_index(folders, output, workers=1):
             bar.update(len(block))
     said = describe_passed_over(*(listing for _, listing in listings.values()))
     said += [f"{len(paths)} files {SAID[kind]} (such as {paths[0]})" for kind, paths in found.items() if paths]
+    said += _single(listings["path"][1])
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -63,6 +65,17 @@ def write_index(folders, output, workers=1):
     with atomic_write(output) as temporary:
         temporary.write_bytes(content)
     return True, said
+
+
+def _single(listing):
+    """One sentence on classes of one image, in a list; an empty list where there are none."""
+    names = [name for name, count in zip(listing.classes, np.bincount(listing.labels)) if count == 1]
+    if not names:
+        return []
+    return [
+        f"{len(names)} classes hold one image (such as {names[0]}): N = 1, so its weight is 1 at every t, and the "
+        "class's transition is 0"
+    ]
 
 
 def _looked_at(path):
@@ -120,9 +133,9 @@ class Index:
 def refuse_other_index(path, theirs, other, ours):
     """Raise ValueError where ``path`` was made of other images than ``other``: their identities ``theirs``, ``ours``.
 
-    What does not know its index (None; "none" for latents that others made) is not held against it.
+    What does not know its index (None, "unknown"; "none" for latents that others made) is not held against it.
     """
-    known = [identity for identity in (theirs, ours) if identity and identity != "none"]
+    known = [identity for identity in (theirs, ours) if identity not in (None, "", "unknown", "none")]
     if len(known) == 2 and theirs != ours:
         raise ValueError(
             f"{path} was made of other images (index {theirs[:12]}) than {other} (index {ours[:12]}): make the "

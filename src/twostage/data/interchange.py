@@ -6,6 +6,7 @@ Formats: LightningDiT's ``extract_features.py`` and ``ImgLatentDataset``, REPA's
 
 import hashlib
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from twostage.finite import finite
 from twostage.flow import sample_noise
 from twostage.provenance import atomic_write, write_json
 
+FLOATING = {"F64", "F32", "F16", "BF16"}  # as safetensors names them
 BLOCK = 256  # rows held in memory at a time
 
 
@@ -31,7 +33,8 @@ def import_lightningdit(
     ``latents_stats.pt``, where the folder has it, normalises the store as it does there: (z - mean) / std * multiplier;
     without it the exact statistics do. num_classes: largest label + 1 unless given. The rest describes the latents
     (LightningDiT stores one unseeded sample of the posterior). ``source`` counts the samples in the order of the files.
-    Raises ValueError for files that are damaged or disagree.
+    Raises ValueError, before anything is written, for files that are damaged or disagree, for labels that are no whole
+    numbers from 0 to num_classes - 1, and for statistics that do not normalise.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -43,15 +46,23 @@ def import_lightningdit(
     for path in files:
         try:
             with safe_open(path, "pt") as file:
-                labels.append(file.get_tensor("labels").long().numpy())
+                labels.append(_labels(path, _as_numpy(file.get_tensor("labels"))))
                 names = [name for name in ("latents", "latents_flip") if name in file.keys()]  # noqa: SIM118 (not a dict)
                 sizes = [tuple(file.get_slice(name).get_shape()) for name in names]
+                kinds = {file.get_slice(name).get_dtype() for name in names}
         except (OSError, SafetensorError) as error:
             raise ValueError(f"{path}: not LightningDiT's latents ({error}); extract them again") from None
-        if any(size[0] != len(labels[-1]) for size in sizes):
-            raise ValueError(f"{path}: {sizes[0][0]} latents for {len(labels[-1])} labels; expected as many")
+        if "latents" not in names:
+            raise ValueError(f"{path}: no latents; expected what LightningDiT wrote: extract them again")
+        if any(size[:1] != (len(labels[-1]),) for size in sizes):
+            raise ValueError(f"{path}: {(sizes[0] or (1,))[0]} latents for {len(labels[-1])} labels; expected as many")
+        if len(set(sizes)) > 1 or len(sizes[0]) != 4 or 0 in sizes[0][1:] or not kinds <= FLOATING:
+            raise ValueError(
+                f"{path}: {' and '.join(names)} are {', '.join(sorted(kinds))} of shape "
+                f"{' and '.join(map(str, sizes))}; expected floating numbers (n, C, H, W), mirrored ones alike"
+            )
         shapes.add((tuple(names), sizes[0][1:]))
-        if len(shapes) > 1 or "latents" not in names:
+        if len(shapes) > 1:
             raise ValueError(
                 f"{path}: other latents than {files[0]}; expected the same shape, and flips in all or none"
             )
@@ -76,12 +87,18 @@ def import_lightningdit(
     }  # fmt: skip
     stats, normalisation = folder / "latents_stats.pt", None
     if stats.is_file():
-        loaded = torch.load(stats, map_location="cpu", weights_only=True)
-        mean, std = (loaded[key].double().reshape(-1).numpy() for key in ("mean", "std"))
+        try:
+            loaded = torch.load(stats, map_location="cpu", weights_only=True)
+            mean, std = (loaded[key].double().reshape(-1).numpy() for key in ("mean", "std"))
+        except Exception as error:  # pickle's, zip's and torch's own
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"{stats}: no statistics ({reason}); expected tensors `mean` and `std`") from None
         if mean.shape != (shape[0],) or std.shape != (shape[0],):
             raise ValueError(f"{stats}: statistics of {mean.size} channels; expected {shape[0]}, as the latents have")
         for name, values in (("mean", mean), ("std", std)):
             finite(values, f"{stats}: {name}", "extract the latents again")
+        if not (std > 0).all() or not 0 < multiplier < math.inf:
+            raise ValueError(f"{stats}: std is {std.min():g} at least, multiplier {multiplier}; expected both above 0")
         normalisation = mean, std / multiplier
     elif multiplier != 1.0:
         raise ValueError(f"{stats}: no such file; a multiplier of {multiplier} needs the statistics that it goes with")
@@ -123,7 +140,8 @@ def import_repa(
     Each file holds mean, then standard deviation, of a posterior: (2 C, H, W), unscaled. posterior: "mean", or
     "sample" for mean + std * noise, the noise given by ``seed`` and the file's place in the sorted list; files of equal
     content take the noise of the first of them, so that copies stay copies. Raises ValueError for files that are
-    damaged, disagree, or have no label.
+    damaged, disagree, or have no label, for labels that are no whole numbers from 0 to num_classes - 1, and for
+    standard deviations below 0.
     """
     folder = Path(folder)
     if posterior not in ("mean", "sample"):
@@ -133,12 +151,13 @@ def import_repa(
         raise ValueError(f"{folder}: no img-mean-std-*.npy; expected the folder of latents (vae-sd) that REPA wrote")
     names = [path.relative_to(folder).as_posix() for path in files]
     try:
-        table = dict(json.loads((folder / "dataset.json").read_text())["labels"])
-        labels = np.array([table[name] for name in names], dtype=np.int64)
+        table = dict(json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["labels"])
+        labels = np.array([table[name] for name in names])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{folder / 'dataset.json'}: no label for each latent file ({error!r})") from None
+    labels = _labels(folder / "dataset.json", labels)
     shape = _repa_file(files[0]).shape
-    if len(shape) != 3 or shape[0] % 2:
+    if len(shape) != 3 or shape[0] % 2 or 0 in shape:
         raise ValueError(f"{files[0]}: shape {shape}; expected (2 C, H, W), mean and standard deviation")
     channels, firsts = shape[0] // 2, {}
 
@@ -147,6 +166,11 @@ def import_repa(
             chosen = range(start, min(start + BLOCK, len(files)))
             values = torch.stack([torch.from_numpy(_repa_file(files[index], shape)) for index in chosen])
             mean, std = values.split(channels, dim=1)
+            if (std < 0).any():
+                first = int((std < 0).flatten(1).any(1).nonzero()[0, 0])
+                raise ValueError(
+                    f"{files[chosen[first]]}: a standard deviation below 0; expected (2 C, H, W), the means first"
+                )
             if posterior == "sample":
                 numbers = [firsts.setdefault(digest(file), index) for file, index in zip(values.numpy(), chosen)]
                 mean = mean + std * sample_noise(seed, numbers, mean.shape[1:])
@@ -252,9 +276,24 @@ def imported_shape(form, path):
         return tuple(file.get_slice("latents").get_shape()[1:])
 
 
+def _as_numpy(tensor):
+    return (tensor.double() if tensor.is_floating_point() else tensor).numpy()  # numpy has no bfloat16
+
+
+def _labels(path, labels):
+    """Labels as int64 (n,), n >= 1. ValueError where they are no whole numbers, 0 or above."""
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or len(labels) == 0 or labels.min() < 0:
+        low = f" from {labels.min()}" if labels.size and labels.dtype.kind in "iuf" else ""
+        raise ValueError(f"{path}: labels are {labels.dtype} {labels.shape}{low}; expected whole numbers (n,) from 0")
+    return labels.astype(np.int64)
+
+
 def _repa_file(path, shape=None):
     try:
-        values = np.load(path).astype(np.float32)
+        values = np.load(path)
+        if values.dtype.kind != "f":
+            raise ValueError(f"{values.dtype}, not floating numbers")
+        values = values.astype(np.float32)
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"{path}: not a readable npy file ({error})") from None
     if shape is not None and values.shape != shape:
@@ -264,10 +303,12 @@ def _repa_file(path, shape=None):
 
 def _write_sorted(output, labels, shape, blocks, flips, num_classes, attributes, files, normalisation=None):
     """Write blocks (first row, [latents] or [latents, flips]) of samples in any order as a store sorted by class."""
+    num_classes = num_classes or int(labels.max()) + 1
+    if labels.max() >= num_classes:
+        raise ValueError(f"{files[0].parent}: a label is {labels.max()}; expected 0 to {num_classes - 1}")
     order = np.argsort(labels, kind="stable")
     places = np.empty_like(order)
     places[order] = np.arange(len(order))
-    num_classes = num_classes or int(labels.max()) + 1
     digest = hashlib.sha256(json.dumps([(path.name, path.stat().st_size) for path in files]).encode())
     digest.update(labels.tobytes())
     progress = tqdm(total=len(labels), desc="import", unit="latent", disable=None)
@@ -281,5 +322,5 @@ def _write_sorted(output, labels, shape, blocks, flips, num_classes, attributes,
                 rows = torch.from_numpy(run)
                 writer.write(int(place[run[0]]), *(tensor[rows] for tensor in tensors))
             progress.update(count)
-        attributes = {**attributes, "dataset_fingerprint": digest.hexdigest()}
+        attributes = {**attributes, "dataset_fingerprint": digest.hexdigest(), "index": "none"}
         writer.finish(labels[order], order, num_classes, attributes, normalisation)

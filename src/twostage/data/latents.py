@@ -2,11 +2,12 @@
 
 Layout: ``/latents`` float32 (N, C, H, W) sorted by class, ``/labels`` int64 (N,), ``/class_offsets`` int64 (K + 1,),
 ``/source`` int64 (N,) (index into the split of the data set), optional ``/latents_flip`` like ``/latents``,
-``/content`` int64 (N,) (content ids of the images: equal images, equal ids), with flips ``/content_flip`` like it, and
-``/left_out``, the images that could not be used.
+``/content`` int64 (N,) (content ids of the images: equal images, equal ids), with flips ``/content_flip`` like it,
+``/left_out``, the images that could not be used, and ``/class_names``, a text per class.
 Attributes: ``mean``, ``std`` float64 (C,), population moments over all samples and positions of this file, flips
 included; ``normalise_mean``, ``normalise_std``: the ones that normalise (the training split's, for a held-out store);
-``encoder``, ``encoder_sha256``, ``posterior``, ``split``, ``image_size``, ``dataset``, ``dataset_fingerprint``.
+``encoder``, ``encoder_sha256``, ``posterior``, ``split``, ``image_size``, ``dataset``, ``dataset_fingerprint``, and
+``index``, the identity of the images' index ("unknown" without one, "none" for latents that others made).
 
 The metadata is read by h5py once, in ``LatentStore.open``. Latents lie uncompressed and in one piece in their file, and
 are read from there with positioned reads: no HDF5 handle to share between workers, no lock, no memory that grows.
@@ -15,6 +16,7 @@ are read from there with positioned reads: no HDF5 handle to share between worke
 import contextlib
 import hashlib
 import json
+import operator
 import os
 import re
 from dataclasses import dataclass
@@ -93,13 +95,16 @@ class StoreWriter:
                 self.moments.add(values)
         self.rows = max(self.rows, start + len(latents))
 
-    def finish(self, labels, source, num_classes, attributes, normalisation=None, left_out=(), contents=None):
-        """Index, attributes, unusable images and content ids, as the functions of these names below describe them."""
+    def finish(
+        self, labels, source, num_classes, attributes, normalisation=None, left_out=(), contents=None, class_names=None
+    ):
+        """Index, attributes, unusable images, content ids and class names, as the functions below describe them."""
         with write_errors(self.path):
             write_index(self.file, labels, source, num_classes)
             write_attributes(self.file, self.moments, attributes, normalisation)
             write_left_out(self.file, left_out)
             write_contents(self.file, contents, self.flips)
+            write_texts(self.file, "class_names", class_names)
 
 
 @contextlib.contextmanager
@@ -175,8 +180,18 @@ def write_attributes(file, moments, attributes, normalisation=None):
 
 def write_left_out(file, problems):
     """``/left_out``: one line an image that could not be used, path and reason; nothing when there is none."""
-    if problems:
-        file["left_out"] = np.array([str(problem) for problem in problems], dtype=h5py.string_dtype())
+    write_texts(file, "left_out", [str(problem) for problem in problems])
+
+
+def write_texts(file, name, texts):
+    """A data set of texts, which need not be UTF-8 (names of files are not always); nothing where there are none."""
+    if texts:
+        file[name] = np.array([text.encode("utf-8", "surrogateescape") for text in texts], dtype=h5py.string_dtype())
+
+
+def read_texts(file, name):
+    """The texts that ``write_texts`` wrote, a list; empty where there are none."""
+    return [text.decode("utf-8", "surrogateescape") for text in file[name][:]] if name in file else []
 
 
 def write_contents(file, contents, flips):
@@ -206,12 +221,13 @@ class Part:
 class LatentStore:
     """A latent store, opened by ``LatentStore.open(path)``; safe to use after a fork and to pickle.
 
-    ``shape`` (N, C, H, W); ``labels`` int64 (N,); ``class_offsets`` int64 (K + 1,); ``source`` int64 (N,); ``mean``,
-    ``std`` float64 tensors (C,), the statistics that normalise; ``has_flips``; ``left_out`` (list of lines);
-    ``attributes`` (dict); ``fingerprint``; ``content`` int64 (N,), the content ids of the images: equal images, equal
-    ids; ``content_flip``, those of the mirrored images, None without flips; ``distinct``, the number of different
-    images. A store without content ids (made by an earlier version, or of latents made elsewhere) is read once in their
-    place: equal latents then have equal ids.
+    ``shape`` (N, C, H, W); ``labels`` int64 (N,); ``class_offsets`` int64 (K + 1,); ``class_names``, texts by label
+    (the numbers, where the store does not say); ``source`` int64 (N,); ``mean``, ``std`` float64 tensors (C,), the
+    statistics that normalise; ``index``, identity of the images' index, None where it is not known; ``has_flips``;
+    ``left_out`` (list of lines); ``attributes`` (dict); ``fingerprint``; ``content`` int64 (N,), the content ids of
+    the images: equal images, equal ids; ``content_flip``, those of the mirrored images, None without flips;
+    ``distinct``, the number of different images. A store without content ids (made by an earlier version, or of
+    latents made elsewhere) is read once in their place: equal latents then have equal ids.
     """
 
     @classmethod
@@ -243,6 +259,7 @@ class LatentStore:
         self.mean = torch.from_numpy(np.array(self.attributes["normalise_mean"]))
         self.std = torch.from_numpy(np.array(self.attributes["normalise_std"]))
         self.num_classes = len(self.class_offsets) - 1
+        self.class_names = header.class_names or [str(label) for label in range(self.num_classes)]
         self.fingerprint = header.fingerprint()
 
     def __len__(self):
@@ -255,6 +272,11 @@ class LatentStore:
 
     def __getstate__(self):
         return {**self.__dict__, "_files": {}}
+
+    @property
+    def index(self):
+        found = self.attributes.get("index", "unknown")
+        return None if found in ("unknown", "none") else found
 
     @cached_property
     def content(self):
@@ -281,7 +303,11 @@ class LatentStore:
 
     def class_slice(self, label):
         """Rows of a class, a slice. Raises ValueError for a label that is not there and for a class without samples."""
-        if not 0 <= label < self.num_classes:
+        try:
+            label = -1 if isinstance(label, bool | np.bool_) else operator.index(label)
+        except TypeError:
+            label = repr(label)
+        if isinstance(label, str) or not 0 <= label < self.num_classes:
             raise ValueError(f"label is {label}; expected 0 to {self.num_classes - 1}, the classes of {self.path}")
         start, stop = (int(offset) for offset in self.class_offsets[label : label + 2])
         if start == stop:
@@ -291,31 +317,55 @@ class LatentStore:
     def read(self, index, normalised=True, flipped=False):
         """Latents at ``index``: float32 tensor (n, C, H, W), in the order asked for.
 
-        index: a slice or integers 0..N-1; flipped: False, True, or a boolean for each, to read the mirrored images'
-        latents. Raises IndexError outside the store, ValueError for flips that it lacks and for latents
-        that are not finite.
+        index: a slice, integers 0..N-1, or a mask of N booleans; flipped: False, True, or a boolean for each, to read
+        the mirrored images' latents. Raises IndexError outside the store, ValueError for an index or flips of another
+        kind, for flips that it lacks and for latents that are not finite.
         """
-        if isinstance(index, slice):
-            rows = np.arange(*index.indices(len(self)))
-        else:
-            rows = np.atleast_1d(np.asarray(index, dtype=np.int64))
+        rows = self._rows(index)
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(
                 f"index {rows.min()} to {rows.max()}; expected 0 to {len(self) - 1}, the rows of {self.path}"
             )
-        flipped = np.broadcast_to(np.asarray(flipped, dtype=bool), rows.shape)
+        flipped = np.asarray(flipped)
+        if (flipped.dtype != bool and flipped.size) or flipped.shape not in ((), rows.shape):
+            raise ValueError(
+                f"flipped is {flipped.dtype} {flipped.shape}; expected True, False, or a boolean for each of the "
+                f"{len(rows)} rows"
+            )
+        flipped = np.broadcast_to(flipped.astype(bool), rows.shape)
         latents = np.empty((len(rows), *self.shape[1:]), dtype="<f4")
         for name, chosen in (("latents", ~flipped), ("latents_flip", flipped)):
+            if not chosen.any():
+                continue
             if chosen.all():
                 self._gather(name, rows, latents)
                 finite(latents, f"{self.path}: /{name}", "encode it again", rows)
-            elif chosen.any():
+            else:
                 part = np.empty((chosen.sum(), *self.shape[1:]), dtype="<f4")
                 self._gather(name, rows[chosen], part)
                 finite(part, f"{self.path}: /{name}", "encode it again", rows[chosen])
                 latents[chosen] = part
         latents = torch.from_numpy(latents)
         return self._normalise_(latents) if normalised else latents
+
+    def _rows(self, index):
+        """Numbers of the rows that an index asks for, int64 (n,)."""
+        if isinstance(index, slice):
+            try:
+                return np.arange(*index.indices(len(self)))
+            except TypeError:
+                raise ValueError(f"index is {index}; expected whole numbers in it") from None
+        index = np.atleast_1d(np.asarray(index))
+        if index.shape == (0,):
+            return np.empty(0, np.int64)
+        if index.dtype == bool and index.shape == (len(self),):
+            return np.flatnonzero(index)
+        if index.dtype.kind not in "iu" or index.ndim != 1:
+            raise ValueError(
+                f"index is {index.dtype} {index.shape}; expected whole numbers (n,), or a boolean for each of the "
+                f"{len(self)} rows of {self.path}"
+            )
+        return index.astype(np.int64)
 
     def class_data(self, label=None):
         """Normalised latents of a class (None: of all), float32 (n, C, H, W); flips follow the plain ones."""
@@ -325,17 +375,22 @@ class LatentStore:
 
     def batches(self, batch_size, label=None, normalised=True):
         """The samples of ``class_data`` in its order, as float32 tensors of at most ``batch_size`` samples."""
-        rows = slice(0, len(self)) if label is None else self.class_slice(label)
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size!r}; expected a whole number, at least 1")
+        return self._batches(batch_size, slice(0, len(self)) if label is None else self.class_slice(label), normalised)
+
+    def _batches(self, batch_size, rows, normalised):
         for flipped in self._passes():
             for start in range(rows.start, rows.stop, batch_size):
                 yield self.read(slice(start, min(start + batch_size, rows.stop)), normalised, flipped)
 
     def normalise(self, latents):
-        """(z - mean) / std a channel: latents (n, C, H, W), any float dtype and device."""
-        return self._normalise_(latents.clone())
+        """(z - mean) / std a channel: latents (n, C, H, W), a tensor or array of any float dtype and device."""
+        return self._normalise_(torch.as_tensor(latents).clone())
 
     def denormalise(self, x):
         """x std + mean a channel, the inverse of ``normalise``."""
+        x = torch.as_tensor(x)
         mean, std = self._statistics(x)
         return x * std + mean
 
@@ -395,6 +450,7 @@ class Header:
     parts: dict  # data set name -> [Part]
     left_out: list  # one line an image that could not be used
     contents: dict | None  # {"content", and with flips "content_flip": ids}; None in a store that lacks them
+    class_names: list  # empty in a store that lacks them
 
     def fingerprint(self):
         """Hex digest of what the latents are (data, split, encoder, posterior, flips, rows), however sharded."""
@@ -440,6 +496,7 @@ def _checked_header(path, file):
         raise ValueError(
             f"{path}: store version {file.attrs['schema_version']}; expected {SCHEMA_VERSION}: encode it again"
         )
+    _refuse_elsewhere(path, file)
     names = [name for name in ("latents", "latents_flip") if name in file]
     shape = file["latents"].shape
     labels, offsets, source = (file[name][:] for name in ("labels", "class_offsets", "source"))
@@ -455,13 +512,34 @@ def _checked_header(path, file):
             f"{path}: latents, labels and class offsets disagree; expected the same samples: encode it again"
         )
     attributes = {key: _plain(value) for key, value in file.attrs.items()}
+    for name in ("mean", "std", "normalise_mean", "normalise_std"):
+        if np.shape(attributes[name]) != (shape[1],):
+            raise ValueError(
+                f"{path}: {name} of shape {np.shape(attributes[name])}; expected one for each of {shape[1]} channels: "
+                "encode it again"
+            )
     parts = {name: _parts(path, file[name]) for name in names}
-    left_out = [line.decode() for line in file["left_out"][:]] if "left_out" in file else []
+    left_out, class_names = read_texts(file, "left_out"), read_texts(file, "class_names")
+    if class_names and len(class_names) != len(offsets) - 1:
+        raise ValueError(f"{path}: {len(class_names)} class names for {len(offsets) - 1} classes: encode it again")
     written = ("content", "content_flip")[: len(names)]
     contents = {name: file[name][:] for name in written} if all(name in file for name in written) else None
     if contents and any(len(ids) != shape[0] for ids in contents.values()):
         raise ValueError(f"{path}: content ids of other samples than the latents: encode it again")
-    return Header(path, shape, labels, offsets, source, attributes, parts, left_out, contents)
+    return Header(path, shape, labels, offsets, source, attributes, parts, left_out, contents, class_names)
+
+
+def _refuse_elsewhere(path, file):
+    """ValueError where a file's data lie in another one: it would read what its owner may not know. Only latents may,
+    in the shards of a joined store (``_parts``)."""
+    for name in file:
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{path}: /{name} is a link to another place; expected the data themselves")
+        dataset = file[name]
+        if not isinstance(dataset, h5py.Dataset):
+            raise ValueError(f"{path}: /{name} is a group; expected the data sets of a latent store alone")
+        if dataset.external or (dataset.is_virtual and name not in ("latents", "latents_flip")):
+            raise ValueError(f"{path}: /{name} is kept in another file; expected the data themselves")
 
 
 def _parts(path, dataset):
@@ -472,7 +550,16 @@ def _parts(path, dataset):
         return [Part(str(path), offset, 0, len(dataset))]
     parts = []
     for mapping in dataset.virtual_sources():
-        (start, *_), (last, *_) = mapping.vspace.get_select_bounds()
+        (start, *firsts), (last, *_) = mapping.vspace.get_select_bounds()
+        values = (last + 1 - start) * int(np.prod(dataset.shape[1:]))
+        whole = mapping.vspace.get_select_npoints() == values and not any(firsts)
+        from_whole = mapping.src_space.get_select_type() == h5py.h5s.SEL_ALL
+        own = mapping.dset_name.strip("/") == dataset.name.strip("/") and not os.path.isabs(mapping.file_name)
+        if not (whole and from_whole and own):
+            raise ValueError(
+                f"{path}: {dataset.name} is put together of parts of {mapping.file_name}; expected whole shards, as "
+                "`python -m twostage.data join` writes them: join it again"
+            )
         parts.append(
             _shard_part(path, Path(path).parent / mapping.file_name, mapping.dset_name, start, last + 1, dataset)
         )
@@ -487,6 +574,7 @@ def _shard_part(joined, shard, name, start, stop, dataset):
         raise ValueError(f"{shard}: no such file; it is a shard of {joined}: encode that shard again")
     try:
         with h5py.File(shard, "r") as file:
+            _refuse_elsewhere(shard, file)
             source = file[name]
             same = file.attrs["encoder_sha256"] == dataset.file.attrs["encoder_sha256"]
             if source.shape != (stop - start, *dataset.shape[1:]) or not same or source.id.get_offset() is None:

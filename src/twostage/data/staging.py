@@ -32,7 +32,7 @@ def _copied(store, place):
     parts = store._header.parts
     sources = sorted({part.path for named in parts.values() for part in named})
     targets = {source: str(place / f"{number}-{Path(source).name}") for number, source in enumerate(sources)}
-    with open(place / "lock", "w") as lock:
+    with open(place / "lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         missing = [source for source in sources if not Path(targets[source]).exists()]
         needed, free = sum(os.path.getsize(source) for source in missing), shutil.disk_usage(place).free

@@ -4,6 +4,7 @@ from twostage.estimate.data import PASSES
 from twostage.estimate.networks import classifier_flops
 from twostage.estimate.row import BYTES, MULTIPLY_ADD, Row
 from twostage.estimate.sampling import TRAJECTORIES, samples_of
+from twostage.evaluation.given import IMAGES, held
 
 CLASSIFIER = "evaluation/classifier/classifier"
 CLASSIFIER_FEATURES = "evaluation/classifier/features"
@@ -30,6 +31,37 @@ def rows(setting):
             needs=(getattr(setting.config.evaluation, f"{name}_weights").place, *setting.image_files()),
             makes=(f"evaluation/{name}/reference",),
         )  # fmt: skip
+    yield from _other_references(setting)
+
+
+def _other_references(setting):
+    """Rows of references that are not the training images: held-out ones, and files."""
+    for name, file in setting.config.evaluation.references.items():
+        given = name in setting.config.evaluation.given_references
+        count = _images_in(file.place) if given else setting.images["held_out"]
+        yield Row(
+            "given_reference" if given else "held_out_reference", name, samples=count,
+            flops=count * setting.feature_flops([name]), cpu_seconds=0 if given else setting.decoding(count),
+            stage="evaluation", needs=(*setting.feature_files(), *((file.place,) if given else setting.image_files())),
+            makes=(_reference_of(setting, name),),
+        )  # fmt: skip
+
+
+def _images_in(path):
+    """Number of images in a reference file; 0 in statistics, and where the file is not there yet."""
+    try:
+        kind, shape = held(path)
+    except (OSError, ValueError):
+        return 0
+    return shape[0] if kind == IMAGES else 0
+
+
+def _reference_of(setting, name):
+    """The file that samples are compared with in one kind of features, below the run's results."""
+    evaluation = setting.config.evaluation
+    if name in evaluation.given_references:
+        return f"evaluation/{name}/given"
+    return f"evaluation/{name}/{'held_out' if name in evaluation.references else 'reference'}"
 
 
 def rows_of_space(setting, space):
@@ -43,11 +75,8 @@ def rows_of_space(setting, space):
 
 
 def _evaluate(setting, space, experiment):
-    samples, given = sum(samples_of(setting, experiment).values()), setting.config.evaluation.references
-    references = [
-        given[name].place if name in given else f"evaluation/{name}/reference"
-        for name in setting.config.evaluation.features
-    ]
+    samples = sum(samples_of(setting, experiment).values())
+    references = [_reference_of(setting, name) for name in setting.config.evaluation.features]
     return Row(
         "evaluate", f"{space}, {experiment}", samples=samples, flops=samples * setting.feature_flops(),
         stage="evaluation", needs=(f"samples/{space}/{experiment}-", *setting.feature_files(), *references),

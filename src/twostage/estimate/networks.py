@@ -142,4 +142,4 @@ def flux_flops(folder, height, width):
 
 def _config_of(folder, part):
     path = Path(folder) / part / "config.json"
-    return json.loads(path.read_text()) if path.is_file() else None
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

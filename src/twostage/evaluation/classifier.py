@@ -10,11 +10,13 @@ from safetensors.torch import save_file
 from torch import nn
 from tqdm import tqdm
 
+from twostage.arguments import as_device
 from twostage.evaluation.images import load_split
 from twostage.finite import finite, finite_weights
 from twostage.provenance import atomic_write, write_json, write_provenance
 
 SMALLEST_SIDE = 2
+TURNS = 4
 
 
 class Classifier(nn.Module):
@@ -54,13 +56,17 @@ def train_classifier(
 
     dataset: dict, the arguments of ``twostage.data.datasets.load_dataset`` without the split ("name" and options).
     AdamW with a one-cycle learning rate, images shifted by up to an eighth of their side; the test images are the
-    held-out split. Returns what accuracy.json says: train_accuracy, test_accuracy, train_images, test_images.
+    held-out split. Images of a single class are told apart by quarter turns instead, whose features say something of
+    the images (Gidaris, Singh, Komodakis 2018), where telling one class from none would leave them as they began.
+    Returns what accuracy.json says: task ("classes" or "quarter turns"), train_accuracy, test_accuracy,
+    train_images, test_images.
     """
     train, held_out = load_split(dataset, "train"), load_split(dataset, "held_out")
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # the initial weights
-    device = torch.device(device)
-    model = Classifier(train.image_shape, width, len(train.classes)).to(device)
+    device = as_device(device)
+    single = len(train.classes) == 1
+    model = Classifier(train.image_shape, width, TURNS if single else len(train.classes)).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
     labels = torch.from_numpy(train.labels)
@@ -71,16 +77,21 @@ def train_classifier(
             order = torch.cat([order, torch.randperm(len(train), generator=generator)])
         batch, order = order[:batch_size], order[batch_size:]
         images, batch = train.usable_images(batch.numpy())
-        images = _shifted(torch.from_numpy(images), generator).to(device)
-        loss = nn.functional.cross_entropy(model(images), labels[batch].to(device), label_smoothing=0.05)
+        images, targets = torch.from_numpy(images), labels[batch]
+        if single:
+            targets = torch.randint(TURNS, (len(images),), generator=generator)
+            images = _turned(images, targets)
+        images = _shifted(images, generator).to(device)
+        loss = nn.functional.cross_entropy(model(images), targets.to(device), label_smoothing=0.05)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
     finite_weights(model.state_dict(), "the trained classifier", "its training diverged: lower its lr")
     accuracy = {
-        "train_accuracy": _accuracy(model, train, device, test_batch),
-        "test_accuracy": _accuracy(model, held_out, device, test_batch),
+        "task": "quarter turns" if single else "classes",
+        "train_accuracy": _accuracy(model, train, device, test_batch, single),
+        "test_accuracy": _accuracy(model, held_out, device, test_batch, single),
         "train_images": len(train),
         "test_images": len(held_out),
     }
@@ -88,7 +99,8 @@ def train_classifier(
     path = Path(output_dir) / "classifier.safetensors"
     tensors = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
     # One entry: several would be written in no fixed order, and the same classifier would not be the same bytes.
-    header = {"twostage": json.dumps({"architecture": model.architecture, "accuracy": accuracy}, sort_keys=True)}
+    said = {"architecture": model.architecture, "accuracy": accuracy, "index": train.index}
+    header = {"twostage": json.dumps(said, sort_keys=True)}
     with atomic_write(path) as temporary:
         save_file(tensors, temporary, header)
         temporary.chmod(0o644)  # the writer lets nobody but the owner read
@@ -116,6 +128,12 @@ def write_features(dataset, classifier, output, *, device="cpu", batch=512):
     write_provenance(output, config={"dataset": dataset}, inputs=[classifier], data=train.fingerprint)
 
 
+def index_of(path):
+    """Identity of the index of the images that a classifier was trained on; None where the file does not say."""
+    with safe_open(path, "pt") as file:
+        return json.loads((file.metadata() or {}).get("twostage", "{}")).get("index")
+
+
 def load_classifier(path, device="cpu"):
     """The trained ``Classifier`` in eval mode. Raises ValueError, naming the file, for one that is no classifier or
     holds weights that are not finite."""
@@ -130,7 +148,7 @@ def load_classifier(path, device="cpu"):
     except Exception as error:
         raise ValueError(f"{path} is not a classifier of this workflow ({error}); train it again") from None
     finite_weights(state, path, "train it again")
-    return model.to(device).eval()
+    return model.to(as_device(device)).eval()
 
 
 def _convolution(channels, out):
@@ -147,14 +165,22 @@ def _shifted(images, generator):
     return images[:, rows][:, :, columns]
 
 
-def _accuracy(model, dataset, device, batch):
+def _turned(images, turns):
+    """Square images uint8 (n, H, H, C), each turned by its number of quarter turns (n,)."""
+    return torch.stack([torch.rot90(image, int(turn)) for image, turn in zip(images, turns)])
+
+
+def _accuracy(model, dataset, device, batch, turned=False):
     model.eval()
     right = seen = 0
     with torch.inference_mode():
         for start in range(0, len(dataset), batch):
             index = np.arange(start, min(start + batch, len(dataset)))
             images, index = dataset.usable_images(index)
-            scores = model(torch.from_numpy(images).to(device))
-            right += (scores.argmax(1).cpu().numpy() == dataset.labels[index]).sum()
+            images, targets = torch.from_numpy(images), torch.from_numpy(dataset.labels[index])
+            if turned:
+                targets = torch.from_numpy(index % TURNS)
+                images = _turned(images, targets)
+            right += (model(images.to(device)).argmax(1).cpu() == targets).sum().item()
             seen += len(index)
     return float(right / seen)

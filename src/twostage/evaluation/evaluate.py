@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from twostage.data.index import refuse_other_index
+from twostage.evaluation.classifier import index_of
 from twostage.evaluation.features import batch_size_for, load_extractors
 from twostage.evaluation.frechet import distance_of_roots, mean_and_root
 from twostage.evaluation.images import Samples, load_split
 from twostage.evaluation.jackknife import PARTS, at_infinity, distances_without, parts_of, standard_error
 from twostage.evaluation.kid import kernel_distances
 from twostage.evaluation.prdc import precision_recall_density_coverage
-from twostage.evaluation.reference import read_reference, reference_from_data
+from twostage.evaluation.reference import index_of_reference, reference_from_data, reference_from_file
 from twostage.provenance import atomic_write, write_json, write_provenance
 
 
@@ -36,14 +38,16 @@ def evaluate_samples(
 
     dataset: dict, name and options of ``twostage.data.datasets.load_dataset``; its train split is the reference.
     samples: {plan name: paths of its shards}. features: extractors to use; classifier, inception, dinov2: weights.
-    references: {features: npz path} in place of the training images: ``compute_references``'s, ADM's, clean-fid's.
+    references: {features: npz path} in place of the training images: ``compute_references``'s, ADM's, clean-fid's, or
+    an npz of images, whose features are computed.
     pairs: most images a side for KID and PRDC, chosen by a seed. neighbours: k of PRDC. batch_size: images at a time;
         None goes by their size.
 
     Columns: plan, seed, features, metric (the distance's name: gFID for Inception alone), distance, distance_sem,
-    distance_infinite, kid, kid_sem, distance_without_0 to _9 (what ``measure`` says), precision,
-    recall, density, coverage, samples, reference_samples, reference_sha256 and features_sha256 (of
-    the weights), what the samples' files say (solver, steps, nfe, ...), fields, weights (EMA decay, training step and
+    distance_infinite, kid, kid_sem, distance_without_0 to _9 (what ``measure`` says), precision, recall, density,
+    coverage, and what these four depend on: prdc_neighbours (k), prdc_samples and prdc_reference (features per side,
+    NaN where there are none), samples, reference_samples, reference_sha256 and features_sha256 (of the
+    weights), what the samples' files say (solver, steps, nfe, ...), fields, weights (EMA decay, training step and
     digest of each), guidance, interval and shift of the plan. Returns the table.
     """
     opened = {plan: Samples.open(plan, paths) for plan, paths in samples.items()}
@@ -51,13 +55,23 @@ def evaluate_samples(
         features, classifier_path=classifier, inception_path=inception, dinov2_path=dinov2, device=device
     )
     train = load_split(dataset, "train")
+    for plan, item in opened.items():
+        refuse_other_index(f"samples of plan {plan}", item.attributes.get("index"), "the data set", train.index)
+    if "classifier" in features:
+        refuse_other_index(classifier, index_of(classifier), "the data set", train.index)
     rows, used = [], {}
     total = sum(len(item.attributes["seeds"]) for item in opened.values()) * len(extractors)
     with tqdm(total=total, desc="evaluation", unit="set", disable=None) as progress:
         for extractor in extractors:
             size = batch_size or batch_size_for(train.image_shape)
             path = (references or {}).get(extractor.name)
-            reference = read_reference(path, pairs) if path else reference_from_data(train, extractor, size, pairs)
+            reference = (
+                reference_from_file(path, extractor, batch_size, pairs)
+                if path
+                else reference_from_data(train, extractor, size, pairs)
+            )
+            if path:
+                refuse_other_index(path, index_of_reference(path), "the data set", train.index)
             used[extractor.name] = _settings_of(extractor, reference)
             for plan, item in opened.items():
                 for seed in np.unique(item.seed):
@@ -109,6 +123,7 @@ def measure(features, reference, labels=None, *, pairs=10_000, neighbours=5):
         "kid_sem": np.nan,
     }
     shape = dict.fromkeys(("precision", "recall", "density", "coverage"), np.nan)
+    of = dict.fromkeys(("prdc_neighbours", "prdc_samples", "prdc_reference"), np.nan)
     if reference.features is not None:
         chosen = _at_most(len(features), pairs)
         real, fake = reference.features, features[chosen]
@@ -116,8 +131,9 @@ def measure(features, reference, labels=None, *, pairs=10_000, neighbours=5):
         result |= {"kid": kid, "kid_sem": float(standard_error(kid_without)) if len(fake) >= 2 * PARTS else np.nan}
         if min(len(real), len(fake)) > neighbours:
             shape = precision_recall_density_coverage(real, fake, neighbours, reference.radii(neighbours))
+            of = {"prdc_neighbours": neighbours, "prdc_samples": len(fake), "prdc_reference": len(real)}
     size = {"samples": len(features), "reference_samples": reference.samples}
-    return result | {f"distance_without_{p}": value for p, value in enumerate(without)} | shape | size
+    return result | {f"distance_without_{p}": value for p, value in enumerate(without)} | shape | of | size
 
 
 def _at_most(count, most, seed=0):

@@ -9,7 +9,9 @@ import math
 import numpy as np
 import torch
 
+from twostage.arguments import as_device
 from twostage.evaluation.classifier import load_classifier
+from twostage.fetch import check_digest, refuse_stand_in
 from twostage.finite import finite, finite_weights
 from twostage.provenance import sha256
 
@@ -88,7 +90,7 @@ def dinov2(path, device="cpu", architecture=DINOV2, side=DINOV2_SIDE):
     """
     import timm
 
-    digest = sha256(path)
+    digest = check_digest(path, None)
     try:
         # As timm loads its own: the published weights are of 518 pixels, their positions are resampled to the side.
         source = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}}
@@ -113,7 +115,7 @@ def load_extractors(names, *, classifier_path=None, inception_path=None, dinov2_
         "inception": (inception, inception_path),
         "dinov2": (dinov2, dinov2_path),
     }
-    extractors = []
+    extractors, device = [], as_device(device)
     for name in names:
         if name not in makers:
             raise ValueError(f"features are {name!r}; expected one of {', '.join(makers)}")
@@ -129,6 +131,7 @@ def _rgb(images):
 
 
 def _checked_digest(path, expected):
+    refuse_stand_in(path)
     digest = sha256(path)
     if expected is not None and digest != expected:
         raise ValueError(f"{path}: sha256 is {digest}; expected {expected} (another file, or a broken download)")

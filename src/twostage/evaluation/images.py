@@ -154,7 +154,8 @@ def _weights_in_words(record):
     """EMA decay, training step and digest of a model's weights."""
     metadata = record["metadata"]
     decay = metadata.get("ema", metadata.get("training", {}).get("recipe", {}).get("ema"))
-    words = [f"EMA {decay:g}" if decay is not None else metadata.get("weights", "").replace("ema", "EMA")]
+    entry = metadata.get("published", metadata).get("weights")  # of an imported checkpoint
+    words = [f"EMA {decay:g}" if decay is not None else {None: "", "ema": "EMA"}.get(entry, f"entry {entry}")]
     words += [f"step {metadata['step']}"] if "step" in metadata else []
     return ", ".join([*filter(None, words), f"sha256 {record['sha256'][:12]}"])
 

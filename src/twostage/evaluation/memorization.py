@@ -11,7 +11,9 @@ from tqdm import tqdm
 
 from twostage.data.encoders import load_encoder
 from twostage.data.held_out import open_held_out
+from twostage.data.index import refuse_other_index
 from twostage.data.latents import LatentStore
+from twostage.evaluation.classifier import index_of
 from twostage.evaluation.features import batch_size_for, load_extractors
 from twostage.evaluation.images import Samples
 from twostage.evaluation.neighbours import NearestNeighbours
@@ -69,6 +71,10 @@ def measure_memorization(
         features, classifier_path=classifier, inception_path=inception, dinov2_path=dinov2, device=device
     )
     opened = {plan: Samples.open(plan, paths) for plan, paths in samples.items()}
+    for plan, item in opened.items():
+        refuse_other_index(f"samples of plan {plan}", item.attributes.get("index"), store_path, store.index)
+    if "classifier" in features:
+        refuse_other_index(classifier, index_of(classifier), store_path, store.index)
     sets = [_sample_set(item, store, held_out, encoder) for item in opened.values()]
     if held_out is not None:
         sets.append(_control_set(held_out, encoder))

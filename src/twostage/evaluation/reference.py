@@ -1,7 +1,7 @@
 """What samples are compared with: mean and covariance of features, and some of the features themselves.
 
-References are computed from the data, once for all experiments if wished, or read from npz files of the ADM evaluator
-or of clean-fid.
+References are computed from the data, once for all experiments if wished, from an npz of images, or read from npz files
+of the ADM evaluator or of clean-fid.
 """
 
 import zipfile
@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from twostage.evaluation.features import batch_size_for, load_extractors
 from twostage.evaluation.frechet import covariance_root, mean_and_root
+from twostage.evaluation.given import STATISTICS, held, image_batches, refuse_unfit_reference
 from twostage.evaluation.images import dataset_batches, load_split
 from twostage.evaluation.kid import mean_within
 from twostage.evaluation.prdc import radii
@@ -86,44 +87,92 @@ def reference_from_data(dataset, extractor, batch_size=256, keep=KEEP, seed=0):
 
     Raises ValueError, by name, for an unusable image beyond the share that the data set allows.
     """
-    moments, kept = _stream(dataset, extractor, batch_size, keep, seed)
+    moments, kept = _stream(dataset_batches(dataset, batch_size), len(dataset), extractor, keep, seed)
+    return _reference_of(moments, kept, _source(dataset, moments.count), dataset.fingerprint)
+
+
+def _reference_of(moments, kept, source, digest):
     # With all features at hand the root is exact however few they are.
     whole = len(kept) == moments.count
     mean, root = mean_and_root(kept) if whole else (moments.mean, covariance_root(moments.covariance, moments.mean))
-    return Reference(mean, root, kept, moments.count, _source(dataset, moments.count), dataset.fingerprint)
+    return Reference(mean, root, kept, moments.count, source, digest)
 
 
 def compute_references(
-    dataset, outputs, *, classifier=None, inception=None, dinov2=None, keep=KEEP, seed=0, batch_size=None, device="cpu"
-):
-    """Write the references of a data set's training split, to be shared by every evaluation of a run.
+    dataset, outputs, *, split="train", classifier=None, inception=None, dinov2=None, keep=KEEP, seed=0,
+    batch_size=None, device="cpu",
+):  # fmt: skip
+    """Write the references of one split of a data set, to be shared by every evaluation of a run.
 
-    dataset: dict, name and options of ``twostage.data.datasets.load_dataset``; outputs: {features: npz path};
-    classifier, inception, dinov2: weights. Each npz holds mu, sigma, samples, and at most ``keep`` features.
+    dataset: dict, name and options of ``twostage.data.datasets.load_dataset``; outputs: {features: npz path}; split:
+    "train" or "held_out"; classifier, inception, dinov2: weights. Each npz holds mu, sigma, samples, and at most
+    ``keep`` features.
     """
     extractors = load_extractors(
         outputs, classifier_path=classifier, inception_path=inception, dinov2_path=dinov2, device=device
     )
-    train = load_split(dataset, "train")
+    images = load_split(dataset, split)
     for extractor in extractors:
-        size = batch_size or batch_size_for(train.image_shape)
-        moments, kept = _stream(train, extractor, size, keep, seed)
+        size = batch_size or batch_size_for(images.image_shape)
+        moments, kept = _stream(dataset_batches(images, size), len(images), extractor, keep, seed)
         path = Path(outputs[extractor.name])
-        write_reference(path, moments.mean, moments.covariance, moments.count, kept)
+        source = _source(images, moments.count)
+        # The training images' reference is its file; of others it is said what they are.
+        said = {} if split == "train" else {"source": source, "source_sha256": images.fingerprint}
+        write_reference(path, moments.mean, moments.covariance, moments.count, kept, images.index, **said)
         write_provenance(
             path,
             config={"dataset": dataset, "features": extractor.name, "keep": keep},
             seed=seed,
-            source=_source(train, moments.count),
-            data=train.fingerprint,
+            source=source,
+            data=images.fingerprint,
             weights_sha256=extractor.sha256,
         )
 
 
-def write_reference(path, mu, sigma, samples, features):
-    """Write a reference as npz, atomically: mu (D,), sigma (D, D), samples, features (n, D)."""
+def import_reference(given, features, output, *, keep=KEEP, seed=0, batch_size=None, device="cpu", **weights):
+    """Write the reference in a file that others made (``twostage.evaluation.given``) to ``output``.
+
+    features: "classifier", "inception" or "dinov2", whose weights are given by that name. Features of images are
+    computed, those of statistics taken over. Raises ValueError for a file that is no reference in these features.
+    """
+    (extractor,) = load_extractors(
+        [features], **{f"{name}_path": path for name, path in weights.items()}, device=device
+    )
+    reference = reference_from_file(given, extractor, batch_size, keep, seed)
+    covariance = reference.root.T @ reference.root
+    kept = np.empty((0, len(reference.mean))) if reference.features is None else reference.features
+    said = {"source": reference.source, "source_sha256": reference.sha256}
+    write_reference(output, reference.mean, covariance, reference.samples, kept, **said)
+    config = {"features": features, "keep": keep}
+    write_provenance(output, config=config, seed=seed, inputs=[given], weights_sha256=extractor.sha256)
+
+
+def reference_from_file(path, extractor, batch_size=None, keep=KEEP, seed=0):
+    """The reference in a file that fits a feature extractor: of its images, whose features are computed, or read.
+
+    Raises ValueError, by the file's name, for one that is no reference in these features.
+    """
+    kind = refuse_unfit_reference(path, extractor.name, weights_sha256=extractor.sha256)
+    if kind == STATISTICS:
+        return read_reference(path, keep)
+    shape = held(path)[1]
+    batches = image_batches(path, batch_size or batch_size_for(shape[1:]))
+    moments, kept = _stream(batches, shape[0], extractor, keep, seed)
+    return _reference_of(moments, kept, f"{path}, {shape[0]} images", sha256(path))
+
+
+def write_reference(path, mu, sigma, samples, features, index=None, **said):
+    """Write a reference as npz, atomically: mu (D,), sigma (D, D), samples, features (n, D), index of the images.
+
+    said: ``source`` and ``source_sha256``, words and digest of what it is made of, where that is not its own file;
+    samples, index: None where it is not known.
+    """
+    content = {"mu": mu, "sigma": sigma, "features": features, "index": index or "unknown", **said}
+    if samples is not None:
+        content["samples"] = samples
     with atomic_write(path) as temporary, open(temporary, "wb") as stream:
-        np.savez(stream, mu=mu, sigma=sigma, samples=samples, features=features)
+        np.savez(stream, **content)
 
 
 def read_reference(path, keep=KEEP):
@@ -145,6 +194,7 @@ def read_reference(path, keep=KEEP):
                 if features.shape[1:] != mean.shape:
                     raise ValueError(f"features {features.shape} beside a mean {mean.shape}; expected the same width")
             samples = int(content["samples"]) if "samples" in content else None  # ADM and clean-fid leave it out
+            source, digest = (str(content[key]) if key in content else None for key in ("source", "source_sha256"))
             root = covariance_root(sigma, mean)
             if features is not None and len(features) == samples:
                 root = mean_and_root(features)[1]  # exact, however few they are
@@ -153,14 +203,19 @@ def read_reference(path, keep=KEEP):
             f"{path} is not a reference ({error}); expected an npz with mu (D,) and sigma (D, D)"
         ) from None
     kept = None if features is None else features[:keep]
-    return Reference(mean, root, kept, samples, str(path), sha256(path))
+    return Reference(mean, root, kept, samples, source or str(path), digest or sha256(path))
 
 
-def _stream(dataset, extractor, batch_size, keep, seed):
-    """Moments of all images' features, and a seeded choice of at most ``keep`` of the features, in order."""
-    chosen = np.random.default_rng(seed).permutation(len(dataset)) < keep
+def index_of_reference(path):
+    """Identity of the index of the images that a reference in an npz was made of; None where it does not say."""
+    with np.load(path, allow_pickle=False) as content:
+        return str(content["index"]) if "index" in content else None
+
+
+def _stream(batches, count, extractor, keep, seed):
+    """Moments of the features of ``count`` images in batches, and a seeded choice of at most ``keep``, in order."""
+    chosen = np.random.default_rng(seed).permutation(count) < keep
     moments, kept = Moments(), []
-    batches = dataset_batches(dataset, batch_size)
     for images in tqdm(batches, desc=f"{extractor.name} reference", unit="batch", disable=None):
         features = extractor(images)
         kept.append(features[chosen[moments.count : moments.count + len(features)]])

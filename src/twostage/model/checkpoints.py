@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from twostage.arguments import as_device
 from twostage.finite import finite_weights
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import atomic_write
@@ -60,8 +61,9 @@ def load_model(path, device="cpu"):
     """The model in ``path`` on ``device``, in eval mode, its metadata as ``model.metadata``.
 
     Raises ValueError for a file that is truncated, not one of ours, whose header and weights disagree, or that holds
-    weights that are not finite; OSError when it cannot be opened.
+    weights that are not finite, and for a device that is not there; OSError when it cannot be opened.
     """
+    device = as_device(device)
     architecture, metadata = read_header(path)
     try:
         with safe_open(path, "pt") as file:
@@ -114,21 +116,22 @@ def export_published(path, model, **config):
 
 def _sizes_of(state, path, num_heads):
     """The constructor's sizes, read off the shapes of the weights alone."""
-    try:
-        hidden_size, in_channels, patch_size, _ = state["x_embedder.proj.weight"].shape
-        tokens = state["pos_embed"].shape[1]
-        rows = state["y_embedder.embedding_table.weight"].shape[0]
-    except (KeyError, ValueError, IndexError) as error:
-        raise ValueError(
-            f"{path}: does not look like a LightningDiT: {error} is missing or misshapen; it holds "
-            f"{some(sorted(state))}"
-        ) from None
+
+    def shape(name, axes):
+        found = tuple(state[name].shape) if name in state else None
+        if found is None or len(found) != axes or 0 in found:
+            odd = f"{name} is missing" if found is None else f"{name} has the shape {found}"
+            raise ValueError(f"{path}: does not look like a LightningDiT: {odd}; it holds {some(sorted(state))}")
+        return found
+
+    hidden_size, in_channels, patch_size, _ = shape("x_embedder.proj.weight", 4)
+    tokens, rows = shape("pos_embed", 3)[1], shape("y_embedder.embedding_table.weight", 2)[0]
     if num_heads is None:
         if "feat_rope.freqs_cos" not in state:
             raise ValueError(
                 f"{path}: has no feat_rope buffers (a DiT or SiT without rotary positions?); expected LightningDiT's"
             )
-        num_heads = hidden_size // max(1, state["feat_rope.freqs_cos"].shape[-1])
+        num_heads = hidden_size // shape("feat_rope.freqs_cos", 2)[1]
     return {
         "input_size": math.isqrt(tokens) * patch_size,
         "patch_size": patch_size,

@@ -10,6 +10,7 @@ LATENTS = ("encoder", "encoder_sha256")
 def latents_of(store):
     """What a model's file says of the latents that it was trained on: JSON-able dict, of a ``LatentStore``."""
     said = {key: store.attributes.get(key) for key in (*LATENTS, "posterior", "split", "dataset_fingerprint")}
+    said |= {"index": store.index} if store.index else {}
     return {"space": store.path.parent.name, "fingerprint": store.fingerprint, **said}
 
 
@@ -34,6 +35,9 @@ def refuse_other_model(path, architecture, metadata, store, expected=None):
         if theirs.get(key) not in UNKNOWN and ours not in UNKNOWN and theirs[key] != ours:
             space = f"latent space {theirs.get('space')!r}, {key} {theirs[key]}"
             _refuse(path, f"a model of another latent space ({space})", f"{key} {ours}, as {store.path} has")
+    if theirs.get("index") and store.index and theirs["index"] != store.index:
+        found = f"a model trained on other images (index {theirs['index'][:12]})"
+        _refuse(path, found, f"index {store.index[:12]}, as {store.path} has")
     _, channels, side, _ = store.shape
     for name, wanted in (("input_size", side), ("in_channels", channels), ("num_classes", store.num_classes)):
         if architecture[name] != wanted:

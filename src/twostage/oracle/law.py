@@ -7,12 +7,14 @@ constant is fitted. Derivation, corrections, relation to random energies and lim
 """
 
 import math
+from numbers import Real
 
 import numpy as np
 import torch
 from scipy.optimize import brentq
 from scipy.special import expit, gammaincinv, log_ndtr, logsumexp
 
+from twostage.arguments import as_tensor
 from twostage.oracle.samples import WIDE, Samples
 
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
@@ -22,8 +24,8 @@ NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
 def spectrum(data, label=None, *, device=None, budget_mb=1024):
     """Eigenvalues of the data's covariance (divided by N), descending, float64 numpy (min(N, D),) or (D,).
 
-    data: (N, D) or (N, C, H, W) tensor, LatentStore (with ``label``, one class of it) or ``Samples``. The D x D
-    covariance is summed over chunks; when N < D and the data fit in memory, the N x N Gram matrix has the same
+    data: (N, D) or (N, C, H, W) tensor or array, LatentStore (with ``label``, one class of it) or ``Samples``. The
+    D x D covariance is summed over chunks; when N < D and the data fit in memory, the N x N Gram matrix has the same
     eigenvalues but for zeros, which do not matter here.
     """
     samples = data if isinstance(data, Samples) else Samples(data, label, device, budget_mb)
@@ -141,9 +143,12 @@ def scale_variance(data, label=None, *, at=None, device=None, budget_mb=1024):
 def crossing_time(curve, times, level=0.5):
     """First time at which ``curve`` (T,) rises through ``level``, by linear interpolation; times (T,) ascending.
 
-    The first time where the curve starts above; None where it never gets there.
+    The first time where the curve starts above; None where it never gets there. Raises ValueError for shapes that
+    differ.
     """
-    curve, times = np.asarray(curve, dtype=float), np.asarray(times, dtype=float)
+    curve, times = _floats("curve", curve), _floats("times", times)
+    if curve.ndim != 1 or curve.shape != times.shape or len(times) == 0:
+        raise ValueError(f"the curve has shape {curve.shape} and times {times.shape}; expected (T,) both, T >= 1")
     above = np.flatnonzero(curve >= level)
     if len(above) == 0:
         return None
@@ -215,10 +220,14 @@ def resolved_times(times, transitions, *, step=0.05, reach=3.0):
 
 
 def _weights(sweep, times):
-    weights = np.asarray(getattr(sweep, "self_weight", sweep), dtype=float)
-    times = np.asarray(sweep.times if times is None else times, dtype=float)
-    if weights.ndim != 2 or times.shape != weights.shape[1:]:
-        raise ValueError(f"self weights have shape {weights.shape} and times {times.shape}; expected (P, T) and (T,)")
+    if times is None and not hasattr(sweep, "times"):
+        raise ValueError("times are None; expected (T,) with self weights that are no Sweep")
+    weights = _floats("self weights", getattr(sweep, "self_weight", sweep))
+    times = _floats("times", sweep.times if times is None else times)
+    if weights.ndim != 2 or times.shape != weights.shape[1:] or weights.size == 0:
+        raise ValueError(
+            f"self weights have shape {weights.shape} and times {times.shape}; expected (P, T) and (T,), P and T >= 1"
+        )
     bad = weights[~((weights >= 0) & (weights <= 1))]
     if bad.size:
         raise ValueError(f"a self weight is {bad[0]}; expected numbers in [0, 1]")
@@ -226,20 +235,25 @@ def _weights(sweep, times):
     return weights[:, order], times[order]
 
 
+def _floats(name, values):
+    """A tensor, array or list as float64 numpy. ValueError for anything else."""
+    return as_tensor(name, values).detach().cpu().to(WIDE).numpy()
+
+
 def _check_eigenvalues(eigenvalues):
-    eigenvalues = np.asarray(eigenvalues, dtype=float)
+    eigenvalues = _floats("eigenvalues", eigenvalues)
     if eigenvalues.ndim != 1 or len(eigenvalues) == 0 or not (np.isfinite(eigenvalues) & (eigenvalues >= 0)).all():
         raise ValueError(f"eigenvalues are {eigenvalues}; expected (K,) finite numbers, 0 or above")
     return eigenvalues
 
 
 def _check_count(n):
-    if not 1 <= n < math.inf:
-        raise ValueError(f"n is {n}; expected a number of samples, at least 1")
+    if isinstance(n, bool) or not isinstance(n, Real) or not 1 <= n < math.inf:
+        raise ValueError(f"n is {n!r}; expected a number of samples, at least 1")
 
 
 def _check_times(times):
-    times = np.atleast_1d(np.asarray(times, dtype=float))
+    times = np.atleast_1d(_floats("times", times))
     if times.ndim != 1 or not ((times >= 0) & (times <= 1)).all():
         raise ValueError(f"times are {times}; expected (T,) in [0, 1]")
     return times

@@ -11,10 +11,12 @@ target needs no subtraction of large numbers either: u* - u = sum_i gamma_i d_i 
 
 import dataclasses
 import math
+from numbers import Real
 
 import numpy as np
 import torch
 
+from twostage.arguments import as_floating, as_tensor
 from twostage.oracle.samples import WIDE, Samples, check_finite, check_times, exact_product
 from twostage.provenance import atomic_write
 
@@ -101,15 +103,15 @@ class Sweep:
 def sweep(data, index, x_0, times, *, label=None, offset=None, device=None, budget_mb=1024):
     """Posterior statistics of pairs (data[index], x_0) at all ``times``: a ``Sweep``.
 
-    data: (N, D) or (N, C, H, W) floating tensor, a LatentStore, or ``Samples``; index: (P,) rows of the data (within
-    the class, in the order of ``store.class_data``, where ``label`` names one); x_0: (P, D) or (P, C, H, W) noise;
-    times: (T,) in [0, 1], where t = 1 stands for the limit; offset: see ``Sweep.mse_offset``; budget_mb: working
+    data: (N, D) or (N, C, H, W) floating tensor or array, a LatentStore, or ``Samples``; index: (P,) rows of the data
+    (within the class, in the order of ``store.class_data``, where ``label`` names one); x_0: (P, D) or (P, C, H, W)
+    noise; times: (T,) in [0, 1], where t = 1 stands for the limit; offset: see ``Sweep.mse_offset``; budget_mb: working
     memory in megabytes.
 
     Raises ValueError for mismatched shapes, an index or time out of range, NaN or infinite values.
     """
     samples = data if isinstance(data, Samples) else Samples(data, label, device, budget_mb)
-    index = torch.as_tensor(index)
+    index, x_0 = as_tensor("index", index), as_floating("x_0", x_0)
     times = check_times(times, "times").cpu()
     _check_pairs(samples, index, x_0, times, offset)
     index = index.to(samples.device)
@@ -142,15 +144,13 @@ def _check_pairs(samples, index, x_0, times, offset):
     outside = (index < 0) | (index >= samples.count)
     if outside.any():
         raise ValueError(f"index holds {index[outside][0].item()}; expected rows in [0, {samples.count})")
-    if not isinstance(x_0, torch.Tensor) or not x_0.is_floating_point():
-        raise ValueError(f"x_0 is {getattr(x_0, 'dtype', type(x_0))}; expected a floating tensor")
     if len(x_0) != len(index) or tuple(x_0.shape[1:]) not in (samples.shape, (samples.dim,)):
         raise ValueError(
             f"x_0 has shape {tuple(x_0.shape)}; expected ({len(index)}, {', '.join(map(str, samples.shape))})"
         )
     check_finite("x_0", x_0.flatten(1).abs().amax(1))
-    if offset is not None and not offset > 0:
-        raise ValueError(f"offset is {offset}; expected a number above 0, or None")
+    if offset is not None and not (isinstance(offset, Real) and offset > 0):
+        raise ValueError(f"offset is {offset!r}; expected a number above 0, or None")
 
 
 class _Pairs:

@@ -12,6 +12,7 @@ import math
 
 import torch
 
+from twostage.arguments import as_floating, as_labels, as_tensor
 from twostage.oracle.samples import WIDE, Samples, check_finite, check_times, exact_product, one_each
 
 TOLERANCE = 1e-6  # error of a posterior weight, absolute, beyond which its squared distance is taken again
@@ -21,12 +22,13 @@ NEAR_DATA = 0.1  # below this 1 - t, sums are of float64 differences: float32 pr
 class Oracle:
     """The exact posterior over a data set, and the velocity that it implies.
 
-    data: (N, D) or (N, C, H, W) floating tensor, or a LatentStore, streamed when it is larger than half the budget;
-    label: of a store, the class to look at (None: all samples); device: where to compute (None: where the data are);
-    budget_mb: working memory in megabytes beyond the data that are already in memory.
+    data: (N, D) or (N, C, H, W) floating tensor or array, or a LatentStore, streamed when it is larger than half the
+    budget; label: of a store, the class to look at (None: all samples); device: where to compute (None: where the data
+    are); budget_mb: working memory in megabytes beyond the data that are already in memory.
 
-    Everywhere x_t is (B, D) or (B, C, H, W) and t a float or (B,) in [0, 1]; float64 x_t are used in full.
-    Raises ValueError for empty, integer, NaN or infinite data, for times outside [0, 1] and for shapes that differ.
+    Everywhere x_t is (B, D) or (B, C, H, W), B >= 1, and t a float or (B,) in [0, 1]; float64 x_t are used in full.
+    NumPy arrays are taken as tensors are; answers are tensors. Raises ValueError for empty, integer, NaN or infinite
+    data and states, for times outside [0, 1], for shapes that differ, and for a device that is not there.
     """
 
     def __init__(self, data, label=None, device=None, budget_mb=1024):
@@ -37,7 +39,7 @@ class Oracle:
 
         t = 0: uniform. t = 1: the limit, shared equally by the samples nearest to x_t (-inf elsewhere).
         """
-        point, t = self._check(x_t, t)
+        _, point, t = self._check(x_t, t)
         logits = torch.empty(len(point), self.samples.count, dtype=WIDE, device=point.device)
         level = torch.full((len(point), 1), -math.inf, dtype=WIDE, device=point.device)
         for start, rows in self.samples.chunks(self._chunk(len(point))):
@@ -52,7 +54,7 @@ class Oracle:
 
         t = 0: the mean of the data. t = 1: the nearest sample, or the mean of those that are equally near.
         """
-        point, t = self._check(x_t, t)
+        x_t, point, t = self._check(x_t, t)
         mean = point + self._displacements(point, t, torch.ones_like(t))
         return mean.reshape(x_t.shape).to(x_t)
 
@@ -61,21 +63,22 @@ class Oracle:
 
         Raises ValueError at t = 1, where u* depends on the path by which x_t came there: ask at t < 1.
         """
-        point, t = self._check(x_t, t)
+        x_t, point, t = self._check(x_t, t)
         if (t == 1).any():
             raise ValueError("t is 1, where the velocity has no value of its own; expected t < 1, such as 1 - 1e-6")
         return self._displacements(point, t, 1 - t).reshape(x_t.shape).to(x_t)
 
     def _check(self, x_t, t):
         samples = self.samples
-        if not isinstance(x_t, torch.Tensor) or not x_t.is_floating_point():
-            raise ValueError(f"x_t is {getattr(x_t, 'dtype', type(x_t))}; expected a floating tensor")
-        if x_t.ndim < 2 or tuple(x_t.shape[1:]) not in (samples.shape, (samples.dim,)):
-            raise ValueError(f"x_t has shape {tuple(x_t.shape)}; expected (B, {', '.join(map(str, samples.shape))})")
+        x_t = as_floating("x_t", x_t)
+        if x_t.ndim < 2 or tuple(x_t.shape[1:]) not in (samples.shape, (samples.dim,)) or len(x_t) == 0:
+            raise ValueError(
+                f"x_t has shape {tuple(x_t.shape)}; expected (B, {', '.join(map(str, samples.shape))}), B >= 1"
+            )
         t = one_each("t", check_times(t), len(x_t)).to(samples.device)
         point = x_t.detach().to(samples.device, WIDE).reshape(len(x_t), -1)
         check_finite("x_t", torch.linalg.vecdot(point, point))
-        return point, t
+        return x_t, point, t
 
     def _chunk(self, batch):
         """Samples a chunk, by what one of them costs: its logits and, when it is streamed, itself read ahead."""
@@ -188,16 +191,18 @@ def _gaps(logits, peak, t):
 class ClassOracle:
     """The class-conditional oracle: ``Oracle`` over the samples of one class, a class a row.
 
-    data: (N, D) or (N, C, H, W) tensor with labels (N,) integers, or a LatentStore, which brings its own labels; of a
-    store the classes used last are kept in memory, within ``budget_mb``.
+    data: (N, D) or (N, C, H, W) tensor or array with labels (N,) integers, or a LatentStore, which brings its own
+    labels; of a store the classes used last are kept in memory, within ``budget_mb``.
     """
 
     def __init__(self, data, labels=None, device=None, budget_mb=1024):
         stored = hasattr(data, "batches")
         if stored != (labels is None):
             raise ValueError("labels go with a tensor, one a sample; a LatentStore brings its own (labels=None)")
-        self.labels = torch.as_tensor(data.labels if stored else labels)
-        if self.labels.is_floating_point() or self.labels.ndim != 1 or (not stored and len(self.labels) != len(data)):
+        data = data if stored else as_floating("the data", data)
+        self.labels = as_tensor("labels", data.labels if stored else labels)
+        whole = self.labels.dtype != torch.bool and not self.labels.is_floating_point()
+        if not whole or self.labels.ndim != 1 or (not stored and len(self.labels) != len(data)):
             got = f"dtype {self.labels.dtype} and shape {tuple(self.labels.shape)}"
             raise ValueError(f"labels have {got}; expected ({len(data)},) integers")
         self._data, self._device, self._budget_mb = data, device, budget_mb
@@ -205,6 +210,9 @@ class ClassOracle:
 
     def oracle(self, label):
         """The ``Oracle`` of one class. Raises ValueError for a label that no sample has."""
+        label = as_labels("label", label)
+        if label.numel() != 1:
+            raise ValueError(f"label has shape {tuple(label.shape)}; expected one label")
         label = int(label)
         # least recently used first
         found = self._oracles.pop(label, None) or self._make(label)
@@ -233,11 +241,10 @@ class ClassOracle:
         return self._each("posterior_mean", x_t, t, y)
 
     def _each(self, method, x_t, t, y):
-        if not isinstance(x_t, torch.Tensor) or x_t.ndim < 2:
-            raise ValueError(f"x_t has shape {tuple(getattr(x_t, 'shape', ()))}; expected a (B, ...) tensor")
-        y, t = torch.as_tensor(y, device="cpu"), check_times(t).cpu()
-        if y.is_floating_point() or y.dtype == torch.bool:
-            raise ValueError(f"y has dtype {y.dtype}; expected integer labels")
+        x_t = as_floating("x_t", x_t)
+        if x_t.ndim < 2 or len(x_t) == 0:
+            raise ValueError(f"x_t has shape {tuple(x_t.shape)}; expected (B, ...), B >= 1")
+        y, t = as_labels("y", y).cpu(), check_times(t).cpu()
         y, t = one_each("y", y, len(x_t)), one_each("t", t, len(x_t))
         result = torch.empty_like(x_t)
         for label in y.unique().tolist():

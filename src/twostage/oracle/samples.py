@@ -3,9 +3,12 @@
 import queue
 import threading
 from functools import cached_property
+from numbers import Real
 
 import numpy as np
 import torch
+
+from twostage.arguments import as_device, as_tensor
 
 MEGABYTE = 1 << 20
 WIDE = torch.float64  # what logits and sums are kept in
@@ -15,7 +18,8 @@ SAME_KEY = 1e-11  # projections of two rows nearer than this, of their scale, ar
 class Samples:
     """Samples x^(1..N) as rows, with their mean, a centre, and the squared norms about it.
 
-    data: floating tensor (N, D) or (N, C, H, W), or an open LatentStore; label: the class of the store (None: all).
+    data: floating tensor or array (N, D) or (N, C, H, W), or an open LatentStore; label: the class of the store (None:
+    all).
     A store whose samples fit in half of ``budget_mb`` is read into memory once, a larger one is streamed.
 
     count, dim: N and D; shape: of one sample; mean: (D,) float64; half_norms: (N,) float64, |x - centre|^2 / 2; centre:
@@ -27,13 +31,13 @@ class Samples:
     """
 
     def __init__(self, data, label=None, device=None, budget_mb=1024):
-        if budget_mb <= 0:
-            raise ValueError(f"budget_mb is {budget_mb}; expected a number of megabytes above 0")
+        if isinstance(budget_mb, bool) or not isinstance(budget_mb, Real) or not budget_mb > 0:
+            raise ValueError(f"budget_mb is {budget_mb!r}; expected a number of megabytes above 0")
         self.budget = int(budget_mb * MEGABYTE)
-        self.device = torch.device(device) if device is not None else None
+        self.device = as_device(device) if device is not None else None
         self._store, self._label = (data, label) if hasattr(data, "batches") else (None, None)
         if self._store is None:
-            self._take(torch.as_tensor(data))
+            self._take(as_tensor("the data", data))
             if label is not None:
                 raise ValueError(f"label is {label} for a tensor; expected None, or a LatentStore as data")
         else:
@@ -204,7 +208,10 @@ def exact_product(a, b):
 
 def check_times(t, name="t"):
     """``t`` as a float64 tensor; ValueError unless every value lies in [0, 1]."""
-    t = torch.as_tensor(t, dtype=WIDE)
+    t = as_tensor(name, t)
+    if t.is_complex() or t.dtype == torch.bool:
+        raise ValueError(f"{name} is {t.dtype}; expected times in [0, 1]")
+    t = t.to(WIDE)
     outside = ~((t >= 0) & (t <= 1))
     if outside.any():
         raise ValueError(f"{name} is {t[outside].flatten()[0].item()}; expected times in [0, 1]")

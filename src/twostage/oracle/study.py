@@ -93,10 +93,14 @@ def measure_posterior(
         "definition": DEFINITION,
         "dim": pooled.dim,
         "classes": [
-            {"label": int(each.label[0]), **_compare(each, values, curve, bootstrap, seed)}
+            {
+                "label": int(each.label[0]),
+                "class": store.class_names[int(each.label[0])],
+                **_compare(each, values, curve, bootstrap, seed),
+            }
             for each, values, curve in zip(found, predicted, curves)
         ],
-        "spectrum": _typical(found, predicted),
+        "spectrum": _typical(found, predicted, store),
     }
     if pairs_unconditional:
         samples = Samples(store, None, device, budget_mb)
@@ -117,10 +121,10 @@ def measure_posterior(
         "offset": offset,
         "bootstrap": bootstrap,
     }
-    table = pd.concat(tables, ignore_index=True)
+    table = _named(pd.concat(tables, ignore_index=True), store)
     made = {"config": settings, "seed": seed, "inputs": [store_path]}
     write_table(output_dir / "posterior.csv", table, **made)
-    write_table(output_dir / "law.csv", pd.concat(laws, ignore_index=True), **made)
+    write_table(output_dir / "law.csv", _named(pd.concat(laws, ignore_index=True), store), **made)
     write_json(output_dir / "transition.json", transition)
     write_provenance(output_dir / "transition.json", **made)
     return table
@@ -170,10 +174,16 @@ def measure_nsweep(store_path, output, *, sizes, pairs, repeats, seed, labels=No
                     "predicted": predicted,
                 }
             )
-    table = pd.DataFrame(rows)
+    table = _named(pd.DataFrame(rows), store)
     settings = {"sizes": sizes, "pairs": pairs, "repeats": repeats, "labels": labels}
     write_table(Path(output), table, config=settings, seed=seed, inputs=[store_path])
     return table
+
+
+def _named(table, store):
+    """The table with the class's name as its last column; "all classes" where a row is of several."""
+    names = dict(enumerate(store.class_names))
+    return table.assign(**{"class": [names.get(label, "all classes") for label in table["label"]]})
 
 
 def _open(store_path):
@@ -248,12 +258,18 @@ def _compare(found, values, curve, bootstrap, seed):
     }
 
 
-def _typical(found, spectra):
+def _typical(found, spectra, store):
     """The covariance spectrum of the class whose predicted transition is the median one: label, n, eigenvalues."""
     order = np.argsort([transition_time(values, each.count[0]) for each, values in zip(found, spectra)], kind="stable")
     k = order[len(order) // 2]
     values = spectra[k][spectra[k] > 0]
-    return {"label": int(found[k].label[0]), "n": int(found[k].count[0]), "eigenvalues": values.tolist()}
+    label = int(found[k].label[0])
+    return {
+        "label": label,
+        "class": store.class_names[label],
+        "n": int(found[k].count[0]),
+        "eigenvalues": values.tolist(),
+    }
 
 
 def _mean_by_student(values):

@@ -9,11 +9,13 @@ in D.
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from twostage.arguments import as_tensor
 from twostage.provenance import atomic_write
 
 BLOCK = 1 << 13  # samples that share a random stream: part of what a seed means
@@ -28,7 +30,8 @@ def top1_curve(dim, size, times, trials, seed, *, precision="exact", workers=1, 
     precision: "exact", or "bfloat16", where |x_t - t x^(i)|^2 and the logits made of it are rounded as bfloat16 tensors
     would hold them, and the softmax is exact;
     workers: threads, which change no number; state: a .npz where finished trials are kept, so that the same call goes
-    on where a killed one stopped. A trial depends on (seed, its number) alone.
+    on where a killed one stopped. A trial depends on (seed, its number) alone. Raises ValueError for numbers and times
+    of another kind or out of range, and for another call's state; OSError for a state that cannot be read.
     """
     return gaussian_curves(dim, size, times, trials, seed, precision=precision, workers=workers, state=state)[0]
 
@@ -147,13 +150,16 @@ def _round_to_bfloat16(values):
 
 
 def _check(dim, size, times, trials, seed, precision, workers):
-    times = np.atleast_1d(np.asarray(times, dtype=float))
+    times = np.atleast_1d(as_tensor("times", times).cpu().numpy().astype(float))
     if times.ndim != 1 or len(times) == 0 or not ((times >= 0) & (times <= 1)).all():
         raise ValueError(f"times are {times}; expected (T,) in [0, 1]")
     least = {"dim": (dim, 2), "size": (size, 1), "trials": (trials, 1), "workers": (workers, 1), "seed": (seed, 0)}
     for name, (value, smallest) in least.items():
-        if not (np.isfinite(value) and value == int(value) and value >= smallest):
-            raise ValueError(f"{name} is {value}; expected an integer of at least {smallest}")
+        number = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(value)
+        if not (number and value == int(value) and value >= smallest):
+            raise ValueError(
+                f"{name} is {value if number else repr(value)}; expected an integer of at least {smallest}"
+            )
     if precision not in ("exact", "bfloat16"):
         raise ValueError(f"precision is {precision!r}; expected 'exact' or 'bfloat16'")
     return times

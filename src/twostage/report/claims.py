@@ -152,6 +152,6 @@ def write(output_json, output_csv, output_html, *, config=None, **sources):
     write_json(output_json, content)
     style.write_csv(table(evaluated), output_csv)
     with atomic_write(output_html) as temporary:
-        temporary.write_text(page(content))
+        temporary.write_text(page(content), encoding="utf-8")
     for path in (output_json, output_csv, output_html):
         write_provenance(path, config=config, inputs=run.paths)

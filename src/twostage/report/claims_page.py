@@ -83,7 +83,7 @@ def claims_table(claims, link):
 
 def beside(figure, words):
     """A link to the figure's picture, for a page that lies beside it."""
-    return f'<a class="beside" href="{figure}.png">{words}</a>'
+    return f'<a class="beside" href="{escape(figure)}.png">{words}</a>'
 
 
 def _in_part(claim):

@@ -130,13 +130,13 @@ def _more_samples_later(run):
     findings = []
     for space, table in run.sizes.groupby("space", sort=False):
         rises, notes = [], []
-        for (pool, label), rows in table.groupby(["pool", "label"], sort=False):
+        for (pool, _), rows in table.groupby(["pool", "label"], sort=False):
             rows = rows.sort_values("n")
             first, last = (
                 curves.Estimate(row["measured"], row["lo"], row["hi"]) for _, row in rows.iloc[[0, -1]].iterrows()
             )
             rises.append(curves.difference(last, first))
-            name = "pooled" if pool == "pooled" else f"class {label}"
+            name = "pooled" if pool == "pooled" else f"class {rows['class'].iloc[0]}"
             sizes = f"N = {rows['n'].iloc[0]:,} to {rows['n'].iloc[-1]:,}"
             notes.append(f"{name}: {first.value:.3f} to {last.value:.3f} ({sizes})")
         least = curves.least(rises)

@@ -68,7 +68,7 @@ def _tiles(space, snapshots):
 
 def _read(path):
     try:
-        lines = Path(path).read_text().splitlines()
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise ValueError(f"{path} cannot be read ({error.strerror}); run the training stage first") from None
     rows = []

@@ -60,7 +60,7 @@ def read_spaces(paths, columns):
 def read_transition(path):
     """A ``transition.json`` as a dict. Raises ValueError when it is not there, not JSON, or has no ``split``."""
     try:
-        content = json.loads(Path(path).read_text())
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as JSON ({error}); run the oracle stage again") from None
     if "split" not in content:

@@ -12,8 +12,8 @@ from twostage.report.inputs import read_transition
 from twostage.report.table import html_page
 
 _HERE = Path(__file__).parent
-LAW_SCRIPT = (_HERE / "interactive.js").read_text()
-_PAGE_SCRIPT = (_HERE / "interactive_page.js").read_text()
+LAW_SCRIPT = (_HERE / "interactive.js").read_text(encoding="utf-8")
+_PAGE_SCRIPT = (_HERE / "interactive_page.js").read_text(encoding="utf-8")
 
 _STYLES = """
 .controls { display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: .6rem 1.6rem; }
@@ -67,7 +67,8 @@ def presets(transition):
     found = []
     for space, path in transition.items():
         if spectrum := read_transition(path).get("spectrum"):
-            title = f"this run: {space}, class {spectrum['label']} (D = {len(spectrum['eigenvalues'])})"
+            name, dim = spectrum.get("class", spectrum["label"]), len(spectrum["eigenvalues"])
+            title = f"this run: {space}, class {name} (D = {dim})"
             values = [float(f"{value:.5g}") for value in spectrum["eigenvalues"]]
             found.append({"name": f"run-{space}", "title": title, "n": spectrum["n"], "eigenvalues": values})
     return found
@@ -75,7 +76,7 @@ def presets(transition):
 
 def page(spectra):
     """The page (str) with these presets."""
-    data = json.dumps(spectra).replace("</", "<\\/")
+    data = json.dumps(spectra).replace("<", "\\u003c")  # no tag and no comment begins in it
     body = f'{_BODY}<script id="presets" type="application/json">{data}</script>'
     return html_page("The transition, to play with", body, styles=_STYLES, script=f"{LAW_SCRIPT}\n{_PAGE_SCRIPT}")
 
@@ -83,5 +84,5 @@ def page(spectra):
 def write(output, transition, *, config=None):
     """Write the page with the spectra of {space: transition.json}, and its provenance."""
     with atomic_write(output) as temporary:
-        temporary.write_text(page(presets(transition)))
+        temporary.write_text(page(presets(transition)), encoding="utf-8")
     write_provenance(output, config=config, inputs=transition.values())

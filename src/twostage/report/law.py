@@ -126,7 +126,8 @@ def _curves(axes, shown, choice, letter, spaces, colours):
         if part.empty:
             continue
         case, off = part.iloc[0], np.abs((part["measured"] - part["predicted"]).to_numpy()).max()
-        name = {"class": f"{space}, class {case['label']}", "all": f"{space}, all data", "synthetic": case["label"]}
+        class_name = str(case["class"]).replace("$", r"\$")  # text, not mathematics
+        name = {"class": f"{space}, class {class_name}", "all": f"{space}, all data", "synthetic": case["label"]}
         style.curve(
             axes, part["t"], part["measured"], part["measured_sem"], colour=colours[space],
             label=f"{name[case['conditioning']]} ({off:.2f})",

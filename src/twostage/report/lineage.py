@@ -31,7 +31,7 @@ def _record(path):
     if not file.is_file():
         return None
     try:
-        content = json.loads(file.read_text())
+        content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file} is not JSON ({error}); delete it and make {path} again") from None
     return {key: content.get(key) for key in KEPT} | {"inputs": content.get("inputs") or {}}

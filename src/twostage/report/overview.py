@@ -89,11 +89,12 @@ def page(folder, content, items, config, captions, done):
 def _head(folder, config, records):
     commits = {record.get("commit") for record in records.values()} - {None}
     models, spaces = ", ".join(config["models"]), ", ".join(config["spaces"])
+    seed = escape(str(config["seed"]))
     made = ", ".join(sorted(commit[:10] + commit[40:].replace("+", " + ") for commit in commits))
     return (
         f"<h1>Does <em>From Navigation to Refinement</em> hold on {escape(config['data']['name'])}?</h1>"
         f"<p>Run <strong>{escape(folder.name)}</strong> of the reference reproduction of arXiv 2512.02826: latent "
-        f"spaces {escape(spaces)}; models {escape(models)}; seed {config['seed']}; code at commit {escape(made)}. "
+        f"spaces {escape(spaces)}; models {escape(models)}; seed {seed}; code at commit {escape(made)}. "
         "Time runs from the prior (t = 0) to the data (t = 1). <em>Navigation</em> is the stage before the split, "
         "where many training samples share the posterior weight, <em>refinement</em> the stage after it, where one "
         "has nearly all; the split is where the mean weight of the true sample crosses one half.</p>"
@@ -126,7 +127,7 @@ def _beside():
 
 
 def _files(names):
-    return ", ".join(f'<a data-file="{name}">{name}</a>' for name in names)
+    return ", ".join(f'<a data-file="{name}">{name}</a>' for name in map(escape, names))
 
 
 def _figures(folder, names, items, content, config, captions, records):
@@ -134,7 +135,7 @@ def _figures(folder, names, items, content, config, captions, records):
     for title in PARTS:
         chosen = [name for name in names if items[name] == title]
         if chosen:
-            yield f"<section><h2>{title}</h2>"
+            yield f"<section><h2>{escape(title)}</h2>"
             for name in chosen:
                 yield _figure(folder, name, content, caption(Path(captions) / f"{name}.rst", config), records)
             yield "</section>"
@@ -149,9 +150,10 @@ def _figure(folder, name, content, words, records):
     )
     path = str(folder / "report" / f"{name}.png")
     files = [file for file in (f"{name}.csv", f"{name}.html") if (folder / "report" / file).is_file()]
+    title = escape(claims_page.figure_name(name))
     return (
-        f'<div class="item" id="{name}"><h3>{escape(claims_page.figure_name(name))}</h3><figure>'
-        f'<img data-file="{name}.png" alt="{escape(claims_page.figure_name(name))}, described below">'
+        f'<div class="item" id="{escape(name)}"><h3>{title}</h3><figure>'
+        f'<img data-file="{escape(name)}.png" alt="{title}, described below">'
         f"<figcaption>{words}</figcaption></figure>"
         + (f'<p><strong>This run:</strong></p><ul class="findings">{findings}</ul>' if findings else "")
         + f"<p>{_files(files)}. Made from {lineage.made_from(records[path], folder)}.</p></div>"
@@ -182,13 +184,13 @@ def write(output, folder, claims, items, *, config, captions, benchmarks, stage_
     ``page``. Raises ValueError where claims.json cannot be read.
     """
     try:
-        content = json.loads(Path(claims).read_text())
+        content = json.loads(Path(claims).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ValueError(f"{claims} cannot be read as JSON ({error}); delete it and run `claims` again") from None
     done = stages.work(benchmarks, stage_of_rule)
     html = page(folder, content, items, config, captions, done)
     with atomic_write(output) as temporary:
-        temporary.write_text(html)
+        temporary.write_text(html, encoding="utf-8")
     write_provenance(output, inputs=[claims])
 
 
@@ -197,12 +199,13 @@ def put_into(report, overview):
 
     Raises ValueError where the report is not one that Snakemake wrote.
     """
-    text, marker = Path(report).read_text(), "var workflow_desc = "
+    text, marker = Path(report).read_text(encoding="utf-8"), "var workflow_desc = "
     start = text.find(marker)
     end = text.find("\n", start)
     if start < 0:
         raise ValueError(f"{report} has no {marker.strip()!r}; expected a report of Snakemake 9.10 or newer")
-    frame = f'<iframe class="overview" title="Overview" srcdoc="{escape(Path(overview).read_text())}"></iframe>'
+    page = escape(Path(overview).read_text(encoding="utf-8"))
+    frame = f'<iframe class="overview" title="Overview" srcdoc="{page}"></iframe>'
     # As in a JSON string inside a script: no tag may end it.
     description = json.dumps(frame).replace("</", "<\\/")
-    Path(report).write_text(f"{text[:start]}{marker}{description};{text[end:]}")
+    Path(report).write_text(f"{text[:start]}{marker}{description};{text[end:]}", encoding="utf-8")

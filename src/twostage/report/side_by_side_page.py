@@ -24,6 +24,7 @@ td:first-child { white-space: nowrap; }
 def png(picture):
     """A figure as a data URI (str), 120 dpi."""
     with style.look(), io.BytesIO() as stream:
+        style.as_written(picture)
         picture.savefig(stream, format="png", dpi=120, metadata={"Software": None})
         return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
 
@@ -44,7 +45,7 @@ def page(table):
         rows = table[table["item"] == item]
         if len(rows):
             scale = "" if item in SAME_SCALE else " Another scale: compare shapes and order, not values."
-            parts += [f"<h2>{item}</h2><p>{escape(words)}.{scale}</p>", _item_table(rows)]
+            parts += [f"<h2>{escape(item)}</h2><p>{escape(words)}.{scale}</p>", _item_table(rows)]
     return html_page("Side by side", "\n".join(parts), styles=_STYLES)
 
 
@@ -76,6 +77,6 @@ def write(output_html, output_csv, *, config=None, **sources):
     table = side_by_side.drawn(run)
     style.write_csv(table, output_csv)
     with atomic_write(output_html) as temporary:
-        temporary.write_text(page(table))
+        temporary.write_text(page(table), encoding="utf-8")
     for path in (output_html, output_csv):
         write_provenance(path, config=config, inputs=run.paths)

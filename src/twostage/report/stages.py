@@ -29,7 +29,7 @@ def work(benchmarks, stage_of_rule):
     for path in sorted(Path(benchmarks).rglob("*.tsv")):
         first = path.relative_to(benchmarks).parts[0].removesuffix(".tsv")
         stage = first if first in NAMES else stage_of_rule.get(first)
-        with open(path, newline="") as stream:
+        with open(path, newline="", encoding="utf-8") as stream:
             seconds = [float(row["s"]) for row in csv.DictReader(stream, delimiter="\t")]
         if stage and seconds:
             jobs, total = found.get(stage, (0, 0.0))

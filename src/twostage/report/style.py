@@ -8,7 +8,9 @@ import textwrap
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from twostage.provenance import atomic_write, write_provenance
 from twostage.report.curves import CONFIDENCE
@@ -178,6 +180,16 @@ def legend(axes, **options):
         axes.legend(unique.values(), unique.keys(), **options)
 
 
+def as_written(picture):
+    """Draw a figure's texts as they are: a ``$`` in a name or a prompt begins no formula. But for powers of ten, which
+    matplotlib writes as formulas at logarithmic axes."""
+    axes = [axis for panel in picture.findobj(Axes) for axis in (panel.xaxis, panel.yaxis)]
+    ticks = {text for axis in axes for text in axis.get_ticklabels(which="both")}  # made here, where they were not yet
+    powers = {text for axis in axes if axis.get_scale() == "log" for text in axis.get_ticklabels(which="both")}
+    for text in {*picture.findobj(Text), *ticks} - powers:
+        text.set_parse_math(False)
+
+
 def write_csv(table, path):
     """A table as CSV, atomically; floats to nine significant digits."""
     with atomic_write(path) as temporary:
@@ -191,6 +203,7 @@ def save(picture, table, output_pdf, output_png, output_csv, *, inputs, config=N
     inputs: paths of the results it was made from; config: the slice of the configuration behind it.
     """
     with look():
+        as_written(picture)
         for path, options in (
             # First, so that it has the layout of a picture that was never drawn before: the one that its CSV gives.
             (output_png, {"format": "png", "dpi": 150, "metadata": {"Software": None}}),

@@ -4,6 +4,8 @@ The paper's gFID stands beside: another data set, other features, 50,000 samples
 rows, not the numbers.
 """
 
+from html import escape
+
 from twostage.provenance import atomic_write, write_provenance
 from twostage.report import results, style
 from twostage.report.distances import DISTANCES, distance_cells, part_of, seeds_note, split_note
@@ -53,9 +55,8 @@ def figure(table):
 def page(table):
     """The table as a self-contained HTML page (str)."""
     headings, rows, _ = cells(table)
-    lead = (
-        f"<h1>Tab. 1 Stage swap</h1><p>One model acts up to the split, another after it. {' '.join(notes(table))}</p>"
-    )
+    words = escape(" ".join(["One model acts up to the split, another after it.", *notes(table)]))
+    lead = f"<h1>Tab. 1 Stage swap</h1><p>{words}</p>"
     return html_page("Tab. 1 Stage swap", lead + html_table(headings, rows))
 
 
@@ -66,5 +67,5 @@ def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, co
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
     if output_html is not None:
         with atomic_write(output_html) as temporary:
-            temporary.write_text(page(table))
+            temporary.write_text(page(table), encoding="utf-8")
         write_provenance(output_html, config=config, inputs=inputs)

@@ -6,6 +6,7 @@ ones by their ends.
 """
 
 import math
+from html import escape
 
 import numpy as np
 import seaborn
@@ -133,7 +134,7 @@ def _wide(axes, part, base, name):
 def page(table):
     """The table as a self-contained HTML page (str)."""
     headings, rows, _ = cells(table)
-    lead = f"<h1>Tab. 3 Guidance interval</h1><p>{' '.join(notes(table))}</p>"
+    lead = f"<h1>Tab. 3 Guidance interval</h1><p>{escape(' '.join(notes(table)))}</p>"
     return html_page("Tab. 3 Guidance interval", lead + html_table(headings, rows))
 
 
@@ -144,5 +145,5 @@ def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, sp
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
     if output_html is not None:
         with atomic_write(output_html) as temporary:
-            temporary.write_text(page(table))
+            temporary.write_text(page(table), encoding="utf-8")
         write_provenance(output_html, config=config, inputs=inputs)

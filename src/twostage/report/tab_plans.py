@@ -1,6 +1,7 @@
 """A table of the user's own plans: Fréchet distance of each, and its change against the first."""
 
 import math
+from html import escape
 
 from twostage.provenance import atomic_write, write_provenance
 from twostage.report import results_sampling, style
@@ -66,7 +67,7 @@ def figure(table):
 def page(table):
     """The table as a self-contained HTML page (str)."""
     headings, rows = cells(table)
-    return html_page(TITLE, f"<h1>{TITLE}</h1><p>{' '.join(notes(table))}</p>" + html_table(headings, rows))
+    return html_page(TITLE, f"<h1>{TITLE}</h1><p>{escape(' '.join(notes(table)))}</p>" + html_table(headings, rows))
 
 
 def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, split=None, config=None):
@@ -76,5 +77,5 @@ def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, sp
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
     if output_html is not None:
         with atomic_write(output_html) as temporary:
-            temporary.write_text(page(table))
+            temporary.write_text(page(table), encoding="utf-8")
         write_provenance(output_html, config=config, inputs=inputs)

@@ -5,6 +5,7 @@ distances in Tabs. 1 to 3, and a space that keeps more (a higher ratio) may be t
 """
 
 import math
+from html import escape
 
 from twostage.provenance import atomic_write, write_provenance
 from twostage.report import style
@@ -55,7 +56,7 @@ def draw(reconstruction, output_pdf, output_png, output_csv, output_html, *, con
     table = drawn(reconstruction)
     inputs = list(reconstruction.values())
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
-    body = f"<h1>{TITLE}</h1>\n{html_table(*cells(table))}\n<p class='quiet'>{' '.join(NOTES)}</p>"
+    body = f"<h1>{TITLE}</h1>\n{html_table(*cells(table))}\n<p class='quiet'>{escape(' '.join(NOTES))}</p>"
     with atomic_write(output_html) as temporary:
-        temporary.write_text(html_page(TITLE, body))
+        temporary.write_text(html_page(TITLE, body), encoding="utf-8")
     write_provenance(output_html, config=config, inputs=inputs)

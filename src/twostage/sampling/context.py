@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from twostage.arguments import as_device
 from twostage.data.encoders import files_of, load_encoder
 from twostage.data.held_out import open_held_out
 from twostage.data.latents import LatentStore
@@ -43,7 +44,7 @@ class Context:
         space=None,
         models=None,
     ):
-        self.device = torch.device(device)
+        self.device = as_device(device)
         self.given = {name: Plan.from_dict(name, content).validate(checkpoints) for name, content in plans.items()}
         self.split = None if split_path is None else read_split(split_path)
         self.splits = {name: self.split if plan.names_split else None for name, plan in self.given.items()}
@@ -74,6 +75,7 @@ class Context:
             "precision": precision,
             "encoder_sha256": self.encoder.sha256 or "",
             "store_fingerprint": self.train.fingerprint,
+            "index": self.train.index or "unknown",
         }
         files = {"encoder": encoder_weights, "split": split_path, **checkpoints}
         self._files = {name: files_of(paths) for name, paths in files.items()}

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import torch
 
+from twostage.arguments import as_floating, as_tensor
 from twostage.finite import finite
 
 
@@ -11,9 +12,11 @@ def solve_euler(field, x, times, y, observe=None):
     """Euler's method: ``x += (t_next - t) v(x, t, y)`` over the edges ``times``.
 
     field: callable (x, t, y) -> velocity; x: (B, ...) state at times[0]; times: (n + 1,) increasing edges, read as
-    floats; y: (B,) labels. ``observe(t, t_next, x, v)``, when given, sees every step before it is taken.
-    Returns the state at times[-1], like x, after n evaluations.
+    floats; y: (B,) labels. Arrays are taken as tensors are. ``observe(t, t_next, x, v)``, when given, sees every step
+    before it is taken. Returns the state at times[-1], a tensor like x, after n evaluations.
+    Raises ValueError for states or times that are no such numbers.
     """
+    x, y = _start(x, y)
     for t, t_next in _steps(times):
         velocity = field(x, t, y)
         if observe:
@@ -28,6 +31,7 @@ def solve_heun(field, x, times, y, observe=None):
     Two evaluations a step, but one (Euler) for a step that ends at t = 1, where the oracle velocity is singular:
     2 n - 1 in all on a grid that ends there.
     """
+    x, y = _start(x, y)
     for t, t_next in _steps(times):
         velocity = field(x, t, y)
         if observe:
@@ -55,7 +59,14 @@ def finite_states(x, what, items):
     return x
 
 
+def _start(x, y):
+    return as_floating("x", x), y if y is None else as_tensor("y", y)
+
+
 def _steps(times):
     """Pairs (t, t_next) of Python floats: the arithmetic of a step is then the state's, whatever the grid's dtype."""
-    edges = torch.as_tensor(times, dtype=torch.float64).tolist()
+    times = as_tensor("times", times)
+    edges = times.to(torch.float64).tolist()
+    if times.ndim != 1 or not all(low < high for low, high in pairwise(edges)) or len(edges) == 0:
+        raise ValueError(f"times are {edges}; expected (n + 1,) increasing numbers")
     return pairwise(edges)

@@ -1,11 +1,13 @@
 """Velocity fields: callables ``(x, t, y) -> v`` that compose.
 
-x: (B, ...) tensor, the state; t: a float or a (B,) tensor in [0, 1]; y: (B,) int64 labels. v has x's shape and dtype.
+x: (B, ...), the state; t: a float or (B,) in [0, 1]; y: (B,) int64 labels; tensors, or numpy arrays. v is a tensor of
+x's shape and dtype.
 A model, the oracle, guidance on an interval, and one field a stage all look the same to the solver.
 """
 
 import torch
 
+from twostage.arguments import as_floating, as_tensor
 from twostage.flow import expand_time
 from twostage.oracle import Oracle
 
@@ -17,6 +19,7 @@ class ModelVelocity:
     """The velocity that a trained network predicts.
 
     model: called as ``model(x, t, y)`` with t of shape (B,); precision: "float32", or "bf16" for autocast.
+    States of another precision than the network's weights pass through it in the weights'.
     ``dropped_label`` is the label that stands for no class, a LightningDiT's num_classes.
     """
 
@@ -28,9 +31,23 @@ class ModelVelocity:
         self.dropped_label = getattr(model, "architecture", {}).get("num_classes", getattr(model, "num_classes", None))
 
     def __call__(self, x, t, y):
-        t = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(x.shape[0])
+        x, t, y = _arguments(x, t, y)
+        state = x.to(self._weights_dtype(x.dtype))
+        t = torch.as_tensor(t, dtype=state.dtype, device=x.device).expand(x.shape[0])
         with torch.autocast(x.device.type, dtype=self.autocast, enabled=self.autocast is not None):
-            return self.model(x, t, y).to(x.dtype)
+            return self.model(state, t, y).to(x.dtype)
+
+    def _weights_dtype(self, otherwise):
+        """The precision of the network's weights; ``otherwise`` where it has none, as a plain function."""
+        weights = self.model.parameters() if isinstance(self.model, torch.nn.Module) else ()
+        return next((weight.dtype for weight in weights), otherwise)
+
+
+def _arguments(x, t, y):
+    """State and labels as tensors, the labels where the state is; times as they are, or as a tensor."""
+    x = as_floating("x", x)
+    t = t if isinstance(t, int | float) else as_tensor("t", t)
+    return x, t, None if y is None else as_tensor("y", y).to(x.device)
 
 
 class OracleVelocity:
@@ -69,6 +86,7 @@ class Guided:
             raise ValueError("guidance needs the label of a dropped class; the field has none: give dropped_label")
 
     def __call__(self, x, t, y):
+        x, t, y = _arguments(x, t, y)
         inside = self._inside(torch.as_tensor(t, dtype=torch.float64, device=x.device))
         if self.scale == 1 or not inside.any():
             return self.field(x, t, y)
@@ -101,6 +119,7 @@ class Staged:
         self.dropped_label = labels.pop() if len(labels) == 1 else None
 
     def __call__(self, x, t, y):
+        x, t, y = _arguments(x, t, y)
         t_64 = torch.as_tensor(t, dtype=torch.float64).cpu()
         stage = torch.bucketize(t_64 + TIME_TOLERANCE, self.stops, right=True).clamp(max=len(self.fields) - 1)
         if stage.ndim == 0 or (stage == stage[0]).all():

@@ -34,7 +34,7 @@ class Lock:
         """Take the lock. Raises Locked, naming the holder, when a living process has it."""
         while True:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = open(self.path, "a+")  # noqa: SIM115 (open as long as the lock is held)
+            file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 (open as long as the lock is held)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -151,7 +151,7 @@ def _alive(owner, touched):
 def _start_time(pid):
     """When a process began, in clock ticks since boot, so that a reused number is told apart; None when it is gone."""
     try:
-        with open(f"/proc/{pid}/stat") as stream:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stream:
             fields = stream.read().rpartition(")")[2].split()
     except OSError:
         return None if os.path.isdir("/proc/self") or not _signalable(pid) else 0

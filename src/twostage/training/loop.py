@@ -23,7 +23,7 @@ from twostage.training.batches import Batches
 from twostage.training.objective import Draws, Objective
 from twostage.training.processes import Processes
 from twostage.training.recipe import Recipe
-from twostage.training.state import StateFolder, refuse_other
+from twostage.training.state import StateFolder, refuse_other, with_index
 from twostage.training.statistics import Diverged, Statistics
 
 STATISTICS = "stats.jsonl"
@@ -224,6 +224,8 @@ class Outputs:
             "data": {"fingerprint": store.fingerprint, "shape": list(store.shape), "flips": store.has_flips},
             "version": TRAINING_VERSION,
         }
+        if store.index:
+            self.fingerprint["data"]["index"] = store.index
 
     def complete(self):
         """Whether every output of this very training is in its place. ValueError for one of another training.
@@ -239,7 +241,7 @@ class Outputs:
                     _, metadata = read_header(path)
                 except ValueError:  # damaged since: it is made anew
                     return False
-                refuse_other(metadata.get("training", {}), self.fingerprint, path)
+                refuse_other(with_index(metadata.get("training", {}), self.fingerprint), self.fingerprint, path)
         return all(path.is_file() for path in (*paths, self.folder / STATISTICS))
 
     def take(self):

@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from twostage.arguments import as_device
 from twostage.data.latents import LatentStore
 from twostage.finite import finite
 from twostage.flow import interpolate, sample_noise, velocity_target
@@ -55,7 +56,7 @@ def measure_oracle_loss(
     the absolute errors, which are all small near the prior. Returns the table. Sec. 4.2 of the paper.
     Raises ValueError for another model than expected, or one of other latents.
     """
-    store = LatentStore.open(store_path, split="train")
+    device, store = as_device(device), LatentStore.open(store_path, split="train")
     rows = balanced_rows(store, pairs, seed)
     x_1 = store.read(rows)
     x_0 = sample_noise(seed, np.arange(len(rows)), x_1.shape[1:])

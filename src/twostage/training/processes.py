@@ -8,6 +8,8 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from twostage.arguments import as_device
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 TORCHRUN = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -42,8 +44,7 @@ class Processes:
         kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         if kind not in ("cpu", "cuda"):
             raise ValueError(f"device is {device!r}; expected cpu, cuda or auto")
-        if kind == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device is 'cuda', but torch sees no GPU; expected one, or device cpu")
+        as_device(kind)
         self.count = by_torchrun("WORLD_SIZE", 1)
         self.rank = by_torchrun("RANK", 0)
         self.device = torch.device("cpu")

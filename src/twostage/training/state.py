@@ -57,7 +57,7 @@ class StateFolder:
         What another training left that finished, or diverged, is removed, saying so. Raises ValueError, with the
         differences, when it belongs to one that did neither; Diverged where this very training did.
         """
-        theirs = self._claim()
+        theirs = self._claim(fingerprint)
         over = self.finished() or self.diverged.exists()
         if theirs is not None and theirs != fingerprint and over:
             _, reason = self._state_for(fingerprint)
@@ -79,14 +79,15 @@ class StateFolder:
         return self._state_for(fingerprint)[0]
 
     def _state_for(self, fingerprint):
-        theirs = self._claim()
+        theirs = self._claim(fingerprint)
         if theirs is None or {**theirs, "recipe": None} != {**fingerprint, "recipe": None}:
             return None, None
         return state_to_go_on_from(self.folder, theirs["recipe"], fingerprint["recipe"])
 
-    def _claim(self):
+    def _claim(self, fingerprint):
+        """The fingerprint of the folder's training, None where it has none; ours is what it is compared with."""
         try:
-            return json.loads((self.folder / CLAIM).read_text(encoding="utf-8"))
+            return with_index(json.loads((self.folder / CLAIM).read_text(encoding="utf-8")), fingerprint)
         except FileNotFoundError:
             return None
 
@@ -149,7 +150,7 @@ class StateFolder:
     def note(self, event, **facts):
         """Append a line to ``events.jsonl``: what happened, when, and in which process of which job on which GPUs."""
         facts |= {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **identity()}
-        with open(self.folder / EVENTS, "a") as stream:
+        with open(self.folder / EVENTS, "a", encoding="utf-8") as stream:
             stream.write(json.dumps({"event": event, **facts, "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}) + "\n")
 
     # ----------------------------------------------------------------------------------------------------- outputs
@@ -198,6 +199,13 @@ class StateFolder:
         for path in self.folder.iterdir():
             if path.name not in (self.lock.path.name, EVENTS):
                 path.unlink()
+
+
+def with_index(theirs, ours):
+    """A fingerprint with the images' index of ours where it says none: trainings of earlier versions do not know it."""
+    if "data" not in theirs or "data" not in ours or "index" not in ours["data"]:
+        return theirs
+    return theirs | {"data": {"index": ours["data"]["index"]} | theirs["data"]}
 
 
 def refuse_other(theirs, ours, place):

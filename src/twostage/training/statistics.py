@@ -62,7 +62,7 @@ class Statistics:
         }
         self.recent, self.unchecked = [], 0
         if self.path:
-            with open(self.path, "a") as stream:
+            with open(self.path, "a", encoding="utf-8") as stream:
                 stream.write(json.dumps(line) + "\n")
             if self.board:
                 for name in ("loss", "grad_norm", "samples_per_second"):

@@ -1,0 +1,47 @@
+"""Arguments at the door: arrays taken as tensors, and devices that are there."""
+
+import numpy as np
+import torch
+
+
+def as_tensor(name, values):
+    """A tensor as it is; a numpy array, number or list as a tensor, Python's floats in float64.
+
+    ValueError for what is none of these.
+    """
+    if isinstance(values, torch.Tensor):
+        return values
+    try:
+        array = np.asarray(values)
+        # torch takes no array that is read backwards, in another byte order, or only to be read.
+        return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), "CW").reshape(array.shape))
+    except (TypeError, ValueError, RuntimeError):
+        found = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
+        raise ValueError(f"{name} is {found}; expected numbers: a tensor, or a numpy array") from None
+
+
+def as_floating(name, values):
+    """As ``as_tensor``; ValueError, too, unless the numbers are floating ones in an array of one axis or more."""
+    found = as_tensor(name, values)
+    if not found.is_floating_point() or found.ndim == 0:
+        raise ValueError(f"{name} is {found.dtype} {tuple(found.shape)}; expected a floating tensor or numpy array")
+    return found
+
+
+def as_labels(name, values):
+    """As ``as_tensor``; ValueError, too, unless the numbers are whole."""
+    found = as_tensor(name, values)
+    if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
+        raise ValueError(f"{name} has dtype {found.dtype}; expected integer labels")
+    return found
+
+
+def as_device(device):
+    """``cpu``, ``cuda``, ``cuda:1``, or a torch.device, as a torch.device. ValueError for one that is not there."""
+    try:
+        found = torch.device(device)
+    except (TypeError, RuntimeError):
+        raise ValueError(f"device is {device!r}; expected cpu or cuda") from None
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device is '{found}', but torch sees no GPU; expected one, or device cpu")
+    return found

@@ -1,0 +1,165 @@
+"""Names and prompts are a user's: on pages they make no markup, in pictures no formula."""
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+from matplotlib.text import Text
+from report_results import tab1, transition
+from test_report_sampling import flux, own_plans, tab2_results, tab3_results, write_flux
+
+from twostage.report import captions, claims_page, fig_flux, interactive, overview, side_by_side_page, style
+from twostage.report import tab1 as tab1_module
+from twostage.report import tab2 as tab2_module
+from twostage.report import tab3 as tab3_module
+from twostage.report import tab_plans as tab_plans_module
+from twostage.report import table as table_module
+from twostage.report.table import Cell, picture
+
+HOSTILE = """</script><script>alert("x")</script><b id='y'>&amp;$\\frac$"""
+
+
+class Tags(HTMLParser):
+    """What a browser makes of a page: its tags, attributes and words."""
+
+    def __init__(self, page):
+        super().__init__(convert_charrefs=True)
+        self.tags, self.words = [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def assert_is_text(page, count=1):
+    """The name stands on the page as it is, and has made no tag."""
+    read = Tags(page)
+    assert "".join(read.words).count(HOSTILE) >= count
+    assert not [tag for tag in read.tags if tag[0] == "b" or tag[1].get("id") == "y"]
+    assert page.count("<script") == page.count("</script>")
+    assert 'alert("x")' not in page
+
+
+def run_of(results):
+    """The same results in a latent space of that name, as ``drawn`` takes them."""
+    return results.assign(space=HOSTILE)
+
+
+@pytest.mark.parametrize(
+    ("module", "results"),
+    [
+        (tab1_module, tab1),
+        (tab2_module, tab2_results),
+        (tab3_module, tab3_results),
+        (tab_plans_module, own_plans),
+    ],
+)
+def test_a_table_s_page_takes_names_as_text(tmp_path, module, results):
+    path = tmp_path / "results.csv"
+    results().to_csv(path, index=False)
+    table = module.drawn({HOSTILE: path})
+    if module is tab_plans_module:  # the first plan's name stands in the notes, too
+        table = table.assign(name=HOSTILE, fields=HOSTILE)
+    assert_is_text(module.page(table))
+
+
+def test_cells_and_titles_take_names_as_text():
+    rows = [[Cell(HOSTILE), Cell(HOSTILE, value=HOSTILE)]]
+    body = table_module.html_table([HOSTILE, "b"], rows)
+    page = table_module.html_page(HOSTILE, body, script="")
+    assert_is_text(page, count=4)
+    cells = [attributes for tag, attributes in Tags(page).tags if tag == "td"]
+    assert cells[0]["data-label"] == cells[0]["data-value"] == HOSTILE
+
+
+def test_claims_take_names_as_text():
+    finding = {"case": HOSTILE, "verdict": "holds", "value": 0.5, "interval": [0.4, 0.6], "note": HOSTILE}
+    claim = {
+        "id": "x", "group": claims_page.GROUPS[0], "statement": HOSTILE, "verdict": "holds", "section": HOSTILE,
+        "paper": HOSTILE, "figure": HOSTILE, "quantity": HOSTILE, "form": "share", "findings": [finding],
+        "rule": HOSTILE, "covers": HOSTILE, "sources": [HOSTILE],
+    }  # fmt: skip
+    content = {"claims": [claim], "decided": 1, "wrong_by_chance": 0}
+    assert_is_text(claims_page.page(content), count=9)
+
+
+def test_the_overview_takes_names_as_text(tmp_path):
+    (tmp_path / "fig2.rst").write_text('{{ snakemake.config["models"] | join(", ") }}', encoding="utf-8")
+    config = {"data": {"name": HOSTILE}, "seed": HOSTILE, "spaces": {HOSTILE: {}}, "models": {HOSTILE: {}}}
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/fig2.png").touch()
+    content = {"claims": [], "decided": 0, "wrong_by_chance": 0}
+    page = overview.page(tmp_path, content, {"fig2": "What is sampled"}, config, tmp_path, {})
+    assert_is_text(page, count=4)
+
+
+def test_a_caption_takes_names_as_text(tmp_path):
+    path = tmp_path / "fig.rst"
+    path.write_text("**Seen.** Model: {{ snakemake.config.model }}, {{ snakemake.config.steps }} steps.")
+    for name in (
+        "S_",
+        "*a*",
+        "`b`",
+        "|c|",
+        ":d:`e`",
+        "x\n\n.. raw:: html\n\n   <b>",
+        "x\n\n.. include:: /etc/passwd\n",
+    ):
+        words = "".join(Tags(captions.caption(path, {"model": name, "steps": 5})).words)
+        assert f"Model: {' '.join(name.split())}, 5 steps." in words
+    path.write_text(".. include:: secret.txt\n\n.. raw:: html\n\n   <b>\n")
+    (tmp_path / "secret.txt").write_text("told")
+    page = captions.caption(path, {})
+    assert "told" not in page
+    assert "<b>" not in page
+
+
+def test_the_page_to_play_with_takes_names_as_text(tmp_path):
+    path = tmp_path / "transition.json"
+    spectrum = {"label": 0, "n": 5, "eigenvalues": [1.0, 0.5]}
+    path.write_text(json.dumps({**transition("pixel", 0.4), "spectrum": spectrum}))
+    name = f"<!--<script>{HOSTILE}"
+    page = interactive.page(interactive.presets({name: path}))
+    data = page.split('type="application/json">')[1].split("</script>")[0]
+    assert "<" not in data
+    assert name in json.loads(data)[0]["title"]
+
+
+# ------------------------------------------------------------------------------------------------------------ pictures
+
+
+def test_a_dollar_in_a_prompt_is_drawn(tmp_path):
+    import h5py
+
+    path = write_flux(tmp_path / "flux.h5")
+    with h5py.File(path, "a") as file:
+        del file["prompts"]
+        file["prompts"] = ["a $5 note", "$\\frac$", "$x$ and $y", HOSTILE, "plain"]
+    (tmp_path / "flux.csv").write_text(flux().to_csv(index=False))
+    outputs = {f"output_{suffix}": tmp_path / f"flux.{suffix}" for suffix in ("pdf", "png", "csv")}
+    fig_flux.draw(tmp_path / "flux.csv", path, **outputs)
+    assert outputs["output_pdf"].read_bytes().startswith(b"%PDF")
+
+
+def test_names_are_drawn_as_they_are_and_powers_of_ten_as_powers(tmp_path):
+    with style.look():
+        made, panels = style.new_figure(1, 2)
+        for axes, name in zip(panels[0], ("$\\frac$", "$x$")):
+            axes.plot([1, 1000], [1, 1000], label=name)
+            axes.set_yscale("log")
+            axes.set_xticks([1, 500], [name, name])
+            axes.set_title(name)
+            style.legend(axes)
+        style.as_written(made)
+        made.savefig(tmp_path / "x.png")
+    texts = made.findobj(Text)
+    assert not [text for text in texts if text.get_text() in ("$\\frac$", "$x$") and text.get_parse_math()]
+    assert len([text for text in texts if "mathdefault{10^" in text.get_text() and text.get_parse_math()]) >= 4
+
+
+def test_tables_and_comparisons_draw_names_as_they_are():
+    made = picture("$\\frac$", ["$\\frac$"], [[Cell("$\\frac$")]], ["$\\frac$"])
+    assert side_by_side_page.png(made).startswith("data:image/png;base64,")
