@@ -136,8 +136,10 @@ def test_a_full_disk(images):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert code != 0
-    why = "cannot be written (File too large); make room and run again: finished files are kept"
-    assert any(line.startswith("error: results/bad/data/pixel/shards/") and line.endswith(why) for line in lines)
+    why = "cannot be written (file too large); make room and run again: finished files are kept"
+    assert any(
+        line.startswith("error: results/bad/data/pixel/shards/") and line.lower().endswith(why) for line in lines
+    )
     assert not {"train-0.h5", "train-1.h5", "latents.h5"} & set(stores(folder))
     assert not list((folder / "results/bad/data").rglob("*.tmp"))
 
