@@ -106,6 +106,17 @@ def test_a_held_out_image_that_equals_a_training_image_is_left_out(once, tmp_pat
     assert both(once, held_out_path=tmp_path / "val")[1].fingerprint == fingerprint
 
 
+def test_nothing_but_copies_is_refused_with_the_reason(once, tmp_path):
+    with pytest.raises(ValueError, match="all 16 held-out images equal a training image; expected others in held_out"):
+        both(once, held_out_path=once)
+    for number, name in enumerate(("ant", "bee")):
+        (tmp_path / "same" / name).mkdir(parents=True)
+        for shade in (0, 100):  # a colour that nobody sees
+            Image.new("RGBA", (24, 24), (shade, 0, 0, 0)).save(tmp_path / "same" / name / f"{number}{shade}.png")
+    with pytest.raises(ValueError, match=r"same: all 4 images are copies of one .* over white"):
+        both(tmp_path / "same")
+
+
 def test_cifars_test_images_that_equal_a_training_image_are_left_out(monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
 

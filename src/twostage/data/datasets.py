@@ -163,6 +163,11 @@ def load_dataset(name, split, **options):
         raise ValueError(f"unknown data set option {min(unknown)!r}; expected {', '.join(sorted(known))}")
     dataset = loaders[name](split, **{key: value for key, value in options.items() if value is not None})
     if not len(dataset):
+        if dataset.copies_left_out:
+            raise ValueError(
+                f"all {dataset.copies_left_out} held-out images equal a training image; expected others in "
+                "held_out_path"
+            )
         raise ValueError(f"the {split} split of {name} is empty; expected at least one image (see held_out)")
     dataset.max_corrupt = max_corrupt
     return dataset
@@ -262,6 +267,11 @@ def _image_folder(
     rows, contents = np.arange(len(files)), None
     if held_out_path is None:
         contents = find(key, root, files) if held_out else None
+        if contents is not None and len(np.unique(contents[:, 0])) == 1:
+            raise ValueError(
+                f"{path}: all {len(files)} images are copies of one (their pixels after the crop, what is "
+                f"transparent over {background}); expected different images"
+            )
         rows = split_rows(labels, split, held_out, seed, None if contents is None else contents[:, 0])
     elif split == "held_out":
         key, root = "held_out_path", Path(held_out_path)
