@@ -4,6 +4,8 @@ Conventions, the same everywhere: t = 0 is the Gaussian prior, t = 1 the data, `
 A time grid of n steps has n + 1 edges and costs n function evaluations.
 """
 
+from numbers import Integral
+
 import numpy as np
 import torch
 
@@ -12,7 +14,8 @@ from twostage.arguments import as_tensor
 
 def expand_time(t, x):
     """``t`` (a float or (B,)) as a tensor that broadcasts over ``x`` (B, ...), in x's dtype and on its device."""
-    t = torch.as_tensor(t, dtype=x.dtype, device=x.device)
+    x = as_tensor("x", x)
+    t = as_tensor("t", t).to(x.device, x.dtype)
     if t.ndim > 1 or (t.ndim == 1 and t.shape[0] not in (1, x.shape[0])):
         raise ValueError(f"t has shape {tuple(t.shape)}; expected a float or ({x.shape[0]},), one time a sample")
     return t.reshape(-1, *[1] * (x.ndim - 1)) if t.ndim else t
@@ -54,9 +57,10 @@ def time_grid(steps, start=0.0, stop=1.0, shift=1.0):
     """Edges of ``steps`` Euler steps from start to stop: float64 tensor (steps + 1,), strictly increasing.
 
     The shift acts on the uniform grid over [0, 1] before it is scaled to [start, stop], so that the ends stay exact.
+    Raises ValueError for steps that are no whole number, and for ends and shifts out of range.
     """
-    if steps < 1:
-        raise ValueError(f"steps is {steps}; expected at least 1")
+    if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 1:
+        raise ValueError(f"steps is {steps!r}; expected a whole number, at least 1")
     if not 0.0 <= start < stop <= 1.0:
         raise ValueError(f"the grid runs from {start} to {stop}; expected 0 <= start < stop <= 1")
     edges = start + (stop - start) * shift_time(torch.linspace(0, 1, steps + 1, dtype=torch.float64), shift)

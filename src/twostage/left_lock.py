@@ -45,7 +45,7 @@ def _open(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         was_there = path.exists()
-        file = open(path, "a")  # noqa: SIM115 (open as long as the process lives)
+        file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the process lives)
         fcntl.flock(file, fcntl.LOCK_SH)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):

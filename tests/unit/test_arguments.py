@@ -9,13 +9,14 @@ from twostage.arguments import as_device, as_tensor
 from twostage.data.encoders import load_encoder
 from twostage.data.latents import LatentStore
 from twostage.evaluation.features import load_extractors
-from twostage.flow import interpolate, predict_data, velocity_target
+from twostage.flow import interpolate, predict_data, time_grid, velocity_target
 from twostage.model.checkpoints import load_model
 from twostage.model.lightningdit import LightningDiT
 from twostage.oracle import ClassOracle, Oracle, sweep
 from twostage.oracle import law as law_module
 from twostage.sampling.solver import solve_euler, solve_heun
 from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity, Staged
+from twostage.training.oracle_loss import balanced_rows
 
 RANDOM = np.random.default_rng(0)
 DATA = RANDOM.standard_normal((12, 2, 4, 4)).astype(np.float32)
@@ -195,6 +196,15 @@ def test_solvers_refuse_states_and_times_of_another_kind(x, times):
     for solve in (solve_euler, solve_heun):
         with pytest.raises(ValueError, match="expected"):
             solve(lambda x, t, y: x, x, times, Y)
+
+
+@pytest.mark.parametrize("wrong", [None, "5", 2.0, 0, True])
+def test_steps_and_pairs_of_another_kind_are_refused(tmp_path, wrong):
+    with pytest.raises(ValueError, match=r"steps is .*; expected a whole number"):
+        time_grid(wrong)
+    write_random_store(tmp_path / "latents.h5")
+    with pytest.raises(ValueError, match=r"pairs is .*; expected a whole number"):
+        balanced_rows(LatentStore.open(tmp_path / "latents.h5"), wrong, 0)
 
 
 # ------------------------------------------------------------------------------------------------------------- devices

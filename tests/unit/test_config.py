@@ -246,3 +246,23 @@ def test_an_appended_model_of_middle_size_stands_in_the_middle():
 def test_gpus_may_be_asked_for_by_their_kind(gpu, count, kind):
     found = load(with_value("jobs", {"training": {"gpu": gpu}})).jobs.training
     assert (found.gpu, found.gpu_model) == (count, kind)
+
+
+def test_folders_that_are_no_class_folders_and_colours_that_are_none(tmp_path):
+    def config(**data):
+        described = {"name": "image_folder", "path": str(tmp_path / "images"), "image_size": 8} | data
+        models = {"S": {"hidden_size": 8, "depth": 1, "num_heads": 1}}
+        spaces = {"pixel": {"encoder": {"kind": "identity"}}}
+        return load({"run": "r", "data": described, "spaces": spaces, "models": models, "training": {"steps": 1}})
+
+    (tmp_path / "images/ant").mkdir(parents=True)
+    (tmp_path / "images/ant/a.png").write_bytes(b"1")
+    with pytest.raises(ConfigError, match=r"config: .*images: one image in each of its 1 classes"):
+        check_places(config())
+    (tmp_path / "images/ant/b.png").write_bytes(b"2")
+    check_places(config(background="#0a0B0c"))
+    (tmp_path / "held_out").mkdir()
+    with pytest.raises(ConfigError, match="held_out: no class folders; put the images into one folder per class"):
+        check_places(config(held_out_path=str(tmp_path / "held_out")))
+    with pytest.raises(ConfigError, match=r"data\.background"):
+        config(background="paper")

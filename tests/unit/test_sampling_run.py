@@ -175,6 +175,22 @@ def test_resuming_starts_from_an_image_of_the_samples_class(world, split):
     assert (facts["t_resume"], facts["followed_split"]) == (0.9999, split)
 
 
+def test_a_class_without_held_out_images_has_none_to_resume_from(world, tmp_path):
+    images, labels = images_of(8, 2), np.repeat([0, 2], 4)  # the class between had one image, which is trained on
+    dataset = ArrayDataset("blocks", "held_out", images, labels, ["a", "b", "c"])
+    statistics = world["folder"] / "latents.h5"
+    encode(dataset, load_encoder(IDENTITY, None, "cpu"), tmp_path / "held_out.h5", statistics=statistics)
+    resumed = {"start": {"resume": 0.5, "split": "held_out"}, "parts": [{"field": "B", "steps": 1}]}
+    plans = {"resumed": resumed, "prior": {"steps": 2, "parts": [{"field": "B"}]}}
+    outputs = sample(world, plans, "lacking", held_out_path=tmp_path / "held_out.h5")
+    found = {name: read(path)[0] for name, path in outputs.items()}
+    assert found["prior"]["labels"].tolist() == [0, 1, 2] * 8
+    assert found["resumed"]["labels"].tolist() == [0, 2] * 12
+    store = LatentStore.open(tmp_path / "held_out.h5")
+    assert np.array_equal(store.labels[found["resumed"]["followed"]], found["resumed"]["labels"])
+    assert len(np.unique(found["resumed"]["followed"])) == 8
+
+
 def test_files_say_how_they_were_made(world):
     plan = {"steps": 10, "parts": [{"field": "B", "stop": "split"}, {"field": "XL", "guidance": 1.5}]}
     _, facts = read(sample(world, {"p": plan}, "facts", space="pixel")["p"])

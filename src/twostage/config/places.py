@@ -82,7 +82,7 @@ def _weights(config):
                 f"{key} is {file.place!r}; no such file, and no place to fetch it from; expected a file that exists, "
                 "or `url`, or `repo`, `revision` and `file`"
             )
-        elif file.place not in seen and os.path.isfile(file.place):
+        elif file.place not in seen and os.path.isfile(file.place) and os.path.getsize(file.place):
             try:
                 refuse_stand_in(file.place)
             except (ValueError, OSError) as error:

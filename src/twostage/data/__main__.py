@@ -322,4 +322,5 @@ def _dataset(options, split):
 
 if __name__ == "__main__":
     quick_start()
+    sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: names of files need not be UTF-8
     sys.exit(main())

@@ -53,7 +53,11 @@ def write_index(folders, output, workers=1):
                     found[kind].append(path)
             bar.update(len(block))
     said = describe_passed_over(*(listing for _, listing in listings.values()))
-    said += [f"{len(paths)} files {SAID[kind]} (such as {paths[0]})" for kind, paths in found.items() if paths]
+    said += [
+        f"{len(paths)} of {len(files)} files {SAID[kind]} (such as {paths[0]})"
+        for kind, paths in found.items()
+        if paths
+    ]
     said += _single(listings["path"][1])
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -73,8 +77,8 @@ def _single(listing):
     if not names:
         return []
     return [
-        f"{len(names)} classes hold one image (such as {names[0]}): N = 1, so its weight is 1 at every t, and the "
-        "class's transition is 0"
+        f"{len(names)} of {len(listing.classes)} classes hold one image (such as {names[0]}): N = 1, so its weight is "
+        "1 and the class's transition 0"
     ]
 
 

@@ -190,8 +190,8 @@ def write_texts(file, name, texts):
 
 
 def read_texts(file, name):
-    """The texts that ``write_texts`` wrote, a list; empty where there are none."""
-    return [text.decode("utf-8", "surrogateescape") for text in file[name][:]] if name in file else []
+    """The texts that ``write_texts`` wrote, a list, fit to be written anywhere; empty where there are none."""
+    return [text.decode("utf-8", "backslashreplace") for text in file[name][:]] if name in file else []
 
 
 def write_contents(file, contents, flips):

@@ -2,7 +2,7 @@
 
 import os
 
-from twostage.data.folders import SUFFIXES
+from twostage.data.folders import SUFFIXES, class_folders
 
 ASSUMED_CLASSES = 1000  # ImageNet's, where the folders are not there and the configuration does not say
 
@@ -33,9 +33,10 @@ def count_classes(config):
         return data.classes, False
     if not os.path.isdir(data.path):
         return ASSUMED_CLASSES, True
-    return max(1, sum(entry.is_dir() for entry in os.scandir(data.path))), False
+    return len(class_folders(data.path)), False
 
 
 def _files_below(path):
-    folders = [entry.path for entry in os.scandir(path) if entry.is_dir()]
-    return sum(entry.name.lower().endswith(SUFFIXES) for folder in folders for entry in os.scandir(folder))
+    """Images in class folders and in folders below them, by name: sizes are not asked for, so no file is touched."""
+    below = [os.walk(os.path.join(path, name)) for name in class_folders(path)]
+    return sum(name.lower().endswith(SUFFIXES) for walk in below for _, _, names in walk for name in names)

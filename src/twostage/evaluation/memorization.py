@@ -56,8 +56,8 @@ def measure_memorization(
     it of any pixel and channel, grey levels), nearest (row of the training store), nearest_mirrored, nearest_distance,
     second_distance (to the nearest training image that is another one than ``nearest``: neither a copy of it nor its
     mirrored twin; inf where there is none), ratio (d1 / d2, NaN without a second), retrieved (the nearest is the
-    followed image or a copy of it, equally mirrored; NaN unless a training image is followed). Pixel distances are root
-    mean squares in grey levels (0-255), feature distances Euclidean.
+    followed image or a copy of it, equally mirrored; NaN unless a training image is followed), class (the label's
+    name). Pixel distances are root mean squares in grey levels (0-255), feature distances Euclidean.
     output_csv, one row a plan, seed and space: means and standard errors (``_sem``) of the distances, the ratio and
     the shares copied (ratio below 1/3, of the samples that have one), retrieved and within_one_grey_level
     (followed_grey at most 1); how the samples were made (``Samples.facts``), features_sha256 of the weights, and
@@ -82,6 +82,7 @@ def measure_memorization(
     references = References(store, within_class)
     searches = _search(sets, store, references, encoder, extractors, size, device, within_class)
     table = pd.concat(_table(sets, references, searches, extractors, size), ignore_index=True)
+    table["class"] = [store.class_names[label] for label in table["label"].astype(int)]
     with atomic_write(samples_csv) as temporary:
         table.to_csv(temporary, index=False)
     facts = pd.DataFrame([{"plan": plan, **item.facts()} for plan, item in opened.items()])

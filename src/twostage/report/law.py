@@ -34,9 +34,12 @@ def _case(row):
 
 
 def _chosen(points):
-    """The case with the median and the one with the worst curve error of every space: space, ..., label, choice."""
+    """The case with the median and the one with the worst curve error of every space: space, ..., label, choice.
+
+    A class of one image has no curve to compare: its weight is 1.
+    """
     rows = []
-    for space, group in points.dropna(subset="curve_error").groupby("space", sort=False):
+    for space, group in points[points["n"] != 1].dropna(subset="curve_error").groupby("space", sort=False):
         group = group.sort_values("curve_error")
         for choice, position in (("median", (len(group) - 1) // 2), ("worst", len(group) - 1)):
             case = group.iloc[position]

@@ -95,6 +95,12 @@ class Context:
         field = self.fields[part.field]
         return field if part.guidance == 1 else Guided(field, part.guidance, part.interval, part.channels)
 
+    def classes_of(self, plan):
+        """Labels that a plan's samples go round: those with training images, and with images to resume from."""
+        if plan.start == "prior":
+            return self.classes
+        return np.intersect1d(self.classes, present_classes(self.stores[plan.start["split"]]))
+
     def begin(self, plan, items):
         """The state at which the plan starts, on the device, and the images it resumes from.
 
@@ -103,7 +109,7 @@ class Context:
         if plan.start == "prior":
             return noise_of(items, self.train.shape[1:]).to(self.device), None
         store = self.stores[plan.start["split"]]
-        x, rows = resumed_states(items, store, plan.start["resume"], len(self.classes))
+        x, rows = resumed_states(items, store, plan.start["resume"], len(self.classes_of(plan)))
         return x.to(self.device), (rows, np.zeros(len(rows), dtype=bool))
 
     def advance(self, plan, part, x, items, observe=None):

@@ -79,7 +79,7 @@ def sample_plans(
         written = {}
         for name, plan in context.plans.items():
             temporary = files.enter_context(atomic_write(outputs[name]))
-            items = shard_items(plan.samples or samples, seeds, shard, context.classes)
+            items = shard_items(plan.samples or samples, seeds, shard, context.classes_of(plan))
             file = files.enter_context(h5py.File(temporary, "w"))
             written[name] = _Writer(file, items, plan.follow or plan.start != "prior")
             file.attrs.update({"shard": list(shard), "seeds": list(seeds), "samples": plan.samples or samples})
@@ -180,5 +180,5 @@ def _run_group(names, written, context, batch_size):
 def _groups_of_same_samples(written):
     groups = {}
     for name, writer in written.items():
-        groups.setdefault(len(writer.items), []).append(name)
+        groups.setdefault(writer.items.tobytes(), []).append(name)
     return groups.values()

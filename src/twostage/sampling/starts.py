@@ -13,7 +13,8 @@ def shard_items(samples, seeds, shard, classes):
     """The (seed, index, label) triples of one shard, (n, 3) int64, in the order in which the shard's file holds them.
 
     A shard k of n holds the indices [k samples / n, (k + 1) samples / n) of every seed. Labels are balanced: sample i
-    has the class ``classes[i % len(classes)]`` (classes: labels that occur in the training set).
+    has the class ``classes[i % len(classes)]`` (classes: labels that occur in the training set and,
+    where a plan resumes from images, among these).
     Raises ValueError for a shard that is not one of n, or that would be empty.
     """
     number, count = shard

@@ -66,11 +66,11 @@ def record_trajectories(
         space=space,
         models=models,
     )
-    items = shard_items(samples, seeds, (0, 1), context.classes)
     shown = min(shown, samples)
     tables = []
     with torch.inference_mode():
         for name, plan in tqdm(context.plans.items(), desc="trajectories", unit="plan", disable=None):
+            items = shard_items(samples, seeds, (0, 1), context.classes_of(plan))
             table, drawn_times, predictions = _follow_plan(plan, items, context, shown, list(times), batch_size)
             tables.append(table)
             with atomic_write(outputs[name]) as temporary, h5py.File(temporary, "w") as file:

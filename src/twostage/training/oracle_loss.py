@@ -1,5 +1,6 @@
 """The models' error by t, against the conditional target and against the oracle velocity (Figs. 7 and 9)."""
 
+from numbers import Integral
 from pathlib import Path
 
 import h5py
@@ -129,8 +130,8 @@ def balanced_rows(store, pairs, seed):
     The classes that get one more, where the number does not divide, are chosen by the seed. Samples of a class repeat
     only when it has too few. Raises ValueError for fewer than 2 pairs.
     """
-    if pairs < 2:
-        raise ValueError(f"pairs is {pairs}; expected at least 2, for a standard error")
+    if isinstance(pairs, bool) or not isinstance(pairs, Integral) or pairs < 2:
+        raise ValueError(f"pairs is {pairs!r}; expected a whole number, at least 2, for a standard error")
     draw = np.random.default_rng(seed)
     labels = draw.permutation(np.unique(store.labels))
     rows = []
