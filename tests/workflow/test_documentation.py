@@ -216,9 +216,9 @@ def test_every_picture_is_made_again_from_its_csv_alone(place, tmp_path):
     pictures = sorted((place / "results/smoke/report").glob("*.png"))
     assert len(pictures) >= 19
     for path in pictures:
-        figure = import_module(f"twostage.report.{path.stem}").figure
+        picture = import_module(f"twostage.report.{path.stem}").figure(pandas.read_csv(path.with_suffix(".csv")))
         with style.look():
-            figure(pandas.read_csv(path.with_suffix(".csv"))).savefig(tmp_path / path.name, dpi=150)
+            picture.savefig(tmp_path / path.name, dpi=150)
         again, first = map(matplotlib.image.imread, (tmp_path / path.name, path))
         assert again.shape == first.shape, path.name
         assert (np.abs(again - first).max(-1) > 0.1).mean() < 1e-5, f"{path.name} is not what its CSV alone gives"

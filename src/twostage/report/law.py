@@ -17,12 +17,20 @@ TIGHT, LOOSE = 0.05, 0.15
 def drawn(transition, curves, synthetic_transition=None, synthetic_curves=None):
     """What the figure draws, one DataFrame: rows with ``kind`` "point" (a case) and "curve" (a time of a shown curve).
 
+    ``case``: what a curve is called. Made here: of a CSV alone, classes named 007 would come back as numbers.
     transition: {space: transition.json}; curves: {space: law.csv}; the synthetic ones are single CSVs.
     """
     points = results.transition_points(transition, synthetic_transition)
     shown = results.law_curves(curves, synthetic_curves).merge(_chosen(points), on=["space", "conditioning", "label"])
+    shown["case"] = [_case(row) for _, row in shown.iterrows()]
     points = points.rename(columns={"low": "measured_low", "high": "measured_high"})
     return pd.concat([points.assign(kind="point"), shown.assign(kind="curve")], ignore_index=True)
+
+
+def _case(row):
+    if row["conditioning"] == "synthetic":
+        return row["label"]
+    return f"{row['space']}, " + ("all data" if row["conditioning"] == "all" else f"class {row['class']}")
 
 
 def _chosen(points):
@@ -129,11 +137,9 @@ def _curves(axes, shown, choice, letter, spaces, colours):
         if part.empty:
             continue
         case, off = part.iloc[0], np.abs((part["measured"] - part["predicted"]).to_numpy()).max()
-        class_name = str(case["class"]).replace("$", r"\$")  # text, not mathematics
-        name = {"class": f"{space}, class {class_name}", "all": f"{space}, all data", "synthetic": case["label"]}
         style.curve(
             axes, part["t"], part["measured"], part["measured_sem"], colour=colours[space],
-            label=f"{name[case['conditioning']]} ({off:.2f})",
+            label=f"{case['case']} ({off:.2f})",
         )  # fmt: skip
         axes.plot(part["t"], part["predicted"], color=colours[space], linewidth=1.3, linestyle="--")
     axes.plot([], [], color=style.QUIET, linewidth=1.3, linestyle="--", label="predicted, nothing fitted")
