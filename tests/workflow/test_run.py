@@ -127,8 +127,8 @@ def test_a_split_fixed_in_the_configuration_is_used_and_retrains_nothing(finishe
     reruns = finished.reruns(config=["split=0.25"])
     assert {"sample_tab1", "evaluate", "tab1", "claims"} <= reruns
     assert not any(rule.startswith(("train_", "posterior", "encode")) for rule in reruns)
-    finished.snakemake("--config", "split=0.25", "--", "results/smoke/samples/pixel/tab1-measured-XL-B/shard-0.h5")
-    with h5py.File(finished.folder / "results/smoke/samples/pixel/tab1-measured-XL-B/shard-0.h5") as file:
+    finished.snakemake("--config", "split=0.25", "--", "results/smoke/samples/pixel/tab1-fixed-XL-B/shard-0.h5")
+    with h5py.File(finished.folder / "results/smoke/samples/pixel/tab1-fixed-XL-B/shard-0.h5") as file:
         assert [part["stop"] for part in json.loads(file.attrs["plan"])["parts"]] == [0.25, 1.0]
 
 
