@@ -44,6 +44,9 @@ rule classifier:
         "../scripts/classifier.py"
 
 
+EXTRACTOR_WEIGHTS = {**feature_weights(), "classifier": rules.classifier.output.weights}
+
+
 # What an aligned autoencoder is trained towards.
 rule classifier_features:
     input:
@@ -99,7 +102,7 @@ rule reference:
 # The held-out images in place of the training images, where the configuration asks for them.
 rule held_out_reference:
     input:
-        weights=lambda w: {**feature_weights(), "classifier": rules.classifier.output.weights}[w.features],
+        weights=lambda w: EXTRACTOR_WEIGHTS[w.features],
         images=IMAGES,
     output:
         "<results>/evaluation/{features}/held_out.npz",
@@ -128,7 +131,7 @@ rule held_out_reference:
 rule given_reference:
     input:
         given=lambda w: GIVEN[w.features].place,
-        weights=lambda w: {**feature_weights(), "classifier": rules.classifier.output.weights}[w.features],
+        weights=lambda w: EXTRACTOR_WEIGHTS[w.features],
     output:
         "<results>/evaluation/{features}/given.npz",
     log:

@@ -34,6 +34,7 @@ COVERS = {
     "transition": OF_DATA,
     "posterior": OF_DATA,
 }
+CHOSEN = "the interval accounts for the choice (Bonferroni)"  # in rules on the least, greatest or best of several
 SIDE = 0.025  # how often a 95% interval lies wholly on one side of its number
 
 

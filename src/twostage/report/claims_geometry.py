@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 
 from twostage.report import curves, results
-from twostage.report.claim import Claim, Finding, below, exactly, within
+from twostage.report.claim import CHOSEN, Claim, Finding, below, exactly, within
 
 RISE = (0.1, 0.9)  # weights between which a transition is measured
 
@@ -51,7 +51,7 @@ CLAIMS = [
         paper="weight 0.1 to 0.9 within about 0.09, 0.07, 0.04 for D = 512, 2,048, 8,192",
         figure="fig3",
         quantity="change from a D to the next of the time from top-1 weight 0.1 to 0.9, the least fall",
-        rule="holds if the whole interval is at most zero; the interval accounts for the choice (Bonferroni)",
+        rule=f"holds if the whole interval is at most zero; {CHOSEN}",
         form="time",
         needs=("top1",),
         check=_sharper,

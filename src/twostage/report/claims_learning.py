@@ -6,6 +6,7 @@ import numpy as np
 
 from twostage.report import curves, paired, results
 from twostage.report.claim import (
+    CHOSEN,
     FAILS,
     HOLDS,
     NOT_TESTED,
@@ -196,7 +197,6 @@ def _falls_with_training(run, space):
     return _falling(space, means, [f"{step:,}" for step in steps], f"{rows['model'].iloc[0]}, ")
 
 
-CHOSEN = "the interval accounts for the choice (Bonferroni)"
 CROSSED = "each half of the pairs is measured where the other half has its extremes"
 PAIRED = "curves are compared pair by pair (x_0, x_1), the same pairs for every model"
 

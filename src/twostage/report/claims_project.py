@@ -4,6 +4,7 @@ import numpy as np
 
 from twostage.report import curves, paper, results
 from twostage.report.claim import (
+    CHOSEN,
     NOT_TESTED,
     PROJECT,
     WHOLE_RUN,
@@ -280,8 +281,7 @@ CLAIMS = [
         paper="shown on unit Gaussians only",
         figure="nsweep",
         quantity="smallest rise of the transition time from the least N to the most",
-        rule="of all pools of samples; holds if the whole interval is above zero; the interval accounts for the choice "
-        "(Bonferroni)",
+        rule=f"of all pools of samples; holds if the whole interval is above zero; {CHOSEN}",
         form="time",
         needs=("nsweep",),
         check=_more_samples_later,

@@ -7,6 +7,7 @@ import numpy as np
 
 from twostage.report import convergence, curves, results_sampling
 from twostage.report.claim import (
+    CHOSEN,
     FAILS,
     HOLDS,
     NOT_TESTED,
@@ -455,7 +456,6 @@ STEADY = (
     "holds if the mean never rises and the whole fall is clear of zero; fails if a rise is clear of it. Where it "
     f"rises, the least fall from one time to the next is shown, negative; {BANDS}"
 )
-CHOSEN = "the interval accounts for the choice (Bonferroni)"
 APART = "the lowest are chosen on the half of the samples on which they are not compared"
 SHARE = "95% interval by Wilson's formula"
 
