@@ -118,6 +118,21 @@ def test_the_overview_takes_names_as_text(tmp_path):
     assert frame.tags[0][1]["srcdoc"] == page
 
 
+def test_what_snakemake_s_own_report_holds_is_text_too(tmp_path):
+    held = {"rules": {"index": {"input": [HOSTILE, "<!--<script>"]}}, "results": {HOSTILE: {"name": HOSTILE}}}
+    scripts = [
+        f'<script id="{name}">\n    var {name} = {json.dumps(data)};\n    </script>' for name, data in held.items()
+    ]
+    report = tmp_path / "report.html"
+    report.write_text("\n".join(["<script>\nvar workflow_desc = 1;\n</script>", *scripts]))
+    (tmp_path / "overview.html").write_text("")
+    overview.put_into(report, tmp_path / "overview.html")
+    read = Tags(report.read_text(encoding="utf-8"))
+    assert [tag for tag, _ in read.tags] == ["script"] * 3
+    words = [text.strip() for text in read.words if " = {" in text]
+    assert {text.split(" = ")[0][4:]: json.loads(text.split(" = ", 1)[1].removesuffix(";")) for text in words} == held
+
+
 def test_what_made_each_number_takes_paths_and_settings_as_text(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     name = HOSTILE.replace("/", "")

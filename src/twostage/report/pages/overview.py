@@ -4,6 +4,7 @@ The page lies beside the figures it shows. Inside Snakemake's report (``put_into
 takes the pictures and files from there.
 """
 
+import re
 from pathlib import Path
 
 from twostage.report import template
@@ -13,6 +14,10 @@ from twostage.report.lineage import lineage as everything_behind
 from twostage.report.pages import claims, lineage, stages
 from twostage.report.pages.captions import caption
 from twostage.report.parts import PARTS
+
+# What Snakemake's report holds as JSON, a line each.
+HELD = "results|categories|rulegraph_spec|runtimes_spec|timeline_spec|rules|metadata"
+_DATA = re.compile(rf"^(\s*var (?:{HELD}) = )(.*);$", flags=re.MULTILINE)
 
 
 def page(folder, content, items, config, captions, done):
@@ -79,6 +84,7 @@ def write(output, folder, claims_json, items, *, config, captions, benchmarks, s
 def put_into(report, overview):
     """Make the page ``overview`` the first thing that Snakemake's report (path) shows, in place.
 
+    Snakemake writes its JSON into scripts as it is, where a path could end the script: that is mended here, too.
     Raises ValueError where the report is not one that Snakemake wrote.
     """
     text, marker = Path(report).read_text(encoding="utf-8"), "var workflow_desc = "
@@ -87,4 +93,10 @@ def put_into(report, overview):
     if start < 0:
         raise ValueError(f"{report} has no {marker.strip()!r}; expected a report of Snakemake 9.10 or newer")
     frame = template.render("pages/frame.html", page=Path(overview).read_text(encoding="utf-8")).strip()
-    Path(report).write_text(f"{text[:start]}{marker}{frame};{text[end:]}", encoding="utf-8")
+    rest = _DATA.sub(lambda found: f"{found[1]}{_inside_script(found[2])};", text[end:])
+    Path(report).write_text(f"{text[:start]}{marker}{frame};{rest}", encoding="utf-8")
+
+
+def _inside_script(data):
+    """JSON as it may stand in a script: the same values, and nothing that a page would read as a tag or a comment."""
+    return data.replace("<", "\\u003c")

@@ -73,7 +73,7 @@ def _arrow(first, second):
         end = y2 + _HEIGHT * (0.5 if columns == 1 else 0.25 if rows > 0 else 0.75)
         return f"M{x1 + _WIDTH} {y1 + _HEIGHT / 2}H{x2 - 19}V{end}H{x2}"
     # Past the boxes between: under their row.
-    below = y1 + _HEIGHT + 14 + 5 * columns
+    below = y1 + _HEIGHT + 6 + 4 * columns
     return f"M{x1 + _WIDTH - 24} {y1 + _HEIGHT}V{below}H{x2 + 24}V{y2 + _HEIGHT}"
 
 
