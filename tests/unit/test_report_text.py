@@ -5,10 +5,12 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from jinja2 import UndefinedError
+from docutils.core import publish_parts
+from jinja2 import Environment, UndefinedError
 from matplotlib.text import Text
 from report_results import posterior, split_of, tab1, transition, write
 from test_report_sampling import flux, own_plans, tab2_results, tab3_results, write_flux
@@ -178,6 +180,21 @@ def test_a_caption_takes_names_as_text(tmp_path):
     page = captions.caption(path, {})
     assert "told" not in page
     assert "<b>" not in page
+
+
+@pytest.mark.parametrize(
+    "path", sorted((REPORT.parents[2] / "workflow/report").glob("*.rst")), ids=lambda path: path.stem
+)
+def test_a_caption_says_the_same_in_snakemake_s_report(path):
+    names = {"B_": {}, "S_oracle_": {}, "a__b_": {}}
+    experiments = {name: {"model": "B_", "guidance": 2} for name in ("tab2", "tab3")}
+    config = {"run": "x", "data": {"name": "digits"}, "spaces": names, "models": names, "experiments": experiments}
+    # As Snakemake 9 makes captions: its settings, its writer.
+    environment = Environment(trim_blocks=True, lstrip_blocks=True)
+    filled = environment.from_string(path.read_text(encoding="utf-8")).render(snakemake=SimpleNamespace(config=config))
+    theirs = publish_parts(filled, writer="html", settings_overrides={"report_level": 2, "halt_level": 2})["body"]
+    assert "".join(Tags(theirs).words) == "".join(Tags(captions.caption(path, config)).words)
+    assert path.stem not in ("tab2", "tab3") or "Model: B_." in theirs
 
 
 def test_the_page_to_play_with_takes_names_as_text(tmp_path):
