@@ -99,7 +99,7 @@ def _follow_plan(plan, items, context, shown, times, batch_size):
         for part in plan.parts:
             x = context.advance(plan, part, x, batch, _observer(context.field_of(part), y, show, times, steps, drawn))
         drawn[1] = x[:show]
-        class_mean = torch.stack([_class_mean(context, int(label), means) for label in y])
+        class_mean = torch.stack([_class_mean(context, int(label), means) for label in batch[:, 2]])
         for t, prediction, norm in steps:
             values = (
                 norm,
