@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 from test_evaluation_samples import write_samples
 from training_examples import ARCHITECTURE, RECIPE, write_latents
 
-from twostage.data.autoencoder import train_autoencoder
 from twostage.data.datasets import ArrayDataset
 from twostage.data.encode import encode
 from twostage.data.encoders import load_encoder
@@ -26,7 +25,6 @@ from twostage.evaluation.images import load_split
 from twostage.evaluation.memorization import measure_memorization
 from twostage.evaluation.neighbours import NearestNeighbours
 from twostage.evaluation.prdc import precision_recall_density_coverage
-from twostage.evaluation.reconstruction import measure_reconstruction
 from twostage.evaluation.reference import compute_references
 from twostage.model.checkpoints import save_model
 from twostage.model.lightningdit import LightningDiT
