@@ -16,7 +16,10 @@ def main(arguments=None):
     try:
         import torch
 
+        from twostage.arithmetic import use_full_precision
+
         torch.set_num_threads(options.threads)
+        use_full_precision()
         options.run(options)
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
