@@ -7,8 +7,6 @@ filled up by repeating its last image.
 
 import os
 
-import torch
-
 VARIABLE = "TWOSTAGE_NETWORK_MB"  # the workflow sets it from `networks.memory_mb`
 GPU_MB, CPU_MB = 16384, 256  # budgets: on a GPU unless the variable says, and on CPUs, which gain nothing by more
 MOST = 64  # images per chunk: more make no GPU faster, and small images on CPUs slower
@@ -16,7 +14,7 @@ MOST = 64  # images per chunk: more make no GPU faster, and small images on CPUs
 
 def budget_mb(device):
     """Memory that one chunk may take on a device, MiB."""
-    return int(os.environ.get(VARIABLE) or GPU_MB) if torch.device(device).type == "cuda" else CPU_MB
+    return int(os.environ.get(VARIABLE) or GPU_MB) if str(device).startswith("cuda") else CPU_MB
 
 
 def chunk_size(item_bytes, budget):
@@ -43,6 +41,8 @@ def in_chunks(network, size, *items):
 
 def _filled(part, size):
     """``size`` rows in the order of memory that a new tensor has: a convolution rounds otherwise in another one."""
+    import torch  # takes seconds: not for the workflow, which reads this file for the name of the variable
+
     if part is None:
         return None
     return torch.cat([part, part[-1:].expand(size - len(part), *part.shape[1:])]).contiguous()
