@@ -789,6 +789,16 @@ class TrainingResources(Resources):
         return self
 
 
+class Networks(Block):
+    """Images on their way through encoders, decoders and feature networks, in chunks of one size per network."""
+
+    memory_mb: Annotated[Mebibytes, Field(le=24576)] = Field(
+        16384,
+        description="GPU memory that a chunk may take beside the weights, MiB, at most 24576: 16384 suits cards of "
+        "80 GB, 8192 those of 40 GB. Another value may change last bits, and reruns nothing",
+    )
+
+
 class Hardware(Block):
     """What `estimate` reckons with. Defaults: one H100 (SXM, dense), one core of a present server."""
 
@@ -840,6 +850,7 @@ class Config(Block):
     )
     classifier: Classifier = Field(Classifier(), description="Feature classifier")
     evaluation: Evaluation = Field(Evaluation(), description="Evaluation")
+    networks: Networks = Field(Networks(), description="Images through networks")
     jobs: Jobs = Field(Jobs(), description="Resources of the jobs")
     estimate: Hardware = Field(Hardware(), description="What `estimate` reckons with")
 

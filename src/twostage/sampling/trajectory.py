@@ -109,7 +109,9 @@ def _follow_plan(plan, items, context, shown, times, batch_size):
             )
             measured.setdefault(t, []).append(torch.stack(values, dim=1).cpu())
         if show:
-            pictures.append(np.stack([context.decode(drawn[time]) for time in times], axis=1))
+            states = torch.stack([drawn[time] for time in times], dim=1)
+            images = context.decode(states.flatten(0, 1))
+            pictures.append(images.reshape(show, len(times), *images.shape[1:]))
     rows = []
     for t, parts in measured.items():
         values = torch.cat(parts).double().numpy()
