@@ -325,6 +325,27 @@ def test_own_plans_are_compared_with_the_first(made):
     assert rows[1][5].text.startswith("▸")
 
 
+def test_precision_and_recall_stand_beside_what_they_depend_on(tmp_path):
+    rows = own_plans()
+    first = rows["plan"] == "tab_plans-plain"
+    rows["precision"], rows["recall"] = 0.5 + 0.1 * rows["seed"], np.where(first, 0.25, np.nan)
+    rows["prdc_neighbours"], rows["prdc_samples"], rows["prdc_reference"] = 5, np.where(first, 1000, 900), 1437
+    drawn = tab_plans.drawn({"pixel": write(tmp_path, "tab_plans.csv", rows)})
+    for table in (drawn, pd.read_csv(write(tmp_path, "drawn.csv", drawn))):
+        headings, cells = tab_plans.cells(table)
+        assert headings[7:] == ["pixel, precision", "pixel, recall", "pixel, k; features"]
+        assert [cell.text for cell in cells[0][7:]] == ["0.600", "0.250", "5; 1,000, 1,437"]
+        assert [cell.text for cell in cells[1][7:]] == ["0.600", "–", "5; 900, 1,437"]
+        assert tab_plans.notes(table)[-1].startswith("Precision and recall depend on k")
+        tab_plans.figure(table)
+
+
+def test_plans_whose_reference_has_no_features_have_no_precision(tmp_path):
+    rows = own_plans().assign(precision=np.nan, recall=np.nan, prdc_neighbours=np.nan)
+    headings, _ = tab_plans.cells(tab_plans.drawn({"pixel": write(tmp_path, "tab_plans.csv", rows)}))
+    assert not any("precision" in heading for heading in headings)
+
+
 def test_the_lowest_shift_is_marked_once_a_space(run, made):
     table = pd.read_csv(made / "tab2.csv")
     assert set(table.loc[table["best"], "shift"]) == {0.7}
