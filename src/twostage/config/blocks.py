@@ -126,8 +126,9 @@ class Checkpoint(File):
 class Data(Block):
     """The images, and how they are split into training and held-out ones."""
 
-    name: Literal["digits", "image_folder", "cifar10"] = Field(
-        description="Data set: scikit-learn's digits, class folders of images, or torchvision's CIFAR-10"
+    name: Literal["digits", "image_folder", "cifar10", "none"] = Field(
+        description="Data set: scikit-learn's digits, class folders of images, torchvision's CIFAR-10, or none, where "
+        "all latents are imported and nothing is encoded or decoded: `data` is then left out"
     )
     path: PathText | None = Field(None, description="Folder with the images; not for digits")
     held_out_path: PathText | None = Field(
@@ -859,7 +860,8 @@ class Config(Block):
     def _models_in_full(cls, raw):
         """A name of the paper without its own sizes has the paper's; a bare `checkpoint` is that of every space.
 
-        A latent space or an experiment that is null is left out, so that `--config 'spaces={vae: null}'` can do
+        Where no latent space encodes or decodes, there are no images, and `data` need not be written. A latent space or
+        an experiment that is null is left out, so that `--config 'spaces={vae: null}'` can do
         without one of a file's; `{vae: }` and `{vae: ~}` come from a command line as text.
         """
         raw = dict(raw) if isinstance(raw, dict) else raw
@@ -868,6 +870,8 @@ class Config(Block):
                 raw[key] = {name: value for name, value in raw[key].items() if value not in (None, "", "~")}
         if not (isinstance(raw, dict) and isinstance(raw.get("models"), dict) and isinstance(raw.get("spaces"), dict)):
             return raw
+        if "data" not in raw and raw["spaces"] and all(_kind_of(space) == "none" for space in raw["spaces"].values()):
+            raw["data"] = {"name": "none", "image_size": 1}
         return {
             **raw,
             "models": {name: _model_in_full(name, model, raw["spaces"]) for name, model in raw["models"].items()},
@@ -928,6 +932,11 @@ class Config(Block):
         if space in self.models[model].checkpoint:
             return [last]
         return sorted({step for step in self.training.snapshots if step < last} | {last})
+
+
+def _kind_of(space):
+    encoder = space.get("encoder") if isinstance(space, dict) else None
+    return encoder.get("kind") if isinstance(encoder, dict) else None
 
 
 def _model_in_full(name, model, spaces):

@@ -33,10 +33,9 @@ def _head(costs):
     told = ", ".join(f"{space} {value:.3g} ({source})" for space, (value, source) in splits.items())
     lines.append(f"Stage split: {told}.")
     if setting.classes_assumed:
-        lines.append(
-            f"There is no folder {costs.config.data.path}: {setting.classes:,} classes are assumed; data.classes says "
-            "how many there are."
-        )
+        folder = costs.config.data.path
+        reason = f"There is no folder {folder}" if folder else "Imported labels are not read"
+        lines.append(f"{reason}: {setting.classes:,} classes are assumed; data.classes says how many there are.")
     return lines
 
 
