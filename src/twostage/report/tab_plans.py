@@ -1,12 +1,10 @@
 """A table of the user's own plans: Fréchet distance of each, and its change against the first."""
 
 import math
-from html import escape
 
-from twostage.provenance import atomic_write, write_provenance
-from twostage.report import results_sampling, style
+from twostage.report import results_sampling, style, template
 from twostage.report.distances import DISTANCES, distance_cells, groups_of, part_of, seeds_note, split_note
-from twostage.report.table import BEST, Cell, decimals, html_page, html_table, number, picture
+from twostage.report.table import BEST, Cell, decimals, number, picture, table_page
 
 TITLE = "Plans of this configuration"
 SHAPE = ("precision", "recall", "k; features")
@@ -94,7 +92,7 @@ def figure(table):
 def page(table):
     """The table as a self-contained HTML page (str)."""
     headings, rows = cells(table)
-    return html_page(TITLE, f"<h1>{TITLE}</h1><p>{escape(' '.join(notes(table)))}</p>" + html_table(headings, rows))
+    return table_page(TITLE, headings, rows, lead=" ".join(notes(table)))
 
 
 def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, split=None, config=None):
@@ -103,6 +101,4 @@ def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, sp
     inputs = [*evaluation.values(), *(split or {}).values()]
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
     if output_html is not None:
-        with atomic_write(output_html) as temporary:
-            temporary.write_text(page(table), encoding="utf-8")
-        write_provenance(output_html, config=config, inputs=inputs)
+        template.write(output_html, page(table), config=config, inputs=inputs)
