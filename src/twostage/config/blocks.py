@@ -809,6 +809,11 @@ class Hardware(Block):
     cpu_gflops: Positive = Field(80, description="Peak of a CPU core in float32, GFLOP/s")
     cpu_utilisation: Share = Field(0.5, description="Share of that peak that is reached")
     image_seconds: NotNegative = Field(0.01, description="Reading and cropping one image file on one core, s")
+    oracle_skipped: Below1 = Field(
+        0.8,
+        description="Share of the samples of an oracle-supervised training whose target is x_1 - x_0 to below "
+        "rounding, so that nothing is computed; the training's log says how many there are",
+    )
 
 
 class Jobs(Block):

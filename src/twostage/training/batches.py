@@ -25,13 +25,14 @@ class EpochOrder:
     def __init__(self, count, seed, block_rows=None, window_rows=None):
         self.count, self.seed = count, seed
         self.block_rows, self.window_rows = block_rows, window_rows
-        self._epoch, self._rows = None, None
+        self._last = None, None
 
     def rows(self, epoch):
         """int64 (count,): the rows of an epoch in their order. The last epoch asked for is remembered."""
-        if epoch != self._epoch:
-            self._epoch, self._rows = epoch, self._shuffle(epoch)
-        return self._rows
+        last = self._last  # a pair, so that a thread that reads ahead cannot change one of the two
+        if epoch != last[0]:
+            last = self._last = epoch, self._shuffle(epoch)
+        return last[1]
 
     def _shuffle(self, epoch):
         random = np.random.default_rng([self.seed, epoch])

@@ -21,6 +21,7 @@ from twostage.provenance import write_json, write_provenance
 from twostage.training import TRAINING_VERSION
 from twostage.training.batches import Batches
 from twostage.training.objective import Draws, Objective
+from twostage.training.oracle_target import OracleTarget
 from twostage.training.processes import Processes
 from twostage.training.recipe import Recipe
 from twostage.training.state import StateFolder, refuse_other, with_index
@@ -90,7 +91,8 @@ class Run:
         self.batches = Batches(store, recipe.batch_size, seed, recipe.memory_mb, share)
         shape = (recipe.batch_size, *store.shape[1:])
         self.draws = Draws(seed, shape, recipe.time, recipe.class_drop, self.device)
-        self.objective = Objective(store, recipe.target, recipe.cosine_loss, self.device)
+        oracle = OracleTarget(store, processes, recipe.class_drop, recipe.time) if recipe.target == "oracle" else None
+        self.objective = Objective(store.num_classes, recipe.cosine_loss, oracle)
 
     def prepare(self):
         """Compile the model and join the processes, once the weights are in place."""
@@ -101,12 +103,14 @@ class Run:
     def step(self, step, x_1, labels):
         """One optimiser step on this process's share of the batch: (mean squared error, gradient norm)."""
         recipe, draw = self.recipe, self.draws.at(step).part(self.share)
+        rows = torch.from_numpy(self.batches.indices(step)[self.share]) if self.objective.oracle else None
         total = 0.0
         for part in self.parts:
             last = part is self.parts[-1]
             with nullcontext() if last else self.processes.unsynchronised(self.network):
                 with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-                    loss, squared = self.objective.loss(self.network, x_1[part], labels[part], draw.part(part))
+                    of_part = rows[part] if rows is not None else None
+                    loss, squared = self.objective.loss(self.network, x_1[part], labels[part], draw.part(part), of_part)
                 (loss / len(self.parts)).backward()
             total = total + squared / len(self.parts)
         gradients = [weight.grad for weight in self.weights.values()]
@@ -169,6 +173,8 @@ def _run(outputs, processes, stop):
 
     board = outputs.folder / TENSORBOARD if recipe.tensorboard else None
     log = Statistics(outputs.state.path(STATISTICS) if processes.first else None, start, board)
+    if processes.first and run.objective.oracle:
+        print(run.objective.oracle.remark(), file=sys.stderr, flush=True)
     if processes.first:
         outputs.state.note("start", step=start, repeated=log.repeated, processes=processes.count)
     # Looking at a loss waits for the GPU, so there it is done as often as lines are written; CPUs lose nothing.
