@@ -84,10 +84,9 @@ class Run:
             self.weights.values(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True
         )
         share = processes.share(recipe.batch_size, recipe.accumulate)
-        self.share = share
-        size = (share.stop - share.start) // recipe.accumulate
-        self.parts = [slice(start, start + size) for start in range(0, share.stop - share.start, size)]
-        self.batches = Batches(store, recipe.batch_size, seed, recipe.memory_mb, share)
+        size = share // recipe.accumulate
+        self.parts = [slice(start, start + size) for start in range(0, share, size)]
+        self.batches = Batches(store, recipe.batch_size, seed, recipe.memory_mb, processes.rank, processes.count)
         shape = (recipe.batch_size, *store.shape[1:])
         self.draws = Draws(seed, shape, recipe.time, recipe.class_drop, self.device)
         self.objective = Objective(store, recipe.target, recipe.cosine_loss, self.device)
@@ -98,9 +97,9 @@ class Run:
             self.model.compile_blocks()
         self.network = self.processes.parallel(self.model)
 
-    def step(self, step, x_1, labels):
+    def step(self, step, x_1, labels, places):
         """One optimiser step on this process's share of the batch: (mean squared error, gradient norm)."""
-        recipe, draw = self.recipe, self.draws.at(step).part(self.share)
+        recipe, draw = self.recipe, self.draws.at(step).part(places)
         total = 0.0
         for part in self.parts:
             last = part is self.parts[-1]
@@ -175,8 +174,8 @@ def _run(outputs, processes, stop):
     check_every = recipe.log_every if run.device.type == "cuda" else 1
     try:
         progress = tqdm(total=recipe.steps, initial=start, unit="step", disable=None if processes.first else True)
-        for step, (x_1, labels) in enumerate(run.batches.stream(start, recipe.steps, run.device), start=start):
-            log.add(*run.step(step, x_1, labels))
+        for step, batch in enumerate(run.batches.stream(start, recipe.steps, run.device), start=start):
+            log.add(*run.step(step, *batch))
             done = step + 1
             progress.update()
             last = done == recipe.steps
@@ -205,6 +204,7 @@ def _run(outputs, processes, stop):
         raise outputs.diverged(error) from None
     finally:
         log.close()
+        run.batches.close()
     if processes.first:
         outputs.finish()
     return True

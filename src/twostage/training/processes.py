@@ -61,13 +61,12 @@ class Processes:
         return self.rank == 0
 
     def share(self, batch_size, parts):
-        """Rows of a batch that this process takes: a slice. ValueError when they do not come out even."""
+        """How many rows of a batch each process takes. ValueError when they do not come out even."""
         if batch_size % (self.count * parts):
             raise ValueError(
                 f"batch_size is {batch_size}; expected a multiple of {self.count} processes x {parts} parts"
             )
-        size = batch_size // self.count
-        return slice(self.rank * size, (self.rank + 1) * size)
+        return batch_size // self.count
 
     def parallel(self, model):
         """The model, wrapped so that gradients are averaged over the processes."""
