@@ -94,6 +94,11 @@ class Processes:
         dist.all_reduce(vote, op=dist.ReduceOp.MAX)
         return bool(vote.item())
 
+    def meet(self):
+        """Wait until every process is here. The first to leave unfinished ends all: torchrun kills the others 30 s
+        later, in the middle of a checkpoint if it takes longer."""
+        self.any(False)
+
     def from_first(self, value):
         """The first process's value, everywhere."""
         if self.count == 1:
