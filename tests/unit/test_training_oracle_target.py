@@ -84,7 +84,7 @@ def in_processes(count, work, *arguments):
     ]
     for process in started:
         process.start()
-    found = [mine.recv() if mine.poll(60) else None for mine, _ in pipes]
+    found = [mine.recv() if mine.poll(600) else None for mine, _ in pipes]
     for process in started:
         process.join(10)
     assert [process.exitcode for process in started] == [0] * count
@@ -104,7 +104,8 @@ def share_of_target(path):
     plain = case.store.read
     case.store.read = lambda rows, *others, **named: (read.append(rows), plain(rows, *others, **named))[1]
     target = OracleTarget(case.store, processes, class_drop=0.3)
-    part = processes.share(BATCH, 1)
+    share = processes.share(BATCH, 1)
+    part = slice(processes.rank * share, (processes.rank + 1) * share)
     found = case.ask(target, part)
     loss, _ = Objective(4, oracle=target).loss(
         lambda x, t, y: 0.5 * x, case.x_1[part], case.labels[part], case.draw.part(part), case.rows[part]

@@ -337,7 +337,15 @@ class LatentStore:
                 finite(part, f"{self.path}: /{name}", "encode it again", rows[chosen])
                 latents[chosen] = part
         latents = torch.from_numpy(latents)
-        return self._normalise_(latents) if normalised else latents
+        return self.normalise_(latents) if normalised else latents
+
+    def read_raw(self, start, stop, out):
+        """Latents as they lie in the file, unchecked, into ``out``, a float32 array (stop - start, C, H, W).
+
+        Rows 0..N-1 are the plain samples, N..2N-1 the mirrored ones; those asked for are all of one kind.
+        """
+        flipped, start = divmod(start, len(self))
+        self._gather("latents_flip" if flipped else "latents", start + np.arange(len(out)), out)
 
     def _rows(self, index):
         """Numbers of the rows that an index asks for, int64 (n,)."""
@@ -377,7 +385,7 @@ class LatentStore:
 
     def normalise(self, latents):
         """(z - mean) / std a channel: latents (n, C, H, W), a tensor or array of any float dtype and device."""
-        return self._normalise_(torch.as_tensor(latents).clone())
+        return self.normalise_(torch.as_tensor(latents).clone())
 
     def denormalise(self, x):
         """x std + mean a channel, the inverse of ``normalise``."""
@@ -385,7 +393,8 @@ class LatentStore:
         mean, std = self._statistics(x)
         return x * std + mean
 
-    def _normalise_(self, latents):
+    def normalise_(self, latents):
+        """``normalise`` in place."""
         mean, std = self._statistics(latents)
         return latents.sub_(mean).div_(std)
 

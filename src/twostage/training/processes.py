@@ -61,13 +61,12 @@ class Processes:
         return self.rank == 0
 
     def share(self, batch_size, parts):
-        """Rows of a batch that this process takes: a slice. ValueError when they do not come out even."""
+        """How many rows of a batch each process takes. ValueError when they do not come out even."""
         if batch_size % (self.count * parts):
             raise ValueError(
                 f"batch_size is {batch_size}; expected a multiple of {self.count} processes x {parts} parts"
             )
-        size = batch_size // self.count
-        return slice(self.rank * size, (self.rank + 1) * size)
+        return batch_size // self.count
 
     def parallel(self, model):
         """The model, wrapped so that gradients are averaged over the processes."""
@@ -124,6 +123,11 @@ class Processes:
         vote = torch.tensor([int(flag)])
         dist.all_reduce(vote, op=dist.ReduceOp.MAX)
         return bool(vote.item())
+
+    def meet(self):
+        """Wait until every process is here. The first to leave unfinished ends all: torchrun kills the others 30 s
+        later, in the middle of a checkpoint if it takes longer."""
+        self.any(False)
 
     def from_first(self, value):
         """The first process's value, everywhere."""
