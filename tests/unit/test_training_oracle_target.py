@@ -176,7 +176,8 @@ def test_more_processes_than_classes(path, tmp_path):
 def losses_of_one_class(path):
     processes, store = Processes("cpu"), LatentStore.open(path)
     target = OracleTarget(store, processes, class_drop=0.5)
-    part, x_1 = processes.share(28, 1), store.class_data()
+    share, x_1 = processes.share(28, 1), store.class_data()
+    part = slice(processes.rank * share, (processes.rank + 1) * share)
     draw = Draw(torch.ones_like(x_1[:28]), torch.linspace(0, 1, 28), torch.arange(28) % 2 == 0)
     objective = Objective(1, oracle=target)
     rows, labels = torch.arange(28), torch.zeros(28, dtype=torch.int64)

@@ -761,7 +761,11 @@ class Resources(Block):
 
     threads: Count = Field(1, description="CPU threads; torch uses these and no more")
     mem_mb: Megabytes = Field(2000, description="Memory, MB, or text such as 64G")
-    runtime: Minutes = Field(30, description="Time limit, minutes, or text such as 2d, 12h, 90m")
+    runtime: Literal["auto"] | Minutes = Field(
+        30,
+        description="Time limit, minutes, or text such as 2d, 12h, 90m; `auto`: of each job, 1.5 times what `estimate` "
+        "says, at least 15 minutes, at most `jobs.longest`",
+    )
     gpu: Natural = Field(0, description="GPUs; 0 runs on the CPU; with their kind, as in `a100:2`, on Slurm")
     gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")] | None = Field(
         None, description="Kind of GPU (Slurm only), as sinfo prints it; the same as a `gpu` with a kind"
@@ -819,6 +823,11 @@ class Hardware(Block):
 class Jobs(Block):
     """Resources a stage."""
 
+    longest: Minutes = Field(
+        2880,
+        description="Longest time limit that `runtime: auto` asks for (your partition's), minutes, or text such as 2d; "
+        "a training that takes longer is given as many jobs as it takes",
+    )
     data: Resources = Field(Resources(), description="Autoencoder and encoding")
     oracle: Resources = Field(Resources(), description="Oracle posterior")
     synthetic: Resources = Field(Resources(), description="Synthetic Gaussians")
