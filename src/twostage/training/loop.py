@@ -122,6 +122,10 @@ class Run:
             torch._foreach_lerp_(list(self.ema.values()), list(self.weights.values()), 1 - recipe.ema)
         return total, norm
 
+    def log(self):
+        """What the log says besides: with an oracle target, the seconds that it took since the last line."""
+        return {"oracle_seconds": self.objective.oracle.stopwatch.taken()} if self.objective.oracle else {}
+
     def state(self):
         """Everything a resumed training needs beyond recipe and data, as tensors on the CPU."""
         moments = {name: self.optimizer.state[weight] for name, weight in self.weights.items()}
@@ -193,7 +197,7 @@ def _run(outputs, processes, stop):
                 log.check(run.describe)
             if snapshot or checkpoint or done % recipe.log_every == 0:
                 with outputs.state.writing(log.path):
-                    log.write(processes, recipe.lr, recipe.batch_size)
+                    log.write(processes, recipe.lr, recipe.batch_size, **run.log())
             if processes.first:
                 outputs.state.lock.touch()
                 if snapshot:
