@@ -40,6 +40,7 @@ def measure_memorization(
     inception=None,
     dinov2=None,
     within_class=False,
+    control=10_000,
     batch_size=None,
     device="cpu",
 ):
@@ -47,7 +48,8 @@ def measure_memorization(
 
     samples: {plan name: paths of its shards}; store_path, encoder_spec, encoder_weights: latents of the training
     images (mirrored ones included where the store has them) and what decodes them. held_out_path: latents of held-out
-    images: needed for plans that resume from them, and, when given, measured themselves as a control.
+    images: needed for plans that resume from them, and, when given, measured themselves as a control: at most
+    ``control`` of them, the same choice always.
     features: spaces besides the pixels; classifier, inception, dinov2: their weights. within_class: look for the
     nearest among the training images of the sample's class only.
 
@@ -77,7 +79,7 @@ def measure_memorization(
         refuse_other_index(classifier, index_of(classifier), store_path, store.index)
     sets = [_sample_set(item, store, held_out, encoder) for item in opened.values()]
     if held_out is not None:
-        sets.append(_control_set(held_out, encoder))
+        sets.append(_control_set(held_out, encoder, control))
     size = batch_size or batch_size_for(sets[0]["images"].shape[1:])
     references = References(store, within_class)
     searches = _search(sets, store, references, encoder, extractors, size, device, within_class)
@@ -92,7 +94,7 @@ def measure_memorization(
     summary["reference_sha256"] = store.fingerprint
     with atomic_write(output_csv) as temporary:
         summary.to_csv(temporary, index=False)
-    config = {"features": list(features), "within_class": within_class, "encoder": encoder_spec}
+    config = {"features": list(features), "within_class": within_class, "encoder": encoder_spec, "control": control}
     inputs = [path for paths in samples.values() for path in paths]
     write_provenance(samples_csv, config=config, inputs=inputs, store_fingerprint=store.fingerprint)
     write_provenance(output_csv, config=config, inputs=[samples_csv], store_fingerprint=store.fingerprint)
@@ -130,10 +132,10 @@ def _sample_set(item, store, held_out, encoder):
     }
 
 
-def _control_set(held_out, encoder):
-    """The held-out images as if they were samples: how near real images come to the training images."""
-    rows = np.arange(len(held_out))
-    columns = {"seed": -1, "index": rows, "label": held_out.labels, "t_switch": np.nan, "t_resume": np.nan}
+def _control_set(held_out, encoder, count):
+    """Held-out images as if they were samples, at most ``count``: how near real images come to the training images."""
+    rows = np.sort(np.random.default_rng(0).permutation(len(held_out))[:count])
+    columns = {"seed": -1, "index": rows, "label": held_out.labels[rows], "t_switch": np.nan, "t_resume": np.nan}
     return {
         "plan": CONTROL,
         "images": decoded(held_out, encoder, rows),
