@@ -731,6 +731,9 @@ class Evaluation(Block):
     reconstruction_images: Several = Field(
         5000, description="Most images a split whose reconstructions `tab_reconstruction` looks at"
     )
+    control_images: Several = Field(
+        10_000, description="Most held-out images, evenly spaced, that memorisation is measured on as a control"
+    )
     references: dict[Literal["classifier", "inception", "dinov2"], Reference] = Field(
         {},
         description="References by features, in place of the training images: `held_out`, the held-out images; an npz "
