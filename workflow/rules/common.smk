@@ -29,6 +29,7 @@ os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 from twostage import provenance
 from twostage.cluster import partition_from_environment
 from twostage.config import ConfigError, check_files, check_places, load
+from twostage.data.chunks import VARIABLE as NETWORK_MB
 from twostage.report.parts import part_of
 from twostage.sampling.plan import Plan
 from twostage.startup import quick_start
@@ -43,6 +44,9 @@ try:
     check_places(CONFIG, estimating="estimate" in sys.argv)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+
+# An operation, not a param: another card reruns nothing.
+os.environ[NETWORK_MB] = str(CONFIG.networks.memory_mb)
 
 
 def code_of(*modules):

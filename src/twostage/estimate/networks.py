@@ -88,7 +88,8 @@ def autoencoder_flops(kind, image_shape, latent_shape, channels=()):
         arguments = architecture(image_channels, latent_shape[0], height // latent_shape[1], list(channels))
     else:  # of any AutoencoderKL: as the published one with as many levels
         like = PUBLISHED["va-vae" if height // latent_shape[1] == 16 else "sd-vae"]
-        network, arguments = diffusers.AutoencoderKL, {**like, "latent_channels": latent_shape[0]}
+        arguments = {**like, "latent_channels": latent_shape[0], "in_channels": image_channels}
+        network = diffusers.AutoencoderKL
     make = lambda: network(**arguments)  # noqa: E731
     inward = count_flops(make, (1, image_channels, height, width), call=lambda module, x: module.encode(x))[0]
     return inward, count_flops(make, (1, *latent_shape), call=lambda module, z: module.decode(z))[0]

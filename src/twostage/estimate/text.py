@@ -1,6 +1,7 @@
 """The estimate as text."""
 
 from twostage.estimate.limits import LEAST, SPARE, attempts, minutes, resumes
+from twostage.estimate.training import oracle_overhead
 
 
 def report(costs, targets, on_demand):
@@ -22,6 +23,22 @@ def report(costs, targets, on_demand):
     return "\n".join([*lines, "", *_jobs(costs, everything)])
 
 
+def _supervision(costs):
+    """What training each model on the oracle velocity costs, one line; nothing where no model is trained so."""
+    config = costs.config
+    if "oracle" not in {sizes.target or config.training.target for sizes in config.models.values()}:
+        return []
+    told = []
+    for space in config.spaces:
+        trained = [model for model in config.models_of(space) if not config.models[model].checkpoint.get(space)]
+        ratios = [f"{model} {oracle_overhead(costs.setting, space, model):.2f}" for model in trained]
+        told.append(f"{space} {', '.join(ratios)}")
+    return [
+        f"Training on the oracle velocity, {config.estimate.oracle_skipped:.0%} of it skipped, costs, over training on "
+        f"x_1 - x_0: {'; '.join(told)}."
+    ]
+
+
 def _head(costs):
     setting, hardware = costs.setting, costs.config.estimate
     lines = [
@@ -33,12 +50,11 @@ def _head(costs):
     ]
     splits = {space: setting.split(space) for space in costs.config.spaces}
     told = ", ".join(f"{space} {value:.3g} ({source})" for space, (value, source) in splits.items())
-    lines.append(f"Stage split: {told}.")
+    lines += [f"Stage split: {told}.", *_supervision(costs)]
     if setting.classes_assumed:
-        lines.append(
-            f"There is no folder {costs.config.data.path}: {setting.classes:,} classes are assumed; data.classes says "
-            "how many there are."
-        )
+        folder = costs.config.data.path
+        reason = f"There is no folder {folder}" if folder else "Imported labels are not read"
+        lines.append(f"{reason}: {setting.classes:,} classes are assumed; data.classes says how many there are.")
     return lines
 
 

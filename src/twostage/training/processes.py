@@ -61,13 +61,12 @@ class Processes:
         return self.rank == 0
 
     def share(self, batch_size, parts):
-        """Rows of a batch that this process takes: a slice. ValueError when they do not come out even."""
+        """How many rows of a batch each process takes. ValueError when they do not come out even."""
         if batch_size % (self.count * parts):
             raise ValueError(
                 f"batch_size is {batch_size}; expected a multiple of {self.count} processes x {parts} parts"
             )
-        size = batch_size // self.count
-        return slice(self.rank * size, (self.rank + 1) * size)
+        return batch_size // self.count
 
     def parallel(self, model):
         """The model, wrapped so that gradients are averaged over the processes."""
@@ -87,6 +86,36 @@ class Processes:
             values /= self.count
         return values
 
+    def sum_(self, values):
+        """Add up a tensor over the processes, in place."""
+        if self.count > 1:
+            dist.all_reduce(values)
+        return values
+
+    def exchange(self, rows, counts):
+        """Send ``rows`` (n, D), ``counts[r]`` of them to process r in turn: (rows received, from how many each).
+
+        counts: int64 (processes,) on the rows' device. The second is what sends answers back, in the same order.
+        """
+        if self.count == 1:
+            return rows, counts
+        theirs = torch.empty_like(counts)
+        dist.all_to_all_single(theirs, counts)
+        sent, received = torch.stack([counts, theirs]).tolist()
+        found = rows.new_empty(sum(received), *rows.shape[1:])
+        dist.all_to_all_single(found, rows.contiguous(), received, sent)
+        return found, theirs
+
+    def each_broadcast(self, rows, size, counts):
+        """Yield the rows (n, D) of all processes, ``size`` at a time, everywhere; counts: how many each has, a list."""
+        for rank, count in enumerate(counts):
+            for start in range(0, count, size):
+                stop = min(start + size, count)
+                block = rows[start:stop] if rank == self.rank else rows.new_empty(stop - start, rows.shape[1])
+                if self.count > 1:
+                    dist.broadcast(block, rank)
+                yield block
+
     def any(self, flag):
         """Whether any process says so; asked over the CPU, so that GPUs run on meanwhile."""
         if self.count == 1:
@@ -94,6 +123,11 @@ class Processes:
         vote = torch.tensor([int(flag)])
         dist.all_reduce(vote, op=dist.ReduceOp.MAX)
         return bool(vote.item())
+
+    def meet(self):
+        """Wait until every process is here. The first to leave unfinished ends all: torchrun kills the others 30 s
+        later, in the middle of a checkpoint if it takes longer."""
+        self.any(False)
 
     def from_first(self, value):
         """The first process's value, everywhere."""
