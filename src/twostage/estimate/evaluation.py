@@ -86,7 +86,9 @@ def _evaluate(setting, space, experiment):
 
 def _memorization(setting, space, experiment):
     """Samples, and held-out images as a control, against all training images as the encoder shows them."""
-    samples, control = samples_of(setting, experiment), setting.images["held_out"]
+    from twostage.evaluation.memorization import CONTROL_IMAGES
+
+    samples, control = samples_of(setting, experiment), min(setting.images["held_out"], CONTROL_IMAGES)
     plans = setting.plans[experiment]
     followed = sum(count for name, count in samples.items() if _follows(plans[name]))
     queries, stored = sum(samples.values()) + control, setting.stored
