@@ -124,7 +124,9 @@ def test_how_trainings_are_run_retrains_nothing(finished):
 
 
 def test_what_jobs_ask_for_reruns_nothing_else(finished):
-    assert finished.reruns(config=["jobs={training: {mem_mb: 9000, runtime: 7}, sampling: {threads: 2}}"]) == {"report"}
+    jobs = "jobs={training: {mem_mb: 9000, runtime: 7}, sampling: {threads: 2, runtime: auto}}"
+    assert finished.reruns(config=[jobs]) == {"report"}
+    assert not (finished.folder / ".snakemake/twostage").exists()  # nor is anything estimated for jobs that do not run
 
 
 @pytest.mark.parametrize(

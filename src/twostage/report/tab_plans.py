@@ -7,6 +7,7 @@ from twostage.report.distances import DISTANCES, distance_cells, groups_of, part
 from twostage.report.table import BEST, Cell, decimals, number, picture, table_page
 
 TITLE = "Plans of this configuration"
+SHAPE = ("precision", "recall", "k; features")
 
 drawn = results_sampling.own_plans
 
@@ -19,6 +20,7 @@ def cells(table):
     for space, features in groups:
         headings += [f"{space}, {DISTANCES.get(features, features)}", f"{space}, change"]
         headings += [f"{space}, extrapolated"] if counts > 1 else []
+        headings += [f"{space}, {name}" for name in SHAPE] if _has_shape(table, space, features) else []
     headings += ["samples"] if counts > 1 else []
     rows = []
     for plan, own in table.groupby("plan", sort=False):
@@ -28,6 +30,7 @@ def cells(table):
         for space, features in groups:
             row += distance_cells(part_of(table, space, features), plan)
             row += [_extrapolated(table, space, features, plan)] if counts > 1 else []
+            row += _shape_cells(table, space, features, plan) if _has_shape(table, space, features) else []
         row += [Cell(f"{first['samples']:,}", value=first["samples"], number=True)] if counts > 1 else []
         rows.append(row)
     return headings, rows
@@ -35,9 +38,28 @@ def cells(table):
 
 def _extrapolated(table, space, features, plan):
     """The distance at infinitely many samples, mean over the seeds, as a Cell."""
-    own = table[(table["space"] == space) & (table["features"] == features)]
+    own = _rows_of(table, space, features)
     seeds = own.loc[own["plan"] == plan, "distance_infinite"]
     return number(seeds.mean(skipna=False) if len(seeds) else math.nan, int(decimals(own["mean"], own["mean"] * 0)))
+
+
+def _has_shape(table, space, features):
+    """Whether precision and recall were taken in these features."""
+    return "precision" in table.columns and _rows_of(table, space, features)["precision"].notna().any()
+
+
+def _shape_cells(table, space, features, plan):
+    """Precision and recall, means over the seeds, and what they depend on: k, and the features per side."""
+    own = _rows_of(table, space, features)
+    own = own[own["plan"] == plan]
+    cells = [number(own[name].mean(), 3) for name in SHAPE[:2]]
+    known = own[["prdc_neighbours", "prdc_samples", "prdc_reference"]].dropna().drop_duplicates()
+    words = [f"{k:.0f}; {samples:,.0f}, {reference:,.0f}" for k, samples, reference in known.itertuples(index=False)]
+    return [*cells, Cell(" or ".join(words) or "–")]
+
+
+def _rows_of(table, space, features):
+    return table[(table["space"] == space) & (table["features"] == features)]
 
 
 def _guidance(row):
@@ -52,6 +74,11 @@ def notes(table):
     lines = [seeds_note(table), change, *filter(None, [split_note(table)])]
     if "samples" in table.columns and table["samples"].nunique() > 1:
         lines.append("Rows of different numbers of samples compare only as extrapolated to infinitely many.")
+    if any(_has_shape(table, space, features) for space, features in groups_of(table)):
+        lines.append(
+            "Precision and recall depend on k, the nearest neighbour of the radii, and on how many features samples "
+            "and reference have: beside them."
+        )
     return lines
 
 
