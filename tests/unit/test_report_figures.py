@@ -138,6 +138,17 @@ def test_paper_points_stand_at_their_times(run):
     }
 
 
+def test_a_title_tells_no_number_that_is_not_there(tmp_path):
+    """Sizes of which the paper has no points, on a grid that ends before a curve reaches one half."""
+    table = top1()
+    table["dim"] += 1
+    path = tmp_path / "top1.csv"
+    table[table["t"] < 0.05].to_csv(path, index=False)
+    titles = [axes.get_title(loc) for axes in fig3.figure(fig3.drawn(path)).axes for loc in ("left", "center")]
+    assert not [title for title in titles if "nan" in title.lower()]
+    assert any("not reached" in title for title in titles)
+
+
 def test_sizes_are_compared_at_the_training_length_all_reached(run):
     table = fig7.drawn(run["oracle_loss"], run["split"])
     steps = table.drop_duplicates(["space", "model", "step"]).groupby(["model", "length"])["step"].first()
