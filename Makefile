@@ -51,7 +51,7 @@ why: $(ENVIRONMENT)
 	.venv/bin/snakemake --dry-run --quiet rules $(if $(CONFIG),--configfile $(CONFIG))
 
 limits: $(ENVIRONMENT)
-	.venv/bin/snakemake --cores 1 estimate --configfile config/imagenet256.yaml | grep '^|' > .limits
+	.venv/bin/snakemake --cores 1 limits --configfile config/imagenet256.yaml | grep '^|' > .limits
 	sed -i -e '/<!-- limits -->/,/<!-- \/limits -->/{//!d}' -e '/<!-- limits -->/r .limits' docs/scales.md
 	rm .limits
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from diffusers import AutoencoderKL
 from safetensors.torch import save_file
@@ -303,6 +304,16 @@ def test_plain_latents_need_their_labels(tmp_path, monkeypatch):
     assert line.startswith("spaces.vae.encoder.latents.labels is 'labels.npy'; expected a file that exists")
     Path("labels.npy").write_bytes(b"labels")
     check_places(load(raw))
+    np.save("z.npy", np.zeros((5, 4, 4, 32), np.float32))
+    (line,) = lines_of(check_places, load(raw))
+    assert line.endswith(
+        "of shape (5, 4, 4, 32); expected (N, C, H, W), H and W alike: where the channels stand last, move them"
+    )
+    np.save("z.npy", np.zeros((5, 32, 4, 4), np.float32))
+    check_places(load(raw))
+    raw["spaces"]["vae"]["patch_size"] = 3
+    (line,) = lines_of(check_places, load(raw))
+    assert line.startswith("spaces.vae.patch_size is 3; expected a divisor of the latents' side 4 (z.npy, of shape")
 
 
 def test_latents_of_another_format(tmp_path):

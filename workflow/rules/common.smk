@@ -41,7 +41,7 @@ try:
     check_files(workflow.configfiles)
     CONFIG = load(config)
     # The targets are known later than the rules, but a missing folder or file of weights ends a run here.
-    check_places(CONFIG, estimating="estimate" in sys.argv)
+    check_places(CONFIG, estimating=bool({"estimate", "limits"} & {*sys.argv}))
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 

@@ -98,6 +98,8 @@ CLAIMS_OF_EXPERIMENTS = {
     "oracle_supervised": "evaluation/{space}/fig_oracle_supervised.csv",
 }
 CLAIMS |= {keyword: source for keyword, source in CLAIMS_OF_EXPERIMENTS.items() if experiments_in(source)}
+if "fig_oracle_supervised" in EXPERIMENTS:
+    CLAIMS["supervised_log"] = f"training/{{space}}/{supervised}/stats.jsonl"
 
 # Made when asked for by name, not by `all`.
 ON_DEMAND = {"tab_reconstruction": {"reconstruction": "evaluation/{space}/reconstruction.csv"}}
@@ -187,7 +189,7 @@ rule tables:
         [f"<results>/report/{name}.png" for name in TABLES],
 
 
-# Before anything is spent: snakemake estimate
+# Before anything is spent: snakemake estimate, snakemake limits
 rule estimate:
     log:
         "<logs>/estimate.log",
@@ -206,6 +208,25 @@ rule estimate:
         "Estimating what the run will cost"
     script:
         "../scripts/estimate.py"
+
+
+rule limits:
+    log:
+        "<logs>/limits.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **resources_of("report"),
+    params:
+        config=slice_of(CONFIG),
+        plans=PLANS,
+        targets=paths_below(FIGURES | TABLES | {"claims": CLAIMS}, EACH),
+    message:
+        "Estimating what each job asks for"
+    script:
+        "../scripts/limits.py"
 
 
 # The pictures of the README, from committed results alone: `make results` publishes a run's and draws them again.

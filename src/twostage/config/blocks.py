@@ -362,7 +362,9 @@ class Training(Block):
     precision: Literal["auto", "float32", "bf16"] = Field(
         "auto", description="Precision of the forward and backward pass (autocast); `auto`: bf16 on a GPU, else float32"
     )
-    compile: Literal["auto"] | bool = Field("auto", description="Compile the model's blocks; `auto`: on a GPU")
+    compile: Literal["auto"] | bool = Field(
+        "auto", description="Compile the model's blocks; `auto`: on a GPU; plain, with a warning, without a compiler"
+    )
     accumulate: Count = Field(1, description="Parts a batch is cut into, to fit the device's memory")
     activation_checkpointing: bool = Field(
         False, description="Recompute activations in the backward pass, to save memory"
@@ -728,6 +730,9 @@ class Evaluation(Block):
     )
     reconstruction_images: Several = Field(
         5000, description="Most images a split whose reconstructions `tab_reconstruction` looks at"
+    )
+    control_images: Several = Field(
+        10_000, description="Most held-out images, evenly spaced, that memorisation is measured on as a control"
     )
     references: dict[Literal["classifier", "inception", "dinov2"], Reference] = Field(
         {},

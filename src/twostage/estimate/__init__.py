@@ -13,18 +13,27 @@ torch before it counts.
 
 from twostage.estimate.costs import Costs
 from twostage.estimate.limits import TimeLimits, hours_of
-from twostage.estimate.text import report
+from twostage.estimate.text import jobs, report
 
 
 def estimate(config, plans, targets, on_demand):
     """The text of the estimate of a configuration (a dict), from what the workflow made of it.
 
     plans: {experiment: {plan name: plan dict}}; targets: {name: paths below results/{run} that it is drawn from}, all
-    of which a run makes; on_demand: the same of those that are made when asked for by name. The hours are kept for
-    ``runtime: auto``.
+    of which a run makes; on_demand: the same of those that are made when asked for by name.
     """
+    return report(_costs(config, plans), targets, on_demand)
+
+
+def limits(config, plans, targets):
+    """The text on what one job of each rule takes and asks for; arguments as ``estimate``'s."""
+    return jobs(_costs(config, plans), targets)
+
+
+def _costs(config, plans):
+    """The ``Costs``, whose hours are kept for `runtime: auto`."""
     from twostage.config import load
 
     costs = Costs(load(config), plans)
     TimeLimits(costs.config, plans).keep(hours_of(costs))
-    return report(costs, targets, on_demand)
+    return costs

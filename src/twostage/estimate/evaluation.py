@@ -86,7 +86,8 @@ def _evaluate(setting, space, experiment):
 
 def _memorization(setting, space, experiment):
     """Samples, and held-out images as a control, against all training images as the encoder shows them."""
-    samples, control = samples_of(setting, experiment), setting.images["held_out"]
+    samples = samples_of(setting, experiment)
+    control = min(setting.images["held_out"], setting.config.evaluation.control_images)
     plans = setting.plans[experiment]
     followed = sum(count for name, count in samples.items() if _follows(plans[name]))
     queries, stored = sum(samples.values()) + control, setting.stored

@@ -20,7 +20,7 @@ def report(costs, targets, on_demand):
     for target, paths in (targets | on_demand).items():
         where = "on demand, not part of everything" if target in on_demand else ""
         lines.append(_row(costs, target, where, costs.of_target(paths)))
-    return "\n".join([*lines, "", *_jobs(costs, everything)])
+    return "\n".join(lines)
 
 
 def _supervision(costs):
@@ -66,11 +66,11 @@ def _row(costs, name, where, rows):
     return _line(name, where, jobs, f"{samples:,}", *map(_short, (flops / 1e12, gpu, cpu, disk / 1e9)))
 
 
-def _jobs(costs, rows):
-    """Lines on what one job of each row takes and asks for, the table in Markdown."""
+def jobs(costs, targets):
+    """The text on what one job of each row takes and asks for, of what ``report`` counts; the table in Markdown."""
     longest = costs.config.jobs.longest
     cells = [("rule", "of", "jobs", "hours", "limit, min", "attempts", "memory, MB")]
-    for row in rows:
+    for row in costs.of_target([path for paths in targets.values() for path in paths]):
         asked, hours = getattr(costs.config.jobs, row.stage), costs.hours_by_the_clock(row)
         limit = minutes(hours, longest) if asked.runtime == "auto" else asked.runtime
         tried = attempts(hours, limit) if resumes(row.rule) else 1
@@ -82,9 +82,9 @@ def _jobs(costs, rows):
     said = (
         f"What one job takes by the clock, and asks for. With `runtime: auto` its time limit is {SPARE:g} times "
         f"the hours, at least {LEAST} minutes, at most jobs.longest ({longest:,}). A longer training goes "
-        "on in its next attempt:"
+        "on in its next attempt."
     )
-    return [said, "", *table]
+    return "\n".join([said, "", *table])
 
 
 def _line(rule, where, jobs, *numbers):

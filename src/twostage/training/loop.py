@@ -93,9 +93,32 @@ class Run:
 
     def prepare(self):
         """Compile the model and join the processes, once the weights are in place."""
-        if self.recipe.compile:
-            self.model.compile_blocks()
+        self.compiled = self.recipe.compile and self._compile()
         self.network = self.processes.parallel(self.model)
+
+    def _compile(self):
+        """Compile the blocks by a pass through the model: whether it worked. Where not, they are as they were."""
+        self.model.compile_blocks()
+        count = self.parts[0].stop
+        x, t = torch.zeros((count, *self.draws.shape[1:]), device=self.device), torch.zeros(count, device=self.device)
+        reason = None
+        try:
+            with self._autocast():
+                velocity = self.model(x, t, torch.zeros(count, dtype=torch.int64, device=self.device))
+            velocity.float().sum().backward()
+        except Exception as error:  # many kinds, no C++ compiler and no Triton among them; others come again in a step
+            reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        self.optimizer.zero_grad(set_to_none=True)
+        if not self.processes.any(reason is not None):
+            return True
+        self.model.uncompile_blocks()
+        if self.processes.first:
+            reason = reason or "another process could not"
+            print(f"warning: the model is not compiled, and so slower: {reason}", file=sys.stderr, flush=True)
+        return False
+
+    def _autocast(self):
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
 
     def step(self, step, x_1, labels, places):
         """One optimiser step on this process's share of the batch: (mean squared error, gradient norm)."""
@@ -107,7 +130,7 @@ class Run:
         for part in self.parts:
             last = part is self.parts[-1]
             with nullcontext() if last else self.processes.unsynchronised(self.network):
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+                with self._autocast():
                     of_part = rows[part] if rows is not None else None
                     loss, squared = self.objective.loss(self.network, x_1[part], labels[part], draw.part(part), of_part)
                 (loss / len(self.parts)).backward()
@@ -121,6 +144,10 @@ class Run:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.values()), list(self.weights.values()), 1 - recipe.ema)
         return total, norm
+
+    def log(self):
+        """What the log says besides: with an oracle target, the seconds that it took since the last line."""
+        return {"oracle_seconds": self.objective.oracle.stopwatch.taken()} if self.objective.oracle else {}
 
     def state(self):
         """Everything a resumed training needs beyond recipe and data, as tensors on the CPU."""
@@ -176,7 +203,7 @@ def _run(outputs, processes, stop):
     if processes.first and run.objective.oracle:
         print(run.objective.oracle.remark(), file=sys.stderr, flush=True)
     if processes.first:
-        outputs.state.note("start", step=start, repeated=log.repeated, processes=processes.count)
+        outputs.state.note("start", step=start, repeated=log.repeated, processes=processes.count, compiled=run.compiled)
     # Looking at a loss waits for the GPU, so there it is done as often as lines are written; CPUs lose nothing.
     check_every = recipe.log_every if run.device.type == "cuda" else 1
     try:
@@ -193,7 +220,7 @@ def _run(outputs, processes, stop):
                 log.check(run.describe)
             if snapshot or checkpoint or done % recipe.log_every == 0:
                 with outputs.state.writing(log.path):
-                    log.write(processes, recipe.lr, recipe.batch_size)
+                    log.write(processes, recipe.lr, recipe.batch_size, **run.log())
             if processes.first:
                 outputs.state.lock.touch()
                 if snapshot:
