@@ -72,7 +72,7 @@ def test_a_training_step_waits_nowhere(tmp_path):
         run = Run(store, SIZES, recipe, 0, Processes("cuda"))
         run.prepare()
         record.clear()
-        for step, (x_1, labels) in enumerate(run.batches.stream(0, STEPS, run.device)):
-            run.step(step, x_1, labels)
+        for step, batch in enumerate(run.batches.stream(0, STEPS, run.device)):
+            run.step(step, *batch)
         assert record.bytes_in > 0
         assert_waits(record, {})

@@ -141,6 +141,9 @@ def _patches(backward):
     yield torch.cuda, "current_device", lambda: 0
     yield torch.cuda, "set_device", lambda device: None
     yield torch.cuda, "get_device_name", lambda device=None: "pretended GPU"
+    for name in ("empty_cache", "reset_peak_memory_stats"):
+        yield torch.cuda, name, lambda *_: None
+    yield torch.cuda, "max_memory_allocated", lambda device=None: 0
     yield torch.cuda, "synchronize", lambda device=None: _now.sync("synchronize")
     yield torch, "Generator", _Generator
     yield torch, "tensor", _made_on_cpu(torch.tensor)
