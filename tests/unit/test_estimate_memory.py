@@ -18,6 +18,7 @@ from twostage.estimate.costs import Costs
 from twostage.estimate.gpu_memory import GpuMemory, oracle_bytes, spectrum_bytes
 from twostage.estimate.host_memory import GIB, MIB, HostMemory
 from twostage.estimate.networks import PUBLISHED
+from twostage.estimate.setting import Setting
 from twostage.evaluation.features import dinov2_bytes, inception_bytes
 from twostage.oracle import Oracle
 from twostage.oracle.law import spectrum
@@ -33,11 +34,8 @@ SMALLER = {"networks": {"memory_mb": 8192}, "oracle": {"memory_mb": 8192}, "trai
 
 
 @cache
-def costs(name, smaller=False):
-    raw = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8"))
-    for block, settings in SMALLER.items() if smaller else ():
-        raw[block] = {**raw.get(block, {}), **settings}
-    config = load(raw)
+def costs(name):
+    config = configuration(name)
     plans = {}
     for experiment, settings in config.experiments:
         if settings is not None:
@@ -48,19 +46,21 @@ def costs(name, smaller=False):
     return Costs(config, plans)
 
 
-def named(found):
-    return {f"{row.rule} {row.where}": row for row in found.rows}
+def configuration(name, **blocks):
+    raw = yaml.safe_load((ROOT / f"config/{name}.yaml").read_text(encoding="utf-8"))
+    return load(raw | {block: {**raw.get(block, {}), **settings} for block, settings in blocks.items()})
 
 
 def test_every_gpu_job_of_imagenet_fits_on_its_card():
-    shipped, smaller = costs("imagenet256"), costs("imagenet256", smaller=True)
-    peak = {name: GpuMemory(shipped.setting).bytes(row) / GIB for name, row in named(shipped).items()}
-    assert {name: bytes_ for name, bytes_ in peak.items() if bytes_ >= 70} == {}
-    assert peak["train_XL vavae"] > 35
-    # The settings for 40 GB make nothing larger: only what was above has to be counted again.
-    again = {name: row for name, row in named(smaller).items() if peak[name] >= 35}
-    again = {name: GpuMemory(smaller.setting).bytes(row) / GIB for name, row in again.items()}
-    assert {name: bytes_ for name, bytes_ in again.items() if bytes_ >= 35} == {}
+    found = costs("imagenet256")
+    shipped = GpuMemory(found.setting)
+    peak = {row: shipped.bytes(row) / GIB for row in found.rows}
+    assert {(row.rule, row.where): peak[row] for row in found.rows if peak[row] >= 70} == {}
+    # The settings for 40 GB make nothing larger: only what takes more has to be counted again.
+    larger = {(row.rule, row.where): row for row in found.rows if peak[row] >= 35}
+    assert ("train_XL", "vavae") in larger
+    smaller = GpuMemory(Setting(configuration("imagenet256", **SMALLER), found.setting.plans))
+    assert {name: smaller.bytes(row) / GIB for name, row in larger.items() if smaller.bytes(row) >= 35 * GIB} == {}
 
 
 @pytest.mark.parametrize("name", ["imagenet256", "cifar10"])
@@ -106,10 +106,10 @@ def test_a_training_takes_what_is_counted_on_fake_tensors(tmp_path):
     assert peak.bytes == pytest.approx(counted, rel=0.05)
 
 
-@pytest.mark.parametrize("budget_mb", [1, 4, 64])
+@pytest.mark.parametrize("budget_mb", [1, 8])
 @pytest.mark.parametrize("mean", [0, 5])  # far from zero the rows are centred as well
 def test_the_oracle_stays_within_its_budget(budget_mb, mean):
-    count, dim, pairs, times = 3000, 96, 40, torch.linspace(0, 1, 21)
+    count, dim, pairs, times = 1500, 96, 20, torch.linspace(0, 1, 11)
     data = torch.randn(count, dim, generator=torch.Generator().manual_seed(0)) + mean
     noise, index = torch.randn(pairs, dim, generator=torch.Generator().manual_seed(1)), torch.arange(pairs)
     bound = oracle_bytes(count, dim, budget_mb * MIB, pairs, len(times)) + data.nbytes  # held though larger than half
