@@ -1,5 +1,6 @@
 """The verdict rules on sampled images: every claim is driven to hold and away from it by results made for it."""
 
+import json
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ from report_results import described, oracle_loss, posterior, split_of, transiti
 from twostage.report import claims, claims_sampling, paper
 from twostage.report.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Results
 from twostage.report.curves import CONFIDENCE
+from twostage.report.pages import claims as claims_page
 
 BY_ID = {claim.id: claim for claim in claims_sampling.CLAIMS}
 SPLIT = 0.45
@@ -117,6 +119,15 @@ def twin_samples(last=3.0, **options):
     return rows.assign(distance=rows["distance"] - 20 * rows["seed"])
 
 
+def timed(share, lines=40):
+    """A training log, with the share of the time that the oracle took (None: it was not timed)."""
+    found = []
+    for line in range(lines):
+        entry = {"step": 10 * line + 10, "seconds": 2.0 * line + 2 + 0.3 * math.cos(line)}
+        found.append(entry | ({} if share is None else {"oracle_seconds": 2 * share * (1 + 0.05 * math.cos(3 * line))}))
+    return "".join(json.dumps(entry) + "\n" for entry in found)
+
+
 CASES = [
     # claim, source, results, verdict
     ("class-mean-at-the-prior", "trajectories", paths(mean=0.1), HOLDS),
@@ -215,6 +226,11 @@ CASES = [
     ("oracle-supervision-samples-alike", "oracle_supervised", twin_samples(4.0), FAILS),
     ("oracle-supervision-samples-alike", "oracle_supervised", twin_samples(3.3), UNDECIDED),
     ("oracle-supervision-samples-alike", "oracle_supervised", twin_samples(seeds=(0,)), UNDECIDED),
+    ("oracle-supervision-costs", "supervised_log", timed(0.7), HOLDS),
+    ("oracle-supervision-costs", "supervised_log", timed(0.3), FAILS),
+    ("oracle-supervision-costs", "supervised_log", timed(0.5), UNDECIDED),
+    ("oracle-supervision-costs", "supervised_log", timed(0.7, lines=9), NOT_TESTED),
+    ("oracle-supervision-costs", "supervised_log", timed(None), NOT_TESTED),  # of an earlier version
 ]  # fmt: skip
 
 
@@ -225,7 +241,7 @@ def run(tmp_path_factory):
         "posterior": posterior(SPLIT), "transition": transition("x", SPLIT), "split": split_of(SPLIT),
         "oracle_loss": twins(),
         "tab2": shifts(), "tab3": intervals(), "trajectories": paths(), "memorization_switch": switched(),
-        "memorization_resume": resumed(), "oracle_supervised": twin_samples(),
+        "memorization_resume": resumed(), "oracle_supervised": twin_samples(), "supervised_log": timed(0.3),
     }  # fmt: skip
     suffix = {"transition": "json", "split": "json"}
     written = {name: write(folder, f"{name}.{suffix.get(name, 'csv')}", content) for name, content in made.items()}
@@ -253,12 +269,11 @@ def test_every_rule_is_driven_to_hold_and_away_from_it():
 
 
 def test_all_of_it_is_written(run, tmp_path):
-    outputs = {f"output_{suffix}": tmp_path / f"claims.{suffix}" for suffix in ("json", "csv", "html")}
-    claims.write(**outputs, **run, models=["B"], pairs={"B_oracle": "B"})
-    page = outputs["output_html"].read_text()
+    claims.write(tmp_path / "claims.json", tmp_path / "claims.csv", **run, models=["B"], pairs={"B_oracle": "B"})
+    page = claims_page.page(claims_page.read(tmp_path / "claims.json"))
     for claim in claims_sampling.CLAIMS:
         assert f'href="{claim.figure}.png"' in page
-    table = pd.read_csv(outputs["output_csv"]).query("id in @BY_ID")
+    table = pd.read_csv(tmp_path / "claims.csv").query("id in @BY_ID")
     assert set(table["id"]) == set(BY_ID)
     assert table["value"].notna().all()
 
@@ -286,3 +301,9 @@ def test_a_fixed_split_moves_the_transition(run, tmp_path):
         results = Results(tab3=table, split=split)
         [(_, findings)] = claims.evaluate(results, [BY_ID["guidance-in-the-transition"]])
         assert claims.overall(findings) == verdict
+
+
+def test_a_log_that_is_none_is_named(run, tmp_path):
+    path = write(tmp_path, "stats.jsonl", '{"step": 10}\n')
+    with pytest.raises(ValueError, match=r"stats.jsonl is no training log \(KeyError\('seconds'\)\)"):
+        claims.evaluate(Results(supervised_log={"x": path}), [BY_ID["oracle-supervision-costs"]])

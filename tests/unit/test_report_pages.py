@@ -4,15 +4,19 @@ import contextlib
 import json
 import math
 import re
+from html import unescape
 
 import pandas as pd
 import pytest
 from report_results import described, tab1, write, write_run
 
 from twostage.provenance import sha256, write_provenance
-from twostage.report import captions, claims, claims_page, fig2, lineage, overview, paper, parts, side_by_side, stages
+from twostage.report import claims, fig2, lineage, paper, parts, side_by_side, template
 from twostage.report.claim import Results
-from twostage.report.side_by_side_page import write as write_side_by_side
+from twostage.report.pages import captions, overview, stages
+from twostage.report.pages import claims as claims_page
+from twostage.report.pages import lineage as links
+from twostage.report.pages.side_by_side import write as write_side_by_side
 
 CONFIG = {"run": "toy", "seed": 0, "data": {"name": "digits"}, "spaces": {"pixel": {}, "vae": {}}, "models": {"B": {}}}
 
@@ -95,6 +99,25 @@ def test_means_over_seeds_have_their_interval(beside):
     assert rows["high"].iloc[0] > distances.max()
 
 
+def test_names_of_other_people_s_runs_are_drawn_whole(beside):
+    long, ours = "a_latent_space_of_forty_letters_or_more_", beside["source"] == side_by_side.OURS
+    table = beside.copy()
+    table.loc[ours, "case"] = table["case"].str.replace(r"^(pixel|vae)", rf"{long}\1", regex=True)
+    table.loc[ours & (table["item"] == "Fig. 7b"), "at"] = "my_model_" + table["at"]
+    made = side_by_side.figure(table)
+    made.draw_without_rendering()
+    for part in made.subfigs:
+        (axes,), legends = part.axes, part.legends
+        inside = [axes.get_window_extent(), *(tick.get_window_extent() for tick in axes.get_xticklabels())]
+        assert not [legend for legend in legends if any(legend.get_window_extent().overlaps(box) for box in inside)]
+        assert all(legend.get_window_extent().width <= part.bbox.width for legend in legends)
+    models, pairs = (made.subfigs[i].axes[0] for i in (3, 4))
+    assert {f"my_model_{name}" for name in ("S", "B", "XL")} <= {text.get_text() for text in models.get_xticklabels()}
+    assert "over that of S or my_model_S" in models.get_title(loc="left").replace("\n", " ")
+    words = {text.get_text().replace("\n", " ") for text in pairs.figure.legends[0].get_texts()}
+    assert f"{long}pixel, classifier, measured split" in words
+
+
 def test_the_page_says_where_the_scale_differs(sources, tmp_path):
     write_side_by_side(tmp_path / "side_by_side.html", tmp_path / "side_by_side.csv", **sources)
     page = (tmp_path / "side_by_side.html").read_text()
@@ -138,7 +161,8 @@ def test_the_lineage_goes_down_to_what_came_from_outside(chain):
 
 
 def test_every_row_says_what_made_it_and_every_link_has_its_row(chain):
-    page = lineage.records_table(lineage.lineage([chain[-1]]), "results/toy")
+    rows = links.rows(lineage.lineage([chain[-1]]), "results/toy")
+    page = str(template.PAGES.get_template("pages/lineage.html").module.artefacts(rows))
     ids = set(re.findall(r'id="([^"]+)"', page))
     assert len(ids) == 4
     assert set(re.findall(r'href="#([^"]+)"', page)) <= ids
@@ -159,7 +183,8 @@ def test_stages_show_their_jobs_and_times(tmp_path):
         path.write_text(f"s\th:m:s\n{seconds}\t0:00:00\n")
     done = stages.work(tmp_path, {"train_S": "training", "train_B": "training"})
     assert done == {"training": (2, 150.0), "report": (1, 2.0)}
-    svg = stages.picture({("training", "report"), ("training", "elsewhere")}, done)
+    drawing = stages.drawing({("training", "report"), ("training", "elsewhere")}, done)
+    svg = template.render("pages/stages.html", stages=drawing)
     assert "2 jobs, 2 min" in svg
     assert svg.count("marker-end") == 1
 
@@ -176,7 +201,7 @@ def made(sources, tmp_path_factory):
         report = "results/toy/report"
         files = {f"output_{suffix}": f"{report}/fig2.{suffix}" for suffix in ("pdf", "png", "csv")}
         fig2.draw(sources["posterior"], sources["transition"], sources["split"], **files)
-        claims.write(*(f"{report}/claims.{suffix}" for suffix in ("json", "csv", "html")), **sources)
+        claims.write(f"{report}/claims.json", f"{report}/claims.csv", **sources)
         arguments = {"config": CONFIG, "captions": "captions", "benchmarks": "benchmarks", "stage_of_rule": {}}
         items = {"fig2": "The training target", "fig7": "What models learn"}
         overview.write(f"{report}/overview.html", "results/toy", f"{report}/claims.json", items, **arguments)
@@ -185,16 +210,16 @@ def made(sources, tmp_path_factory):
 
 def test_the_overview_has_claims_figures_captions_and_their_provenance(made, sources):
     page = (made / "overview.html").read_text()
-    assert page.index("id='claims'") < page.index('id="fig2"') < page.index("id='provenance'")
+    assert page.index('id="claims"') < page.index('id="fig2"') < page.index('id="provenance"')
     assert "<strong>Where they part.</strong> Run toy." in page
     assert 'data-file="fig2.png"' in page
     assert 'id="fig7"' not in page  # not drawn in this run
     for path in (*sources["posterior"].values(), *sources["transition"].values(), *sources["split"].values()):
-        assert f'id="{lineage.anchor(path)}"' in page
+        assert f'id="{links.anchor(path)}"' in page
     content = json.loads((made / "claims.json").read_text())
     of_figure = [c for c in content["claims"] if c["figure"] == "fig2" and c["verdict"] != "not tested"]
     figure = page[page.index('<div class="item" id="fig2">') :]
-    assert all(claims_page.badge(claim["verdict"]) in figure for claim in of_figure)
+    assert all(f"{claim['verdict']}</span> {claim['statement']}" in unescape(figure) for claim in of_figure)
     assert of_figure
 
 
@@ -251,7 +276,8 @@ def test_a_figure_belongs_to_the_latest_stage_it_reads(sources, part):
 
 def test_numbers_without_an_interval_are_written_without_one():
     finding = {"case": "x", "verdict": "holds", "value": 0.5, "interval": None, "note": ""}
-    claim = {"quantity": "", "form": "share", "findings": [finding]}
-    assert "<strong>50%</strong>" in claims_page.numbers_of(claim)
-    assert "[" not in claims_page.numbers_of(claim)
+    claim = {"quantity": "", "form": "share", "section": "", "figure": "", "verdict": "holds", "findings": [finding]}
+    numbers = template.PAGES.get_template("pages/verdicts.html").module.numbers(claims_page.shown(claim))
+    assert "<strong>50%</strong>" in numbers
+    assert "[" not in numbers
     assert claims_page.written(math.nan, "share") == "–"

@@ -22,7 +22,9 @@ from twostage.training.lock import Lock
 from twostage.training.loop import Run, train
 from twostage.training.processes import Processes
 from twostage.training.recipe import Recipe
+from twostage.training.state import StateFolder
 from twostage.training.statistics import Diverged
+from twostage.training.stop import StopRequest, announce_end
 
 OUTPUTS = ["stats.jsonl", "step-0000004.safetensors", "step-0000012.safetensors"]
 KEPT = ["events.jsonl", "finished", "lock", "training.json"]
@@ -179,6 +181,78 @@ def test_wall_clock_budget_leaves_with_a_checkpoint_each_time(latents, reference
     assert done == [False] * 11 + [True]
     assert_complete(tmp_path)
     assert_same_weights(tmp_path, reference)
+
+
+def test_a_training_leaves_before_its_slurm_job_ends(latents, reference, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time())))
+    assert not train(latents, ARCHITECTURE, RECIPE, tmp_path)
+    assert "the time limit of the Slurm job is near: checkpoint of step 1 written" in capsys.readouterr().err
+    monkeypatch.setenv("SLURM_JOB_END_TIME", str(int(time.time()) + 3600))  # the job, begun anew
+    assert train(latents, ARCHITECTURE, RECIPE, tmp_path)
+    assert_same_weights(tmp_path, reference)
+
+
+def test_the_end_of_a_job_leaves_time_for_two_checkpoints(monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr(time, "time", lambda: 5000 + now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
+    announce_end(120)  # of an old Slurm; two hours
+    with StopRequest(None, now[0]) as stop:
+        stop.expect_save(10.8e9)  # XL, 108 s until one was timed
+        now[0] += 7200 - 60 - 220
+        assert not stop.requested()
+        with stop.timed_save():
+            now[0] += 6
+        assert not stop.requested()
+        now[0] = 1000 + 7200 - 60 - 13
+        assert not stop.requested()
+        now[0] += 2
+        assert stop.requested()
+    monkeypatch.delenv("SLURM_JOB_ID")  # outside Slurm nobody ends it
+    with StopRequest(None, now[0]) as stop:
+        assert not stop.requested()
+
+
+SLOW = """
+import atexit, os, pathlib, time
+replace, note = os.replace, pathlib.Path(os.environ["NOTE"])
+def slow(source, target):
+    if "checkpoint" in str(target):
+        (note / "writing").touch()
+        time.sleep(3)
+    replace(source, target)
+os.replace = slow
+if "RANK" in os.environ:
+    rank, state = os.environ["RANK"], pathlib.Path(os.environ["STATE"])
+    atexit.register(lambda: (note / rank).write_text(str(len(list(state.glob("checkpoint-*"))))))
+    (note / "grace").write_text(os.environ["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"])
+"""
+
+
+def test_processes_leave_together_and_who_started_them_waits(latents, tmp_path):
+    """SIGTERM to the first process alone, and a checkpoint that takes long: nobody ends before it is written."""
+    note, output = tmp_path / "note", tmp_path / "out"
+    note.mkdir()
+    (note / "sitecustomize.py").write_text(SLOW)
+    recipe = {**RECIPE, "steps": 1_000_000, "checkpoint_every": 1_000_000, "log_every": 1}
+    environment = {**os.environ, "NOTE": str(note), "STATE": str(output / "state")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(note), *filter(None, [os.environ.get("PYTHONPATH")])])
+    line = [sys.executable, "-m", "twostage.training", *command(latents, output, recipe), "--gpus", "2"]
+    with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) as launched:
+        stats = output / "state" / "stats.jsonl"
+        while launched.poll() is None and not (stats.exists() and stats.stat().st_size):
+            time.sleep(0.05)
+        launched.send_signal(signal.SIGTERM)
+        said = launched.communicate()[1]
+    assert launched.returncode == 1, said
+    assert [event["event"] for event in events(output)] == ["start", "leave"]
+    assert [(note / rank).read_text() for rank in "01"] == ["1", "1"]
+    step, _ = StateFolder(output).newest()
+    assert f"SIGTERM: checkpoint of step {step} written" in said
+    assert int((note / "grace").read_text()) * 20e6 >= 10.8e9  # XL, on a slow disk, where torchrun was told as well
 
 
 def test_deleted_outputs_of_a_failed_job_come_back(latents, reference, tmp_path):

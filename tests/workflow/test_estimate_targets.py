@@ -1,10 +1,14 @@
 """The estimate counts the jobs that Snakemake would run, whatever the configuration."""
 
+import json
 import re
 
 import pytest
 import yaml
-from conftest import Checkout
+from conftest import ROOT, Checkout
+
+from twostage.config import load
+from twostage.estimate.limits import attempts, minutes, resumes
 
 # What is in the dry run and not in the estimate, and why.
 COSTS_NOTHING = {
@@ -77,6 +81,31 @@ def test_the_jobs_are_those_of_the_dry_run(fresh, configfile):
     assert rules == planned(fresh, configfile, "all")
 
 
+@pytest.mark.parametrize("configfile", CONFIGURATIONS[:3])
+def test_no_job_is_estimated_above_its_time_limit(fresh, configfile):
+    config = load(yaml.safe_load((ROOT / configfile).read_text()))
+    kept = fresh.folder / f".snakemake/twostage/hours-{config.run}.json"
+    if not kept.exists():
+        estimated(fresh, configfile)
+    stages = [getattr(config.jobs, stage).runtime for stage in ("data", "oracle", "training", "sampling", "evaluation")]
+    for rule, jobs in json.loads(kept.read_text())["hours"].items():
+        for where, hours in jobs.items():
+            if set(stages) == {"auto"}:
+                limit = minutes(hours, config.jobs.longest)
+                tried = attempts(hours, limit) if resumes(rule) else 1
+            else:
+                limit, tried = min(stages), 1
+            assert 60 * hours <= limit * tried, (rule, where)
+            assert tried == 1 or (config.run, rule) == ("imagenet256", "train_XL")
+
+
+def test_the_documented_table_is_what_the_command_prints(fresh):
+    printed = fresh.snakemake("--quiet", "--", "limits", configfile="config/imagenet256.yaml").stdout
+    table = "".join(re.findall(r"^\|.*\|\n", printed, flags=re.MULTILINE))
+    assert table.count("\n") > 50
+    assert table in (ROOT / "docs/scales.md").read_text(encoding="utf-8"), "`make limits` writes it anew"
+
+
 def test_a_target_has_the_jobs_of_its_own_dry_run(fresh):
     _, targets = estimated(fresh, CONFIGURATIONS[-1])
     for target in ("fig2", "fig7", "fig5", "fig8", "tab1", "tab_plans", "tab_reconstruction"):
@@ -85,4 +114,7 @@ def test_a_target_has_the_jobs_of_its_own_dry_run(fresh):
 
 def test_nothing_is_made(fresh):
     estimated(fresh, CONFIGURATIONS[0])
-    assert {path.name for path in (fresh.folder / "results").rglob("*") if path.is_file()} == {"estimate.log"}
+    assert {path.name for path in (fresh.folder / "results").rglob("*") if path.is_file()} <= {
+        "estimate.log",
+        "limits.log",
+    }

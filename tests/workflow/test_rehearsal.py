@@ -1,8 +1,13 @@
 """The dress rehearsal of config/imagenet256.yaml: its every target, on ten classes of awkward JPEGs, at reduced widths.
 
 What is small here: images, widths, steps and counts. What is not: the rules, the formats, VA-VAE's and SD-VAE's
-classes, the shards, an external checkpoint in LightningDiT's own form.
+classes, the shards, an external checkpoint in LightningDiT's own form. What that hides has two runs of its own: images
+of 256 pixels through both autoencoders at their true widths, and the oracle over 1,000 classes. What every job took is
+printed beside the estimate, and written to results/jobs.md.
 """
+
+import ast
+import json
 
 import h5py
 import numpy as np
@@ -11,11 +16,13 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, Checkout
-from ldm import ldm_checkpoint, make_ldm
+from ldm import LDM, ldm_checkpoint, make_ldm
 from PIL import Image
 from safetensors.torch import save_file
 
 from twostage.data.published import to_diffusers
+from twostage.estimate.limits import APART
+from twostage.estimate.networks import PUBLISHED
 from twostage.model.checkpoints import export_published, read_header
 from twostage.model.lightningdit import LightningDiT
 
@@ -25,6 +32,11 @@ TRAIN = [(48, 40, "RGB", 1), (33, 65, "L", 1), (32, 32, "CMYK", 1), (91, 31, "RG
 TRAIN += [(150, 113, "RGB", 1)]
 HELD_OUT = [(40, 40, "RGB", 1), (21, 29, "L", 8)]
 SIZES = {"hidden_size": 8, "depth": 1, "num_heads": 1}
+# At true widths an image takes 0.6 TFLOP and more: a few are encoded, two decoded.
+WIDE, WIDE_TRAIN, WIDE_HELD_OUT = 256, [(400, 300, "RGB", 1), (256, 333, "L", 1)], [(300, 256, "RGB", 1)]
+MANY = 1000  # classes, of two images each
+STAGES = ("data", "oracle", "synthetic", "training", "sampling", "evaluation")
+AUTO = {stage: {"runtime": "auto"} for stage in STAGES}  # so that the jobs' hours are estimated
 
 
 def write_images(folder, kinds, rng):
@@ -52,12 +64,15 @@ def write_weights(folder):
     side = SIDE // 16
     model = LightningDiT(input_size=side, patch_size=1, in_channels=32, num_classes=CLASSES, **SIZES)
     export_published(folder / "lightningdit-xl.pt", model, train={"global_batch_size": 1024})
+    for kind, published in PUBLISHED.items():
+        widths = tuple(published["block_out_channels"])
+        torch.save(LDM(widths, published["latent_channels"], kind == "va-vae").state_dict(), folder / f"wide-{kind}.pt")
 
 
 def configure(folder):
     """config/imagenet256.yaml with everything small."""
     config = yaml.safe_load((ROOT / "config/imagenet256.yaml").read_text())
-    config |= {"run": "rehearsal", "jobs": {}, "classifier": {"steps": 5, "width": 4}}
+    config |= {"run": "rehearsal", "jobs": AUTO, "classifier": {"steps": 5, "width": 4}}
     config["data"] |= {"path": "images/train", "held_out_path": "images/val", "image_size": SIDE, "shards": 2}
     config["data"] |= {"images": None, "held_out_images": None}
     config["spaces"]["vavae"]["encoder"]["weights"] = "weights/vavae.pt"
@@ -81,6 +96,57 @@ def configure(folder):
     config["experiments"]["tab3"] |= {"short": [[0, 0.1], [0.1, 0.2]], "wide": [[0, 1], [0.1, 0.6]]}
     config["evaluation"] = {"features": ["classifier"], "reconstruction_images": 40}
     (folder / "rehearsal.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    configure_wide(folder, config)
+    configure_many(folder, config)
+
+
+def configure_wide(folder, config):
+    """The autoencoders as they are published, on images of 256 pixels; the oracle, which needs no training, samples."""
+    config = {key: config[key] for key in ("data", "spaces", "models", "training", "sampling", "jobs")} | {
+        "run": "wide"
+    }
+    config["data"] = config["data"] | {
+        "path": "wide/train",
+        "held_out_path": "wide/val",
+        "image_size": WIDE,
+        "shards": 1,
+    }
+    config["spaces"] = {
+        space: {
+            **settings,
+            "encoder": settings["encoder"] | {"weights": f"weights/wide-{settings['encoder']['kind']}.pt"},
+        }
+        for space, settings in config["spaces"].items()
+    }
+    config["models"] = {"S": SIZES}
+    config["experiments"] = {
+        "tab_plans": {"samples": 2, "plans": {"oracle": {"parts": [{"field": "oracle"}], "steps": 2}}}
+    }
+    (folder / "wide.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    rng = np.random.default_rng(1)
+    write_images(folder / "wide/train/n00000000", WIDE_TRAIN, rng)
+    write_images(folder / "wide/val/n00000000", WIDE_HELD_OUT, rng)
+
+
+def configure_many(folder, config):
+    """The oracle over as many classes as ImageNet has, on joined shards."""
+    config = {key: config[key] for key in ("data", "models", "training", "jobs")} | {"run": "many"}
+    config["data"] = config["data"] | {"path": "many/train", "held_out_path": "many/val", "image_size": 16}
+    config["spaces"] = {"pixel": {"encoder": {"kind": "identity"}, "patch_size": 4}}
+    config["models"] = {"S": SIZES}
+    config["oracle"] = {"time_steps": 10, "pairs_per_class": 2, "pairs_unconditional": 16, "bootstrap": 20}
+    (folder / "many.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    rng = np.random.default_rng(2)
+    for label in range(MANY):
+        for split, count in (("train", 2), ("val", 1)):
+            write_images(folder / f"many/{split}/n{label:08d}", [(16, 16, "RGB", 1)] * count, rng)
+
+
+TARGETS = {
+    "rehearsal": ("all", "tab_reconstruction"),
+    "wide": tuple(f"results/wide/samples/{space}/tab_plans-oracle/shard-0.h5" for space in ("vavae", "sdvae")),
+    "many": ("results/many/oracle/pixel/split.json",),
+}
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +156,20 @@ def rehearsal(tmp_path_factory):
     write_data(checkout.folder / "images")
     write_weights(checkout.folder / "weights")
     configure(checkout.folder)
-    checkout.snakemake("--", "all", "tab_reconstruction", configfile="rehearsal.yaml")
+    for run, targets in TARGETS.items():
+        checkout.snakemake("--benchmark-extended", "--", *targets, configfile=f"{run}.yaml")
     return checkout
+
+
+def jobs_of(checkout, run):
+    """What each job of a run took: rule, what of, seconds and memory (MB), measured and estimated."""
+    kept = json.loads((checkout.folder / f".snakemake/twostage/hours-{run}.json").read_text())
+    for path in sorted((checkout.folder / f"results/{run}/benchmarks").rglob("*.tsv")):
+        (line,) = pd.read_csv(path, sep="\t").to_dict("records")
+        wildcards = ast.literal_eval(line["wildcards"])
+        of = ", ".join(wildcards[name] for name in APART if name in wildcards)
+        hours = kept["hours"].get(line["rule_name"], {}).get(of)
+        yield run, line["rule_name"], of, line["s"], hours and 3600 * hours, line["max_rss"]
 
 
 def results(checkout):
@@ -136,3 +214,40 @@ def test_reconstruction_is_a_row_a_space_and_split(rehearsal):
         (space, split, images) for space in ("vavae", "sdvae") for split, images in (("train", 40), ("held_out", 20))
     ]
     assert np.isfinite(table[["psnr", "distance"]]).all(axis=None)
+
+
+def test_images_go_through_the_autoencoders_at_their_true_widths(rehearsal):
+    folder = rehearsal.folder / "results/wide"
+    for space, shape in (("vavae", (32, 16, 16)), ("sdvae", (4, 32, 32))):
+        for name, images in (("latents", WIDE_TRAIN), ("held_out", WIDE_HELD_OUT)):
+            with h5py.File(folder / f"data/{space}/{name}.h5") as file:
+                assert file["latents"].shape == (len(images), *shape)
+                assert np.isfinite(file["latents"][:]).all()
+        with h5py.File(folder / f"samples/{space}/tab_plans-oracle/shard-0.h5") as file:
+            assert file["images"].shape == (2, WIDE, WIDE, 3)
+
+
+def test_the_oracle_has_a_curve_of_a_thousand_classes(rehearsal):
+    folder = rehearsal.folder / "results/many"
+    with h5py.File(folder / "data/pixel/latents.h5") as file:
+        assert file["latents"].is_virtual
+        assert len(np.unique(file["labels"][:])) == MANY
+    posterior = pd.read_csv(folder / "oracle/pixel/posterior.csv")
+    assert (posterior.loc[posterior["t"] == 1, "top1"] > 0.99).all()
+
+
+def test_what_every_job_took_is_written_beside_the_estimate(rehearsal, capsys):
+    jobs = [job for run in TARGETS for job in jobs_of(rehearsal, run)]
+    lines = ["| run | rule | of | seconds | estimated | memory, MB |", "| --- | --- | --- | --- | --- | --- |"]
+    for run, rule, of, seconds, estimated, memory in jobs:
+        about = "" if not estimated else f"{estimated:.2g}"
+        lines.append(f"| {run} | {rule} | {of} | {seconds:.1f} | {about} | {memory:.0f} |")
+    (rehearsal.folder / "results/jobs.md").write_text("\n".join(lines) + "\n")
+    with capsys.disabled():
+        print("", *lines, sep="\n")
+    assert {rule for _, rule, *_ in jobs} >= {"encode", "encode_shard", "train_XL", "sample_tab1", "memorization"}
+    assert all(seconds > 0 for _, _, _, seconds, _, _ in jobs)
+    wide = {(rule, of): about for run, rule, of, _, about, _ in jobs if run == "wide"}
+    for job, about in wide.items():
+        if job[0] in ("encode", "sample_tab_plans"):
+            assert about, job

@@ -1,19 +1,5 @@
 # Features, and the distance of samples to the training images in them.
-from twostage.evaluation.given import refuse_unfit_reference
-
-# A reference that does not fit ends a run here, before anything is sampled; one that is fetched, or empty, in its own job.
 GIVEN = CONFIG.evaluation.given_references
-for name, file in GIVEN.items():
-    if os.path.exists(file.place) and os.path.getsize(file.place):
-        try:
-            refuse_unfit_reference(
-                file.place,
-                name,
-                width=4 * CONFIG.classifier.width if name == "classifier" else None,
-                image_size=CONFIG.data.image_size,
-            )
-        except (ValueError, OSError) as error:
-            raise WorkflowError(f"config: evaluation.references.{name}: {error}") from None
 
 
 rule classifier:
@@ -220,6 +206,7 @@ rule memorization:
         rows=lambda w: 36 if w.experiment == "fig_samples" else 8,
         encoder=lambda w: encoder_of(w.space),
         features=CONFIG.evaluation.features,
+        control_images=CONFIG.evaluation.control_images,
         device=device_of("evaluation"),
         code=code_of("twostage.evaluation.memorization", "twostage.evaluation.pictures"),
     message:

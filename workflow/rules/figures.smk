@@ -2,12 +2,16 @@
 
 
 def spaces_by_source(name, sources):
-    """{keyword: latent spaces} of those sources of a figure that name a {space}: where it and what it reads run."""
+    """{keyword: latent spaces} of those sources of a figure that name a {space}: where it and what it reads run.
+
+    What a source's folder names as a model is read where that model is trained.
+    """
     return {
         keyword: [
             space
             for space in spaces_of(name)
             if all(space in spaces_of(experiment) for experiment in experiments_in(source))
+            and all(model in trained_models(space) for model in MODELS if f"/{model}/" in source)
         ]
         for keyword, source in sources.items()
         if "{space}" in source
@@ -88,6 +92,17 @@ def stage_of_rule():
 def caption_of(name):
     """A figure's caption, for params: it is no input of any job, and a change of it would not be seen."""
     return Path(f"{SOURCE}/../workflow/report/{name}.rst").read_text(encoding="utf-8")
+
+
+def page_code_of(*modules):
+    """As ``code_of``, with the templates, styles and scripts that pages are made from."""
+
+    def found(wildcards):
+        from twostage.report.template import digest  # here, since not every start of Snakemake needs it
+
+        return f"{provenance.code_of(*modules)} {digest()}"
+
+    return found
 
 
 def report_outputs(name, category, sources):

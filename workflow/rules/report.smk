@@ -98,6 +98,8 @@ CLAIMS_OF_EXPERIMENTS = {
     "oracle_supervised": "evaluation/{space}/fig_oracle_supervised.csv",
 }
 CLAIMS |= {keyword: source for keyword, source in CLAIMS_OF_EXPERIMENTS.items() if experiments_in(source)}
+if "fig_oracle_supervised" in EXPERIMENTS:
+    CLAIMS["supervised_log"] = f"training/{{space}}/{supervised}/stats.jsonl"
 
 # Made when asked for by name, not by `all`.
 ON_DEMAND = {"tab_reconstruction": {"reconstruction": "evaluation/{space}/reconstruction.csv"}}
@@ -128,7 +130,7 @@ for figure, sources in (FIGURES | TABLES | ON_DEMAND).items():
             settings=SETTINGS.get(figure, {}),
             figure=figure,
             caption=caption_of(figure),
-            code=code_of(f"twostage.report.{figure}"),
+            code=(code_of if figure in FIGURES else page_code_of)(f"twostage.report.{figure}"),
         message:
             f"Drawing {figure}"
         script:
@@ -167,7 +169,10 @@ rule claims:
         order={"spaces": SPACES},
         models=CONFIG.sizes,
         pairs=SETTINGS.get("fig_oracle_supervised", {}).get("pairs"),
-        code=code_of("twostage.report.claims", "twostage.report.side_by_side_page", "twostage.report.interactive"),
+        code=page_code_of(
+            "twostage.report.claims",
+            *(f"twostage.report.pages.{page}" for page in ("claims", "side_by_side", "interactive")),
+        ),
     message:
         "Checking the paper's claims against this run"
     script:
@@ -184,7 +189,7 @@ rule tables:
         [f"<results>/report/{name}.png" for name in TABLES],
 
 
-# Before anything is spent: snakemake estimate
+# Before anything is spent: snakemake estimate, snakemake limits
 rule estimate:
     log:
         "<logs>/estimate.log",
@@ -203,6 +208,25 @@ rule estimate:
         "Estimating what the run will cost"
     script:
         "../scripts/estimate.py"
+
+
+rule limits:
+    log:
+        "<logs>/limits.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **resources_of("report"),
+    params:
+        config=slice_of(CONFIG),
+        plans=PLANS,
+        targets=paths_below(FIGURES | TABLES | {"claims": CLAIMS}, EACH),
+    message:
+        "Estimating what each job asks for"
+    script:
+        "../scripts/limits.py"
 
 
 # The pictures of the README, from committed results alone: `make results` publishes a run's and draws them again.

@@ -3,8 +3,12 @@
 import os
 from pathlib import Path
 
+import numpy as np
+
+from twostage.config import checks
 from twostage.config.errors import ConfigError
 from twostage.data.folders import class_folders, refuse_single_images
+from twostage.data.structure import structure_of
 from twostage.fetch import refuse_stand_in
 
 
@@ -19,6 +23,7 @@ def check_places(config, estimating=False):
         lines += _images(config, estimating)
     if not estimating:
         lines += [*_latents(config), *_weights(config)]
+    lines += _encoders(config)
     if lines:
         raise ConfigError("\n".join(f"config: {line}" for line in lines))
 
@@ -53,6 +58,17 @@ def _images(config, estimating):
         )
 
 
+def _encoders(config):
+    """Lines on images that do not fit an encoder, as its file says, where the kind alone does not."""
+    for name, space in config.spaces.items():
+        if space.encoder.kind in ("autoencoder-kl", "tiny"):
+            taken, factor = structure_of(space.weight_files[0].place)
+            if taken not in (None, checks.CHANNELS[config.data.name]):
+                yield checks.channels(config, name, taken)
+            elif factor and factor != checks.FACTORS.get(space.encoder.kind):
+                yield from checks.sides(name, space, config.data.image_size, factor)
+
+
 def _latents(config):
     """Lines on latents that are not there, or on folders that hold none of their format."""
     files = {"lightningdit": "latents_rank*_shard*.safetensors", "repa": "dataset.json"}
@@ -71,6 +87,25 @@ def _latents(config):
             labels = space.imported.labels or str(path.with_name("labels.npy"))
             if not Path(labels).is_file():
                 yield f"spaces.{name}.encoder.latents.labels is {labels!r}; expected a file that exists, beside {path}"
+            yield from _array(name, space, path)
+
+
+def _array(name, space, path):
+    """Lines on a plain array of latents whose header says that no model takes them."""
+    try:
+        shape = np.load(path, mmap_mode="r").shape
+    except (ValueError, EOFError, OSError, AttributeError):
+        return  # what it is instead is for the job to say
+    if len(shape) == 4 and shape[2] != shape[3]:
+        yield (
+            f"spaces.{name}.encoder.latents.path is {str(path)!r} of shape {shape}; expected (N, C, H, W), H and W "
+            "alike: where the channels stand last, move them"
+        )
+    elif len(shape) == 4 and shape[2] % space.patch_size:
+        yield (
+            f"spaces.{name}.patch_size is {space.patch_size}; expected a divisor of the latents' side {shape[2]} "
+            f"({path}, of shape {shape})"
+        )
 
 
 def _weights(config):

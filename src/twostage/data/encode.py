@@ -22,9 +22,9 @@ from twostage.data.latents import (
     write_index,
     write_left_out,
     write_store,
-    write_texts,
 )
 from twostage.flow import sample_noise
+from twostage.hdf5 import write_texts
 from twostage.provenance import atomic_write
 
 

@@ -86,9 +86,10 @@ def _evaluate(setting, space, experiment):
 
 def _memorization(setting, space, experiment):
     """Samples, and held-out images as a control, against all training images as the encoder shows them."""
-    from twostage.evaluation.memorization import CONTROL_IMAGES, QUERY_BYTES
+    from twostage.evaluation.memorization import QUERY_BYTES
 
-    samples, control = samples_of(setting, experiment), min(setting.images["held_out"], CONTROL_IMAGES)
+    samples = samples_of(setting, experiment)
+    control = min(setting.images["held_out"], setting.config.evaluation.control_images)
     plans = setting.plans[experiment]
     followed = sum(count for name, count in samples.items() if _follows(plans[name]))
     queries, stored = sum(samples.values()) + control, setting.stored

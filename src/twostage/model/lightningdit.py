@@ -79,7 +79,15 @@ class LightningDiT(nn.Module):
         self._initialize()
 
     def forward(self, x, t, y):
-        """Velocity at x (B, C, H, W), time t (B,) in [0, 1] and label y (B,) int64: a tensor like x."""
+        """Velocity at x (B, C, H, W), time t (B,) in [0, 1] and label y (B,) int64: a tensor like x.
+
+        States of another precision than the weights' pass through in the weights'. ValueError for states that are no
+        floats.
+        """
+        if x.dtype != self.pos_embed.dtype:
+            if not x.is_floating_point():
+                raise ValueError(f"x is {x.dtype}; expected floats")
+            return self(x.to(self.pos_embed.dtype), t, y).to(x.dtype)
         if self.training and self.class_drop > 0:
             dropped = torch.rand(y.shape[0], device=y.device) < self.class_drop
             y = torch.where(dropped, self.architecture["num_classes"], y)
@@ -95,9 +103,20 @@ class LightningDiT(nn.Module):
         return self.x_embedder.fold(self.final_layer(tokens, condition), x.shape)
 
     def compile_blocks(self):
-        """Compile the blocks, in place. They share one compiled form, so that XL takes no longer than S to compile."""
+        """Compile the blocks, in place, when they are first called.
+
+        They share one graph, so that XL takes no longer than S to compile. What would break it up is an error.
+        """
+        # DistributedDataParallel would have each graph cut where its buckets of gradients end, to send them early. A
+        # block is small enough: blocks are sent one after the other.
+        torch._dynamo.config.optimize_ddp = False
         for block in self.blocks:
-            block.compile(dynamic=False)
+            block.compile(dynamic=False, fullgraph=True)
+
+    def uncompile_blocks(self):
+        """Undo ``compile_blocks``."""
+        for block in self.blocks:
+            block._compiled_call_impl = None
 
     def _initialize(self):
         """The original's initialisation: a fresh model's velocity is zero, each block the identity."""

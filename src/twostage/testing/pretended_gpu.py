@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_flatten, tree_map
 
 CUDA = torch.device("cuda", 0)
@@ -35,6 +35,8 @@ WAITS = (
 COPIES = ("aten._to_copy.default", "aten.copy_.default")
 INDEXED = ("aten.index.Tensor", "aten.index_put", "aten._index_put")
 LISTS = ("aten.cat", "aten.stack", "aten._fused", "aten._foreach")  # no CPU scalar may stand among these
+# Lazy ones set a bit that the dispatcher, this far down, no longer looks at.
+MATERIALISED = {"aten._conj.default": torch.ops.aten.conj_physical, "aten._neg_view.default": torch.ops.aten.neg}
 
 
 class Event(NamedTuple):
@@ -143,8 +145,14 @@ def _patches(backward):
     yield torch, "Generator", _Generator
     yield torch, "tensor", _made_on_cpu(torch.tensor)
     yield torch, "as_tensor", _made_on_cpu(torch.as_tensor)
-    yield torch, "inference_mode", lambda mode=True: torch.no_grad() if mode else contextlib.nullcontext()
+    yield torch.inference_mode, "__enter__", _no_grad_instead
+    yield torch.inference_mode, "__exit__", _grad_as_before
     yield torch.Tensor, "pin_memory", lambda self, *_: self
+    # Else torch would take other ways, which round otherwise, for classes of tensors that it does not know.
+    yield torch.utils._foreach_utils, "_foreach_supported_types", [torch.Tensor, _Keyed, _Front]
+    yield torch._C, "_group_tensors_by_device_and_dtype", _grouped(torch._C._group_tensors_by_device_and_dtype)
+    for name in ("eigvalsh", "svdvals"):
+        yield torch.linalg, name, _unseen(getattr(torch.linalg, name))
     yield torch.optim.Optimizer, "_accelerator_graph_capture_health_check", lambda self: None
     if backward:
         yield torch, "autocast", lambda device_type, *rest, **named: autocast("cpu", *rest, **named)
@@ -157,6 +165,39 @@ def _made_on_cpu(make):
         return make(data, *rest, **named).to(CUDA)
 
     return made
+
+
+def _no_grad_instead(inference_mode):
+    """Tensors of inference mode keep no version, and operations arrive there as compounds: wrappers stand neither."""
+    inference_mode.before = torch.is_grad_enabled()
+    torch.set_grad_enabled(torch.is_grad_enabled() and not inference_mode.mode)
+
+
+def _grad_as_before(inference_mode, *error):
+    torch.set_grad_enabled(inference_mode.before)
+
+
+def _grouped(group):
+    def found(lists, *rest):
+        groups = group(lists, *rest).items()
+        return {(_device_of(tensors[0]), kind): (tensors, rows) for (_, kind), (tensors, rows) in groups}
+
+    return found
+
+
+def _device_of(tensors):
+    return next(tensor.device for tensor in tensors if tensor is not None)
+
+
+def _unseen(function):
+    """The function on the numbers alone: where it sees a mode or another class of tensors it takes another way."""
+
+    def found(x, *rest, **named):
+        with _disable_current_modes():
+            result = function(x._real if isinstance(x, _Pretended) else x, *rest, **named)
+        return type(x)(result) if isinstance(x, _Pretended) else result
+
+    return found
 
 
 class _Generator(torch.Generator):
@@ -255,13 +296,15 @@ class _Operations(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation, types, arguments=(), named=None):
         named = named or {}
-        device = named.get("device")
-        wanted = device is not None and torch.device(device).type == "cuda"
         flat, _ = tree_flatten((arguments, named))
-        if wanted or any(isinstance(value, _Pretended) for value in flat):
+        if any(isinstance(value, _Pretended) or _names_gpu(value) for value in flat):
             return _run(self.kind, operation, arguments, named)
         _refuse_generators(operation, flat, on_gpu=False)
         return operation(*arguments, **named)
+
+
+def _names_gpu(value):
+    return isinstance(value, torch.device) and value.type == "cuda"
 
 
 def _run(kind, operation, arguments, named):
@@ -269,11 +312,6 @@ def _run(kind, operation, arguments, named):
     name = str(operation)
     if name == "prim.device.default":
         return arguments[0].device
-    if torch.is_inference_mode_enabled() and name != "aten._to_copy.default":
-        with _Operations(kind):  # compound operations arrive whole there
-            result = operation.decompose(*arguments, **named)
-        if result is not NotImplemented:
-            return result
     flat, _ = tree_flatten((arguments, named))
     here = any(isinstance(value, _Pretended) for value in flat)
     device = named.get("device")
@@ -319,6 +357,7 @@ def _run(kind, operation, arguments, named):
         elif not isinstance(source, _Pretended) and source.dim():
             _now.copied_in(source, blocking)
     _now.operations += 1
+    operation = MATERIALISED.get(name, operation)
     result = operation(*real_arguments, **real_named)
     if name == "aten._local_scalar_dense.default":
         return result

@@ -1,8 +1,9 @@
 """Command line: ``python -m twostage.training``. The same command again resumes; a complete training ends at once.
 
-Exit codes: 0 the training is complete; 85 it left early with a checkpoint (SIGTERM, SIGUSR1 or the wall-clock budget)
-and wants to be run again; 1 bad input, a full disk, a folder in use, or a loss that diverged. Under torchrun the code
-is torchrun's own, 1 for anything but 0: whoever starts it again goes by the checkpoint in ``<output>/state``.
+Exit codes: 0 the training is complete; 85 it left early with a checkpoint (SIGTERM, SIGUSR1, the wall-clock budget or
+the end of the Slurm job) and wants to be run again; 1 bad input, a full disk, a folder in use, or a loss that diverged.
+Under torchrun the code is torchrun's own, 1 for anything but 0: whoever starts it again goes by the checkpoint in
+``<output>/state``.
 """
 
 import argparse
@@ -38,13 +39,19 @@ def main(arguments=None):
     parser.add_argument("--nodes", type=int, default=1, help="nodes of the Slurm job; joined by srun and torchrun")
     parser.add_argument("--scratch", action="store_true", help="copy the latents to $TMPDIR first, and read them there")
     parser.add_argument(
-        "--wait", type=float, default=0, metavar="MINUTES", help="how long to wait for another training of this output"
+        "--wait",
+        type=float,
+        default=0,
+        metavar="MINUTES",
+        help="how long to wait for another training of this output; the time limit of a Slurm job that is not told it",
     )
     options = parser.parse_args(arguments)
 
     from twostage.training.launch import launch
     from twostage.training.lock import Lock
+    from twostage.training.stop import announce_end
 
+    announce_end(options.wait)
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         try:
             if options.wait:
@@ -58,12 +65,14 @@ def main(arguments=None):
 
     import torch
 
+    from twostage.arithmetic import use_full_precision
     from twostage.training.loop import train
     from twostage.training.processes import by_torchrun, keep_freed_memory
     from twostage.training.statistics import Diverged
 
     torch.set_num_threads(max(1, options.threads // by_torchrun("LOCAL_WORLD_SIZE", 1)))
     keep_freed_memory()
+    use_full_precision()
     try:
         complete = train(
             options.latents,

@@ -3,37 +3,42 @@
 An epoch is one random order of all samples (the mirrored ones count as samples of their own). A store that fits into
 memory is held there and shuffled whole. A larger one is cut into blocks of neighbouring rows; the blocks are shuffled,
 then the rows within windows of many blocks, so that the disk sees long sequential reads only.
+
+Of several processes each is at home in a stretch of the file: of the whole store, or of each window. It takes the rows
+of a batch that lie there. Where these are more than its share of the batch, the rest goes to processes that have fewer,
+and they read it where it lies. So the reading is shared out too, while the batch stays what it is: who takes a row
+decides in which order a mean is summed, and nothing else.
 """
 
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import numpy as np
 import torch
 
 BLOCK_BYTES = 8 << 20
+READ_BYTES = 2 << 20  # at most so much a read, so that several are under way at once
+READERS = 4  # threads that read
+NEAR_BYTES = 256 << 10  # a read goes on over rows that nobody asked for: at most so many at a time,
+IN_VAIN = 4  # and altogether at most this part of those asked for
 
 
 class EpochOrder:
     """The order in which an epoch visits rows 0..count-1.
 
     Without windows a permutation; with ``window_rows``, blocks of ``block_rows`` in random order, shuffled within
-    windows of ``window_rows`` (a multiple of ``block_rows``).
+    windows of ``window_rows`` (a multiple of ``block_rows``). The last two epochs asked for are remembered.
     """
 
     def __init__(self, count, seed, block_rows=None, window_rows=None):
         self.count, self.seed = count, seed
         self.block_rows, self.window_rows = block_rows, window_rows
-        self._epoch, self._rows = None, None
+        self.rows, self.homes = lru_cache(maxsize=2)(self._rows), lru_cache(maxsize=2)(self._homes)
 
-    def rows(self, epoch):
-        """int64 (count,): the rows of an epoch in their order. The last epoch asked for is remembered."""
-        if epoch != self._epoch:
-            self._epoch, self._rows = epoch, self._shuffle(epoch)
-        return self._rows
-
-    def _shuffle(self, epoch):
+    def _rows(self, epoch):
+        """int64 (count,): the rows of an epoch in their order."""
         random = np.random.default_rng([self.seed, epoch])
         if self.window_rows is None:
             return random.permutation(self.count)
@@ -45,43 +50,82 @@ class EpochOrder:
             random.shuffle(rows[start : start + self.window_rows])
         return rows
 
+    def _homes(self, epoch, processes):
+        """int64 (count,): which of ``processes`` is at home where each row of ``rows(epoch)`` lies.
+
+        Each is in one of as many equal stretches of a window, or of all rows, in the order of the file.
+        """
+        rows, size = self.rows(epoch), self.window_rows or self.count
+        homes = np.empty_like(rows)
+        for start in range(0, self.count, size):
+            in_order = np.argsort(rows[start : start + size])
+            homes[start : start + size][in_order] = np.arange(len(in_order)) * processes // len(in_order)
+        return homes
+
+
+def takers(homes, processes):
+    """Which process takes each row of a batch, int64 (B,), given which is at home there; each takes B / processes.
+
+    The first so many rows of its own, in the order of the batch; rows that are left over go to those with room.
+    """
+    size = len(homes) // processes
+    by_home = np.argsort(homes, kind="stable")
+    number = np.arange(len(homes)) - np.searchsorted(homes[by_home], homes[by_home])  # of a row among those of its home
+    taken = homes.copy()
+    room = size - np.minimum(np.bincount(homes, minlength=processes), size)
+    taken[np.sort(by_home[number >= size])] = np.repeat(np.arange(processes), room)
+    return taken
+
 
 class Batches:
-    """A training set cut into batches of ``batch_size`` rows, this process holding the rows of its ``share``.
+    """A training set cut into batches of ``batch_size`` rows, each shared out evenly among ``processes``.
 
-    store: a LatentStore; share: slice of 0..batch_size (None: all of it); memory_mb: see the module's text.
+    store: a LatentStore; memory_mb: see the module's text; process: the number of this one.
     Labels are int64, latents normalised float32, both on the CPU.
     """
 
-    def __init__(self, store, batch_size, seed, memory_mb, share=None, block_bytes=BLOCK_BYTES):
+    def __init__(self, store, batch_size, seed, memory_mb, process=0, processes=1, block_bytes=BLOCK_BYTES):
         self.store, self.batch_size = store, batch_size
-        self.share = share or slice(0, batch_size)
+        self.process, self.processes = process, processes
         self.count = len(store) * (2 if store.has_flips else 1)
         self.labels = torch.from_numpy(np.tile(store.labels, self.count // len(store)))
         row_bytes = 4 * int(np.prod(store.shape[1:]))
         if self.count * row_bytes <= memory_mb << 20:
             self.order = EpochOrder(self.count, seed)
-            self._rows = _Resident(store)
+            self._rows = _Resident(store, self.count, process, processes)
         else:
             block_rows = max(1, block_bytes // row_bytes)
             window_rows = max(1, (memory_mb << 20) // 2 // (row_bytes * block_rows)) * block_rows
             self.order = EpochOrder(self.count, seed, block_rows, window_rows)
-            self._rows = _Windows(store, self.order, batch_size, self.share)
+            self._rows = _Windows(store, self.order, self.positions)
 
     def indices(self, step):
         """Rows of the whole batch of a step, int64 (batch_size,): 0..N-1 plain, N..2N-1 the mirrored ones."""
-        parts, position, left = [], step * self.batch_size, self.batch_size
-        while left:
-            epoch, offset = divmod(position, self.count)
-            part = self.order.rows(epoch)[offset : offset + left]
-            parts.append(part)
-            position, left = position + len(part), left - len(part)
-        return np.concatenate(parts)
+        return np.concatenate([self.order.rows(epoch)[part] for epoch, part in self._parts(step)])
+
+    def places(self, step):
+        """Where in the whole batch of a step the rows of this process stand, int64 (batch_size / processes,)."""
+        if self.processes == 1:
+            return np.arange(self.batch_size)
+        homes = [self.order.homes(epoch, self.processes)[part] for epoch, part in self._parts(step)]
+        return np.flatnonzero(takers(np.concatenate(homes), self.processes) == self.process)
+
+    def positions(self, start, stop):
+        """Positions from ``start`` to ``stop`` in the sequence of all batches that are this process's, int64 (n,)."""
+        size = self.batch_size
+        found = np.concatenate([step * size + self.places(step) for step in range(start // size, -(-stop // size))])
+        return found[(found >= start) & (found < stop)]
 
     def load(self, step):
-        """(latents (b, C, H, W), labels (b,)) of this process's share of a step's batch."""
-        rows = self.indices(step)[self.share]
-        return self._rows.take(step, rows), self.labels[torch.from_numpy(rows)]
+        """(latents (b, C, H, W), labels (b,), places (b,)) of this process's share of a step's batch."""
+        places = self.places(step)
+        rows = self.indices(step)[places]
+        latents = self._rows.take(step * self.batch_size + places, rows)
+        return latents, self.labels[torch.from_numpy(rows)], torch.from_numpy(places)
+
+    def close(self):
+        """Wait for what is still being read, and let go of it."""
+        self._rows.close()
 
     def stream(self, start, stop, device):
         """``load(step)`` for step in start..stop-1, on ``device``; for a GPU read ahead by a thread."""
@@ -89,8 +133,17 @@ class Batches:
             for step in range(start, stop):
                 yield self.load(step)
         else:
-            for latents, labels in read_ahead(lambda step: _pin(self.load(step)), range(start, stop)):
-                yield latents.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+            for batch in read_ahead(lambda step: _pin(self.load(step)), range(start, stop)):
+                yield tuple(tensor.to(device, non_blocking=True) for tensor in batch)
+
+    def _parts(self, step):
+        """(epoch, slice of its order) of each epoch that a step's batch has rows of."""
+        position, left = step * self.batch_size, self.batch_size
+        while left:
+            epoch, offset = divmod(position, self.count)
+            taken = min(left, self.count - offset)
+            yield epoch, slice(offset, offset + taken)
+            position, left = position + taken, left - taken
 
 
 def read_ahead(make, items, depth=4):
@@ -129,43 +182,64 @@ def _pin(batch):
     return tuple(tensor.pin_memory() for tensor in batch)
 
 
+def read_rows(store, rows):
+    """Latents of rows 0..2N-1, plain ones followed by mirrored ones, normalised: float32 (n, C, H, W)."""
+    return store.read(rows % len(store), flipped=rows >= len(store))
+
+
 class _Resident:
-    """The whole training set in memory."""
+    """What this process has at home of the training set, in memory."""
 
-    def __init__(self, store):
-        self.latents = store.class_data()
+    def __init__(self, store, count, process, processes):
+        self.store = store
+        self.start, self.stop = (-(-number * count // processes) for number in (process, process + 1))
+        self.latents = store.class_data() if processes == 1 else read_rows(store, np.arange(self.start, self.stop))
 
-    def take(self, step, rows):
-        return self.latents[torch.from_numpy(rows)]
+    def take(self, positions, rows):
+        here = (rows >= self.start) & (rows < self.stop)
+        if here.all():
+            return self.latents[torch.from_numpy(rows - self.start)]
+        latents = torch.empty(len(rows), *self.latents.shape[1:])
+        latents[torch.from_numpy(here)] = self.latents[torch.from_numpy(rows[here] - self.start)]
+        latents[torch.from_numpy(~here)] = read_rows(self.store, rows[~here])
+        return latents
+
+    def close(self):
+        self.latents = None
 
 
 class _Windows:
-    """The current window of the order and the next one, each read block by block in the order of the file.
+    """This process's rows of the current window of the order and of the next one, as they lie in the file.
 
-    Holds only the rows of this process's share, in the order in which they will be asked for.
+    positions(start, stop): see ``Batches``. Latents are checked and normalised when they are taken, while the processor
+    still has them at hand.
     """
 
-    def __init__(self, store, order, batch_size, share):
-        self.store, self.order, self.batch_size, self.share = store, order, batch_size, share
-        self.reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="window")
-        self.windows = {}  # (epoch, start) -> Future of (positions, latents)
+    def __init__(self, store, order, positions):
+        self.store, self.order, self.positions = store, order, positions
+        self.readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="window")
+        self.windows = {}  # (epoch, start) -> _Window
+        self.buffers = []  # of windows that are done with: fresh memory would have to be zeroed first
 
-    def take(self, step, rows):
-        first = step * self.batch_size + self.share.start
-        positions = np.arange(first, first + len(rows))
+    def take(self, positions, rows):
         latents = torch.empty(len(rows), *self.store.shape[1:])
         done, current = 0, None
         while done < len(rows):
             current = self._window_of(int(positions[done]))
-            held, values = self._ask(current).result()
-            start = int(np.searchsorted(held, positions[done]))
-            stop = int(np.searchsorted(held, positions[-1], side="right"))
-            latents[done : done + stop - start] = values[start:stop]
-            done += stop - start
+            done += self._ask(current).take(positions[done:], latents[done:])
         for window in [window for window in self.windows if window < current]:
-            del self.windows[window]
+            done_with = self.windows.pop(window)
+            if not done_with.reads:
+                self.buffers.append(done_with.latents)
         self._ask(self._after(current))
+        latents = self.store.normalise_(latents)
+        if not latents.sum().isfinite():
+            read_rows(self.store, rows)  # says which row of which file it is
         return latents
+
+    def close(self):
+        self.readers.shutdown(cancel_futures=True)
+        self.windows, self.buffers = {}, []
 
     def _window_of(self, position):
         epoch, offset = divmod(position, self.order.count)
@@ -178,27 +252,62 @@ class _Windows:
 
     def _ask(self, window):
         if window not in self.windows:
-            rows = self.order.rows(window[0])[window[1] : window[1] + self.order.window_rows]
-            self.windows[window] = self.reader.submit(self._read, window, rows)
+            epoch, start = window
+            first, stop = epoch * self.order.count, min(start + self.order.window_rows, self.order.count)
+            positions = self.positions(first + start, first + stop)
+            rows = self.order.rows(epoch)[positions - first]
+            self.windows[window] = _Window(self.store, positions, rows, self.readers, self.buffers)
         return self.windows[window]
 
-    def _read(self, window, rows):
-        epoch, start = window
-        positions = epoch * self.order.count + start + np.arange(len(rows))
-        place = positions % self.batch_size
-        mine = (place >= self.share.start) & (place < self.share.stop)
-        positions, rows = positions[mine], rows[mine]
-        latents = torch.empty(len(rows), *self.store.shape[1:])
-        by_row = np.argsort(rows)
-        blocks = np.flatnonzero(np.diff(rows[by_row] // self.order.block_rows, prepend=-1))
-        for slots in np.split(by_row, blocks[1:]):
-            low, high = int(rows[slots[0]]), int(rows[slots[-1]]) + 1
-            latents[torch.from_numpy(slots)] = self._read_rows(low, high)[torch.from_numpy(rows[slots] - low)]
-        return positions, latents
 
-    def _read_rows(self, low, high):
-        """Rows low..high-1 of plain samples followed by mirrored ones, normalised."""
-        plain = len(self.store)
-        parts = [(low, min(high, plain), False), (max(low, plain) - plain, high - plain, True)]
-        parts = [self.store.read(slice(a, b), flipped=flipped) for a, b, flipped in parts if a < b]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+class _Window:
+    """Rows of a store, read as they lie in the file: ``positions`` (n,), ascending, are those of ``rows`` (n,)."""
+
+    def __init__(self, store, positions, rows, readers, buffers):
+        self.positions = positions
+        row_bytes = 4 * int(np.prod(store.shape[1:]))
+        reads = pieces(rows, len(store), NEAR_BYTES // row_bytes, max(1, READ_BYTES // row_bytes))
+        starts = np.array([start for start, _ in reads], dtype=np.int64)
+        offsets = np.cumsum([0, *(stop - start for start, stop in reads)])
+        found = np.searchsorted(starts, rows, side="right") - 1
+        self.where = torch.from_numpy(offsets[found] + rows - starts[found])
+        fitting = [buffer for buffer in buffers if len(buffer) >= offsets[-1]]
+        buffers.clear()
+        self.latents = fitting[0] if fitting else torch.empty(int(offsets[-1]), *store.shape[1:])
+        raw = self.latents.numpy()
+        self.reads = [
+            readers.submit(store.read_raw, start, stop, raw[offset : offset + stop - start])
+            for (start, stop), offset in zip(reads, offsets.tolist())
+        ]
+
+    def take(self, positions, out):
+        """Raw latents of the first positions asked for, as far as they are in this window, into ``out``: how many."""
+        while self.reads:
+            self.reads.pop().result()
+        start = int(np.searchsorted(self.positions, positions[0]))
+        count = int(np.searchsorted(self.positions, positions[-1], side="right")) - start
+        torch.index_select(self.latents, 0, self.where[start : start + count], out=out[:count])
+        return count
+
+
+def pieces(rows, plain, near, most):
+    """Reads that cover ``rows`` of ``plain`` rows and as many mirrored ones: [(start, stop)], ascending.
+
+    Neighbours are read at once, at most ``most`` rows; so are rows with others between them, at most ``near`` at a time
+    and, in all, a quarter of those asked for.
+    """
+    if not len(rows):
+        return []
+    rows = np.sort(rows)
+    breaks = np.flatnonzero((np.diff(rows) != 1) | (rows[1:] == plain)) + 1
+    runs = []
+    for first, last in zip([0, *breaks.tolist()], [*breaks.tolist(), len(rows)]):
+        start, stop, wanted = int(rows[first]), int(rows[last - 1]) + 1, last - first
+        if runs:
+            before, end, asked = runs[-1]
+            same = (before < plain) == (start < plain)
+            if same and start - end <= near and start - before - asked <= asked // IN_VAIN:
+                start, wanted = before, wanted + asked
+                runs.pop()
+        runs.append((start, stop, wanted))
+    return [(at, min(at + most, stop)) for start, stop, _ in runs for at in range(start, stop, most)]

@@ -1,10 +1,7 @@
 """The training loop: one page, any number of processes, resumed by the same command."""
 
-import contextlib
 import dataclasses
-import signal
 import sys
-import threading
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -21,10 +18,12 @@ from twostage.provenance import write_json, write_provenance
 from twostage.training import TRAINING_VERSION
 from twostage.training.batches import Batches
 from twostage.training.objective import Draws, Objective
+from twostage.training.oracle_target import OracleTarget
 from twostage.training.processes import Processes
 from twostage.training.recipe import Recipe
 from twostage.training.state import StateFolder, refuse_other, with_index
 from twostage.training.statistics import Diverged, Statistics
+from twostage.training.stop import StopRequest
 
 STATISTICS = "stats.jsonl"
 TENSORBOARD = "tensorboard"
@@ -39,10 +38,10 @@ def train(latents, architecture, recipe, output, *, seed=0, device="cpu", scratc
     scratch: read the latents from a copy in ``$TMPDIR``.
     Under torchrun every process calls this; the batch is shared out among them.
 
-    Returns True when the training is complete, False when a signal (SIGTERM, SIGUSR1) or the recipe's wall-clock
-    budget ended this call early, with a checkpoint of the last step in ``<output>/state``. Where a training that
-    differs in ``steps`` and ``snapshots`` alone lies in ``output`` and its last state was kept (the recipe's
-    ``keep_state``), this one goes on from there, and ends with the same files as if it had begun with these.
+    Returns True when the training is complete, False when a signal (SIGTERM, SIGUSR1), the recipe's wall-clock budget
+    or the end of the Slurm job ended this call early, with a checkpoint of the last step in ``<output>/state``. Where a
+    training that differs in ``steps`` and ``snapshots`` alone lies in ``output`` and its last state was kept (the
+    recipe's ``keep_state``), this one goes on from there, and ends with the same files as if it had begun with these.
     Raises ValueError for bad arguments and for another training's output, OSError for a locked folder or a full disk,
     Diverged for a loss that is not finite or has exploded, and at once where this training had one before.
     """
@@ -84,29 +83,56 @@ class Run:
             self.weights.values(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True
         )
         share = processes.share(recipe.batch_size, recipe.accumulate)
-        self.share = share
-        size = (share.stop - share.start) // recipe.accumulate
-        self.parts = [slice(start, start + size) for start in range(0, share.stop - share.start, size)]
-        self.batches = Batches(store, recipe.batch_size, seed, recipe.memory_mb, share)
+        size = share // recipe.accumulate
+        self.parts = [slice(start, start + size) for start in range(0, share, size)]
+        self.batches = Batches(store, recipe.batch_size, seed, recipe.memory_mb, processes.rank, processes.count)
         shape = (recipe.batch_size, *store.shape[1:])
         self.draws = Draws(seed, shape, recipe.time, recipe.class_drop, self.device)
-        self.objective = Objective(store, recipe.target, recipe.cosine_loss, self.device)
+        oracle = OracleTarget(store, processes, recipe.class_drop, recipe.time) if recipe.target == "oracle" else None
+        self.objective = Objective(store.num_classes, recipe.cosine_loss, oracle)
 
     def prepare(self):
         """Compile the model and join the processes, once the weights are in place."""
-        if self.recipe.compile:
-            self.model.compile_blocks()
+        self.compiled = self.recipe.compile and self._compile()
         self.network = self.processes.parallel(self.model)
 
-    def step(self, step, x_1, labels):
+    def _compile(self):
+        """Compile the blocks by a pass through the model: whether it worked. Where not, they are as they were."""
+        self.model.compile_blocks()
+        count = self.parts[0].stop
+        x, t = torch.zeros((count, *self.draws.shape[1:]), device=self.device), torch.zeros(count, device=self.device)
+        reason = None
+        try:
+            with self._autocast():
+                velocity = self.model(x, t, torch.zeros(count, dtype=torch.int64, device=self.device))
+            velocity.float().sum().backward()
+        except Exception as error:  # many kinds, no C++ compiler and no Triton among them; others come again in a step
+            reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        self.optimizer.zero_grad(set_to_none=True)
+        if not self.processes.any(reason is not None):
+            return True
+        self.model.uncompile_blocks()
+        if self.processes.first:
+            reason = reason or "another process could not"
+            print(f"warning: the model is not compiled, and so slower: {reason}", file=sys.stderr, flush=True)
+        return False
+
+    def _autocast(self):
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+
+    def step(self, step, x_1, labels, places):
         """One optimiser step on this process's share of the batch: (mean squared error, gradient norm)."""
-        recipe, draw = self.recipe, self.draws.at(step).part(self.share)
+        recipe, draw = self.recipe, self.draws.at(step).part(places)
+        rows = None
+        if self.objective.oracle:
+            rows = torch.from_numpy(self.batches.indices(step)).to(places.device)[places]
         total = 0.0
         for part in self.parts:
             last = part is self.parts[-1]
             with nullcontext() if last else self.processes.unsynchronised(self.network):
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-                    loss, squared = self.objective.loss(self.network, x_1[part], labels[part], draw.part(part))
+                with self._autocast():
+                    of_part = rows[part] if rows is not None else None
+                    loss, squared = self.objective.loss(self.network, x_1[part], labels[part], draw.part(part), of_part)
                 (loss / len(self.parts)).backward()
             total = total + squared / len(self.parts)
         gradients = [weight.grad for weight in self.weights.values()]
@@ -118,6 +144,10 @@ class Run:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.values()), list(self.weights.values()), 1 - recipe.ema)
         return total, norm
+
+    def log(self):
+        """What the log says besides: with an oracle target, the seconds that it took since the last line."""
+        return {"oracle_seconds": self.objective.oracle.stopwatch.taken()} if self.objective.oracle else {}
 
     def state(self):
         """Everything a resumed training needs beyond recipe and data, as tensors on the CPU."""
@@ -166,17 +196,20 @@ def _run(outputs, processes, stop):
     run = Run(outputs.store, outputs.sizes, recipe, outputs.seed, processes)
     start = outputs.resume(run, processes)
     run.prepare()
+    stop.expect_save(4 * sum(weight.nbytes for weight in run.weights.values()))
 
     board = outputs.folder / TENSORBOARD if recipe.tensorboard else None
     log = Statistics(outputs.state.path(STATISTICS) if processes.first else None, start, board)
+    if processes.first and run.objective.oracle:
+        print(run.objective.oracle.remark(), file=sys.stderr, flush=True)
     if processes.first:
-        outputs.state.note("start", step=start, repeated=log.repeated, processes=processes.count)
+        outputs.state.note("start", step=start, repeated=log.repeated, processes=processes.count, compiled=run.compiled)
     # Looking at a loss waits for the GPU, so there it is done as often as lines are written; CPUs lose nothing.
     check_every = recipe.log_every if run.device.type == "cuda" else 1
     try:
         progress = tqdm(total=recipe.steps, initial=start, unit="step", disable=None if processes.first else True)
-        for step, (x_1, labels) in enumerate(run.batches.stream(start, recipe.steps, run.device), start=start):
-            log.add(*run.step(step, x_1, labels))
+        for step, batch in enumerate(run.batches.stream(start, recipe.steps, run.device), start=start):
+            log.add(*run.step(step, *batch))
             done = step + 1
             progress.update()
             last = done == recipe.steps
@@ -187,7 +220,7 @@ def _run(outputs, processes, stop):
                 log.check(run.describe)
             if snapshot or checkpoint or done % recipe.log_every == 0:
                 with outputs.state.writing(log.path):
-                    log.write(processes, recipe.lr, recipe.batch_size)
+                    log.write(processes, recipe.lr, recipe.batch_size, **run.log())
             if processes.first:
                 outputs.state.lock.touch()
                 if snapshot:
@@ -199,12 +232,14 @@ def _run(outputs, processes, stop):
                 if processes.first:
                     outputs.state.note("leave", step=done, reason=stop.reason)
                     print(f"{stop.reason}: checkpoint of step {done} written; run again to resume", file=sys.stderr)
+                processes.meet()
                 return False
         progress.close()
     except Diverged as error:
         raise outputs.diverged(error) from None
     finally:
         log.close()
+        run.batches.close()
     if processes.first:
         outputs.finish()
     return True
@@ -317,40 +352,6 @@ class Outputs:
                 training_version=TRAINING_VERSION,
             )
         self.state.finish(keep=self.recipe.keep_state)
-
-
-class StopRequest:
-    """Watches for SIGTERM, SIGUSR1 and the end of the wall-clock budget (minutes since ``began``, or None)."""
-
-    def __init__(self, minutes, began):
-        self.deadline = began + 60 * minutes if minutes else None
-        self.save_seconds, self.reason = 0.0, None
-
-    def __enter__(self):
-        # Only a program's main thread may watch signals; elsewhere the budget alone is watched.
-        watched = threading.current_thread() is threading.main_thread()
-        numbers = (signal.SIGTERM, signal.SIGUSR1) if watched else ()
-        self.before = {number: signal.signal(number, self._note) for number in numbers}
-        return self
-
-    def __exit__(self, *error):
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number, frame):
-        self.reason = signal.Signals(number).name
-
-    def requested(self):
-        """Whether to checkpoint and leave now; the budget leaves time for two checkpoints."""
-        if self.reason is None and self.deadline and time.monotonic() + 2 * self.save_seconds > self.deadline:
-            self.reason = "the wall-clock budget is spent"
-        return self.reason is not None
-
-    @contextlib.contextmanager
-    def timed_save(self):
-        start = time.monotonic()
-        yield
-        self.save_seconds = max(self.save_seconds, time.monotonic() - start)
 
 
 def _architecture(sizes, store):

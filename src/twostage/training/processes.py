@@ -1,6 +1,7 @@
 """The processes of one training: alone, or started by torchrun."""
 
 import ctypes
+import inspect
 import os
 from contextlib import nullcontext, suppress
 
@@ -61,20 +62,22 @@ class Processes:
         return self.rank == 0
 
     def share(self, batch_size, parts):
-        """Rows of a batch that this process takes: a slice. ValueError when they do not come out even."""
+        """How many rows of a batch each process takes. ValueError when they do not come out even."""
         if batch_size % (self.count * parts):
             raise ValueError(
                 f"batch_size is {batch_size}; expected a multiple of {self.count} processes x {parts} parts"
             )
-        size = batch_size // self.count
-        return slice(self.rank * size, (self.rank + 1) * size)
+        return batch_size // self.count
 
     def parallel(self, model):
         """The model, wrapped so that gradients are averaged over the processes."""
         if self.count == 1:
             return model
         ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
+        # The buffers are constants, the same in every process from the start: there is nothing to send at each step.
+        known = inspect.signature(DistributedDataParallel).parameters
+        constant = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True, **{constant: False})
 
     def unsynchronised(self, model):
         """Context in which a backward pass leaves the averaging to a later one."""
@@ -87,6 +90,36 @@ class Processes:
             values /= self.count
         return values
 
+    def sum_(self, values):
+        """Add up a tensor over the processes, in place."""
+        if self.count > 1:
+            dist.all_reduce(values)
+        return values
+
+    def exchange(self, rows, counts):
+        """Send ``rows`` (n, D), ``counts[r]`` of them to process r in turn: (rows received, from how many each).
+
+        counts: int64 (processes,) on the rows' device. The second is what sends answers back, in the same order.
+        """
+        if self.count == 1:
+            return rows, counts
+        theirs = torch.empty_like(counts)
+        dist.all_to_all_single(theirs, counts)
+        sent, received = torch.stack([counts, theirs]).tolist()
+        found = rows.new_empty(sum(received), *rows.shape[1:])
+        dist.all_to_all_single(found, rows.contiguous(), received, sent)
+        return found, theirs
+
+    def each_broadcast(self, rows, size, counts):
+        """Yield the rows (n, D) of all processes, ``size`` at a time, everywhere; counts: how many each has, a list."""
+        for rank, count in enumerate(counts):
+            for start in range(0, count, size):
+                stop = min(start + size, count)
+                block = rows[start:stop] if rank == self.rank else rows.new_empty(stop - start, rows.shape[1])
+                if self.count > 1:
+                    dist.broadcast(block, rank)
+                yield block
+
     def any(self, flag):
         """Whether any process says so; asked over the CPU, so that GPUs run on meanwhile."""
         if self.count == 1:
@@ -94,6 +127,11 @@ class Processes:
         vote = torch.tensor([int(flag)])
         dist.all_reduce(vote, op=dist.ReduceOp.MAX)
         return bool(vote.item())
+
+    def meet(self):
+        """Wait until every process is here. The first to leave unfinished ends all: torchrun kills the others 30 s
+        later, in the middle of a checkpoint if it takes longer."""
+        self.any(False)
 
     def from_first(self, value):
         """The first process's value, everywhere."""

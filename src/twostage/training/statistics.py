@@ -44,8 +44,8 @@ class Statistics:
                 raise Diverged(f"step {step + 1}: loss {loss:.4g}, gradient norm {norm:.4g}; {describe(step)}")
         self.unchecked = len(self.recent)
 
-    def write(self, processes, lr, batch_size):
-        """Append a line with the means since the last one. Every process calls it; one writes."""
+    def write(self, processes, lr, batch_size, **also):
+        """Append a line with the means since the last one, and ``also``. Every process calls it; one writes."""
         if not self.recent:
             return
         loss, norm = processes.mean_(torch.stack(self.recent).mean(0)).tolist()
@@ -59,6 +59,7 @@ class Statistics:
             "lr": lr,
             "samples_per_second": batch_size * len(self.recent) / elapsed,
             "seconds": self.seconds,
+            **also,
         }
         self.recent, self.unchecked = [], 0
         if self.path:
