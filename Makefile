@@ -1,6 +1,7 @@
 # make demo: the environment, the whole workflow on scikit-learn's digits, results/digits/report.html
 # make test: the environment, every test but the rehearsal
 # make rehearsal: every target of config/imagenet256.yaml, small, on this machine's CPUs
+# make limits: what each job of config/imagenet256.yaml asks for, in docs/scales.md
 # make docs: the documentation as a site
 # make why: what a run would do now, and for which reason; CONFIG=config/other.yaml asks it of another configuration
 PYTHON ?= python3
@@ -8,7 +9,7 @@ CORES ?= all
 ENVIRONMENT := .venv/.installed
 REHEARSAL := tests/workflow/test_rehearsal.py
 
-.PHONY: demo test rehearsal lint docs why results lock clean
+.PHONY: demo test rehearsal lint limits docs why results lock clean
 
 demo: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES)
@@ -42,6 +43,11 @@ $(ENVIRONMENT): envs/requirements.txt pyproject.toml
 
 why: $(ENVIRONMENT)
 	.venv/bin/snakemake --dry-run --quiet rules $(if $(CONFIG),--configfile $(CONFIG))
+
+limits: $(ENVIRONMENT)
+	.venv/bin/snakemake --cores 1 estimate --configfile config/imagenet256.yaml | grep '^|' > .limits
+	sed -i -e '/<!-- limits -->/,/<!-- \/limits -->/{//!d}' -e '/<!-- limits -->/r .limits' docs/scales.md
+	rm .limits
 
 # Results of the digits' run as committed CSVs, and the README's pictures drawn from them.
 results: $(ENVIRONMENT)

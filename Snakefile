@@ -64,7 +64,7 @@ rule report:
         snakefile=os.path.relpath(workflow.main_snakefile),
         figures={name: part_of(sources.values()) for name, sources in (FIGURES | TABLES).items()},
         stages=stage_of_rule(),
-        code=code_of("twostage.report.overview"),
+        code=page_code_of("twostage.report.pages.overview"),
     message:
         "Building {output.report}"
     script:

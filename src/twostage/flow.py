@@ -15,6 +15,8 @@ from twostage.arguments import as_tensor
 def expand_time(t, x):
     """``t`` (a float or (B,)) as a tensor that broadcasts over ``x`` (B, ...), in x's dtype and on its device."""
     x = as_tensor("x", x)
+    if isinstance(t, int | float):
+        return torch.full((), t, dtype=x.dtype, device=x.device)  # made there: a copy would wait for the GPU
     t = as_tensor("t", t).to(x.device, x.dtype)
     if t.ndim > 1 or (t.ndim == 1 and t.shape[0] not in (1, x.shape[0])):
         raise ValueError(f"t has shape {tuple(t.shape)}; expected a float or ({x.shape[0]},), one time a sample")

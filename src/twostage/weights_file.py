@@ -33,8 +33,8 @@ def read_weights(path, entry=None, averaged=True):
 
     entry: which entry of a training checkpoint to take; None takes the averaged weights, or the plain ones where there
     are none (``averaged``: with the warning NoEMA, for networks that are evaluated by their EMA). Names are freed of
-    ``module.``, ``_orig_mod.`` and ``ema_model.``. Raises ValueError, in one line, for a file that is not what it
-    should be, names a foreign class, or lacks the entry.
+    ``module.``, ``_orig_mod.`` and ``ema_model.``, and of a ``model.`` that all begin with. Raises ValueError, in one
+    line, for a file that is not what it should be, names a foreign class, or lacks the entry.
     """
     refuse_stand_in(path)
     content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
@@ -146,8 +146,7 @@ def _unwrapped(state, path, entry):
     elif averages:
         state, wrapped = {name: state[name] for name in averages}, "ema_model"
     found, origins = {}, {}
-    for name, tensor in state.items():
-        bare = ".".join(part for part in name.split(".") if part not in WRAPPERS)
+    for (name, tensor), bare in zip(state.items(), _bare(state)):
         if bare in COUNTERS and tensor.numel() == 1:
             continue
         if bare in found:
@@ -156,6 +155,14 @@ def _unwrapped(state, path, entry):
             )
         found[bare], origins[bare] = tensor, name
     return found, wrapped
+
+
+def _bare(names):
+    """Names without wrappers, nor ``model.`` where all begin with it: Lightning's, of a module's one network."""
+    bare = [".".join(part for part in name.split(".") if part not in WRAPPERS) for name in names]
+    while bare and all(name.startswith("model.") for name in bare):
+        bare = [name.removeprefix("model.") for name in bare]
+    return bare
 
 
 def _refuse_odd_tensor(path, name, tensor):

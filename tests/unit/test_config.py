@@ -170,6 +170,7 @@ def test_a_file_lies_where_its_path_says_or_under_weights():
 
 def test_weights_of_two_files_and_references_are_files_of_the_run():
     raw = with_value("spaces.vae.encoder", {"kind": "tiny", "weights": "e.pth", "decoder": "d.pth"})
+    raw["data"] = {"name": "image_folder", "path": "train", "image_size": 8}
     raw["evaluation"] = {"references": {"classifier": "held_out"}}
     config = load(raw)
     assert [file.place for file in config.spaces["vae"].weight_files] == ["e.pth", "d.pth"]
@@ -177,6 +178,20 @@ def test_weights_of_two_files_and_references_are_files_of_the_run():
     assert "held_out" not in config.files()
     raw["evaluation"] = {"references": {"classifier": "adm.npz"}}
     assert "adm.npz" in load(raw).files()
+
+
+def test_latents_alone_need_no_images():
+    raw = with_value("spaces", {"mine": {"encoder": {"kind": "none", "latents": {"format": "npy", "path": "z.npy"}}}})
+    raw["experiments"] = {}
+    del raw["data"]
+    config = load(raw)
+    assert config.data.name == "none"
+    assert load(config.model_dump(mode="json")) == config
+    raw["spaces"]["pixel"] = {"encoder": {"kind": "identity"}}
+    with pytest.raises(ConfigError, match="config: data is missing"):
+        load(raw)
+    with pytest.raises(ConfigError, match=r"data\.name is none, but latent space 'pixel' encodes images"):
+        load({**raw, "data": {"name": "none", "image_size": 8}})
 
 
 def test_the_entry_of_a_checkpoint_stands_beside_its_path():

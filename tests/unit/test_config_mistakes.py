@@ -1,15 +1,22 @@
 """What is known when a configuration is read is said then: one line a mistake, with key, value and expectation."""
 
 import datetime
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from diffusers import AutoencoderKL
+from safetensors.torch import save_file
+from taesd import make_taesd
 from test_config import DEFAULT, with_value
 
 from twostage.config import ConfigError, check_files, check_places, load
+from twostage.data.published import latent_of
+from twostage.data.structure import structure_of
+from twostage.data.tiny import one_file
 
 SIZE = {"hidden_size": 32, "depth": 2, "num_heads": 2}
 FOLDERS = {"name": "image_folder", "image_size": 8}
@@ -36,7 +43,7 @@ MISTAKES = [
     (
         "spaces.f16",
         {"encoder": {"kind": "va-vae", "weights": "x"}},
-        r"data.image_size is 8; expected a multiple of 16, by which spaces.f16.encoder \(va-vae\) reduces the side",
+        r"spaces.f16.encoder \(va-vae\) takes images of 3 channels; digits has 1: expected another encoder, such as kl",
     ),
     ("spaces.vae.encoder.channels", [8], r"spaces.vae.encoder: channels is \[8\] with downsample 2; expected 2"),
     ("spaces.vae.encoder.downsample", 4, r"spaces.vae.encoder: channels is \[16, 32\] with downsample 4; expected 3"),
@@ -46,6 +53,7 @@ MISTAKES = [
     ("sampling.shards", 500, "sampling.shards is 500; expected at most 100, which is experiments.fig_samples.samples"),
     ("flux", {"model": "config", "height": 1000}, "flux: height is 1000; expected a multiple of 16, .*: 992"),
     ("flux", {"model": "config", "width": 7}, "flux: width is 7; expected a multiple of 16, .*: 16"),
+    ("training.snapshots", [10, 1401, 9999], "training.snapshots has 1401, 9999; expected steps up to 1400, where the"),
     # Numbers.
     ("training.betas", [0.9, 1.0], "training.betas.1 is 1.0; expected a number less than 1"),
     ("training.betas", [0.9], r"training.betas is \[0.9\]; expected 2 items"),
@@ -205,7 +213,7 @@ def test_every_name_that_is_not_there_has_a_line():
 
 def test_weights_that_are_not_there_and_come_from_nowhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    raw = with_value("spaces.vae.encoder", {"kind": "sd-vae", "weights": "no.pt"})
+    raw = with_value("spaces.vae.encoder", {"kind": "autoencoder-kl", "weights": "no.pt"})
     raw["models"]["XL"]["checkpoint"] = {"vae": "xl.pt"}
     lines = lines_of(check_places, load(raw))
     assert lines == [
@@ -220,6 +228,67 @@ def test_weights_that_are_not_there_and_come_from_nowhere(tmp_path, monkeypatch)
     Path("no.pt").write_text("<!DOCTYPE html><html>Sign in</html>")
     (line,) = lines_of(check_places, load(raw))
     assert line.startswith("spaces.vae.encoder.weights: no.pt: this is a web page")
+
+
+def sizes_of(encoder, size, **space):
+    """Lines on images of a folder whose side is ``size`` against a latent space with this encoder."""
+    raw = with_value("spaces", {"vae": {"encoder": encoder, **space}})
+    raw["data"], raw["experiments"] = {**FOLDERS, "path": "train", "image_size": size}, {}
+    try:
+        check_places(load(raw))
+    except ConfigError as error:
+        return str(error).splitlines()
+    return []
+
+
+def test_the_side_of_images_against_what_an_encoders_file_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("train/cat").mkdir(parents=True)
+    Path("flux").mkdir()
+    Path("flux/config.json").write_text(json.dumps({"in_channels": 3, "block_out_channels": [1, 1, 1, 1]}))
+    kl = {"kind": "autoencoder-kl", "weights": "flux"}
+    assert sizes_of(kl, 64) == []
+    (line,) = sizes_of(kl, 60)
+    assert line.startswith("config: data.image_size is 60; expected a multiple of 8, by which spaces.vae.encoder (auto")
+    (line,) = sizes_of(kl, 64, patch_size=3)
+    assert line.startswith("config: spaces.vae.patch_size is 3; expected a divisor of the latents' side 8")
+    encoder, _ = make_taesd(f32=True)
+    save_file(encoder.state_dict(), "taesana.safetensors")
+    tiny = {"kind": "tiny", "weights": "taesana.safetensors"}
+    assert sizes_of(tiny, 64) == []
+    (line,) = sizes_of(tiny, 72)
+    assert line.startswith(
+        "config: data.image_size is 72; expected a multiple of 32, by which spaces.vae.encoder (tiny"
+    )
+    (line,) = sizes_of({"kind": "va-vae", "weights": "flux"}, 72)
+    assert line.startswith(
+        "config: data.image_size is 72; expected a multiple of 16, by which spaces.vae.encoder (va-vae"
+    )
+
+
+def test_grey_encoders_and_colour_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("train/cat").mkdir(parents=True)
+    save_file(AutoencoderKL(in_channels=1).state_dict(), "grey.safetensors")
+    (line,) = sizes_of({"kind": "autoencoder-kl", "weights": "grey.safetensors"}, 64)
+    assert line.startswith("config: spaces.vae.encoder (autoencoder-kl) takes images of 1 channels; image_folder has 3")
+
+
+def test_what_no_header_tells_is_left_to_the_job(tmp_path):
+    (tmp_path / "x.safetensors").write_bytes(b"\xff" * 40)
+    (tmp_path / "config.json").write_text("[]")
+    for path in (tmp_path / "absent.pt", tmp_path / "x.safetensors", tmp_path):
+        assert structure_of(path) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "reduction"), [({}, 8), ({"pooled": True}, 8), ({"f32": True}, 32)], ids=["taesd", "flux2", "sana"]
+)
+def test_a_header_tells_what_the_network_does(tmp_path, options, reduction):
+    encoder, decoder = (network.state_dict() for network in make_taesd(**options))
+    save_file({name: value.clone() for name, value in one_file(encoder, decoder).items()}, tmp_path / "x.safetensors")
+    assert structure_of(tmp_path / "x.safetensors") == (3, reduction)
+    assert latent_of("tiny", [tmp_path / "x.safetensors"])[1] == reduction
 
 
 def test_plain_latents_need_their_labels(tmp_path, monkeypatch):

@@ -46,3 +46,17 @@ def test_every_requirement_is_hashed_and_no_registry_is_named():
     assert len(blocks) > 50
     assert all("--hash=sha256:" in block for block in blocks)
     assert not re.search(r"index-url|find-links|https?://", text)
+
+
+def test_the_package_ships_every_file_that_it_reads():
+    package = ROOT / "src/twostage"
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    shipped = {
+        path
+        for name, patterns in settings.items()
+        for pattern in patterns
+        for path in (ROOT / "src" / name.replace(".", "/")).glob(pattern)
+    }
+    others = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert shipped == others
+    assert len(shipped) > 10

@@ -106,9 +106,9 @@ def test_extractors_are_loaded_by_name():
 
 
 def test_batches_hold_many_small_images_and_few_large_ones():
-    assert batch_size_for((8, 8, 1)) == 1024
-    assert 1 <= batch_size_for((256, 256, 3)) < 64
-    assert batch_size_for((8192, 8192, 3)) == 1
+    assert batch_size_for((8, 8, 1)) == batch_size_for((256, 256, 3)) == 256
+    assert batch_size_for((1024, 1024, 3)) == 64
+    assert batch_size_for((16384, 16384, 3)) == 1
 
 
 # ----------------------------------------------------------------------------------------------------------- classifier

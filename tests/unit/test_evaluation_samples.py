@@ -1,6 +1,7 @@
 """Samples in, tables out: evaluation, memorisation, pictures and export on made-up samples of known origin."""
 
 import json
+import shutil
 
 import h5py
 import numpy as np
@@ -26,6 +27,7 @@ from twostage.evaluation.reference import (
     reference_from_data,
     write_reference,
 )
+from twostage.hdf5 import write_texts
 from twostage.provenance import sha256
 
 DIGITS = {"name": "digits"}
@@ -42,6 +44,7 @@ def write_samples(path, images, labels, seeds, index, *, total, followed=None, s
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         file["images"], file["labels"], file["seed"], file["index"] = images, labels, seeds, index
+        write_texts(file, "class_names", [f"name {label}" for label in range(10)])
         if followed is not None:
             file["followed"], file["followed_mirrored"] = followed, np.zeros(len(images), dtype=bool)
         file.attrs.update(
@@ -124,6 +127,25 @@ def test_missing_shards_and_broken_files_are_refused_by_name(world, tmp_path):
         Samples.open("copies", [whole, broken])
     with pytest.raises(FileNotFoundError):
         Samples.open("copies", [whole, tmp_path / "absent.h5"])
+
+
+def test_samples_of_earlier_versions_have_no_class_names(world, tmp_path):
+    assert Samples.open("copies", world["samples"]["copies"]).class_names[3] == "name 3"
+    older = [shutil.copy(path, tmp_path) for path in world["samples"]["copies"]]
+    for path in older:
+        with h5py.File(path, "a") as file:
+            del file["class_names"]
+    assert Samples.open("copies", older).class_names == []
+
+
+def test_samples_that_lie_in_another_file_are_refused(world, tmp_path):
+    path = tmp_path / "x.h5"
+    shutil.copy(world["samples"]["copies"][0], path)
+    with h5py.File(path, "a") as file:
+        del file["images"]
+        file["images"] = h5py.ExternalLink("/etc/somewhere.h5", "/secret")
+    with pytest.raises(ValueError, match=r"x\.h5: /images is a link to another place"):
+        Samples.open("copies", [path])
 
 
 # ----------------------------------------------------------------------------------------------------------- evaluation
@@ -399,6 +421,7 @@ def test_pictures_hold_samples_nearest_and_followed_images(world, memorization):
         assert np.array_equal(content["images"][:, column], world["images"][plan][first : first + 4])
     assert np.array_equal(content["nearest"][:, 0], content["images"][:, 0])
     assert np.array_equal(content["followed"], content["images"][:, 0])
+    assert content["class_names"].tolist() == [f"name {label}".encode() for label in range(10)]
     with pytest.raises(ValueError, match=r"no samples of seed 5; expected one of \[0, 7\]"):
         collect_pictures(world["samples"], folder / "other.h5", seed=5)
 

@@ -182,12 +182,23 @@ def test_what_is_no_file_of_weights_is_called_what_it_is(tmp_path):
         lambda name: f"_orig_mod.module.{name}",
         lambda name: f"ema_model.module.{name}",
         lambda name: re.sub(r"^(blocks\.\d+)\.", r"\1._orig_mod.", f"{name}"),
+        lambda name: f"model.{name}",
+        lambda name: f"_orig_mod.model.module.{name}",
+        lambda name: f"module.model.model.{name}",
     ],
 )
 def test_prefixes_are_dropped_in_any_order_and_place(tmp_path, rename):
     model = random_model()
     torch.save({"ema": {rename(name): value for name, value in model.state_dict().items()}}, tmp_path / "m.pt")
     assert same_outputs(model, import_published(tmp_path / "m.pt"))
+
+
+def test_a_prefix_of_some_names_alone_is_part_of_them(tmp_path):
+    state = random_model().state_dict()
+    names = {f"model.{name}" if name.startswith("blocks") else name: value for name, value in state.items()}
+    torch.save({"ema": names}, tmp_path / "some.pt")
+    with pytest.raises(ValueError, match=r"some.pt: .*model\.blocks"):
+        import_published(tmp_path / "some.pt")
 
 
 def test_averages_among_other_weights_are_the_ones_taken(tmp_path):

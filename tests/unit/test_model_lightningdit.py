@@ -153,6 +153,17 @@ def test_forward_is_the_plain_network(patch):
     assert (output - expected).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_states_of_another_precision_pass_through_the_weights(dtype):
+    model = random_model()
+    x, t, y = random_inputs(model)
+    found = model(x.to(dtype), t.double(), y)
+    assert found.dtype == dtype
+    assert torch.equal(found, model(x.to(dtype).float(), t, y).to(dtype))
+    with pytest.raises(ValueError, match=r"x is torch.int64; expected floats"):
+        model(x.long(), t, y)
+
+
 def test_positions_are_sines_then_cosines_column_first():
     positions = sincos_positions(3, 8).reshape(3, 3, 8)  # (row, column, dim)
     angles = [1.0, 1 / 100]

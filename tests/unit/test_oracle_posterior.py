@@ -56,6 +56,36 @@ def test_weights_and_velocity_match_direct_differences(data, t):
     assert error.max() < 2e-6
 
 
+@pytest.mark.parametrize("t", TIMES)
+def test_parts_of_the_data_make_up_the_velocity_over_all(data, t):
+    x_t = points(data, t)
+    parts = [part for part in data.tensor_split([1, max(1, len(data) // 3)]) if len(part)]
+    found = [Oracle(part).part_of_velocity(x_t, t) for part in parts]
+    evidence = torch.stack([each[1] for each in found])
+    distance = (x_t.double()[:, None] - t * data.double()).square().sum(-1)
+    whole = (-distance / (2 * (1 - t) ** 2)).logsumexp(1)
+    torch.testing.assert_close(evidence.logsumexp(0), whole, rtol=1e-13, atol=2e-6)
+    combined = (evidence.softmax(0)[..., None] * torch.stack([each[0] for each in found]).double()).sum(0)
+    _, velocity = reference(data, x_t, t)
+    error = (combined - velocity).norm(dim=1) / velocity.norm(dim=1)
+    assert error.max() < 2e-6
+
+
+def test_a_part_refuses_the_end_of_time():
+    with pytest.raises(ValueError, match="t is 1, where the velocity has no value"):
+        Oracle(torch.randn(5, 4)).part_of_velocity(torch.randn(1, 4), 1.0)
+
+
+def test_classes_hold_no_more_than_the_budget_beyond_the_data():
+    data, labels = 30 + torch.randn(400, 64), torch.arange(4).repeat_interleave(100)
+    oracle = ClassOracle(data, labels, budget_mb=0.06)  # two classes less their centres: 51 kB
+    expected = torch.cat([Oracle(data[labels == label]).velocity(data[:3], 0.4) for label in range(4)])
+    found = oracle.velocity(data[:3].repeat(4, 1), 0.4, torch.arange(4).repeat_interleave(3))
+    assert torch.equal(found, expected)
+    assert sum(each.samples.held for each in oracle._oracles.values()) <= 0.06 * 2**20
+    assert Oracle(data, budget_mb=0.06).samples.held == 0 < Oracle(data).samples.held
+
+
 def test_on_one_sample_the_velocity_points_to_it():
     x, sample = torch.randn(5, 7), torch.randn(1, 7)
     t = torch.tensor([0.0, 0.2, 0.5, 0.9, 0.999])

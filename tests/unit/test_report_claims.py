@@ -2,6 +2,7 @@
 
 import json
 import math
+from html import unescape
 
 import numpy as np
 import pandas as pd
@@ -23,10 +24,11 @@ from report_results import (
 )
 
 from twostage.provenance import provenance_path
-from twostage.report import claims, claims_page, claims_sampling
+from twostage.report import claims, claims_sampling
 from twostage.report.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Results, above, below, together, within
 from twostage.report.claims_swap import distances_of
 from twostage.report.curves import Estimate
+from twostage.report.pages import claims as claims_page
 
 BY_ID = {claim.id: claim for claim in claims.CLAIMS}
 SPLIT = 0.45
@@ -466,8 +468,8 @@ def test_cases_that_cannot_be_tested_do_not_spoil_the_rest():
 @pytest.fixture(scope="module")
 def made(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("claims")
-    paths = {f"output_{suffix}": folder / f"claims.{suffix}" for suffix in ("json", "csv", "html")}
-    claims.write(**paths, **run, models=["S", "B", "XL"])
+    claims.write(folder / "claims.json", folder / "claims.csv", **run, models=["S", "B", "XL"])
+    claims_page.write(folder / "claims.html", folder / "claims.json")
     return folder
 
 
@@ -479,7 +481,7 @@ def test_json_csv_and_page_agree(made):
     assert [f["verdict"] for claim in content["claims"] for f in claim["findings"]] == table["verdict"].tolist()
     assert {claim["holds"] for claim in content["claims"]} == {True, False, None}
     for claim in content["claims"]:
-        assert claim["statement"] in page.replace("&#x27;", "'")
+        assert claim["statement"] in unescape(page)
     for suffix in ("json", "csv", "html"):
         assert provenance_path(made / f"claims.{suffix}").is_file()
 
@@ -504,7 +506,8 @@ def test_every_tested_claim_links_to_its_figure(run, made):
 
 
 def test_a_claim_without_results_links_to_nothing(tmp_path):
-    claims.write(*(tmp_path / f"claims.{suffix}" for suffix in ("json", "csv", "html")))
+    claims.write(tmp_path / "claims.json", tmp_path / "claims.csv")
+    claims_page.write(tmp_path / "claims.html", tmp_path / "claims.json")
     assert "href=" not in (tmp_path / "claims.html").read_text()
 
 

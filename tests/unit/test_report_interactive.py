@@ -7,7 +7,7 @@ import pytest
 from report_results import transition, write
 
 from twostage.oracle.law import channel_information, predicted_self_weight, transition_time
-from twostage.report import interactive
+from twostage.report.pages import interactive
 
 SPECTRA = {
     "unit": [1.0] * 64,

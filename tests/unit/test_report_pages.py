@@ -4,15 +4,19 @@ import contextlib
 import json
 import math
 import re
+from html import unescape
 
 import pandas as pd
 import pytest
 from report_results import described, tab1, write, write_run
 
 from twostage.provenance import sha256, write_provenance
-from twostage.report import captions, claims, claims_page, fig2, lineage, overview, paper, parts, side_by_side, stages
+from twostage.report import claims, fig2, lineage, paper, parts, side_by_side, template
 from twostage.report.claim import Results
-from twostage.report.side_by_side_page import write as write_side_by_side
+from twostage.report.pages import captions, overview, stages
+from twostage.report.pages import claims as claims_page
+from twostage.report.pages import lineage as links
+from twostage.report.pages.side_by_side import write as write_side_by_side
 
 CONFIG = {"run": "toy", "seed": 0, "data": {"name": "digits"}, "spaces": {"pixel": {}, "vae": {}}, "models": {"B": {}}}
 
@@ -138,7 +142,8 @@ def test_the_lineage_goes_down_to_what_came_from_outside(chain):
 
 
 def test_every_row_says_what_made_it_and_every_link_has_its_row(chain):
-    page = lineage.records_table(lineage.lineage([chain[-1]]), "results/toy")
+    rows = links.rows(lineage.lineage([chain[-1]]), "results/toy")
+    page = str(template.PAGES.get_template("pages/lineage.html").module.artefacts(rows))
     ids = set(re.findall(r'id="([^"]+)"', page))
     assert len(ids) == 4
     assert set(re.findall(r'href="#([^"]+)"', page)) <= ids
@@ -159,7 +164,8 @@ def test_stages_show_their_jobs_and_times(tmp_path):
         path.write_text(f"s\th:m:s\n{seconds}\t0:00:00\n")
     done = stages.work(tmp_path, {"train_S": "training", "train_B": "training"})
     assert done == {"training": (2, 150.0), "report": (1, 2.0)}
-    svg = stages.picture({("training", "report"), ("training", "elsewhere")}, done)
+    drawing = stages.drawing({("training", "report"), ("training", "elsewhere")}, done)
+    svg = template.render("pages/stages.html", stages=drawing)
     assert "2 jobs, 2 min" in svg
     assert svg.count("marker-end") == 1
 
@@ -176,7 +182,7 @@ def made(sources, tmp_path_factory):
         report = "results/toy/report"
         files = {f"output_{suffix}": f"{report}/fig2.{suffix}" for suffix in ("pdf", "png", "csv")}
         fig2.draw(sources["posterior"], sources["transition"], sources["split"], **files)
-        claims.write(*(f"{report}/claims.{suffix}" for suffix in ("json", "csv", "html")), **sources)
+        claims.write(f"{report}/claims.json", f"{report}/claims.csv", **sources)
         arguments = {"config": CONFIG, "captions": "captions", "benchmarks": "benchmarks", "stage_of_rule": {}}
         items = {"fig2": "The training target", "fig7": "What models learn"}
         overview.write(f"{report}/overview.html", "results/toy", f"{report}/claims.json", items, **arguments)
@@ -185,16 +191,16 @@ def made(sources, tmp_path_factory):
 
 def test_the_overview_has_claims_figures_captions_and_their_provenance(made, sources):
     page = (made / "overview.html").read_text()
-    assert page.index("id='claims'") < page.index('id="fig2"') < page.index("id='provenance'")
+    assert page.index('id="claims"') < page.index('id="fig2"') < page.index('id="provenance"')
     assert "<strong>Where they part.</strong> Run toy." in page
     assert 'data-file="fig2.png"' in page
     assert 'id="fig7"' not in page  # not drawn in this run
     for path in (*sources["posterior"].values(), *sources["transition"].values(), *sources["split"].values()):
-        assert f'id="{lineage.anchor(path)}"' in page
+        assert f'id="{links.anchor(path)}"' in page
     content = json.loads((made / "claims.json").read_text())
     of_figure = [c for c in content["claims"] if c["figure"] == "fig2" and c["verdict"] != "not tested"]
     figure = page[page.index('<div class="item" id="fig2">') :]
-    assert all(claims_page.badge(claim["verdict"]) in figure for claim in of_figure)
+    assert all(f"{claim['verdict']}</span> {claim['statement']}" in unescape(figure) for claim in of_figure)
     assert of_figure
 
 
@@ -251,7 +257,8 @@ def test_a_figure_belongs_to_the_latest_stage_it_reads(sources, part):
 
 def test_numbers_without_an_interval_are_written_without_one():
     finding = {"case": "x", "verdict": "holds", "value": 0.5, "interval": None, "note": ""}
-    claim = {"quantity": "", "form": "share", "findings": [finding]}
-    assert "<strong>50%</strong>" in claims_page.numbers_of(claim)
-    assert "[" not in claims_page.numbers_of(claim)
+    claim = {"quantity": "", "form": "share", "section": "", "figure": "", "verdict": "holds", "findings": [finding]}
+    numbers = template.PAGES.get_template("pages/verdicts.html").module.numbers(claims_page.shown(claim))
+    assert "<strong>50%</strong>" in numbers
+    assert "[" not in numbers
     assert claims_page.written(math.nan, "share") == "–"

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from report_results import described, oracle_loss, posterior, split_of, tab1, transition, with_parts, write
 
+from twostage.hdf5 import write_texts
 from twostage.provenance import provenance_path
 from twostage.report import (
     fig5,
@@ -97,6 +98,18 @@ def memorisation(time, times, seeds=(0, 1)):
     return pd.DataFrame(rows)
 
 
+CLASSES = [
+    "golden retriever",
+    "n02099601",
+    "café",
+    "7",
+    "001",
+    "ant",
+    "a class with a long, long name of its own",
+    "x$y$",
+]
+
+
 def write_pictures(path, times, *, side=8, channels=1, rows=8, plans=None, seed=0, followed=True):
     path.parent.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
@@ -108,6 +121,7 @@ def write_pictures(path, times, *, side=8, channels=1, rows=8, plans=None, seed=
         file["labels"], file["index"] = np.arange(rows) // 2, np.arange(rows)
         file["columns"] = plans or [f"x-{t:g}" for t in times]
         file["t"] = np.array(times, dtype=float)
+        write_texts(file, "class_names", CLASSES)
     return path
 
 
@@ -117,6 +131,7 @@ def write_trajectory(path, field, times=(0, 0.2, 0.4, 1), labels=(3, 3, 5, 7), s
     with h5py.File(path, "w") as file:
         file["predictions"] = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
         file["times"], file["labels"] = np.array(times, dtype=float), np.array(labels)
+        write_texts(file, "class_names", CLASSES)
         file.attrs["name"] = f"fig8-{field}"
         file.attrs["plan"] = json.dumps({"parts": [{"field": field}]})
     return path
@@ -310,6 +325,27 @@ def test_own_plans_are_compared_with_the_first(made):
     assert rows[1][5].text.startswith("▸")
 
 
+def test_precision_and_recall_stand_beside_what_they_depend_on(tmp_path):
+    rows = own_plans()
+    first = rows["plan"] == "tab_plans-plain"
+    rows["precision"], rows["recall"] = 0.5 + 0.1 * rows["seed"], np.where(first, 0.25, np.nan)
+    rows["prdc_neighbours"], rows["prdc_samples"], rows["prdc_reference"] = 5, np.where(first, 1000, 900), 1437
+    drawn = tab_plans.drawn({"pixel": write(tmp_path, "tab_plans.csv", rows)})
+    for table in (drawn, pd.read_csv(write(tmp_path, "drawn.csv", drawn))):
+        headings, cells = tab_plans.cells(table)
+        assert headings[7:] == ["pixel, precision", "pixel, recall", "pixel, k; features"]
+        assert [cell.text for cell in cells[0][7:]] == ["0.600", "0.250", "5; 1,000, 1,437"]
+        assert [cell.text for cell in cells[1][7:]] == ["0.600", "–", "5; 900, 1,437"]
+        assert tab_plans.notes(table)[-1].startswith("Precision and recall depend on k")
+        tab_plans.figure(table)
+
+
+def test_plans_whose_reference_has_no_features_have_no_precision(tmp_path):
+    rows = own_plans().assign(precision=np.nan, recall=np.nan, prdc_neighbours=np.nan)
+    headings, _ = tab_plans.cells(tab_plans.drawn({"pixel": write(tmp_path, "tab_plans.csv", rows)}))
+    assert not any("precision" in heading for heading in headings)
+
+
 def test_the_lowest_shift_is_marked_once_a_space(run, made):
     table = pd.read_csv(made / "tab2.csv")
     assert set(table.loc[table["best"], "shift"]) == {0.7}
@@ -424,6 +460,55 @@ def test_a_tile_tells_its_distance_in_grey_levels(run, made):
     assert rows["followed_grey"].item() == pytest.approx(np.sqrt((off**2).mean()))
     assert rows["label"].item() == found.labels[place]
     assert rows["index"].item() == found.index[place]
+
+
+@pytest.mark.parametrize("name", ["fig5", "fig6", "fig8", "fig_samples"])
+def test_tiles_name_their_class_in_the_csv_and_in_the_picture(run, name):
+    module = {"fig5": fig5, "fig6": fig6, "fig8": fig8, "fig_samples": fig_samples}[name]
+    table = module.drawn(**run[name])
+    tiles = table.dropna(subset="label")
+    assert len(tiles)
+    assert [CLASSES[int(label)] for label in tiles["label"]] == list(tiles["class_name"])
+    shown = " ".join(texts(module.figure(table))).replace("\n", " ")
+    named = {CLASSES[int(label)] for label in tiles["label"]}
+    assert all(word in shown for word in named if len(word) < 8 and word != "7")
+
+
+def test_tiles_of_earlier_versions_have_their_numbers(run, tmp_path):
+    path = write_pictures(tmp_path / "old.h5", (0, 1), plans=["fig_samples-S", "fig_samples-B"])
+    with h5py.File(path, "a") as file:
+        del file["class_names"]
+    table = fig_samples.drawn({"pixel": path})
+    assert list(table["class_name"]) == [str(label) for label in table["label"]]
+    for older in (table, table.drop(columns="class_name")):
+        assert "class 3" in texts(fig_samples.figure(older))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("café", "café"),
+        ("golden retriever", "golden\nretriever"),
+        ("Staffordshire bullterrier, Staffordshire bull terrier", "Staffordsh\nire bullt…"),
+        ("a b c d e f g h i j k l m n o p", "a b c d e\nf g h i j…"),
+        ("4", "class 4"),
+        (4.0, "class 4"),
+        (np.nan, "class 4"),
+        (12, "12"),
+        (None, "class 4"),
+    ],
+)
+def test_a_class_is_named_in_few_letters(name, words):
+    assert pictures.class_words({"class_name": name, "label": 4}, 10, lines=2) == words
+
+
+def test_pictures_that_lie_elsewhere_are_refused(tmp_path):
+    path = write_pictures(tmp_path / "x.h5", (0, 1))
+    with h5py.File(path, "a") as file:
+        del file["nearest"]
+        file["nearest"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/images")
+    with pytest.raises(ValueError, match=r"x\.h5: /nearest is a link to another place"):
+        pictures.read_pictures(path, "nearest")
 
 
 def test_samples_come_first_from_different_classes():

@@ -11,8 +11,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from twostage.provenance import provenance_path
-from twostage.report import style
-from twostage.report.table import _CSS
+from twostage.report import style, template
 
 # Machado et al. 2009, full deficiency, on linear RGB.
 VISIONS = {
@@ -65,7 +64,8 @@ def test_text_has_the_contrast_of_text():
 
 @pytest.mark.parametrize("verdict", ["holds", "fails", "undecided", "not-tested"])
 def test_verdicts_have_the_contrast_of_text(verdict):
-    colour, ground = _CSS.split(f".{verdict} {{ color: ")[1].split(";")[:2]
+    css = (template.FOLDER / "base.css").read_text(encoding="utf-8")
+    colour, ground = css.split(f".{verdict} {{ color: ")[1].split(";")[:2]
     assert contrast(colour, ground.split(":")[1].strip()) >= 4.5
 
 

@@ -23,6 +23,7 @@ from twostage.sampling.velocity import ModelVelocity
 
 IDENTITY = {"kind": "identity"}
 CLASSES, PER_CLASS = 3, 6
+CLASS_NAMES = [b"a", b"b", b"c"]
 MIXED = {"steps": 10, "follow": True, "parts": [{"field": "oracle", "stop": 0.5}, {"field": "B"}]}
 ORACLE = {"steps": 10, "follow": True, "parts": [{"field": "oracle"}]}
 
@@ -35,7 +36,7 @@ def images_of(count, seed):
 def write(path, seed, flips=False, per_class=PER_CLASS, statistics=None, split="train"):
     images = images_of(CLASSES * per_class, seed)
     labels = np.repeat(np.arange(CLASSES), per_class)
-    dataset = ArrayDataset("blocks", split, images, labels, ["a", "b", "c"])
+    dataset = ArrayDataset("blocks", split, images, labels, [name.decode() for name in CLASS_NAMES])
     encode(dataset, load_encoder(IDENTITY, None, "cpu"), path, flips=flips, statistics=statistics)
     return images
 
@@ -193,8 +194,9 @@ def test_a_class_without_held_out_images_has_none_to_resume_from(world, tmp_path
 
 def test_files_say_how_they_were_made(world):
     plan = {"steps": 10, "parts": [{"field": "B", "stop": "split"}, {"field": "XL", "guidance": 1.5}]}
-    _, facts = read(sample(world, {"p": plan}, "facts", space="pixel")["p"])
+    content, facts = read(sample(world, {"p": plan}, "facts", space="pixel")["p"])
     assert (facts["space"], facts["nfe"], facts["steps"], facts["solver"]) == ("pixel", 10, 10, "euler")
+    assert content["class_names"].tolist() == CLASS_NAMES
     assert facts["split"] == 0.4
     assert facts["step_starts"] == pytest.approx(np.arange(10) / 10)
     resolved = json.loads(facts["plan"])
@@ -297,6 +299,7 @@ def trajectories(world, plan, **options):
 def test_trajectory_of_the_oracle_runs_from_the_class_mean_to_a_training_image(world):
     content, table = trajectories(world, ORACLE)
     assert content["predictions"].shape == (5, 3, 4, 4, 1)
+    assert content["class_names"].tolist() == CLASS_NAMES
     means = world["images"].reshape(CLASSES, PER_CLASS, 4, 4, 1).mean(1)
     assert np.abs(content["predictions"][:, 0] - means[content["labels"]]).max() <= 1
     sampled = read(sample(world, {"p": ORACLE}, "trajectory")["p"])[0]

@@ -43,7 +43,7 @@ def test_rules_open_text_files_with_their_encoding(rules):
 
 
 def test_pages_are_the_same_in_an_ascii_locale(tmp_path):
-    code = "import sys; from twostage.report import interactive; interactive.write(sys.argv[1], {})"
+    code = "import sys; from twostage.report.pages import interactive; interactive.write(sys.argv[1], {})"
     made = []
     for number, settings in enumerate(
         ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONUTF8": "1"})

@@ -6,7 +6,6 @@ from training_examples import write_latents
 
 from twostage.data.latents import LatentStore
 from twostage.flow import interpolate
-from twostage.oracle import Oracle
 from twostage.training.objective import Draw, Draws, Objective
 
 SHAPE = (4000, 1, 2, 2)
@@ -52,7 +51,7 @@ def test_loss_is_the_mean_squared_error_to_the_conditional_velocity(store):
         seen.update(x=x, t=t, y=y)
         return 0.5 * x
 
-    loss, squared = Objective(store).loss(model, x_1, labels, draw)
+    loss, squared = Objective(3).loss(model, x_1, labels, draw)
     x_t = 0.3 * x_1 + 0.7 * draw.x_0
     torch.testing.assert_close(loss, (0.5 * x_t - x_1 + draw.x_0).square().mean())
     assert torch.equal(loss, squared)
@@ -64,36 +63,8 @@ def test_loss_is_the_mean_squared_error_to_the_conditional_velocity(store):
 def test_cosine_loss_is_added_over_channels_and_left_out_of_the_reported_error(store):
     x_1, labels, draw = store.read(slice(0, len(store))), torch.from_numpy(store.labels), draw_of(store, 0.3)
     model = lambda x, t, y: x  # noqa: E731
-    loss, squared = Objective(store, cosine=True).loss(model, x_1, labels, draw)
+    loss, squared = Objective(3, cosine=True).loss(model, x_1, labels, draw)
     velocity, target = interpolate(draw.x_0, x_1, 0.3), x_1 - draw.x_0
     cosine = (velocity * target).sum(1) / (velocity.norm(dim=1) * target.norm(dim=1))
     torch.testing.assert_close(squared, (velocity - target).square().mean())
     torch.testing.assert_close(loss, squared + 1 - cosine.mean())
-
-
-@pytest.mark.parametrize("dropped", [False, True])
-def test_oracle_target_is_the_oracle_of_the_class_or_of_all_when_it_is_dropped(store, dropped):
-    x_1, labels, draw = store.read(slice(0, len(store))), torch.from_numpy(store.labels), draw_of(store, 0.3, dropped)
-    seen = {}
-
-    def model(x, t, y):
-        seen["y"] = y
-        return torch.zeros_like(x)
-
-    loss, _ = Objective(store, target="oracle").loss(model, x_1, labels, draw)
-    x_t = interpolate(draw.x_0, x_1, 0.3)
-    if dropped:
-        expected = Oracle(store.class_data()).velocity(x_t, 0.3)
-        assert (seen["y"] == 3).all()
-    else:
-        parts = [Oracle(store.class_data(label)).velocity(x_t[labels == label], 0.3) for label in range(3)]
-        expected = torch.cat(parts)
-    torch.testing.assert_close(loss, expected.square().mean())
-    assert abs(loss - (x_1 - draw.x_0).square().mean()) > 0.1  # not the conditional target
-
-
-def test_oracle_target_is_finite_at_the_end_of_time(store):
-    x_1, labels = store.read(slice(0, len(store))), torch.from_numpy(store.labels)
-    zero = lambda x, t, y: torch.zeros_like(x)  # noqa: E731
-    loss, _ = Objective(store, target="oracle").loss(zero, x_1, labels, draw_of(store, 1.0))
-    assert torch.isfinite(loss)

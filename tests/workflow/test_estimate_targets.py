@@ -4,7 +4,7 @@ import re
 
 import pytest
 import yaml
-from conftest import Checkout
+from conftest import ROOT, Checkout
 
 # What is in the dry run and not in the estimate, and why.
 COSTS_NOTHING = {
@@ -17,8 +17,11 @@ CONFIGURATIONS = ["config/config.yaml", "config/cifar10.yaml", "config/imagenet2
 OTHER = "other.yaml"  # the smallest of them, with what none of them has: Flux, a fixed split, files from elsewhere
 
 
+LIMITS = re.compile(r"^\|.*\|\n", flags=re.MULTILINE)
+
+
 def estimated(checkout, configfile):
-    """(jobs by rule, jobs by target) of `snakemake estimate`."""
+    """(jobs by rule, jobs by target, the table of what each job asks for) of `snakemake estimate`."""
     output = checkout.snakemake("--quiet", "--", "estimate", configfile=configfile).stdout
     tables = re.split(r"^(?:rule|target) .*\n", output, flags=re.MULTILINE)[1:]
     jobs = []
@@ -29,7 +32,13 @@ def estimated(checkout, configfile):
             jobs[-1][name] = jobs[-1].get(name, 0) + int(count)
     rules, targets = jobs
     assert rules.pop("everything") == sum(rules.values())
-    return rules, targets
+    return rules, targets, "".join(LIMITS.findall(output))
+
+
+def cells(table):
+    """The rows of a Markdown table as dicts."""
+    head, _, *lines = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in table.splitlines()]
+    return [dict(zip(head, line)) for line in lines]
 
 
 def planned(checkout, configfile, *targets):
@@ -71,14 +80,19 @@ def fresh(tmp_path_factory):
 
 @pytest.mark.parametrize("configfile", [*CONFIGURATIONS, OTHER])
 def test_the_jobs_are_those_of_the_dry_run(fresh, configfile):
-    rules, _ = estimated(fresh, configfile)  # before the images are there
+    rules, _, table = estimated(fresh, configfile)  # before the images are there
     if "imagenet" in configfile:
         put_empty_class_folders(fresh.folder)
+        assert table in (ROOT / "docs/scales.md").read_text(), "`make limits` writes it anew"
     assert rules == planned(fresh, configfile, "all")
+    for job in cells(table):
+        hours, limit, attempts = (float(job[key].replace(",", "")) for key in ("hours", "limit, min", "attempts"))
+        assert 60 * hours <= limit * attempts, job
+        assert attempts == 1 or job["rule"] == "train_XL"
 
 
 def test_a_target_has_the_jobs_of_its_own_dry_run(fresh):
-    _, targets = estimated(fresh, CONFIGURATIONS[-1])
+    _, targets, _ = estimated(fresh, CONFIGURATIONS[-1])
     for target in ("fig2", "fig7", "fig5", "fig8", "tab1", "tab_plans", "tab_reconstruction"):
         assert targets[target] == sum(planned(fresh, CONFIGURATIONS[-1], target).values()), target
 

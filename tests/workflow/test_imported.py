@@ -60,7 +60,6 @@ def test_latents_alone_have_their_oracle_figures(checkout):
     np.save(checkout.folder / "labels.npy", random.integers(0, 3, 60))
     config = {
         "run": "alone",
-        "data": {"name": "digits", "image_size": 8},
         "spaces": {"mine": {"encoder": {"kind": "none", "latents": {"format": "npy", "path": "mine.npy"}}}},
         "models": {"S": {"hidden_size": 8, "depth": 1, "num_heads": 1}},
         "training": {"steps": 1},
@@ -73,3 +72,5 @@ def test_latents_alone_have_their_oracle_figures(checkout):
     planned = checkout.snakemake("--dry-run", "--quiet", "rules", configfile="alone.yaml").stdout
     assert "oracle_loss" in planned
     assert not {"classifier", "encode", "fig_training", "memorization"} & set(planned.split())
+    said = checkout.snakemake("--", "estimate", configfile="alone.yaml")
+    assert "60 training and 0 held-out images" in said.stdout + said.stderr

@@ -33,6 +33,12 @@ def test_a_change_of_style_redraws_what_is_drawn_and_runs_nothing_else(finished)
     assert all(re.match("fig|tab|law|nsweep|claims|report", rule) for rule in found)
 
 
+def test_a_change_of_a_template_remakes_pages_and_no_figure(finished):
+    template = finished.folder / "src/twostage/report/pages/verdicts.html"
+    template.write_text(template.read_text() + "<!-- more -->\n")
+    assert finished.reruns() == {"claims", "tab1", "tab2", "tab3", "tab_plans", "report"}
+
+
 def test_a_comment_a_docstring_or_formatting_anywhere_reruns_nothing(finished):
     for path in (finished.folder / "src/twostage").rglob("*.py"):
         text = path.read_text()
@@ -118,7 +124,9 @@ def test_how_trainings_are_run_retrains_nothing(finished):
 
 
 def test_what_jobs_ask_for_reruns_nothing_else(finished):
-    assert finished.reruns(config=["jobs={training: {mem_mb: 9000, runtime: 7}, sampling: {threads: 2}}"]) == {"report"}
+    jobs = "jobs={training: {mem_mb: 9000, runtime: 7}, sampling: {threads: 2, runtime: auto}}"
+    assert finished.reruns(config=[jobs]) == {"report"}
+    assert not (finished.folder / ".snakemake/twostage").exists()  # nor is anything estimated for jobs that do not run
 
 
 @pytest.mark.parametrize(

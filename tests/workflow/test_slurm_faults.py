@@ -129,14 +129,18 @@ def killed(run):
 
 
 def time_limit(run):
-    run.start()
+    """Its one retry is the estimate's, by which the training needs three jobs of the longest kind."""
+    jobs = "jobs={longest: 16, training: {runtime: auto}}"
+    run.start("--retries", "0", "--config", jobs, "estimate={cpu_gflops: 0.0006}")
     pid, job = run.freeze()
+    assert run.cluster.job(job)["TimeLimit"] == "00:16:00"
     soon = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(time.time() + 1))
     run.cluster.run("scontrol", "update", f"JobId={job}", f"EndTime={soon}")
     run.wait_for(lambda: run.cluster.job(job)["JobState"] != "RUNNING", "the limit to be enforced")
     assert run.cluster.job(job)["JobState"] in ("TIMEOUT", "COMPLETING")
     run.thaw(pid)
     run.finish()
+    assert "train_S, pixel: 0.5 hours by the estimate, in up to 3 jobs of 16 minutes" in run.output.read_text()
 
 
 def preemption(run):

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import sys
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -28,6 +29,7 @@ os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 from twostage import provenance
 from twostage.cluster import partition_from_environment
 from twostage.config import ConfigError, check_files, check_places, load
+from twostage.data.chunks import VARIABLE as NETWORK_MB
 from twostage.report.parts import part_of
 from twostage.sampling.plan import Plan
 from twostage.startup import quick_start
@@ -42,6 +44,9 @@ try:
     check_places(CONFIG, estimating="estimate" in sys.argv)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+
+# An operation, not a param: another card reruns nothing.
+os.environ[NETWORK_MB] = str(CONFIG.networks.memory_mb)
 
 
 def code_of(*modules):
@@ -160,10 +165,27 @@ def checkpoint_options(file):
     return shlex.join(word for option, value in given.items() if value for word in (option, value))
 
 
+@cache
+def time_limits():
+    """What `runtime: auto` means job by job; counted when the first job of a run asks for it."""
+    from twostage.estimate.limits import TimeLimits
+
+    return TimeLimits(CONFIG, PLANS, trusted=not workflow.is_main_process)
+
+
+def time_limit(wildcards, rulename, attempt):
+    """Minutes of a job, from the estimate."""
+    try:
+        return time_limits().minutes(rulename, dict(wildcards.items()), attempt)
+    except ValueError as error:
+        raise WorkflowError(str(error)) from None
+
+
 def resources_of(stage):
     """Memory (MB), time (minutes) and GPUs of a stage's jobs."""
     jobs = getattr(CONFIG.jobs, stage)
-    asked = {"mem_mb": jobs.mem_mb, "runtime": jobs.runtime, "gpu": jobs.gpu, "gpu_model": jobs.gpu_model}
+    runtime = time_limit if jobs.runtime == "auto" else jobs.runtime
+    asked = {"mem_mb": jobs.mem_mb, "runtime": runtime, "gpu": jobs.gpu, "gpu_model": jobs.gpu_model}
     return {key: value for key, value in asked.items() if value is not None} | partition_from_environment()
 
 

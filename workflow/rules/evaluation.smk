@@ -1,19 +1,5 @@
 # Features, and the distance of samples to the training images in them.
-from twostage.evaluation.given import refuse_unfit_reference
-
-# A reference that does not fit ends a run here, before anything is sampled; one that is fetched, or empty, in its own job.
 GIVEN = CONFIG.evaluation.given_references
-for name, file in GIVEN.items():
-    if os.path.exists(file.place) and os.path.getsize(file.place):
-        try:
-            refuse_unfit_reference(
-                file.place,
-                name,
-                width=4 * CONFIG.classifier.width if name == "classifier" else None,
-                image_size=CONFIG.data.image_size,
-            )
-        except (ValueError, OSError) as error:
-            raise WorkflowError(f"config: evaluation.references.{name}: {error}") from None
 
 
 rule classifier:

@@ -90,6 +90,17 @@ def caption_of(name):
     return Path(f"{SOURCE}/../workflow/report/{name}.rst").read_text(encoding="utf-8")
 
 
+def page_code_of(*modules):
+    """As ``code_of``, with the templates, styles and scripts that pages are made from."""
+
+    def found(wildcards):
+        from twostage.report.template import digest  # here, since not every start of Snakemake needs it
+
+        return f"{provenance.code_of(*modules)} {digest()}"
+
+    return found
+
+
 def report_outputs(name, category, sources):
     """The files of a figure or table: PDF; PNG and CSV, which the report shows; of a table a page as well."""
 

@@ -128,7 +128,7 @@ for figure, sources in (FIGURES | TABLES | ON_DEMAND).items():
             settings=SETTINGS.get(figure, {}),
             figure=figure,
             caption=caption_of(figure),
-            code=code_of(f"twostage.report.{figure}"),
+            code=(code_of if figure in FIGURES else page_code_of)(f"twostage.report.{figure}"),
         message:
             f"Drawing {figure}"
         script:
@@ -167,7 +167,10 @@ rule claims:
         order={"spaces": SPACES},
         models=CONFIG.sizes,
         pairs=SETTINGS.get("fig_oracle_supervised", {}).get("pairs"),
-        code=code_of("twostage.report.claims", "twostage.report.side_by_side_page", "twostage.report.interactive"),
+        code=page_code_of(
+            "twostage.report.claims",
+            *(f"twostage.report.pages.{page}" for page in ("claims", "side_by_side", "interactive")),
+        ),
     message:
         "Checking the paper's claims against this run"
     script:

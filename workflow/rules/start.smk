@@ -34,6 +34,19 @@ def refuse_unwritable(folder):
         raise WorkflowError(f"{there} cannot be written to; expected a folder for this run's results ({folder})")
 
 
+def refuse_unfit_references(given):
+    """A reference that does not fit ends a run before anything is sampled; one that is fetched, or empty, its own job."""
+    from twostage.evaluation.given import refuse_unfit_reference
+
+    for name, file in given.items():
+        width = 4 * CONFIG.classifier.width if name == "classifier" else None
+        if os.path.exists(file.place) and os.path.getsize(file.place):
+            try:
+                refuse_unfit_reference(file.place, name, width=width, image_size=CONFIG.data.image_size)
+            except (ValueError, OSError) as error:
+                raise WorkflowError(f"config: evaluation.references.{name}: {error}") from None
+
+
 def note_trainings_under_way(folder):
     """A training that still runs, for a Snakemake that was killed, is waited for; said here, so that nobody wonders."""
     for lock in sorted(folder.glob("*/*/state/lock")):
@@ -56,6 +69,29 @@ def note_what_becomes_of_trainings(jobs):
             logger.warning(f"warning: {name}: {recipes[name].remark()}")
 
 
+def give_long_trainings_their_jobs(jobs):
+    """A training longer than its time limit is tried as often as it takes, failures aside; what else is longer is said.
+
+    Here and not in the rules: a Snakemake that runs one job would try it again itself.
+    """
+    more = {}
+    for job in jobs:
+        about, limit = (job.rule.name, job.wildcards_dict), job.resources.get("runtime")
+        hours = time_limits().hours(*about)
+        if not (hours and isinstance(limit, int)):
+            continue
+        attempts = time_limits().attempts(*about, limit)
+        named = ", ".join([job.rule.name, *map(str, job.wildcards_dict.values())])
+        told = f"{named}: {hours:.1f} hours by the estimate"
+        if attempts > 1:
+            more[job.rule] = max(more.get(job.rule, 0), attempts - 1)
+            logger.info(f"{told}, in up to {attempts} jobs of {limit} minutes")
+        elif 60 * hours > limit:
+            logger.warning(f"warning: {told}, longer than its time limit of {limit} minutes")
+    for trained, number in more.items():
+        trained.restart_times += number
+
+
 def lock_owner(lock):
     try:
         return json.loads(lock.read_text(encoding="utf-8") or "{}")
@@ -69,10 +105,13 @@ onstart:
     logger.info(f"Executor: {executor}; profiles: {', '.join(name for _, name in named) or 'none'}")
     refuse_missing_profiles(named)
     refuse_unwritable(Path("results") / CONFIG.run)
+    refuse_unfit_references(GIVEN)
     note_trainings_under_way(Path("results") / CONFIG.run / "training")
     note_what_becomes_of_trainings(workflow.dag.needrun_jobs())
+    submitted = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
+    if not workflow.local_exec and "auto" in [getattr(stage, "runtime", None) for _, stage in CONFIG.jobs]:
+        give_long_trainings_their_jobs(submitted)
     if executor == "slurm":
-        submitted = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
         try:
             refuse_impossible(
                 [Request.of(job.rule.name, job.threads, dict(job.resources.items())) for job in submitted]

@@ -8,7 +8,7 @@ import yaml
 
 from twostage.job import job
 from twostage.provenance import atomic_write, write_provenance
-from twostage.report import overview
+from twostage.report.pages import overview
 
 with job(snakemake):
     p, out, folder = snakemake.params, snakemake.output, Path(snakemake.output.report).with_suffix("").parent

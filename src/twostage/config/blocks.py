@@ -126,8 +126,9 @@ class Checkpoint(File):
 class Data(Block):
     """The images, and how they are split into training and held-out ones."""
 
-    name: Literal["digits", "image_folder", "cifar10"] = Field(
-        description="Data set: scikit-learn's digits, class folders of images, or torchvision's CIFAR-10"
+    name: Literal["digits", "image_folder", "cifar10", "none"] = Field(
+        description="Data set: scikit-learn's digits, class folders of images, torchvision's CIFAR-10, or none, where "
+        "all latents are imported and nothing is encoded or decoded: `data` is then left out"
     )
     path: PathText | None = Field(None, description="Folder with the images; not for digits")
     held_out_path: PathText | None = Field(
@@ -374,7 +375,11 @@ class Training(Block):
         description="Keep the last checkpoint of a finished training (16 bytes a parameter: 10.8 GB for XL), so that "
         "more `steps` go on from it; else they begin anew",
     )
-    log_every: Count = Field(10, description="Steps a line of stats.jsonl is the mean of")
+    log_every: Count = Field(
+        10,
+        description="Number of steps averaged in one line of stats.jsonl; on a GPU a loss that is not finite, or has "
+        "exploded, ends the training at most twice as many steps later",
+    )
     tensorboard: bool = Field(
         False, description="Also write TensorBoard's event files, to `tensorboard/` beside the snapshots"
     )
@@ -762,7 +767,11 @@ class Resources(Block):
 
     threads: Count = Field(1, description="CPU threads; torch uses these and no more")
     mem_mb: Megabytes = Field(2000, description="Memory, MB, or text such as 64G")
-    runtime: Minutes = Field(30, description="Time limit, minutes, or text such as 2d, 12h, 90m")
+    runtime: Literal["auto"] | Minutes = Field(
+        30,
+        description="Time limit, minutes, or text such as 2d, 12h, 90m; `auto`: of each job, 1.5 times what `estimate` "
+        "says, at least 15 minutes, at most `jobs.longest`",
+    )
     gpu: Natural = Field(0, description="GPUs; 0 runs on the CPU; with their kind, as in `a100:2`, on Slurm")
     gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")] | None = Field(
         None, description="Kind of GPU (Slurm only), as sinfo prints it; the same as a `gpu` with a kind"
@@ -791,6 +800,16 @@ class TrainingResources(Resources):
         return self
 
 
+class Networks(Block):
+    """Images on their way through encoders, decoders and feature networks, in chunks of one size per network."""
+
+    memory_mb: Annotated[Mebibytes, Field(le=24576)] = Field(
+        16384,
+        description="GPU memory that a chunk may take beside the weights, MiB, at most 24576: 16384 suits cards of "
+        "80 GB, 8192 those of 40 GB. Another value may change last bits, and reruns nothing",
+    )
+
+
 class Hardware(Block):
     """What `estimate` reckons with. Defaults: one H100 (SXM, dense), one core of a present server."""
 
@@ -800,11 +819,21 @@ class Hardware(Block):
     cpu_gflops: Positive = Field(80, description="Peak of a CPU core in float32, GFLOP/s")
     cpu_utilisation: Share = Field(0.5, description="Share of that peak that is reached")
     image_seconds: NotNegative = Field(0.01, description="Reading and cropping one image file on one core, s")
+    oracle_skipped: Below1 = Field(
+        0.8,
+        description="Share of the samples of an oracle-supervised training whose target is x_1 - x_0 to below "
+        "rounding, so that nothing is computed; the training's log says how many there are",
+    )
 
 
 class Jobs(Block):
     """Resources a stage."""
 
+    longest: Minutes = Field(
+        2880,
+        description="Longest time limit that `runtime: auto` asks for (your partition's), minutes, or text such as 2d; "
+        "a training that takes longer is given as many jobs as it takes",
+    )
     data: Resources = Field(Resources(), description="Autoencoder and encoding")
     oracle: Resources = Field(Resources(), description="Oracle posterior")
     synthetic: Resources = Field(Resources(), description="Synthetic Gaussians")
@@ -842,6 +871,7 @@ class Config(Block):
     )
     classifier: Classifier = Field(Classifier(), description="Feature classifier")
     evaluation: Evaluation = Field(Evaluation(), description="Evaluation")
+    networks: Networks = Field(Networks(), description="Images through networks")
     jobs: Jobs = Field(Jobs(), description="Resources of the jobs")
     estimate: Hardware = Field(Hardware(), description="What `estimate` reckons with")
 
@@ -850,7 +880,8 @@ class Config(Block):
     def _models_in_full(cls, raw):
         """A name of the paper without its own sizes has the paper's; a bare `checkpoint` is that of every space.
 
-        A latent space or an experiment that is null is left out, so that `--config 'spaces={vae: null}'` can do
+        Where no latent space encodes or decodes, there are no images, and `data` need not be written. A latent space or
+        an experiment that is null is left out, so that `--config 'spaces={vae: null}'` can do
         without one of a file's; `{vae: }` and `{vae: ~}` come from a command line as text.
         """
         raw = dict(raw) if isinstance(raw, dict) else raw
@@ -859,6 +890,8 @@ class Config(Block):
                 raw[key] = {name: value for name, value in raw[key].items() if value not in (None, "", "~")}
         if not (isinstance(raw, dict) and isinstance(raw.get("models"), dict) and isinstance(raw.get("spaces"), dict)):
             return raw
+        if "data" not in raw and raw["spaces"] and all(_kind_of(space) == "none" for space in raw["spaces"].values()):
+            raw["data"] = {"name": "none", "image_size": 1}
         return {
             **raw,
             "models": {name: _model_in_full(name, model, raw["spaces"]) for name, model in raw["models"].items()},
@@ -919,6 +952,11 @@ class Config(Block):
         if space in self.models[model].checkpoint:
             return [last]
         return sorted({step for step in self.training.snapshots if step < last} | {last})
+
+
+def _kind_of(space):
+    encoder = space.get("encoder") if isinstance(space, dict) else None
+    return encoder.get("kind") if isinstance(encoder, dict) else None
 
 
 def _model_in_full(name, model, spaces):

@@ -5,6 +5,9 @@ from twostage.config.errors import closest
 # Sides of the images of data sets that have one, and the pixels that a latent covers along a side by kind of encoder.
 SIDES = {"digits": 8, "cifar10": 32}
 FACTORS = {"identity": 1, "sd-vae": 8, "va-vae": 16, "tiny": 8}
+# Channels of the images of data sets, and of those that encoders take, where all of the kind are alike.
+CHANNELS = {"digits": 1, "cifar10": 3, "image_folder": 3, "none": None}
+COLOUR = ("sd-vae", "va-vae", "tiny")
 # Names that mean something else where a model or a latent space could stand.
 RESERVED_MODELS = {
     "oracle": "the exact field", "gaussian": "the field of Gaussians", "split": "the stage split", "latents": "a rule",
@@ -16,7 +19,7 @@ def problems(config):
     """Lines on a ``Config`` whose blocks are valid one by one; none where it can be run."""
     if lines := list(missing(config)):  # what the others would stumble over
         return lines
-    checks = (names, images, latents, decoders, twins, imported, guidance_channels, batches, shards, files)
+    checks = (names, images, latents, snapshots, decoders, twins, imported, guidance_channels, batches, shards, files)
     return [line for check in checks for line in check(config)]
 
 
@@ -60,7 +63,10 @@ def names(config):
 
 
 def images(config):
-    """The images' side against what the data set has."""
+    """The images' side against what the data set has; no images only where nothing is encoded or decoded."""
+    if config.data.name == "none":
+        for name in (name for name, space in config.spaces.items() if space.decodes):
+            yield f"data.name is none, but latent space {name!r} encodes images; expected a data set"
     side = SIDES.get(config.data.name)
     if side not in (None, config.data.image_size):
         yield (
@@ -70,24 +76,48 @@ def images(config):
 
 
 def latents(config):
-    """The images' side against each encoder, and the latents' side against its patches."""
+    """The images' channels and side against each encoder, and the latents' side against its patches."""
     side = config.data.image_size
     for name, space in config.spaces.items():
         kind = space.encoder.kind
         factor = space.encoder.downsample if kind == "kl" else FACTORS.get(kind)
-        if factor is None:
-            continue
-        if side % factor:
-            yield (
-                f"data.image_size is {side}; expected a multiple of {factor}, by which spaces.{name}.encoder ({kind}) "
-                "reduces the side"
-            )
-        elif side // factor % space.patch_size:
-            fitting = [str(patch) for patch in range(1, side // factor + 1) if side // factor % patch == 0]
-            yield (
-                f"spaces.{name}.patch_size is {space.patch_size}; expected a divisor of the latents' side "
-                f"{side // factor} (image_size {side} over {factor}): {', '.join(fitting)}"
-            )
+        if kind in COLOUR and CHANNELS[config.data.name] == 1:
+            yield channels(config, name, 3)
+        elif factor is not None:
+            yield from sides(name, space, side, factor)
+
+
+def sides(name, space, side, factor):
+    """The images' side against a latent space whose encoder reduces it by ``factor``, and the patches' against both."""
+    if side % factor:
+        yield (
+            f"data.image_size is {side}; expected a multiple of {factor}, by which spaces.{name}.encoder "
+            f"({space.encoder.kind}) reduces the side"
+        )
+    elif side // factor % space.patch_size:
+        fitting = [str(patch) for patch in range(1, side // factor + 1) if side // factor % patch == 0]
+        yield (
+            f"spaces.{name}.patch_size is {space.patch_size}; expected a divisor of the latents' side "
+            f"{side // factor} (image_size {side} over {factor}): {', '.join(fitting)}"
+        )
+
+
+def channels(config, name, taken):
+    """The line on images that do not have the ``taken`` channels of a latent space's encoder."""
+    return (
+        f"spaces.{name}.encoder ({config.spaces[name].encoder.kind}) takes images of {taken} channels; "
+        f"{config.data.name} has {CHANNELS[config.data.name]}: expected another encoder, such as kl or identity"
+    )
+
+
+def snapshots(config):
+    """Steps of snapshots against the longest training: what lies beyond is never reached."""
+    longest = max(config.model_steps(name) for name in config.models)
+    if beyond := sorted(step for step in config.training.snapshots if step > longest):
+        yield (
+            f"training.snapshots has {', '.join(map(str, beyond))}; expected steps up to {longest}, where the longest "
+            "training ends"
+        )
 
 
 def decoders(config):
@@ -173,8 +203,8 @@ def guidance_channels(config):
 
 def _channels(config, space):
     encoder = config.spaces[space].encoder
-    if encoder.kind == "identity" and config.data.name in ("digits", "cifar10", "image_folder"):
-        return 1 if config.data.name == "digits" else 3
+    if encoder.kind == "identity":
+        return CHANNELS[config.data.name]
     return getattr(encoder, "latent_channels", None)
 
 

@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+from twostage.config import checks
 from twostage.config.errors import ConfigError
 from twostage.data.folders import class_folders, refuse_single_images
+from twostage.data.structure import structure_of
 from twostage.fetch import refuse_stand_in
 
 
@@ -19,6 +21,7 @@ def check_places(config, estimating=False):
         lines += _images(config, estimating)
     if not estimating:
         lines += [*_latents(config), *_weights(config)]
+    lines += _encoders(config)
     if lines:
         raise ConfigError("\n".join(f"config: {line}" for line in lines))
 
@@ -51,6 +54,17 @@ def _images(config, estimating):
             f"data.held_out_path is {config.data.held_out_path!r}; expected the classes of data.path: the class folder "
             f"{odd!r} is in one of them only"
         )
+
+
+def _encoders(config):
+    """Lines on images that do not fit an encoder, as its file says, where the kind alone does not."""
+    for name, space in config.spaces.items():
+        if space.encoder.kind in ("autoencoder-kl", "tiny"):
+            taken, factor = structure_of(space.weight_files[0].place)
+            if taken not in (None, checks.CHANNELS[config.data.name]):
+                yield checks.channels(config, name, taken)
+            elif factor and factor != checks.FACTORS.get(space.encoder.kind):
+                yield from checks.sides(name, space, config.data.image_size, factor)
 
 
 def _latents(config):

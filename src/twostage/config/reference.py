@@ -88,6 +88,7 @@ def reference():
         ("flux", blocks.Flux),
         ("classifier", blocks.Classifier),
         ("evaluation", blocks.Evaluation),
+        ("networks", blocks.Networks),
         ("jobs", blocks.Jobs),
         ("jobs.{stage}", blocks.Resources),
         ("jobs.training", blocks.TrainingResources),

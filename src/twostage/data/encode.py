@@ -22,9 +22,9 @@ from twostage.data.latents import (
     write_index,
     write_left_out,
     write_store,
-    write_texts,
 )
 from twostage.flow import sample_noise
+from twostage.hdf5 import write_texts
 from twostage.provenance import atomic_write
 
 
@@ -39,7 +39,7 @@ def encode(
     one fixed sample a latent that an encoder with posterior "sample" stores.
     Copies of one image get latents that are equal bit for bit. All take the noise of the first of them in the split:
     number 2 i for image i, 2 i + 1 for its mirrored twin; an image without copies has the noise of its own number. And
-    an image with copies goes through the encoder alone, as a network's rounding depends on the rest of its batch.
+    an image with copies goes through the encoder alone: a GPU's rounding may depend on an image's place in its chunk.
     Unusable images are left out up to the share ``dataset.max_corrupt`` of the split and listed in the store
     (``/left_out``). Returns True; False when ``output`` is already there, whole and made of the same: a restart
     encodes what is missing.
@@ -142,7 +142,7 @@ def _latents(encoder, images, numbers, repeated, shape, seed):
     for rows in [np.flatnonzero(~repeated), *np.flatnonzero(repeated)[:, None]]:
         if len(rows):
             rows = torch.from_numpy(rows)
-            latents[rows] = encoder.encode(images[rows], None if noise is None else noise[rows]).float().cpu()
+            latents[rows] = encoder.encode(images[rows], None if noise is None else noise[rows]).float()
     return latents
 
 

@@ -2,15 +2,19 @@
 
 Images are uint8 (n, H, W, C); they enter the autoencoder as x / 127.5 - 1 and leave it as 127.5 x + 128, clamped and
 truncated (as in LightningDiT); NaN, which would come out black, is refused before. Latents are raw: not scaled, not
-normalised; the store normalises.
+normalised; the store normalises. Networks are passed in chunks of one size (``twostage.data.chunks``); what is returned
+is on the CPU, so any number of images may be asked for that the CPU's memory holds.
 """
 
 import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import torch
 
 from twostage.arguments import as_device
+from twostage.data.chunks import budget_mb, chunk_size, in_chunks
 from twostage.data.published import find_weights, load_published
 from twostage.data.weights import load_network
 from twostage.finite import finite
@@ -64,23 +68,49 @@ class Autoencoder(Encoder):
     def latent_shape(self, image_shape):
         return latent_shape_of(self.kind, self.network, image_shape)
 
-    @torch.no_grad()
     def encode(self, images, noise=None):
         if self.posterior == "mean":
             return self.encode_mean(images)
         if noise is None:
             raise ValueError("posterior 'sample' needs noise, one draw a latent")
-        posterior = self.network.encode(_to_network(images.to(self.device))).latent_dist
-        return posterior.mean + posterior.std * noise.to(self.device)
 
-    @torch.no_grad()
+        def sample(chunk, noise):
+            posterior = self._posterior(chunk)
+            return posterior.mean + posterior.std * noise.to(self.device)
+
+        return self._chunked(sample, images.shape[1:3], images, noise)
+
     def encode_mean(self, images):
+        return self._chunked(lambda chunk: self._posterior(chunk).mean, images.shape[1:3], images)
+
+    def decode(self, latents):
+        factor = 2 ** (len(self.network.config.block_out_channels) - 1)
+        sides = [side * factor for side in latents.shape[2:]]
+        decoder = lambda chunk: self.network.decode(chunk.to(self.device)).sample  # noqa: E731
+        return self._chunked(decoder, sides, latents, after=lambda x, first: _to_images(x, self.kind, first))
+
+    def _posterior(self, images):
+        """The latents' distribution; of an autoencoder without one, the latents as its mean."""
         encoded = self.network.encode(_to_network(images.to(self.device)))
-        return encoded.latent_dist.mean if hasattr(encoded, "latent_dist") else encoded.latents
+        return encoded.latent_dist if hasattr(encoded, "latent_dist") else SimpleNamespace(mean=encoded.latents)
 
     @torch.no_grad()
-    def decode(self, latents):
-        return _to_images(self.network.decode(latents.to(self.device)).sample, self.kind)
+    def _chunked(self, function, sides, *items, after=lambda x, first: x):
+        """``after(function(*chunk), first)`` of all chunks of ``items``, on the CPU; sides: of the images, pixels."""
+        size = chunk_size(item_bytes(self.network.config, *sides), budget_mb(self.device))
+        return torch.cat([after(x, first).cpu() for first, x in in_chunks(function, size, *items)])
+
+
+def item_bytes(config, height, width):
+    """Bound of the bytes that one image (height x width pixels) takes in an autoencoder beside the weights, float32.
+
+    config: of an AutoencoderKL or a ``TinyAutoencoder``. Either way at each resolution level there are at most alive:
+    three maps as wide as the next level's (an upsampled one, normalised, activated), or one such and four of the
+    level's own width (a residual block's, and its sum). A quarter is added for what convolutions take besides.
+    """
+    widths = config.block_out_channels
+    levels = [max(3 * max(widths[i : i + 2]), max(widths[i : i + 2]) + 4 * own) / 4**i for i, own in enumerate(widths)]
+    return int(1.25 * 4 * height * width * max(levels))
 
 
 def latent_shape_of(kind, network, image_shape):
@@ -131,6 +161,8 @@ def _to_network(images):
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-def _to_images(x, kind):
-    finite(x, f"images that the {kind} encoder decoded", "check the latents and the decoder's weights")
+def _to_images(x, kind, first=0):
+    """Images uint8 (n, H, W, C) of a network's output; first: number of the first of them, for the error."""
+    what = f"images that the {kind} encoder decoded"
+    finite(x, what, "check the latents and the decoder's weights", np.arange(first, first + len(x)) if first else None)
     return (127.5 * x.float() + 128).clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -276,6 +276,22 @@ def imported_shape(form, path):
         return tuple(file.get_slice("latents").get_shape()[1:])
 
 
+def imported_count(form, path):
+    """Number of latents of a format, mirrored ones not counted, from their headers; ValueError where there are none."""
+    path = Path(path)
+    if form == "npy":
+        return len(_array(path))
+    if form == "repa":
+        return len(list(path.glob("**/img-mean-std-*.npy")))
+    from safetensors import safe_open
+
+    count = 0
+    for file in path.glob("latents_rank*_shard*.safetensors"):
+        with safe_open(file, "pt") as opened:
+            count += opened.get_slice("latents").get_shape()[0]
+    return count
+
+
 def _as_numpy(tensor):
     return (tensor.double() if tensor.is_floating_point() else tensor).numpy()  # numpy has no bfloat16
 

@@ -29,10 +29,12 @@ import torch
 
 from twostage.data.copies import content_ids, digest
 from twostage.finite import finite
+from twostage.hdf5 import opened, read_texts, write_texts
 from twostage.provenance import atomic_write
 
 SCHEMA, SCHEMA_VERSION = "twostage.latents", 1
 COPY_ROWS_BYTES = 64 << 20
+LATENTS = ("latents", "latents_flip")  # what a joined store takes from its shards (``_parts``)
 
 
 # ---------------------------------------------------------------------------------------------------------- statistics
@@ -181,17 +183,6 @@ def write_attributes(file, moments, attributes, normalisation=None):
 def write_left_out(file, problems):
     """``/left_out``: one line an image that could not be used, path and reason; nothing when there is none."""
     write_texts(file, "left_out", [str(problem) for problem in problems])
-
-
-def write_texts(file, name, texts):
-    """A data set of texts, which need not be UTF-8 (names of files are not always); nothing where there are none."""
-    if texts:
-        file[name] = np.array([text.encode("utf-8", "surrogateescape") for text in texts], dtype=h5py.string_dtype())
-
-
-def read_texts(file, name):
-    """The texts that ``write_texts`` wrote, a list, fit to be written anywhere; empty where there are none."""
-    return [text.decode("utf-8", "backslashreplace") for text in file[name][:]] if name in file else []
 
 
 def write_contents(file, contents, flips):
@@ -488,7 +479,7 @@ def read_header(path):
             f"{path}: no such file; expected a latent store, which `python -m twostage.data encode` writes"
         )
     try:
-        with h5py.File(path, "r") as file:
+        with opened(path, joined=LATENTS) as file:
             return _checked_header(path, file)
     except OSError as error:
         raise ValueError(f"{path}: not a whole HDF5 file ({_first_line(error)}); encode it again") from None
@@ -505,8 +496,7 @@ def _checked_header(path, file):
         raise ValueError(
             f"{path}: store version {file.attrs['schema_version']}; expected {SCHEMA_VERSION}: encode it again"
         )
-    _refuse_elsewhere(path, file)
-    names = [name for name in ("latents", "latents_flip") if name in file]
+    names = [name for name in LATENTS if name in file]
     shape = file["latents"].shape
     labels, offsets, source = (file[name][:] for name in ("labels", "class_offsets", "source"))
     consistent = (
@@ -536,19 +526,6 @@ def _checked_header(path, file):
     if contents and any(len(ids) != shape[0] for ids in contents.values()):
         raise ValueError(f"{path}: content ids of other samples than the latents: encode it again")
     return Header(path, shape, labels, offsets, source, attributes, parts, left_out, contents, class_names)
-
-
-def _refuse_elsewhere(path, file):
-    """ValueError where a file's data lie in another one: it would read what its owner may not know. Only latents may,
-    in the shards of a joined store (``_parts``)."""
-    for name in file:
-        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-            raise ValueError(f"{path}: /{name} is a link to another place; expected the data themselves")
-        dataset = file[name]
-        if not isinstance(dataset, h5py.Dataset):
-            raise ValueError(f"{path}: /{name} is a group; expected the data sets of a latent store alone")
-        if dataset.external or (dataset.is_virtual and name not in ("latents", "latents_flip")):
-            raise ValueError(f"{path}: /{name} is kept in another file; expected the data themselves")
 
 
 def _parts(path, dataset):
@@ -582,8 +559,7 @@ def _shard_part(joined, shard, name, start, stop, dataset):
     if not shard.is_file():
         raise ValueError(f"{shard}: no such file; it is a shard of {joined}: encode that shard again")
     try:
-        with h5py.File(shard, "r") as file:
-            _refuse_elsewhere(shard, file)
+        with opened(shard, joined=LATENTS) as file:
             source = file[name]
             same = file.attrs["encoder_sha256"] == dataset.file.attrs["encoder_sha256"]
             if source.shape != (stop - start, *dataset.shape[1:]) or not same or source.id.get_offset() is None:

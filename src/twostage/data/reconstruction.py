@@ -6,7 +6,7 @@ import torch
 
 def reconstruct(encoder, images):
     """Images uint8 (n, H, W, C) encoded (posterior mean) and decoded: uint8 array of the same shape."""
-    return encoder.decode(encoder.encode_mean(torch.as_tensor(images))).cpu().numpy()
+    return encoder.decode(encoder.encode_mean(torch.as_tensor(images))).numpy()
 
 
 def reconstructed_batches(encoder, dataset, batch_size=64, limit=None):

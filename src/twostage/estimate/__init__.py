@@ -7,10 +7,12 @@ The time to read and write files is left out, except for decoding images.
 
 One module per stage says which jobs its rules start (``data``, ``oracle``, ``training``, ``sampling``,
 ``evaluation``); ``setting`` what they run on; ``networks`` and ``evaluations`` what one image or sample costs;
-``costs`` adds up what a target needs; ``text`` prints it. Nothing here imports torch before it counts.
+``costs`` adds up what a target needs; ``text`` prints it; ``limits`` makes time limits of it. Nothing here imports
+torch before it counts.
 """
 
 from twostage.estimate.costs import Costs
+from twostage.estimate.limits import TimeLimits, hours_of
 from twostage.estimate.text import report
 
 
@@ -18,8 +20,11 @@ def estimate(config, plans, targets, on_demand):
     """The text of the estimate of a configuration (a dict), from what the workflow made of it.
 
     plans: {experiment: {plan name: plan dict}}; targets: {name: paths below results/{run} that it is drawn from}, all
-    of which a run makes; on_demand: the same of those that are made when asked for by name.
+    of which a run makes; on_demand: the same of those that are made when asked for by name. The hours are kept for
+    ``runtime: auto``.
     """
     from twostage.config import load
 
-    return report(Costs(load(config), plans), targets, on_demand)
+    costs = Costs(load(config), plans)
+    TimeLimits(costs.config, plans).keep(hours_of(costs))
+    return report(costs, targets, on_demand)

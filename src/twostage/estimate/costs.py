@@ -30,6 +30,11 @@ class Costs:
         gpu = seconds / (1e12 * hardware.gpu_utilisation) / 3600
         return max(gpu, cpu / jobs.threads * jobs.gpu), max(gpu / jobs.gpu * jobs.threads, cpu)
 
+    def hours_by_the_clock(self, row):
+        """Hours that one of a row's jobs takes."""
+        jobs, (gpu, cpu) = getattr(self.config.jobs, row.stage), self.hours(row)
+        return (gpu / jobs.gpu if jobs.gpu else cpu / jobs.threads) / row.jobs
+
     def of_target(self, paths):
         """The rows that a target needs: those that make ``paths`` (below results/{run}), and all before them."""
         pending, found = list(paths), set()

@@ -33,12 +33,11 @@ def rows(setting):
 def rows_of_space(setting, space):
     """Rows of a latent space's autoencoder and latents."""
     encoder, data = setting.config.spaces[space].encoder, setting.config.data
-    inward, outward = setting.encoder_flops(space)
     if encoder.kind == "kl":
-        seen = encoder.steps * encoder.batch_size
+        seen, both = encoder.steps * encoder.batch_size, sum(setting.encoder_flops(space))
         features = ("evaluation/classifier/features",) if encoder.align_weight else ()
         yield Row(
-            "autoencoder", space, samples=seen, flops=PASSES * seen * (inward + outward),
+            "autoencoder", space, samples=seen, flops=PASSES * seen * both,
             cpu_seconds=setting.decoding(seen), stage="data", needs=(*setting.image_files(), *features),
             makes=(f"data/{space}/encoder.safetensors",),
         )  # fmt: skip
@@ -48,21 +47,31 @@ def rows_of_space(setting, space):
         yield Row("import_alone", space, disk=disk, stage="data", makes=(f"data/{space}/latents.h5",))
         return
     stores = (f"data/{space}/latents.h5", f"data/{space}/held_out.h5")
-    sharded = data.shards > 1 and not imported
-    shards = (f"data/{space}/shards/",)
-    read = setting.images["held_out"] + (0 if imported else setting.images["train"])
-    copies = 1 + data.flips
-    yield Row(
-        "import_latents" if imported else "encode_shard" if sharded else "encode",
-        space,
-        jobs=data.shards + 1 if sharded else 1,  # held-out images are one
+    if data.shards > 1 and not imported:
+        shards = f"data/{space}/shards/"
+        for split, jobs in (("train", data.shards), ("held_out", 1)):  # held-out images are few
+            made = (f"{shards}{split}-",)
+            yield _encoded(setting, space, "encode_shard", f"{space}, {split}", [split], jobs=jobs, makes=made)
+        yield Row("join", space, stage="data", needs=(f"{shards}train-", f"{shards}held_out-"), makes=stores)
+    elif imported:
+        yield _encoded(setting, space, "import_latents", space, ["held_out"], ["train"], makes=stores)
+    else:
+        yield _encoded(setting, space, "encode", space, ["train", "held_out"], makes=stores)
+
+
+def _encoded(setting, space, rule, where, splits, taken=(), **others):
+    """The row of a rule that encodes the images of ``splits``, and takes the latents of those ``taken`` as they are."""
+    copies, (inward, _) = 1 + setting.config.data.flips, setting.encoder_flops(space)
+    read = sum(setting.images[split] for split in splits)
+    stored = read + sum(setting.images[split] for split in taken)
+    return Row(
+        rule,
+        where,
         samples=read * copies,
         flops=read * copies * inward,
         cpu_seconds=setting.decoding(read),
-        disk=sum(setting.images.values()) * copies * setting.dim(space) * BYTES,
+        disk=stored * copies * setting.dim(space) * BYTES,
         stage="data",
         needs=(*setting.encoder_files(space), *setting.image_files()),
-        makes=shards if sharded else stores,
+        **others,
     )
-    if sharded:
-        yield Row("join", space, stage="data", needs=shards, makes=stores)

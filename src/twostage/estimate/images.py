@@ -8,10 +8,13 @@ ASSUMED_CLASSES = 1000  # ImageNet's, where the folders are not there and the co
 
 
 def count_images(config):
-    """{"train": N, "held_out": M}: as the configuration says, else counted in the class folders."""
+    """{"train": N, "held_out": M}: as the configuration says, else counted in the class folders, or in latents that
+    stand for images."""
     data = config.data
     if data.images and data.held_out_images:
         return {"train": data.images, "held_out": data.held_out_images}
+    if data.name == "none":
+        return {"train": data.images or max(map(_imported, config.spaces.values())), "held_out": 0}
     if data.name == "cifar10":
         train, held_out = 50_000, 10_000
     elif data.name == "image_folder":
@@ -27,13 +30,19 @@ def count_images(config):
 def count_classes(config):
     """(number of classes, whether it is a guess): as the configuration says, the data set's, or of folders."""
     data = config.data
-    if data.name != "image_folder":
+    if data.name not in ("image_folder", "none"):
         return 10, False
     if data.classes:
         return data.classes, False
-    if not os.path.isdir(data.path):
+    if data.name == "none" or not os.path.isdir(data.path):
         return ASSUMED_CLASSES, True
     return len(class_folders(data.path)), False
+
+
+def _imported(space):
+    from twostage.data.interchange import imported_count
+
+    return imported_count(space.imported.format, space.imported.path)
 
 
 def _files_below(path):

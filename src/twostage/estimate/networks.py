@@ -43,9 +43,17 @@ def count_flops(make, *shapes, call=None):
     return counter.get_total_flops(), sum(parameter.numel() for parameter in module.parameters())
 
 
-@cache
 def lightningdit_cost(latent_shape, classes, patch_size, hidden_size, depth, num_heads):
-    """(operations of one forward pass of one sample, parameters) of a LightningDiT."""
+    """(operations of one forward pass of one sample, parameters) of a LightningDiT.
+
+    Its blocks are all alike: one and two of them are counted, the others cost what the second adds.
+    """
+    one, two = (_lightningdit_cost(latent_shape, classes, patch_size, hidden_size, n, num_heads) for n in (1, 2))
+    return tuple(first + (depth - 1) * (second - first) for first, second in zip(one, two))
+
+
+@cache
+def _lightningdit_cost(latent_shape, classes, patch_size, hidden_size, depth, num_heads):
     import torch
 
     from twostage.model.lightningdit import LightningDiT
@@ -80,7 +88,8 @@ def autoencoder_flops(kind, image_shape, latent_shape, channels=()):
         arguments = architecture(image_channels, latent_shape[0], height // latent_shape[1], list(channels))
     else:  # of any AutoencoderKL: as the published one with as many levels
         like = PUBLISHED["va-vae" if height // latent_shape[1] == 16 else "sd-vae"]
-        network, arguments = diffusers.AutoencoderKL, {**like, "latent_channels": latent_shape[0]}
+        arguments = {**like, "latent_channels": latent_shape[0], "in_channels": image_channels}
+        network = diffusers.AutoencoderKL
     make = lambda: network(**arguments)  # noqa: E731
     inward = count_flops(make, (1, image_channels, height, width), call=lambda module, x: module.encode(x))[0]
     return inward, count_flops(make, (1, *latent_shape), call=lambda module, z: module.decode(z))[0]

@@ -43,18 +43,20 @@ class Setting:
     def latent_shape(self, space):
         """(C, h, w) of a latent."""
         if space not in self._shapes:
-            channels, factor = self._latent(self.config.spaces[space])
-            self._shapes[space] = (channels, *(side // factor for side in self.image_shape[:2]))
+            self._shapes[space] = self._latent(self.config.spaces[space])
         return self._shapes[space]
 
     def _latent(self, space):
-        """(channels, reduction of the side) of a latent space's encoder."""
-        encoder = space.encoder
-        if encoder.kind == "identity":
-            return self.image_shape[2], 1
+        encoder, (height, width, channels), factor = space.encoder, self.image_shape, 1
+        if not space.decodes:
+            from twostage.data.interchange import imported_shape
+
+            return imported_shape(space.imported.format, space.imported.path)
         if encoder.kind == "kl":
-            return encoder.latent_channels, encoder.downsample
-        return _published_latent(space, self.image_shape[0])
+            channels, factor = encoder.latent_channels, encoder.downsample
+        elif encoder.kind != "identity":
+            channels, factor = _published_latent(space)
+        return channels, height // factor, width // factor
 
     def dim(self, space):
         """D, numbers in a latent."""
@@ -161,14 +163,10 @@ class Setting:
         return getattr(self.config.experiments, experiment).spaces or list(self.config.spaces)
 
 
-def _published_latent(space, side):
+def _published_latent(space):
     """(channels, reduction of the side) of published latents: the files do not have to be there yet."""
-    from twostage.data.interchange import imported_shape
     from twostage.data.published import find_weights, latent_of
 
-    if not space.decodes:
-        channels, height, _ = imported_shape(space.imported.format, space.imported.path)
-        return channels, max(1, side // height)
     kind, places = space.encoder.kind, [file.place for file in space.weight_files]
     if (kind in EXPECTED and len(EXPECTED[kind][0]) == 1) or not all(Path(place).exists() for place in places):
         return ASSUMED[kind]

@@ -1,5 +1,8 @@
 """The estimate as text."""
 
+from twostage.estimate.limits import LEAST, SPARE, attempts, minutes, resumes
+from twostage.estimate.training import oracle_overhead
+
 
 def report(costs, targets, on_demand):
     """The text of the estimate.
@@ -17,7 +20,23 @@ def report(costs, targets, on_demand):
     for target, paths in (targets | on_demand).items():
         where = "on demand, not part of everything" if target in on_demand else ""
         lines.append(_row(costs, target, where, costs.of_target(paths)))
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_jobs(costs, everything)])
+
+
+def _supervision(costs):
+    """What training each model on the oracle velocity costs, one line; nothing where no model is trained so."""
+    config = costs.config
+    if "oracle" not in {sizes.target or config.training.target for sizes in config.models.values()}:
+        return []
+    told = []
+    for space in config.spaces:
+        trained = [model for model in config.models_of(space) if not config.models[model].checkpoint.get(space)]
+        ratios = [f"{model} {oracle_overhead(costs.setting, space, model):.2f}" for model in trained]
+        told.append(f"{space} {', '.join(ratios)}")
+    return [
+        f"Training on the oracle velocity, {config.estimate.oracle_skipped:.0%} of it skipped, costs, over training on "
+        f"x_1 - x_0: {'; '.join(told)}."
+    ]
 
 
 def _head(costs):
@@ -31,12 +50,11 @@ def _head(costs):
     ]
     splits = {space: setting.split(space) for space in costs.config.spaces}
     told = ", ".join(f"{space} {value:.3g} ({source})" for space, (value, source) in splits.items())
-    lines.append(f"Stage split: {told}.")
+    lines += [f"Stage split: {told}.", *_supervision(costs)]
     if setting.classes_assumed:
-        lines.append(
-            f"There is no folder {costs.config.data.path}: {setting.classes:,} classes are assumed; data.classes says "
-            "how many there are."
-        )
+        folder = costs.config.data.path
+        reason = f"There is no folder {folder}" if folder else "Imported labels are not read"
+        lines.append(f"{reason}: {setting.classes:,} classes are assumed; data.classes says how many there are.")
     return lines
 
 
@@ -46,6 +64,27 @@ def _row(costs, name, where, rows):
         sum(getattr(row, key) for row in rows) for key in ("jobs", "samples", "flops", "disk")
     )
     return _line(name, where, jobs, f"{samples:,}", *map(_short, (flops / 1e12, gpu, cpu, disk / 1e9)))
+
+
+def _jobs(costs, rows):
+    """Lines on what one job of each row takes and asks for, the table in Markdown."""
+    longest = costs.config.jobs.longest
+    cells = [("rule", "of", "jobs", "hours", "limit, min", "attempts", "memory, MB")]
+    for row in rows:
+        asked, hours = getattr(costs.config.jobs, row.stage), costs.hours_by_the_clock(row)
+        limit = minutes(hours, longest) if asked.runtime == "auto" else asked.runtime
+        tried = attempts(hours, limit) if resumes(row.rule) else 1
+        numbers = (f"{number:,}" for number in (limit, tried, asked.mem_mb))
+        cells.append((row.rule, row.where, f"{row.jobs}", _short(hours), *numbers))
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    table = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in cells]
+    table.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
+    said = (
+        f"What one job takes by the clock, and asks for. With `runtime: auto` its time limit is {SPARE:g} times "
+        f"the hours, at least {LEAST} minutes, at most jobs.longest ({longest:,}). A longer training goes "
+        "on in its next attempt:"
+    )
+    return [said, "", *table]
 
 
 def _line(rule, where, jobs, *numbers):

@@ -2,7 +2,7 @@
 
 from twostage.estimate.data import PASSES
 from twostage.estimate.evaluations import evaluations
-from twostage.estimate.row import BYTES, Row
+from twostage.estimate.row import BYTES, MULTIPLY_ADD, Row
 from twostage.sampling.plan import Part, Plan
 from twostage.training.recipe import Recipe
 
@@ -24,21 +24,55 @@ def _imported(setting, space, model):
 
 def _trained(setting, space, model):
     config = setting.config
-    t, seen = config.training, config.model_steps(model) * config.training.batch_size
-    network = seen * (PASSES + t.activation_checkpointing) * setting.forward(space, model)
-    oracle = 0
-    if (config.models[model].target or t.target) == "oracle":
-        # Where the class is dropped, the oracle of all latents is the target.
-        of_all = setting.oracle_velocity(space, setting.stored)
-        oracle = seen * ((1 - t.class_drop) * setting.oracle_velocity(space) + t.class_drop * of_all)
+    t, seen, network = (
+        config.training,
+        config.model_steps(model) * config.training.batch_size,
+        _network(setting, space, model),
+    )
+    supervised = (config.models[model].target or t.target) == "oracle"
+    oracle, search = _oracle(setting, space, model) if supervised else (0, 0)
     # Beside the snapshots a checkpoint (weights, their average, AdamW's two moments), two while one is written.
     disk = setting.parameters(space, model) * BYTES * (len(config.snapshots(model)) + 2 * 4)
-    device = "cuda" if config.jobs.training.gpu else "cpu"
-    in_bf16 = Recipe(steps=1, precision=t.precision).resolved(device).precision == "bf16"
     return Row(
-        f"train_{model}", space, samples=seen, flops=network + oracle, bf16_flops=network * in_bf16, disk=disk,
+        f"train_{model}", space, samples=seen, flops=network + oracle + search,
+        bf16_flops=network * _in_bf16(config) + search * bool(config.jobs.training.gpu), disk=disk,
         stage="training", needs=(f"data/{space}/latents.h5",), makes=(f"training/{space}/{model}/",),
     )  # fmt: skip
+
+
+def _network(setting, space, model):
+    """Operations of the model itself in its training."""
+    config = setting.config
+    seen = config.model_steps(model) * config.training.batch_size
+    return seen * (PASSES + config.training.activation_checkpointing) * setting.forward(space, model)
+
+
+def _oracle(setting, space, model):
+    """Operations of the oracle as a model's target: (velocities, distances that say which need not be computed).
+
+    Where the class is dropped, the velocity is over all latents. Distances are found once, of all pairs of latents
+    and of all pairs of a class, in bf16 on a GPU (``twostage.oracle.settled``).
+    """
+    config = setting.config
+    seen, drop = config.model_steps(model) * config.training.batch_size, config.training.class_drop
+    of_all = setting.oracle_velocity(space, setting.stored)
+    velocities = seen * ((1 - drop) * setting.oracle_velocity(space) + drop * of_all)
+    pairs = setting.stored * (setting.class_size + setting.stored * (drop > 0))
+    return (1 - config.estimate.oracle_skipped) * velocities, MULTIPLY_ADD * pairs * setting.dim(space)
+
+
+def _in_bf16(config):
+    device = "cuda" if config.jobs.training.gpu else "cpu"
+    return Recipe(steps=1, precision=config.training.precision).resolved(device).precision == "bf16"
+
+
+def oracle_overhead(setting, space, model):
+    """What training a model on the oracle velocity costs, over training it on x_1 - x_0: at least 1."""
+    hardware, gpu = setting.config.estimate, setting.config.jobs.training.gpu
+    in_bf16, in_float32 = (hardware.gpu_bf16_tflops, hardware.gpu_float32_tflops) if gpu else (1.0, 1.0)
+    network, (oracle, search) = _network(setting, space, model), _oracle(setting, space, model)
+    rate = in_bf16 if _in_bf16(setting.config) else in_float32
+    return 1 + (oracle / in_float32 + search / in_bf16) * rate / network
 
 
 def _oracle_loss(setting, space):

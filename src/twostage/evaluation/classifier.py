@@ -11,6 +11,7 @@ from torch import nn
 from tqdm import tqdm
 
 from twostage.arguments import as_device
+from twostage.data.chunks import budget_mb, chunk_size, in_chunks
 from twostage.evaluation.images import load_split
 from twostage.finite import finite, finite_weights
 from twostage.provenance import atomic_write, write_json, write_provenance
@@ -39,6 +40,11 @@ class Classifier(nn.Module):
             nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * channels, 4 * width), nn.GELU()
         )
         self.output = nn.Linear(4 * width, num_classes)
+
+    def item_bytes(self, image_shape):
+        """Bound of what an image (H, W, C) takes beside the weights: itself, five maps of the first block, float32."""
+        height, width, channels = image_shape
+        return 4 * height * width * (5 * channels + 5 * self.architecture["width"])
 
     def features(self, images):
         """(n, 4 width) float32 of uint8 images (n, H, W, C)."""
@@ -121,7 +127,7 @@ def write_features(dataset, classifier, output, *, device="cpu", batch=512):
     with torch.inference_mode():
         for start in tqdm(range(0, len(train), batch), desc="features", unit="batch", disable=None):
             images, kept = train.usable_images(np.arange(start, min(start + batch, len(train))))
-            features = model.features(torch.from_numpy(images).to(device)).cpu().numpy()
+            features = torch.cat([part.cpu() for _, part in _chunks(model, model.features, images, device)]).numpy()
             found[kept] = finite(features, f"{classifier}: features of training images", "train it again", kept)
     with atomic_write(output) as temporary, open(temporary, "wb") as stream:
         np.save(stream, found)
@@ -170,6 +176,12 @@ def _turned(images, turns):
     return torch.stack([torch.rot90(image, int(turn)) for image, turn in zip(images, turns)])
 
 
+def _chunks(model, network, images, device):
+    """``twostage.data.chunks.in_chunks`` of images uint8 (n, H, W, C) through a part of the classifier."""
+    size = chunk_size(model.item_bytes(images.shape[1:]), budget_mb(device))
+    return in_chunks(lambda chunk: network(chunk.to(device)), size, torch.as_tensor(images))
+
+
 def _accuracy(model, dataset, device, batch, turned=False):
     model.eval()
     right = seen = 0
@@ -181,6 +193,7 @@ def _accuracy(model, dataset, device, batch, turned=False):
             if turned:
                 targets = torch.from_numpy(index % TURNS)
                 images = _turned(images, targets)
-            right += (model(images.to(device)).argmax(1).cpu() == targets).sum().item()
+            found = torch.cat([scores.argmax(1).cpu() for _, scores in _chunks(model, model, images, device)])
+            right += (found == targets).sum().item()
             seen += len(index)
     return float(right / seen)

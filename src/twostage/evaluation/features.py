@@ -2,6 +2,7 @@
 
 ``classifier`` is trained by the workflow and downloads nothing; ``inception`` is clean-fid's network behind clean-fid's
 resizing; ``dinov2`` comes from timm. A distance is named after its features: only Inception's is called gFID.
+Networks are passed in chunks of one size (``twostage.data.chunks``).
 """
 
 import math
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 
 from twostage.arguments import as_device
+from twostage.data.chunks import budget_mb, chunk_size, in_chunks
 from twostage.evaluation.classifier import load_classifier
 from twostage.fetch import check_digest, refuse_stand_in
 from twostage.finite import finite, finite_weights
@@ -21,6 +23,7 @@ DISTANCE_NAMES = {
     "classifier": "Frechet distance (classifier)",
 }
 INCEPTION_SIDE = 299
+MEBIBYTE = 1 << 20
 # NVIDIA's inception-2015-12-05.pt, the TorchScript conversion of the original network that clean-fid downloads.
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 DINOV2 = "vit_base_patch14_dinov2.lvd142m"
@@ -32,30 +35,41 @@ class FeatureExtractor:
     """``extractor(images)``: uint8 (n, H, W, C) to float32 (n, D).
 
     name: "classifier", "inception" or "dinov2"; sha256: of the weights; network: uint8 tensor (n, H, W, C) on
-    ``device`` to a tensor (n, D). Raises ValueError where a feature is not finite.
+    ``device`` to a tensor (n, D); item_bytes: image shape (H, W, C) to a bound of what one image takes in it beside the
+    weights. Raises ValueError where a feature is not finite.
     """
 
-    def __init__(self, name, network, digest, device="cpu"):
+    def __init__(self, name, network, digest, device="cpu", item_bytes=math.prod):
         self.name, self.network, self.sha256, self.device = name, network, digest, torch.device(device)
+        self.item_bytes = item_bytes
 
     @property
     def distance_name(self):
         return DISTANCE_NAMES[self.name]
 
+    def chunk_size(self, image_shape):
+        """Images (H, W, C) per pass through the network."""
+        return chunk_size(self.item_bytes(image_shape), budget_mb(self.device))
+
     def __call__(self, images):
-        with torch.inference_mode():
-            features = self.network(torch.from_numpy(images).to(self.device)).float().cpu().numpy()
-        return finite(features, f"{self.name} features of a batch of images", "check the network's weights")
+        return self.of_batches([images])
 
     def of_batches(self, batches):
         """Features (N, D) of an iterable of image batches."""
-        return np.concatenate([self(images) for images in batches])
+        what, remedy = f"{self.name} features of a batch of images", "check the network's weights"
+        return np.concatenate([finite(self._of(images), what, remedy) for images in batches])
+
+    @torch.inference_mode()
+    def _of(self, images):
+        network = lambda chunk: self.network(chunk.to(self.device)).float()  # noqa: E731
+        size = self.chunk_size(images.shape[1:])
+        return np.concatenate([found.cpu().numpy() for _, found in in_chunks(network, size, torch.from_numpy(images))])
 
 
 def classifier(path, device="cpu"):
     """The penultimate layer of the classifier in ``path`` (``twostage.evaluation.classifier``)."""
     model = load_classifier(path, device)
-    return FeatureExtractor("classifier", model.features, sha256(path), device)
+    return FeatureExtractor("classifier", model.features, sha256(path), device, model.item_bytes)
 
 
 def inception(path, device="cpu", expected_sha256=INCEPTION_SHA256):
@@ -79,7 +93,7 @@ def inception(path, device="cpu", expected_sha256=INCEPTION_SHA256):
         x = torch.from_numpy(resized).to(images.device).permute(0, 3, 1, 2)
         return layers((x - 128) / 128).flatten(1)
 
-    return FeatureExtractor("inception", network, digest, device)
+    return FeatureExtractor("inception", network, digest, device, inception_bytes)
 
 
 def dinov2(path, device="cpu", architecture=DINOV2, side=DINOV2_SIDE):
@@ -105,7 +119,18 @@ def dinov2(path, device="cpu", architecture=DINOV2, side=DINOV2_SIDE):
         x = torch.nn.functional.interpolate(x, (side, side), mode="bicubic", antialias=True, align_corners=False)
         return model((x.clamp(0, 1) - mean) / std)
 
-    return FeatureExtractor("dinov2", network, digest, device)
+    return FeatureExtractor("dinov2", network, digest, device, dinov2_bytes)
+
+
+def inception_bytes(image_shape):
+    """Bound of what an image (H, W, C) takes in Inception beside the weights: four of its widest maps, and itself."""
+    return 24 * MEBIBYTE + math.prod(image_shape)
+
+
+def dinov2_bytes(image_shape):
+    """Bound of what an image (H, W, C) takes in DINOv2 beside the weights: three of its widest layers' tokens, and
+    itself as float32, resized along one side and the other."""
+    return 12 * MEBIBYTE + 20 * math.prod(image_shape)
 
 
 def load_extractors(names, *, classifier_path=None, inception_path=None, dinov2_path=None, device="cpu"):
@@ -142,6 +167,6 @@ def _first_line(error):
     return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
-def batch_size_for(image_shape, pixels=1 << 24):
-    """Images a batch, so that a batch holds about ``pixels`` pixels: many small images, few large ones."""
-    return max(1, min(1024, math.floor(pixels / math.prod(image_shape[:2]) / 8)))
+def batch_size_for(image_shape):
+    """Images to read at a time: a power of two, whole chunks, at most 256 and 256 MiB of pixels."""
+    return 1 << (max(1, min(256, (1 << 28) // math.prod(image_shape))).bit_length() - 1)

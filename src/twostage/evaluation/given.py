@@ -1,6 +1,6 @@
 """What a reference file that others made holds, read off its header: checked before any sample is made.
 
-Light on purpose: the workflow looks at these files while it parses. Nothing here imports torch.
+Light on purpose: the workflow looks at these files before its first job. Nothing here imports torch.
 """
 
 import contextlib

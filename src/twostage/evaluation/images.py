@@ -3,10 +3,10 @@
 import json
 from dataclasses import dataclass
 
-import h5py
 import numpy as np
 
 from twostage.data.datasets import load_dataset
+from twostage.hdf5 import opened, read_texts
 
 SPLIT = ("split", "split_source", "split_low", "split_high")  # of plans that name the split
 RECORDED = ("solver", "steps", "nfe", *SPLIT, "share_before_0.2", "t_switch", "t_resume")
@@ -40,7 +40,8 @@ class Samples:
 
     seed, index, labels: int64 (n,); followed: row of the latent store of the image whose trajectory a sample follows,
     int64 (n,), or None; mirrored: bool (n,) or None; attributes: those of the first shard, ``plan`` and ``weights``
-    read from JSON; places: (path, row in the file) of each sample, sorted by seed, then index.
+    read from JSON; places: (path, row in the file) of each sample, sorted by seed, then index; class_names: texts by
+    label, empty where files of an earlier version do not say.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Samples:
     attributes: dict
     image_shape: tuple
     places: tuple
+    class_names: list
 
     @classmethod
     def open(cls, name, paths):
@@ -60,8 +62,8 @@ class Samples:
         headers = []
         for number, path in enumerate(paths):
             try:
-                with h5py.File(path) as file:
-                    headers.append((dict(file.attrs), file["images"].shape[1:]))
+                with opened(path) as file:
+                    headers.append((dict(file.attrs), file["images"].shape[1:], read_texts(file, "class_names")))
                     rows = len(file["images"])
                     for key in columns.keys() - {"file", "row"}:
                         if key in file:
@@ -75,7 +77,7 @@ class Samples:
         columns = {key: np.concatenate(parts) if parts else None for key, parts in columns.items()}
         order = np.lexsort((columns["index"], columns["seed"]))
         columns = {key: None if values is None else values[order] for key, values in columns.items()}
-        attributes, image_shape = headers[0]
+        attributes, image_shape, class_names = headers[0]
         expected = int(attributes["samples"]) * len(attributes["seeds"])
         if len(order) != expected:
             raise ValueError(
@@ -89,6 +91,7 @@ class Samples:
             attributes,
             tuple(image_shape),
             (tuple(map(str, paths)), columns["file"], columns["row"]),
+            class_names,
         )
 
     def __len__(self):
@@ -134,7 +137,7 @@ class Samples:
             mine = np.flatnonzero(files[positions] == number)
             wanted, back = np.unique(rows[positions[mine]], return_inverse=True)
             low, high = wanted[0], wanted[-1] + 1
-            with h5py.File(paths[number]) as file:
+            with opened(paths[number]) as file:
                 # Dense rows are read as one slice: HDF5 is slow at long lists of rows.
                 if high - low <= 4 * len(wanted):
                     found = file["images"][low:high][wanted - low]

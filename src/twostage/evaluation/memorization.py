@@ -1,8 +1,12 @@
 """Memorisation (App. F): how far samples are from the training image they followed, and from the nearest one.
 
 Training images are taken as the autoencoder reconstructs them: what a perfect copy of a training latent looks like.
-For pixels as they are (the identity encoder) these are the images themselves.
+For pixels as they are (the identity encoder) these are the images themselves. Images are read and decoded in batches,
+and looked at once; only the samples' pixels are all kept, as bytes on the device: the queries of the search.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -23,6 +27,7 @@ PIXEL = "pixel"
 NEAREST = 3  # an image and its mirrored twin may be the two nearest: the third is another image
 COPY_RATIO = 1 / 3  # a sample is a copy when d1 / d2 is below (Gu et al. 2023, "On memorization in diffusion models")
 CONTROL = "held-out images"
+CONTROL_IMAGES = 10_000  # of them: an interval of 1% of its value needs no more
 SUMMARY = ("followed_distance", "nearest_distance", "ratio", "copied", "retrieved", "within_one_grey_level")
 
 
@@ -40,6 +45,7 @@ def measure_memorization(
     inception=None,
     dinov2=None,
     within_class=False,
+    control_images=CONTROL_IMAGES,
     batch_size=None,
     device="cpu",
 ):
@@ -47,7 +53,8 @@ def measure_memorization(
 
     samples: {plan name: paths of its shards}; store_path, encoder_spec, encoder_weights: latents of the training
     images (mirrored ones included where the store has them) and what decodes them. held_out_path: latents of held-out
-    images: needed for plans that resume from them, and, when given, measured themselves as a control.
+    images: needed for plans that resume from them, and, when given, at most control_images of them, evenly spaced in
+    the store and so balanced over the classes, are measured themselves as a control.
     features: spaces besides the pixels; classifier, inception, dinov2: their weights. within_class: look for the
     nearest among the training images of the sample's class only.
 
@@ -77,11 +84,13 @@ def measure_memorization(
         refuse_other_index(classifier, index_of(classifier), store_path, store.index)
     sets = [_sample_set(item, store, held_out, encoder) for item in opened.values()]
     if held_out is not None:
-        sets.append(_control_set(held_out, encoder))
-    size = batch_size or batch_size_for(sets[0]["images"].shape[1:])
+        sets.append(_control_set(held_out, encoder, control_images))
+    image_shape = next(iter(opened.values())).image_shape
+    size = batch_size or batch_size_for(image_shape)
     references = References(store, within_class)
-    searches = _search(sets, store, references, encoder, extractors, size, device, within_class)
-    table = pd.concat(_table(sets, references, searches, extractors, size), ignore_index=True)
+    queries, followed = _looked_at(sets, image_shape, extractors, size, device)
+    searches = _search(queries, sets, store, references, encoder, extractors, size, within_class)
+    table = pd.concat(_table(sets, references, searches, followed), ignore_index=True)
     table["class"] = [store.class_names[label] for label in table["label"].astype(int)]
     with atomic_write(samples_csv) as temporary:
         table.to_csv(temporary, index=False)
@@ -101,46 +110,94 @@ def measure_memorization(
 
 def decoded(store, encoder, rows, mirrored=None):
     """Images uint8 (n, H, W, C) that the encoder makes of a store's latents."""
-    latents = store.read(rows, normalised=False, flipped=False if mirrored is None else mirrored)
-    return encoder.decode(latents).cpu().numpy()
+    return encoder.decode(store.read(rows, normalised=False, flipped=False if mirrored is None else mirrored)).numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class _Set:
+    """Samples that are measured, of a plan or the control: how many, what their rows of the table say, where they are.
+
+    images, followed: rows (an int64 array) to uint8 images (n, H, W, C), those samples and what they followed; followed
+    is None where they followed nothing. in_training: whether that are training images.
+    """
+
+    count: int
+    columns: dict
+    images: Callable
+    followed: Callable | None = None
+    in_training: bool = False
+
+    def batches(self, size):
+        return np.array_split(np.arange(self.count), range(size, self.count, size))
 
 
 def _sample_set(item, store, held_out, encoder):
-    """A plan's samples in memory, with the images they followed."""
-    followed_images = None
+    """A plan's samples, and the images they followed."""
+    in_training, followed = item.attributes["followed_split"] == "train", None
     if item.followed is not None:
-        source = store if item.attributes["followed_split"] == "train" else held_out
+        source = store if in_training else held_out
         if source is None:
             raise ValueError(f"plan {item.name} resumes from held-out images; expected held_out_path, their latents")
-        followed_images = decoded(source, encoder, item.followed, item.mirrored if source is store else None)
-    return {
+        mirrored = item.mirrored if in_training else np.zeros(len(item), dtype=bool)
+        followed = lambda rows: decoded(source, encoder, item.followed[rows], mirrored[rows])  # noqa: E731
+    columns = {
         "plan": item.name,
-        "images": item.images(np.arange(len(item))),
-        "followed_images": followed_images,
-        "in_training": item.attributes["followed_split"] == "train",
-        "columns": {
-            "seed": item.seed,
-            "index": item.index,
-            "label": item.labels,
-            "t_switch": item.attributes["t_switch"],
-            "t_resume": item.attributes["t_resume"],
-            "followed": item.followed if item.followed is not None else -1,
-            "followed_mirrored": item.mirrored if item.mirrored is not None else False,
-        },
+        "seed": item.seed,
+        "index": item.index,
+        "label": item.labels,
+        "t_switch": item.attributes["t_switch"],
+        "t_resume": item.attributes["t_resume"],
+        "followed": item.followed if item.followed is not None else -1,
+        "followed_mirrored": item.mirrored if item.mirrored is not None else False,
     }
+    return _Set(len(item), columns, item.images, followed, in_training)
 
 
-def _control_set(held_out, encoder):
-    """The held-out images as if they were samples: how near real images come to the training images."""
-    rows = np.arange(len(held_out))
-    columns = {"seed": -1, "index": rows, "label": held_out.labels, "t_switch": np.nan, "t_resume": np.nan}
-    return {
-        "plan": CONTROL,
-        "images": decoded(held_out, encoder, rows),
-        "followed_images": None,
-        "in_training": False,
-        "columns": columns | {"followed": -1, "followed_mirrored": False},
+def _control_set(held_out, encoder, most):
+    """Held-out images as if they were samples: how near real images come to the training images."""
+    rows = np.unique(np.linspace(0, len(held_out) - 1, min(most, len(held_out))).round().astype(np.int64))
+    columns = {"plan": CONTROL, "seed": -1, "index": rows, "label": held_out.labels[rows]}
+    columns |= {"t_switch": np.nan, "t_resume": np.nan, "followed": -1, "followed_mirrored": False}
+    return _Set(len(rows), columns, lambda part: decoded(held_out, encoder, rows[part]))
+
+
+def _looked_at(sets, image_shape, extractors, size, device):
+    """({space: queries (N, D) on the device}, [{space: distances to what was followed, "grey": ...} per set]).
+
+    Queries are the pixels of all sets' samples as bytes, and their features in float32; distances and grey levels are
+    (n,), NaN where nothing was followed.
+    """
+    count = sum(group.count for group in sets)
+    pixels = torch.empty(count, int(np.prod(image_shape)), dtype=torch.uint8, device=device)
+    features, found, start = {extractor.name: [] for extractor in extractors}, [], 0
+    for group in sets:
+        batches = []
+        for rows in group.batches(size):
+            images = group.images(rows)
+            taken = {extractor.name: extractor(images) for extractor in extractors}
+            pixels[start : start + len(rows)] = torch.from_numpy(images).flatten(1).to(device)
+            start += len(rows)
+            for name, values in taken.items():
+                features[name].append(values)
+            if group.followed:
+                batches.append(_distances(images, taken, group.followed(rows), extractors))
+        spaces = [PIXEL, *features, "grey"]
+        found.append({key: np.concatenate([each[key] for each in batches]) if batches else np.nan for key in spaces})
+    queries = {name: torch.from_numpy(np.concatenate(parts)).to(device) for name, parts in features.items()}
+    return {PIXEL: pixels, **queries}, found
+
+
+def _distances(images, features, followed, extractors):
+    """{space: Euclidean distance of each image to the one it followed, "grey": largest difference of a pixel}."""
+    grey = np.abs(images.astype(np.int16) - followed.astype(np.int16)).reshape(len(images), -1).max(1)
+    pairs = {PIXEL: (images, followed)}
+    pairs |= {extractor.name: (features[extractor.name], extractor(followed)) for extractor in extractors}
+    distances = {
+        # 0 for the same image, whose features may differ by rounding alone
+        space: np.where(grey == 0, 0.0, np.linalg.norm(np.subtract(*map(_flat, pair)), axis=1))
+        for space, pair in pairs.items()
     }
+    return distances | {"grey": grey}
 
 
 class References:
@@ -169,15 +226,11 @@ class References:
         return self.content[rows + np.asarray(mirrored, dtype=bool) * len(self.store)]
 
 
-def _search(sets, store, references, encoder, extractors, size, device, within_class):
-    """{space: NearestNeighbours} of all sets' samples among the training images, read once."""
-    images = np.concatenate([group["images"] for group in sets])
-    labels = torch.from_numpy(np.concatenate([group["columns"]["label"] for group in sets])).to(device)
-    groups = labels if within_class else None
-    searches = {PIXEL: NearestNeighbours(torch.from_numpy(images).flatten(1).to(device), NEAREST, groups)}
-    for extractor in extractors:
-        queries = torch.from_numpy(extractor.of_batches(_split(images, size))).to(device)
-        searches[extractor.name] = NearestNeighbours(queries, NEAREST, groups)
+def _search(queries, sets, store, references, encoder, extractors, size, within_class):
+    """{space: NearestNeighbours} of the queries among the training images, read once."""
+    labels = np.concatenate([group.columns["label"] for group in sets])
+    groups = torch.from_numpy(labels).to(queries[PIXEL].device) if within_class else None
+    searches = {space: NearestNeighbours(points, NEAREST, groups) for space, points in queries.items()}
     for start in tqdm(range(0, len(references), size), desc="memorisation", unit="batch", disable=None):
         rows, mirrored = references.of(slice(start, start + size))
         batch = decoded(store, encoder, rows, mirrored)
@@ -188,19 +241,12 @@ def _search(sets, store, references, encoder, extractors, size, device, within_c
     return searches
 
 
-def _table(sets, references, searches, extractors, size):
-    """One table a set and space, a row a sample."""
+def _table(sets, references, searches, followed):
+    """One table per set and space, a row per sample."""
     start = 0
-    for group in sets:
-        rows = slice(start, start + len(group["images"]))
+    for group, to_followed in zip(sets, followed):
+        rows = slice(start, start + group.count)
         start = rows.stop
-        images, followed = group["images"], group["followed_images"]
-        grey = np.nan if followed is None else _largest_difference(images, followed)
-        pairs = {PIXEL: None if followed is None else (_flat(images), _flat(followed))}
-        for extractor in extractors:
-            pairs[extractor.name] = followed is not None and tuple(
-                extractor.of_batches(_split(part, size)).astype(np.float64) for part in (images, followed)
-            )
         for space, search in searches.items():
             scale = np.sqrt(search.queries.shape[1]) if space == PIXEL else 1.0
             distances = search.distances[rows].cpu().numpy() / scale
@@ -209,12 +255,12 @@ def _table(sets, references, searches, extractors, size):
             nearest, nearest_mirrored = references.of(positions[:, 0])
             yield pd.DataFrame(
                 {
-                    "plan": group["plan"],
+                    "plan": group.columns["plan"],
                     "space": space,
-                    **group["columns"],
-                    "followed_in_training": group["in_training"],
-                    "followed_distance": _distance(pairs[space], grey) / scale,
-                    "followed_grey": grey,
+                    **group.columns,
+                    "followed_in_training": group.in_training,
+                    "followed_distance": to_followed[space] / scale,
+                    "followed_grey": to_followed["grey"],
                     "nearest": nearest,
                     "nearest_mirrored": nearest_mirrored,
                     "nearest_distance": first,
@@ -233,8 +279,8 @@ def _nearest_other(distances, identity):
 
 def _retrieved(group, references, nearest, nearest_mirrored):
     """Whether the nearest image is, by content, the training image that was followed: float (n,), or NaN."""
-    columns = group["columns"]
-    if group["followed_images"] is None or not group["in_training"]:
+    columns = group.columns
+    if not (group.followed and group.in_training):
         return np.nan
     followed = references.content_of(columns["followed"], columns["followed_mirrored"])
     return (references.content_of(nearest, nearest_mirrored) == followed).astype(float)
@@ -262,18 +308,5 @@ def _ratio(first, second):
     return np.where(np.isfinite(second), ratio, np.nan)
 
 
-def _split(images, size):
-    return (images[start : start + size] for start in range(0, len(images), size))
-
-
 def _flat(images):
     return images.reshape(len(images), -1).astype(np.float64)
-
-
-def _distance(pair, grey):
-    """Euclidean distance of rows; 0 for the same image, whose features differ by the rounding of batches alone."""
-    return np.where(grey == 0, 0.0, np.linalg.norm(np.subtract(*pair), axis=1)) if pair else np.nan
-
-
-def _largest_difference(a, b):
-    return np.abs(a.astype(np.int16) - b.astype(np.int16)).reshape(len(a), -1).max(1)

@@ -10,6 +10,7 @@ from twostage.data.held_out import open_held_out
 from twostage.data.latents import LatentStore
 from twostage.evaluation.images import Samples
 from twostage.evaluation.memorization import decoded
+from twostage.hdf5 import write_texts
 from twostage.provenance import atomic_write, write_provenance
 
 
@@ -32,9 +33,10 @@ def collect_pictures(
     neighbours_csv (``measure_memorization``'s table of samples), the store and the encoder, the nearest training images
     in ``space`` and the followed images are added.
 
-    /images uint8 (rows, columns, H, W, C), /labels (rows,), /index (rows,), /columns (names), /t (columns,) switch or
-    resume times, NaN for plans with neither; /nearest like /images; /followed (rows, H, W, C), of the last plan that
-    follows one. Contact sheets for people: each sample with its nearest training image beside.
+    /images uint8 (rows, columns, H, W, C), /labels (rows,), /class_names (by label, where the samples say), /index
+    (rows,), /columns (names), /t (columns,) switch or resume times, NaN for plans with neither; /nearest like /images;
+    /followed (rows, H, W, C), of the last plan that follows one. Contact sheets for people: each sample with its
+    nearest training image beside.
     """
     opened = [Samples.open(plan, paths) for plan, paths in samples.items()]
     seed = int(opened[0].seed[0]) if seed is None else seed
@@ -67,6 +69,7 @@ def collect_pictures(
     with atomic_write(output) as temporary, h5py.File(temporary, "w") as file:
         for name, values in content.items():
             file[name] = values
+        write_texts(file, "class_names", opened[0].class_names)
         file.attrs["seed"] = seed
     inputs = [path for paths in samples.values() for path in paths]
     write_provenance(output, seed=seed, inputs=[*inputs, *([neighbours_csv] if neighbours_csv else [])])

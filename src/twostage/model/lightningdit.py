@@ -79,7 +79,15 @@ class LightningDiT(nn.Module):
         self._initialize()
 
     def forward(self, x, t, y):
-        """Velocity at x (B, C, H, W), time t (B,) in [0, 1] and label y (B,) int64: a tensor like x."""
+        """Velocity at x (B, C, H, W), time t (B,) in [0, 1] and label y (B,) int64: a tensor like x.
+
+        States of another precision than the weights' pass through in the weights'. ValueError for states that are no
+        floats.
+        """
+        if x.dtype != self.pos_embed.dtype:
+            if not x.is_floating_point():
+                raise ValueError(f"x is {x.dtype}; expected floats")
+            return self(x.to(self.pos_embed.dtype), t, y).to(x.dtype)
         if self.training and self.class_drop > 0:
             dropped = torch.rand(y.shape[0], device=y.device) < self.class_drop
             y = torch.where(dropped, self.architecture["num_classes"], y)

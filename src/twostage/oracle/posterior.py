@@ -55,7 +55,7 @@ class Oracle:
         t = 0: the mean of the data. t = 1: the nearest sample, or the mean of those that are equally near.
         """
         x_t, point, t = self._check(x_t, t)
-        mean = point + self._displacements(point, t, torch.ones_like(t))
+        mean = point + self._displacements(point, t, torch.ones_like(t))[0]
         return mean.reshape(x_t.shape).to(x_t)
 
     def velocity(self, x_t, t):
@@ -64,9 +64,25 @@ class Oracle:
         Raises ValueError at t = 1, where u* depends on the path by which x_t came there: ask at t < 1.
         """
         x_t, point, t = self._check(x_t, t)
+        self._refuse_end(t)
+        return self._displacements(point, t, 1 - t)[0].reshape(x_t.shape).to(x_t)
+
+    def part_of_velocity(self, x_t, t):
+        """What these samples are to the oracle velocity of a larger data set: (velocity like x_t, log-evidence).
+
+        The log-evidence, (B,) float64, is log sum_i exp(-|x_t - t x^(i)|^2 / (2 (1 - t)^2)). The velocity over several
+        data sets together is the mean of their velocities, weighted by the softmax of their log-evidences. Raises
+        ValueError as ``velocity`` does.
+        """
+        x_t, point, t = self._check(x_t, t)
+        self._refuse_end(t)
+        found, evidence = self._displacements(point, t, 1 - t, whole=False)
+        return found.reshape(x_t.shape).to(x_t), evidence
+
+    @staticmethod
+    def _refuse_end(t):
         if (t == 1).any():
             raise ValueError("t is 1, where the velocity has no value of its own; expected t < 1, such as 1 - 1e-6")
-        return self._displacements(point, t, 1 - t).reshape(x_t.shape).to(x_t)
 
     def _check(self, x_t, t):
         samples = self.samples
@@ -86,20 +102,23 @@ class Oracle:
         each = 48 * batch + (0 if samples.in_memory else 20 * samples.dim)
         return max(1, min(samples.count, (samples.budget - 40 * batch * samples.dim) // each))
 
-    def _displacements(self, point, t, divisor):
+    def _displacements(self, point, t, divisor, whole=True):
         """``_displacement`` of as many points at a time as the budget allows."""
         size = max(1, self.samples.budget // (96 * self.samples.dim))
         parts = [slice(start, start + size) for start in range(0, len(point), size)]
-        found = [self._displacement(point[part], t[part], divisor[part]) for part in parts]
-        return found[0] if len(found) == 1 else torch.cat(found)
+        found = [self._displacement(point[part], t[part], divisor[part], whole) for part in parts]
+        return found[0] if len(found) == 1 else tuple(torch.cat(each) for each in zip(*found))
 
-    def _displacement(self, point, t, divisor):
-        """(m - x_t) / divisor, (B, D) float64, by a running log-sum-exp over the chunks; divisor: (B,)."""
+    def _displacement(self, point, t, divisor, whole):
+        """(m - x_t) / divisor, (B, D), and the log-evidence, (B,), float64, by a running log-sum-exp over the chunks.
+
+        divisor: (B,); whole: whether the samples are the whole data set, so that the evidence need not be exact.
+        """
         base = self.samples.shifted(point)
         peak = torch.full((len(point), 1), -math.inf, dtype=WIDE, device=point.device)
         total, moved = torch.zeros_like(peak), None
         for start, rows in self.samples.chunks(self._chunk(len(point))):
-            logits, pairs = self._logits(point, t, start, rows, peak + total.log())
+            logits, pairs = self._logits(point, t, start, rows, peak + total.log(), whole)
             before, peak = peak, torch.maximum(peak, logits.amax(1, keepdim=True))
             weights = _gaps(logits, peak, t).exp_()
             added = weights.sum(1, keepdim=True)
@@ -117,7 +136,7 @@ class Oracle:
         prior = t == 0
         if prior.any():
             moved[prior] = (self.samples.mean - point[prior]) / divisor[prior, None]
-        return moved
+        return moved, (peak + total.log())[:, 0]
 
     def _near_sum(self, point, t, rows, weights, pairs):
         """Near the data, the sum of weights times ``x^(i) - x_t`` over ``pairs``, (B, D); zero elsewhere.
@@ -135,11 +154,11 @@ class Oracle:
             moved.index_add_(0, row[part], weight[part, None] * difference)
         return moved
 
-    def _logits(self, point, t, start, rows, level):
+    def _logits(self, point, t, start, rows, level, whole=True):
         """Logits -|x_t - t x^(i)|^2 / (2 (1 - t)^2) of a chunk, (B, n) float64, and the (row, column) taken again.
 
-        level: (B, 1) log of the sum of exp of the logits so far. At t = 1 the squared distance is not divided, which
-        orders the samples as the limit does.
+        level: (B, 1) log of the sum of exp of the logits so far; whole: see ``_displacement``. At t = 1 the squared
+        distance is not divided, which orders the samples as the limit does.
         """
         samples, near = self.samples, 1 - t[:, None] < NEAR_DATA
         scale = torch.where(t < 1, (1 - t) ** -2.0, 1.0)[:, None]
@@ -158,9 +177,10 @@ class Oracle:
         # near the data, and at t = 1, all that counts is taken by differences
         window = torch.where(near, 2 * error + 20 - (1 - t).clamp(min=1e-16).log(), window)
         doubtful = logits > level - window
-        # but one sample that outweighs all others has weight 1, whatever its logit
-        settled = (peak - level > -(TOLERANCE / error).clamp(1e-9, 0.5)) & (before < peak - window)
-        doubtful &= near | ~settled | (doubtful.sum(1, keepdim=True) > 1)
+        if whole:
+            # but one sample that outweighs all others has weight 1, whatever its logit
+            settled = (peak - level > -(TOLERANCE / error).clamp(1e-9, 0.5)) & (before < peak - window)
+            doubtful &= near | ~settled | (doubtful.sum(1, keepdim=True) > 1)
         pairs = doubtful.nonzero(as_tuple=True)
         for part in self._groups(len(pairs[0])):
             row, column = pairs[0][part], pairs[1][part]
@@ -192,7 +212,7 @@ class ClassOracle:
     """The class-conditional oracle: ``Oracle`` over the samples of one class, a class a row.
 
     data: (N, D) or (N, C, H, W) tensor or array with labels (N,) integers, or a LatentStore, which brings its own
-    labels; of a store the classes used last are kept in memory, within ``budget_mb``.
+    labels. What the classes used last hold beyond the data given is kept in memory, within ``budget_mb``.
     """
 
     def __init__(self, data, labels=None, device=None, budget_mb=1024):
@@ -217,9 +237,10 @@ class ClassOracle:
         # least recently used first
         found = self._oracles.pop(label, None) or self._make(label)
         self._oracles[label] = found
-        if hasattr(self._data, "batches"):
-            while sum(each.samples.nbytes for each in self._oracles.values()) > found.samples.budget:
-                self._oracles.pop(next(iter(self._oracles)))
+        while (
+            len(self._oracles) > 1 and sum(each.samples.held for each in self._oracles.values()) > found.samples.budget
+        ):
+            self._oracles.pop(next(iter(self._oracles)))
         return found
 
     def _make(self, label):

@@ -79,7 +79,8 @@ class Samples:
         if self.mean.square().sum() > self.half_norms.mean():
             self.centre = self.mean.to(self.dtype)
             self.half_norms = self._half_norms(self.centre)
-            self._centred = self._rows - self.centre if self.in_memory else None
+            fits = self.in_memory and self._rows.nbytes <= self.budget // 2
+            self._centred = self._rows - self.centre if fits else None
 
     def _half_norms(self, centre, total=None):
         """|x - centre|^2 / 2 of all samples, (N,) float64; and with ``total``, to which their sum is added, their keys.
@@ -155,9 +156,11 @@ class Samples:
         return self._rows is not None
 
     @property
-    def nbytes(self):
-        """Bytes of the rows held in memory."""
-        return 0 if self._rows is None else self._rows.nbytes
+    def held(self):
+        """Bytes held in memory beyond the data given: rows read from a store, and rows less their centre."""
+        read = self._rows is not None and self._store is not None
+        copied = self.centre is not None and self._centred is not None
+        return (self._rows.nbytes if read else 0) + (self._centred.nbytes if copied else 0)
 
     def chunks(self, size):
         """Yield (start, rows (n, D)) with n <= size, in order, as they are in the data (not centred)."""

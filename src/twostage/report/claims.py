@@ -1,4 +1,4 @@
-"""Every statement that a run can check, checked on its own numbers: JSON, CSV and a page.
+"""Every statement that a run can check, checked on its own numbers: JSON and CSV.
 
 The verdict is the outcome of a rule (``twostage.report.claim``) on the results, never typed in. The paper's statements
 live in ``claims_target``, ``claims_geometry``, ``claims_learning``, ``claims_swap``, ``claims_sampling`` and
@@ -11,7 +11,7 @@ from collections import Counter
 
 import pandas as pd
 
-from twostage.provenance import atomic_write, write_json, write_provenance
+from twostage.provenance import write_json, write_provenance
 from twostage.report import (
     claims_geometry,
     claims_learning,
@@ -23,7 +23,6 @@ from twostage.report import (
     style,
 )
 from twostage.report.claim import FAILS, HOLDS, NOT_TESTED, SIDE, VERDICTS, Finding, Results, together
-from twostage.report.claims_page import page
 
 CLAIMS = [
     *claims_target.CLAIMS,
@@ -137,8 +136,8 @@ def _interval(finding):
     return None if None in ends or ends[0] == ends[1] else ends
 
 
-def write(output_json, output_csv, output_html, *, config=None, **sources):
-    """Check every claim and write claims.json, claims.csv and claims.html, atomically, with their provenance.
+def write(output_json, output_csv, *, config=None, **sources):
+    """Check every claim and write claims.json and claims.csv, atomically, with their provenance.
 
     sources: the keywords of ``twostage.report.claim.Results``: ``posterior``, ``transition``, ``oracle_loss``,
     ``split``, ``tab1``, ``tab2``, ``tab3``, ``curves``, ``nsweep``, ``trajectories``, ``memorization_switch``,
@@ -148,10 +147,7 @@ def write(output_json, output_csv, output_html, *, config=None, **sources):
     """
     run = Results(**sources)
     evaluated = evaluate(run)
-    content = as_json(evaluated, run)
-    write_json(output_json, content)
+    write_json(output_json, as_json(evaluated, run))
     style.write_csv(table(evaluated), output_csv)
-    with atomic_write(output_html) as temporary:
-        temporary.write_text(page(content), encoding="utf-8")
-    for path in (output_json, output_csv, output_html):
+    for path in (output_json, output_csv):
         write_provenance(path, config=config, inputs=run.paths)

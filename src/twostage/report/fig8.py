@@ -14,6 +14,7 @@ from twostage.report import results_sampling, style
 from twostage.report.pictures import (
     as_text,
     blank,
+    class_words,
     first_of_each_class,
     in_rows_and_columns,
     place,
@@ -27,14 +28,14 @@ WHAT = "what one Euler step from x_t to t = 1 gives; a block is a sample, from t
 SPACE_BETWEEN = 0.35  # between the trajectories of two samples, in tiles
 
 # Inches: left margin, titles, room under a sheet, the panels' width and the margin at their left, and their heights.
-SIDE, ABOVE, BELOW, PANEL, BETWEEN = 0.75, 0.85, 0.55, 4.6, 0.95
+SIDE, ABOVE, BELOW, PANEL, BETWEEN = 0.95, 0.85, 0.55, 4.6, 0.95
 LEAST, TITLE = 6.5, 0.95
 
 
 def drawn(trajectories, pictures, split=None):
     """What Fig. 8 draws, DataFrame: of kind "curve" ``results_sampling.trajectories``, of kind "tile" the predictions.
 
-    pictures: {space: paths of trajectory.h5, one a plan}. A tile has its space, field, t, label, image
+    pictures: {space: paths of trajectory.h5, one a plan}. A tile has its space, field, t, label, class_name, image
     (``pictures.as_text``), the block of its sample, and in it the row of its field and the column of its time. Shown
     are the first samples of the first classes, the same for all plans. Raises ValueError for a plan whose times or
     labels are not those of the others.
@@ -47,7 +48,7 @@ def _tiles(pictures):
     for space, paths in pictures.items():
         common = None
         for row, path in enumerate(paths):
-            field, times, labels, predictions = read_predictions(path)
+            field, times, labels, names, predictions = read_predictions(path)
             if common is None:
                 common = times, labels
                 rows = first_of_each_class(labels, SAMPLES)
@@ -56,7 +57,8 @@ def _tiles(pictures):
             for block, sample in enumerate(rows):
                 for column, t in enumerate(times):
                     tile = {"space": space, "field": field, "t": t, "label": labels[sample], "block": block}
-                    yield tile | {"row": row, "column": column, "image": as_text(predictions[sample, column])}
+                    tile |= {"class_name": names[sample], "row": row, "column": column}
+                    yield tile | {"image": as_text(predictions[sample, column])}
 
 
 def figure(table):
@@ -76,7 +78,8 @@ def figure(table):
         top = 0.0
         for space in spaces:
             rows = table[table["space"] == space]
-            _sheet(picture, top + ABOVE, side, rows, images[space])
+            classes = tiles[tiles["space"] == space].drop_duplicates("block")
+            _sheet(picture, top + ABOVE, side, rows, images[space], classes)
             left, each = SIDE + columns * side + BETWEEN, (inside[space] + TITLE - 0.2) / 3
             panels = [
                 place(picture, left, top + ABOVE + number * each, PANEL, each - TITLE + 0.1) for number in range(3)
@@ -104,15 +107,20 @@ def _depth(images):
     return len(blocks) * (len(fields) + SPACE_BETWEEN) - SPACE_BETWEEN
 
 
-def _sheet(picture, top, side, rows, images):
+def _sheet(picture, top, side, rows, images, classes):
     times, fields, blocks = images
     width, split = side * len(times), rows["split"].iloc[0]
-    for block, shown in enumerate(blocks):
+    for block, (shown, (_, tile)) in enumerate(zip(blocks, classes.iterrows())):
         above = top + block * (len(fields) + SPACE_BETWEEN) * side
         axes = place(picture, SIDE, above, width, len(fields) * side)
         sheet(axes, shown)
         for place_of, field in enumerate(fields):
             axes.text(-0.6, place_of, field, ha="right", va="center", fontsize=9)
+        name = class_words(tile, max(8, int(len(fields) * side / 0.08)))
+        axes.text(
+            -0.5 - (SIDE - 0.1) / side, (len(fields) - 1) / 2, name,
+            rotation="vertical", ha="left", va="center", fontsize=8.5,
+        )  # fmt: skip
         if block == 0:
             for column, time in enumerate(times):
                 axes.text(column, -0.62, f"{time:g}", ha="center", va="bottom", fontsize=9.5, fontweight="bold")

@@ -6,11 +6,21 @@ import numpy as np
 import pandas as pd
 
 from twostage.report import style
-from twostage.report.pictures import as_text, blank, in_rows_and_columns, place, read_pictures, sheet, tile_side, tiles
+from twostage.report.pictures import (
+    as_text,
+    blank,
+    class_words,
+    in_rows_and_columns,
+    place,
+    read_pictures,
+    sheet,
+    tile_side,
+    tiles,
+)
 
 LINE = 12  # samples side by side
 MOST = 36  # samples of a model shown
-SIDE, ABOVE, BETWEEN, BELOW = 0.95, 0.5, 0.18, 0.2  # inches
+SIDE, ABOVE, BETWEEN, BELOW = 0.95, 0.7, 0.42, 0.2  # inches
 
 
 def drawn(pictures):
@@ -70,8 +80,11 @@ def _pairs(picture, top, side, images, column, rows):
         axes.text(-0.6, 0, "samples", ha="right", va="center", fontsize=9, fontweight="bold")
         axes.text(-0.6, 1, "nearest\ntraining", ha="right", va="center", fontsize=9)
         own = rows.sort_values("row").iloc[start : start + LINE]
-        for place_of, value in enumerate(own["nearest_grey"]):
-            axes.text(place_of, 1.52, f"{value:.0f}", ha="center", va="top", fontsize=7.5, color=style.QUIET)
+        for place_of, (_, tile) in enumerate(own.iterrows()):
+            name = class_words(tile, int(side / 0.058), lines=2)
+            axes.text(place_of, -0.52, name, ha="center", va="bottom", fontsize=7)
+            distance = f"{tile['nearest_grey']:.0f}"
+            axes.text(place_of, 1.52, distance, ha="center", va="top", fontsize=7.5, color=style.QUIET)
 
 
 def draw(pictures, output_pdf, output_png, output_csv, *, config=None):

@@ -10,6 +10,7 @@ from twostage.report import results_sampling, style
 from twostage.report.pictures import (
     as_text,
     blank,
+    class_words,
     first_of_each_class,
     in_rows_and_columns,
     place,
@@ -23,6 +24,8 @@ PIXEL = "pixel"
 NUMBERS = ("followed_distance", "nearest_distance", "copied", "retrieved")
 FOLLOWED = style.SPACE_COLOURS[0]
 SHARES = {"retrieved": "it is nearest", "copied": "d1 / d2 < 1/3"}  # shown under the times, where measured
+
+CLASS = 14  # characters of a class's name that fit in a line of the left margin
 
 # Inches: legend, a line of title, the curves, a line of numbers, left margin, room under a sheet, widest figure.
 LEGEND, LINE, CURVE, NUMBER, SIDE, BELOW, WIDEST = 0.6, 0.2, 1.3, 0.27, 1.15, 0.5, 13.6
@@ -103,6 +106,7 @@ def sheets(table, words):
             _curves(curves, points[space], words)
             corner = corner[0], corner[1] + CURVE + under
             drawn = _tiles(picture, *corner, side, images[space], words.column)
+            _classes(drawn, table[table["space"] == space])
             _split(points[space], curves, lines_of_numbers, drawn)
         lines, names = curves.get_legend_handles_labels()
         order = sorted(range(len(names)), key=lambda i: "control" in names[i])
@@ -127,6 +131,13 @@ def _tiles(picture, left, top, side, images, column):
     sheet(beside, followed)
     beside.text(0, -0.56, column, ha="center", va="bottom", fontsize=9, fontweight="bold")
     return drawn
+
+
+def _classes(axes, tiles):
+    """The rows' classes at their left."""
+    for _, tile in tiles.drop_duplicates("row").iterrows():
+        name = class_words(tile, CLASS, lines=2)
+        axes.text(-0.6, tile["row"], name, ha="right", va="center", fontsize=8.5)
 
 
 def _split(points, curves, numbers, drawn):

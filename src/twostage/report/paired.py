@@ -4,9 +4,9 @@ for every model: what tells two models apart is the difference on each pair, who
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
+from twostage.hdf5 import opened
 from twostage.report import curves
 
 FOLDS = 2
@@ -24,7 +24,7 @@ class PairErrors:
         if not Path(path).is_file():
             raise ValueError(f"{path} is not there; expected the HDF5 file of an earlier stage: run that stage first")
         try:
-            with h5py.File(path) as file:
+            with opened(path) as file:
                 if missing := [name for name in NEEDED if name not in file]:
                     raise ValueError(
                         f"{path} lacks {', '.join(missing)}; it has {', '.join(file)}: run its stage again"

@@ -7,14 +7,16 @@ text: a sheet is drawn from its CSV alone.
 import base64
 import io
 import json
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
+
+from twostage.hdf5 import opened, read_texts
 
 SHOWN = 6  # rows of a sheet
 GAP = 0.06  # white between tiles, in tiles
@@ -27,7 +29,7 @@ class Pictures(NamedTuple):
 
     images: uint8 (rows, columns, H, W, C); labels, index: int (rows,); plans: names (columns,); t: float (columns,), a
     switch or resume time or NaN; nearest: training images like ``images``, or None; followed: (rows, H, W, C), the
-    image whose trajectory the last plan follows, or None.
+    image whose trajectory the last plan follows, or None; class_names: texts by label, empty where they are not known.
     """
 
     images: np.ndarray
@@ -37,6 +39,7 @@ class Pictures(NamedTuple):
     t: np.ndarray
     nearest: np.ndarray | None
     followed: np.ndarray | None
+    class_names: list
 
 
 def read_pictures(path, *needed):
@@ -47,17 +50,18 @@ def read_pictures(path, *needed):
     found = _read(path, ("images", "labels", "index", "columns", "t", *needed), ("nearest", "followed"))
     plans = [name.decode() if isinstance(name, bytes) else str(name) for name in found["columns"]]
     rest = [found.get(name) for name in ("nearest", "followed")]
-    return Pictures(found["images"], found["labels"], found["index"], plans, found["t"], *rest)
+    return Pictures(found["images"], found["labels"], found["index"], plans, found["t"], *rest, found["class_names"])
 
 
 def read_predictions(path):
-    """One-step predictions along a trajectory: (field, times (T,), labels (n,), images uint8 (n, T, H, W, C)).
+    """One-step predictions along a trajectory: (field, times (T,), labels (n,), their classes' names, images).
 
-    field: the velocity field of the plan's parts.
+    field: the velocity field of the plan's parts; images: uint8 (n, T, H, W, C).
     """
     found = _read(path, ("predictions", "times", "labels"), ())
     field = " > ".join(part["field"] for part in json.loads(found["plan"])["parts"])
-    return field, found["times"], found["labels"], found["predictions"]
+    names = names_of(found["labels"], found["class_names"])
+    return field, found["times"], found["labels"], names, found["predictions"]
 
 
 def read_flux(path):
@@ -94,11 +98,12 @@ def _read(path, needed, wanted):
     if not Path(path).is_file():
         raise ValueError(f"{path} is not there; expected the pictures of an earlier stage: run that stage first")
     try:
-        with h5py.File(path) as file:
+        with opened(path) as file:
             missing = [name for name in needed if name not in file]
             if missing:
                 raise ValueError(f"{path} lacks {', '.join(missing)}; it has {', '.join(file)}: run its stage again")
             found = {name: file[name][()] for name in (*needed, *wanted) if name in file}
+            found["class_names"] = read_texts(file, "class_names")
             return found | {"plan": str(file.attrs.get("plan", '{"parts": []}'))}
     except OSError as error:
         raise ValueError(f"{path} cannot be read as HDF5 ({error}); delete it and run its stage again") from None
@@ -110,6 +115,11 @@ def first_of_each_class(labels, count=SHOWN):
     return np.argsort(seen, kind="stable")[:count]
 
 
+def names_of(labels, class_names):
+    """Names of the classes of labels (n,), a list: the numbers where ``class_names`` is empty."""
+    return [class_names[label] if class_names else str(label) for label in labels]
+
+
 def grey_distance(images, others):
     """Root mean square difference in grey levels (0 to 255), over the last three axes: pixels and channels."""
     return np.sqrt(((images.astype(np.float64) - others) ** 2).mean((-3, -2, -1)))
@@ -118,10 +128,11 @@ def grey_distance(images, others):
 def tiles(pictures, rows):
     """What a sheet shows at ``rows``: one row per (row, column), DataFrame.
 
-    Columns: row, column, plan, t, index, label, followed_grey and nearest_grey, the distances (root mean square, grey
-    levels) to the image followed and to the nearest training image; NaN where there is none; image (``as_text``).
+    Columns: row, column, plan, t, index, label, class_name, followed_grey and nearest_grey, the distances (root mean
+    square, grey levels) to the image followed and to the nearest training image, NaN where there is none, and image
+    (``as_text``).
     """
-    nearest = np.full(pictures.images.shape[:2], np.nan)
+    nearest, names = np.full(pictures.images.shape[:2], np.nan), names_of(pictures.labels, pictures.class_names)
     followed = nearest.copy()
     if pictures.nearest is not None:
         nearest = grey_distance(pictures.images, pictures.nearest)
@@ -131,8 +142,9 @@ def tiles(pictures, rows):
         [
             {
                 "row": place, "column": column, "plan": plan, "t": pictures.t[column], "index": pictures.index[row],
-                "label": pictures.labels[row], "followed_grey": followed[row, column],
-                "nearest_grey": nearest[row, column], "image": as_text(pictures.images[row, column]),
+                "label": pictures.labels[row], "class_name": names[row],
+                "followed_grey": followed[row, column], "nearest_grey": nearest[row, column],
+                "image": as_text(pictures.images[row, column]),
             }
             for place, row in enumerate(rows)
             for column, plan in enumerate(pictures.plans)
@@ -181,6 +193,18 @@ def in_rows_and_columns(table, name="image"):
     found = np.full((*(places.max(0) + 1), *images.shape[1:]), 255, dtype=np.uint8)
     found[tuple(places.T)] = images
     return found
+
+
+def class_words(tile, width, lines=1):
+    """How a picture names the class of a tile (a row of a sheet's table): at most ``lines`` lines of ``width``
+    characters. A class without a name other than its number is "class 3"."""
+    name, label = tile.get("class_name", ""), int(tile["label"])
+    if not isinstance(name, str):  # a CSV's reader took it for a number, or for none
+        name = "" if pd.isna(name) else f"{name:g}"
+    found = textwrap.wrap(name if name not in ("", str(label)) else f"class {label}", width)
+    if len(found) > lines:
+        found[lines - 1 :] = [" ".join(found[lines - 1 :])[: width - 1].rstrip() + "…"]
+    return "\n".join(found)
 
 
 def tile_side(images):

@@ -16,6 +16,7 @@ from twostage.report.inputs import read_spaces, read_table, splits
 DISTANCE = ("plan", "seed", "features", "distance")
 SHIFTED = (*DISTANCE, "shift", "steps", "step_starts", "share_before_0.2")
 GUIDED = (*DISTANCE, "kind", "interval_low", "interval_high")
+SHAPE = ("precision", "recall", "prdc_neighbours", "prdc_samples", "prdc_reference")
 MEASURES = ("norm", "to_end", "layout_to_end", "to_class_mean")
 TRAJECTORY = ("field", "t", "samples", *(name for measure in MEASURES for name in (measure, f"{measure}_sem")))
 FLUX = ("shift", "t", "prompts", *(name for measure in MEASURES[:3] for name in (measure, f"{measure}_sem")))
@@ -77,9 +78,10 @@ def own_plans(evaluation, split=None):
 
     evaluation: {space: tab_plans.csv}; split: {space: split.json}. ``name``: as the configuration has it; ``fields``,
     ``solver``, ``guidance`` and ``interval`` (as written: "split" is each space's own) say what a plan does; the rest
-    as in ``timestep_shifts``, the change against the first plan.
+    as in ``timestep_shifts``, the change against the first plan. precision and recall, and what they depend on, k
+    (prdc_neighbours) and the features per side (prdc_samples, prdc_reference): NaN where they were not taken.
     """
-    table = _read_distances(evaluation, (*DISTANCE, "fields", "solver", "interval"))
+    table = _read_distances(evaluation, (*DISTANCE, "fields", "solver", "interval"), SHAPE)
     table["name"] = table["plan"].str.removeprefix("tab_plans-")
     table["interval"] = table["interval"].fillna("")
     table = with_changes(table, [table["plan"].iloc[0]] * len(table))
@@ -87,9 +89,11 @@ def own_plans(evaluation, split=None):
     return table.merge(splits(split), on="space", how="left")
 
 
-def _read_distances(evaluation, columns):
+def _read_distances(evaluation, columns, wanted=()):
+    """The columns that must be there, those that comparisons know, and of ``wanted`` those that are there."""
     table = read_spaces(evaluation, columns)
-    return table[["space", *columns, *(name for name in known_columns(table) if name not in columns)]].copy()
+    more = [name for name in (*known_columns(table), *wanted) if name in table.columns and name not in columns]
+    return table[["space", *columns, *dict.fromkeys(more)]].copy()
 
 
 def _plan_where(table, chosen):

@@ -4,12 +4,9 @@ The paper's gFID stands beside: another data set, other features, 50,000 samples
 rows, not the numbers.
 """
 
-from html import escape
-
-from twostage.provenance import atomic_write, write_provenance
-from twostage.report import results, style
+from twostage.report import results, style, template
 from twostage.report.distances import DISTANCES, distance_cells, part_of, seeds_note, split_note
-from twostage.report.table import Cell, html_page, html_table, number, picture
+from twostage.report.table import Cell, number, picture, table_page
 from twostage.split import FIXED, MEASURED
 
 drawn = results.stage_swaps
@@ -55,9 +52,8 @@ def figure(table):
 def page(table):
     """The table as a self-contained HTML page (str)."""
     headings, rows, _ = cells(table)
-    words = escape(" ".join(["One model acts up to the split, another after it.", *notes(table)]))
-    lead = f"<h1>Tab. 1 Stage swap</h1><p>{words}</p>"
-    return html_page("Tab. 1 Stage swap", lead + html_table(headings, rows))
+    lead = " ".join(["One model acts up to the split, another after it.", *notes(table)])
+    return table_page("Tab. 1 Stage swap", headings, rows, lead=lead)
 
 
 def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, config=None):
@@ -66,6 +62,4 @@ def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, co
     inputs = [*evaluation.values()]
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
     if output_html is not None:
-        with atomic_write(output_html) as temporary:
-            temporary.write_text(page(table), encoding="utf-8")
-        write_provenance(output_html, config=config, inputs=inputs)
+        template.write(output_html, page(table), config=config, inputs=inputs)

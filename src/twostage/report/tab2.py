@@ -6,14 +6,12 @@ own lowest and highest distance: where a curve is lowest compares, how deep it i
 """
 
 import math
-from html import escape
 
 import numpy as np
 
-from twostage.provenance import atomic_write, write_provenance
-from twostage.report import results_sampling, style
+from twostage.report import results_sampling, style, template
 from twostage.report.distances import DISTANCES, distance_cells, groups_of, part_of, seeds_note, split_note
-from twostage.report.table import BEST, Cell, html_page, html_table, number, picture
+from twostage.report.table import BEST, Cell, number, picture, table_page
 
 TITLE = "Tab. 2  Timestep shift: fewer steps near the prior, or more"
 UNIFORM = 1
@@ -124,8 +122,7 @@ def _lowest(table, share, theirs):
 def page(table):
     """The table as a self-contained HTML page (str)."""
     headings, rows, _ = cells(table)
-    lead = f"<h1>Tab. 2 Timestep shift</h1><p>{escape(' '.join(notes(table)))}</p>"
-    return html_page("Tab. 2 Timestep shift", lead + html_table(headings, rows))
+    return table_page("Tab. 2 Timestep shift", headings, rows, lead=" ".join(notes(table)))
 
 
 def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, split=None, config=None):
@@ -134,6 +131,4 @@ def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, sp
     inputs = [*evaluation.values(), *(split or {}).values()]
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
     if output_html is not None:
-        with atomic_write(output_html) as temporary:
-            temporary.write_text(page(table), encoding="utf-8")
-        write_provenance(output_html, config=config, inputs=inputs)
+        template.write(output_html, page(table), config=config, inputs=inputs)

@@ -6,15 +6,13 @@ ones by their ends.
 """
 
 import math
-from html import escape
 
 import numpy as np
 import seaborn
 
-from twostage.provenance import atomic_write, write_provenance
-from twostage.report import paper, results_sampling, style
+from twostage.report import paper, results_sampling, style, template
 from twostage.report.distances import DISTANCES, distance_cells, groups_of, part_of, seeds_note, split_note
-from twostage.report.table import BEST, Cell, html_page, html_table, number, picture
+from twostage.report.table import BEST, Cell, number, picture, table_page
 
 TITLE = "Tab. 3  Guidance interval: classifier-free guidance on a part of [0, 1]"
 
@@ -134,8 +132,7 @@ def _wide(axes, part, base, name):
 def page(table):
     """The table as a self-contained HTML page (str)."""
     headings, rows, _ = cells(table)
-    lead = f"<h1>Tab. 3 Guidance interval</h1><p>{escape(' '.join(notes(table)))}</p>"
-    return html_page("Tab. 3 Guidance interval", lead + html_table(headings, rows))
+    return table_page("Tab. 3 Guidance interval", headings, rows, lead=" ".join(notes(table)))
 
 
 def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, split=None, config=None):
@@ -144,6 +141,4 @@ def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, sp
     inputs = [*evaluation.values(), *(split or {}).values()]
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
     if output_html is not None:
-        with atomic_write(output_html) as temporary:
-            temporary.write_text(page(table), encoding="utf-8")
-        write_provenance(output_html, config=config, inputs=inputs)
+        template.write(output_html, page(table), config=config, inputs=inputs)

@@ -1,14 +1,13 @@
 """A table of the user's own plans: Fréchet distance of each, and its change against the first."""
 
 import math
-from html import escape
 
-from twostage.provenance import atomic_write, write_provenance
-from twostage.report import results_sampling, style
+from twostage.report import results_sampling, style, template
 from twostage.report.distances import DISTANCES, distance_cells, groups_of, part_of, seeds_note, split_note
-from twostage.report.table import BEST, Cell, decimals, html_page, html_table, number, picture
+from twostage.report.table import BEST, Cell, decimals, number, picture, table_page
 
 TITLE = "Plans of this configuration"
+SHAPE = ("precision", "recall", "k; features")
 
 drawn = results_sampling.own_plans
 
@@ -21,6 +20,7 @@ def cells(table):
     for space, features in groups:
         headings += [f"{space}, {DISTANCES.get(features, features)}", f"{space}, change"]
         headings += [f"{space}, extrapolated"] if counts > 1 else []
+        headings += [f"{space}, {name}" for name in SHAPE] if _has_shape(table, space, features) else []
     headings += ["samples"] if counts > 1 else []
     rows = []
     for plan, own in table.groupby("plan", sort=False):
@@ -30,6 +30,7 @@ def cells(table):
         for space, features in groups:
             row += distance_cells(part_of(table, space, features), plan)
             row += [_extrapolated(table, space, features, plan)] if counts > 1 else []
+            row += _shape_cells(table, space, features, plan) if _has_shape(table, space, features) else []
         row += [Cell(f"{first['samples']:,}", value=first["samples"], number=True)] if counts > 1 else []
         rows.append(row)
     return headings, rows
@@ -37,9 +38,28 @@ def cells(table):
 
 def _extrapolated(table, space, features, plan):
     """The distance at infinitely many samples, mean over the seeds, as a Cell."""
-    own = table[(table["space"] == space) & (table["features"] == features)]
+    own = _rows_of(table, space, features)
     seeds = own.loc[own["plan"] == plan, "distance_infinite"]
     return number(seeds.mean(skipna=False) if len(seeds) else math.nan, int(decimals(own["mean"], own["mean"] * 0)))
+
+
+def _has_shape(table, space, features):
+    """Whether precision and recall were taken in these features."""
+    return "precision" in table.columns and _rows_of(table, space, features)["precision"].notna().any()
+
+
+def _shape_cells(table, space, features, plan):
+    """Precision and recall, means over the seeds, and what they depend on: k, and the features per side."""
+    own = _rows_of(table, space, features)
+    own = own[own["plan"] == plan]
+    cells = [number(own[name].mean(), 3) for name in SHAPE[:2]]
+    known = own[["prdc_neighbours", "prdc_samples", "prdc_reference"]].dropna().drop_duplicates()
+    words = [f"{k:.0f}; {samples:,.0f}, {reference:,.0f}" for k, samples, reference in known.itertuples(index=False)]
+    return [*cells, Cell(" or ".join(words) or "–")]
+
+
+def _rows_of(table, space, features):
+    return table[(table["space"] == space) & (table["features"] == features)]
 
 
 def _guidance(row):
@@ -54,6 +74,11 @@ def notes(table):
     lines = [seeds_note(table), change, *filter(None, [split_note(table)])]
     if "samples" in table.columns and table["samples"].nunique() > 1:
         lines.append("Rows of different numbers of samples compare only as extrapolated to infinitely many.")
+    if any(_has_shape(table, space, features) for space, features in groups_of(table)):
+        lines.append(
+            "Precision and recall depend on k, the nearest neighbour that sets the radii, and on the numbers of features "
+            "of samples and of the reference: beside them."
+        )
     return lines
 
 
@@ -67,7 +92,7 @@ def figure(table):
 def page(table):
     """The table as a self-contained HTML page (str)."""
     headings, rows = cells(table)
-    return html_page(TITLE, f"<h1>{TITLE}</h1><p>{escape(' '.join(notes(table)))}</p>" + html_table(headings, rows))
+    return table_page(TITLE, headings, rows, lead=" ".join(notes(table)))
 
 
 def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, split=None, config=None):
@@ -76,6 +101,4 @@ def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, sp
     inputs = [*evaluation.values(), *(split or {}).values()]
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
     if output_html is not None:
-        with atomic_write(output_html) as temporary:
-            temporary.write_text(page(table), encoding="utf-8")
-        write_provenance(output_html, config=config, inputs=inputs)
+        template.write(output_html, page(table), config=config, inputs=inputs)

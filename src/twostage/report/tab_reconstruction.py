@@ -5,12 +5,10 @@ distances in Tabs. 1 to 3, and a space that keeps more (a higher ratio) may be t
 """
 
 import math
-from html import escape
 
-from twostage.provenance import atomic_write, write_provenance
-from twostage.report import style
+from twostage.report import style, template
 from twostage.report.inputs import read_spaces
-from twostage.report.table import Cell, decimals, html_page, html_table, number, picture
+from twostage.report.table import Cell, decimals, number, picture, table_page
 
 TITLE = "Reconstruction: what each latent space keeps of the images"
 COLUMNS = ("split", "images", "mse", "psnr", "features", "distance")
@@ -51,12 +49,14 @@ def figure(table):
     return picture(TITLE, [text.replace(" (", "\n(") for text in headings], rows, NOTES)
 
 
+def page(table):
+    """The table as a self-contained HTML page (str)."""
+    return table_page(TITLE, *cells(table), note=" ".join(NOTES))
+
+
 def draw(reconstruction, output_pdf, output_png, output_csv, output_html, *, config=None):
     """Read {space: reconstruction.csv}; write the table as PDF, PNG, CSV and a page."""
     table = drawn(reconstruction)
     inputs = list(reconstruction.values())
     style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
-    body = f"<h1>{TITLE}</h1>\n{html_table(*cells(table))}\n<p class='quiet'>{escape(' '.join(NOTES))}</p>"
-    with atomic_write(output_html) as temporary:
-        temporary.write_text(html_page(TITLE, body), encoding="utf-8")
-    write_provenance(output_html, config=config, inputs=inputs)
+    template.write(output_html, page(table), config=config, inputs=inputs)

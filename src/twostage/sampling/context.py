@@ -142,7 +142,7 @@ class Context:
 
     def decode(self, x):
         """Images uint8 (n, H, W, C) of normalised latents."""
-        return self.encoder.decode(self.train.denormalise(x.float())).cpu().numpy()
+        return self.encoder.decode(self.train.denormalise(x.float())).numpy()
 
 
 def follow_grid(plan):

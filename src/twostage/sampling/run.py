@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from twostage.hdf5 import write_texts
 from twostage.provenance import atomic_write, write_provenance
 from twostage.sampling.context import Context, follow_grid
 from twostage.sampling.plan import ORACLE, prefixes, share_before, step_starts
@@ -52,9 +53,9 @@ def sample_plans(
     precision: "float32", or "bf16" for the models' autocast. space: the latent space's name, for the record.
     models: {model name: what is expected of its weights} (``twostage.model.identity.refuse_other_model``).
 
-    Each file holds /images uint8 (n, H, W, C), /labels, /seed, /index int64 (n,), ordered by seed, then index; plans
-    that resume or follow also /followed int64, the row of the image in its split's latent store, and
-    /followed_mirrored bool.
+    Each file holds /images uint8 (n, H, W, C), /labels, /seed, /index int64 (n,), ordered by seed, then index, and
+    /class_names, a text per label; plans that resume or follow also /followed int64, the row of the image in its
+    split's latent store, and /followed_mirrored bool.
     Its attributes say how: the resolved plan (JSON), the plan as it was written (JSON, ``given``), NFE, step starts,
     weights, encoder, store; and the split with its source and interval where the plan names it.
     Plans that begin with the same parts share them. Raises ValueError for a plan that cannot be run.
@@ -82,6 +83,7 @@ def sample_plans(
             items = shard_items(plan.samples or samples, seeds, shard, context.classes_of(plan))
             file = files.enter_context(h5py.File(temporary, "w"))
             written[name] = _Writer(file, items, plan.follow or plan.start != "prior")
+            write_texts(file, "class_names", context.train.class_names)
             file.attrs.update({"shard": list(shard), "seeds": list(seeds), "samples": plan.samples or samples})
             file.attrs.update(attributes_of(plan, context))
         for group in _groups_of_same_samples(written):

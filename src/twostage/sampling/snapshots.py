@@ -45,7 +45,7 @@ def sample_snapshots(
             x = SOLVERS[solver](ModelVelocity(model), noise, times, y)
             finite_states(x, path, items)
             if encoder:
-                images.append(encoder.decode(store.denormalise(x.float())).cpu().numpy())
+                images.append(encoder.decode(store.denormalise(x.float())).numpy())
     with atomic_write(output) as temporary, h5py.File(temporary, "w") as file:
         if encoder:
             file["images"] = np.stack(images)

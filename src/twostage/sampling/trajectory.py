@@ -8,6 +8,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from tqdm import tqdm
 
 from twostage.flow import predict_data
+from twostage.hdf5 import write_texts
 from twostage.provenance import atomic_write, write_provenance
 from twostage.sampling.context import Context
 from twostage.sampling.experiments import SHOWN_TIMES
@@ -43,7 +44,7 @@ def record_trajectories(
 
     outputs: {plan name: HDF5 path}: /predictions uint8 (shown, T, H, W, C), the decoded one-step predictions
         x_t + (1 - t) v of the first seed's first ``shown`` samples at ``times`` (t = 1: the sample itself), /times
-        (T,), /labels.
+        (T,), /labels, /class_names (a text per label).
     output_csv: one row a plan (with its fields, solver, steps and NFE) and step start t over the ``samples`` of all
         ``seeds``, means and standard errors (``_sem``) of
         norm: root mean square of the velocity over the latent's dimensions;
@@ -77,6 +78,7 @@ def record_trajectories(
                 file["predictions"] = predictions
                 file["times"] = np.asarray(drawn_times, dtype=np.float64)
                 file["labels"] = items[: len(predictions), 2]
+                write_texts(file, "class_names", context.train.class_names)
                 file.attrs.update({"seed": seeds[0], "samples": len(predictions), **attributes_of(plan, context)})
     with atomic_write(output_csv) as temporary:
         pd.concat(tables).to_csv(temporary, index=False)
@@ -99,7 +101,7 @@ def _follow_plan(plan, items, context, shown, times, batch_size):
         for part in plan.parts:
             x = context.advance(plan, part, x, batch, _observer(context.field_of(part), y, show, times, steps, drawn))
         drawn[1] = x[:show]
-        class_mean = torch.stack([_class_mean(context, int(label), means) for label in y])
+        class_mean = torch.stack([_class_mean(context, int(label), means) for label in batch[:, 2]])
         for t, prediction, norm in steps:
             values = (
                 norm,
@@ -109,7 +111,9 @@ def _follow_plan(plan, items, context, shown, times, batch_size):
             )
             measured.setdefault(t, []).append(torch.stack(values, dim=1).cpu())
         if show:
-            pictures.append(np.stack([context.decode(drawn[time]) for time in times], axis=1))
+            states = torch.stack([drawn[time] for time in times], dim=1)
+            images = context.decode(states.flatten(0, 1))
+            pictures.append(images.reshape(show, len(times), *images.shape[1:]))
     rows = []
     for t, parts in measured.items():
         values = torch.cat(parts).double().numpy()

@@ -33,7 +33,10 @@ class ModelVelocity:
     def __call__(self, x, t, y):
         x, t, y = _arguments(x, t, y)
         state = x.to(self._weights_dtype(x.dtype))
-        t = torch.as_tensor(t, dtype=state.dtype, device=x.device).expand(x.shape[0])
+        if isinstance(t, int | float):
+            t = torch.full((x.shape[0],), t, dtype=state.dtype, device=x.device)  # a copy would wait for the GPU
+        else:
+            t = t.to(x.device, state.dtype).expand(x.shape[0])
         with torch.autocast(x.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             return self.model(state, t, y).to(x.dtype)
 
@@ -87,7 +90,7 @@ class Guided:
 
     def __call__(self, x, t, y):
         x, t, y = _arguments(x, t, y)
-        inside = self._inside(torch.as_tensor(t, dtype=torch.float64, device=x.device))
+        inside = self._inside(torch.as_tensor(t, dtype=torch.float64))  # where t is: a number asks no GPU
         if self.scale == 1 or not inside.any():
             return self.field(x, t, y)
         twice = torch.cat([t, t]) if torch.is_tensor(t) and t.ndim else t

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 
 from twostage.flow import interpolate, velocity_target
-from twostage.oracle import ClassOracle, Oracle
 
 
 @dataclass
@@ -46,48 +45,26 @@ class Draws:
 class Objective:
     """The loss of a velocity model on a batch.
 
-    target: ``cfm`` regresses on x_1 - x_0, ``oracle`` on the oracle velocity of the label's class, or of the whole data
-    set where the class is dropped (App. B); it needs the store. cosine: add ``1 - cos(v, target)``, the angle taken
-    over channels, as LightningDiT does. Labels that are dropped become ``store.num_classes``.
+    The target is x_1 - x_0, or with ``oracle`` (an ``OracleTarget``) the oracle velocity of the label's class, and of
+    the whole data set where the class is dropped (App. B). cosine: add ``1 - cos(v, target)``, the angle taken over
+    channels, as LightningDiT does. Labels that are dropped become ``num_classes``.
     """
 
-    def __init__(self, store, target="cfm", cosine=False, device="cpu"):
-        self.num_classes, self.cosine = store.num_classes, cosine
-        self.target = OracleTarget(store, device) if target == "oracle" else None
+    def __init__(self, num_classes, cosine=False, oracle=None):
+        self.num_classes, self.cosine, self.oracle = num_classes, cosine, oracle
 
-    def loss(self, model, x_1, labels, draw):
-        """(loss to minimise, mean squared error of the velocity), both scalars; the second is detached."""
+    def loss(self, model, x_1, labels, draw, rows=None):
+        """(loss to minimise, mean squared error of the velocity), both scalars; the second is detached.
+
+        rows: (B,) positions of x_1 in the training set, which the oracle goes by; without it they may be None.
+        """
         x_t = interpolate(draw.x_0, x_1, draw.t)
         y = torch.where(draw.dropped, self.num_classes, labels)
-        target = velocity_target(draw.x_0, x_1) if self.target is None else self.target(x_t, draw.t, y)
+        target = velocity_target(draw.x_0, x_1)
+        if self.oracle is not None:
+            target = self.oracle(target, x_t, draw.t, y, rows)
         velocity = model(x_t, draw.t, y).float()
         squared = F.mse_loss(velocity, target)
         if not self.cosine:
             return squared, squared.detach()
         return squared + (1 - F.cosine_similarity(velocity, target, dim=1)).mean(), squared.detach()
-
-
-class OracleTarget:
-    """The oracle velocity as a regression target: of the class, or of all samples for the label ``num_classes``.
-
-    Every latent takes part in the second, so with dropped classes each step reads the whole data set: the authors'
-    remark that this supervision is impractical at scale.
-    """
-
-    def __init__(self, store, device):
-        data = store.class_data().to(device)
-        labels = torch.from_numpy(store.labels).repeat(2 if store.has_flips else 1)
-        self.num_classes = store.num_classes
-        self.of_class, self.of_all = ClassOracle(data, labels), Oracle(data)
-
-    @torch.no_grad()
-    def __call__(self, x_t, t, y):
-        # The oracle's velocity has no value of its own at t = 1, which float32 times can round to.
-        t = t.clamp(max=1 - 1e-6)
-        target = torch.empty_like(x_t)
-        dropped = y == self.num_classes
-        if dropped.any():
-            target[dropped] = self.of_all.velocity(x_t[dropped], t[dropped])
-        if not dropped.all():
-            target[~dropped] = self.of_class.velocity(x_t[~dropped], t[~dropped], y[~dropped])
-        return target

@@ -90,6 +90,36 @@ class Processes:
             values /= self.count
         return values
 
+    def sum_(self, values):
+        """Add up a tensor over the processes, in place."""
+        if self.count > 1:
+            dist.all_reduce(values)
+        return values
+
+    def exchange(self, rows, counts):
+        """Send ``rows`` (n, D), ``counts[r]`` of them to process r in turn: (rows received, from how many each).
+
+        counts: int64 (processes,) on the rows' device. The second is what sends answers back, in the same order.
+        """
+        if self.count == 1:
+            return rows, counts
+        theirs = torch.empty_like(counts)
+        dist.all_to_all_single(theirs, counts)
+        sent, received = torch.stack([counts, theirs]).tolist()
+        found = rows.new_empty(sum(received), *rows.shape[1:])
+        dist.all_to_all_single(found, rows.contiguous(), received, sent)
+        return found, theirs
+
+    def each_broadcast(self, rows, size, counts):
+        """Yield the rows (n, D) of all processes, ``size`` at a time, everywhere; counts: how many each has, a list."""
+        for rank, count in enumerate(counts):
+            for start in range(0, count, size):
+                stop = min(start + size, count)
+                block = rows[start:stop] if rank == self.rank else rows.new_empty(stop - start, rows.shape[1])
+                if self.count > 1:
+                    dist.broadcast(block, rank)
+                yield block
+
     def any(self, flag):
         """Whether any process says so; asked over the CPU, so that GPUs run on meanwhile."""
         if self.count == 1:

@@ -1,7 +1,6 @@
 """The stages of the workflow as a picture: which reads what another wrote, its jobs and their time."""
 
 import csv
-from html import escape
 from pathlib import Path
 
 from twostage.report import style
@@ -37,17 +36,20 @@ def work(benchmarks, stage_of_rule):
     return found
 
 
-def picture(edges, done):
-    """The stages as SVG (str). edges: set of (stage, stage that reads it); done: {stage: (jobs, seconds)}."""
-    boxes = [stage for stage in _PLACES if stage in done or any(stage in edge for edge in edges)]
-    arrows = "".join(_arrow(first, second) for first, second in sorted(edges) if first in boxes and second in boxes)
-    body = "".join(_box(stage, done.get(stage)) for stage in boxes)
-    width, height = 4 * _ACROSS + _WIDTH + 4, 2 * _DOWN + _HEIGHT + 34
-    return (
-        f'<svg class="stages" viewBox="-2 -2 {width} {height}" role="img" aria-label="The stages of the workflow">'
-        f'<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        f'<path d="M0 0L8 4L0 8z" fill="{style.QUIET}"/></marker></defs>{arrows}{body}</svg>'
-    )
+def drawing(edges, done):
+    """What the picture shows, as its template takes it (dict): boxes with their words, arrows as SVG paths, sizes.
+
+    edges: set of (stage, stage that reads it); done: {stage: (jobs, seconds)}.
+    """
+    stages = [stage for stage in _PLACES if stage in done or any(stage in edge for edge in edges)]
+    return {
+        "boxes": [_box(stage, done.get(stage)) for stage in stages],
+        "arrows": [_arrow(*edge) for edge in sorted(edges) if set(edge) <= set(stages)],
+        "box": (_WIDTH, _HEIGHT),
+        "size": (4 * _ACROSS + _WIDTH + 4, 2 * _DOWN + _HEIGHT + 34),
+        "text": style.TEXT,
+        "quiet": style.QUIET,
+    }
 
 
 def _corner(stage):
@@ -56,37 +58,23 @@ def _corner(stage):
 
 
 def _box(stage, done):
-    x, y = _corner(stage)
+    """Its corner, and stage, what the stage makes, jobs and time."""
     note = f"{done[0]} job{'s' if done[0] > 1 else ''}, {_time(done[1])}" if done else ""
-    lines = (
-        (stage, 22, "bold", style.TEXT),
-        (NAMES[stage], 40, "normal", style.TEXT),
-        (note, 57, "normal", style.QUIET),
-    )
-    words = "".join(
-        f'<text x="{x + _WIDTH / 2}" y="{y + down}" text-anchor="middle" font-weight="{weight}" fill="{colour}">'
-        f"{escape(text)}</text>"
-        for text, down, weight, colour in lines
-    )  # fmt: skip
-    return (
-        f'<rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="8" fill="white" stroke="{style.QUIET}"/>{words}'
-    )
+    return *_corner(stage), stage, NAMES[stage], note
 
 
 def _arrow(first, second):
     (x1, y1), (x2, y2) = _corner(first), _corner(second)
     columns, rows = _PLACES[second][0] - _PLACES[first][0], _PLACES[second][1] - _PLACES[first][1]
-    line = f'fill="none" stroke="{style.QUIET}" stroke-width="1.4" marker-end="url(#tip)"'
     if columns == 0:
         y1, y2 = (y1 + _HEIGHT, y2) if rows > 0 else (y1, y2 + _HEIGHT)
-        return f'<path d="M{x1 + _WIDTH / 2} {y1}V{y2}" {line}/>'
+        return f"M{x1 + _WIDTH / 2} {y1}V{y2}"
     if columns == 1 or rows:
         end = y2 + _HEIGHT * (0.5 if columns == 1 else 0.25 if rows > 0 else 0.75)
-        middle = x2 - 19
-        return f'<path d="M{x1 + _WIDTH} {y1 + _HEIGHT / 2}H{middle}V{end}H{x2}" {line}/>'
+        return f"M{x1 + _WIDTH} {y1 + _HEIGHT / 2}H{x2 - 19}V{end}H{x2}"
     # Past the boxes between: under their row.
-    below = y1 + _HEIGHT + 14 + 5 * columns
-    return f'<path d="M{x1 + _WIDTH - 24} {y1 + _HEIGHT}V{below}H{x2 + 24}V{y2 + _HEIGHT}" {line}/>'
+    below = y1 + _HEIGHT + 6 + 4 * columns
+    return f"M{x1 + _WIDTH - 24} {y1 + _HEIGHT}V{below}H{x2 + 24}V{y2 + _HEIGHT}"
 
 
 def _time(seconds):

@@ -26,5 +26,10 @@ def caption(path, config):
 
 
 def _as_text(value):
-    """A value of the configuration on one line, whatever could begin markup escaped."""
-    return re.sub(r"[^\w\s.,;:-]|_", r"\\\g<0>", " ".join(value.split())) if isinstance(value, str) else value
+    """A value of the configuration on one line, whatever could begin markup escaped.
+
+    Captions escape the underscores of names themselves, for Snakemake, which escapes nothing.
+    """
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"[^\w\s.,;:-]|_", r"\\\g<0>", " ".join(value.replace(r"\_", "_").split()))

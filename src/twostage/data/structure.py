@@ -1,0 +1,61 @@
+"""What an autoencoder's file says of the images that it takes, without its weights being read: config.json, or names.
+
+Imports no torch: it is asked while a configuration is read. Pickled files do not say; they are looked at by the job.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from twostage.data.published import FOLDER_FILES
+
+LARGEST_HEADER = 100 << 20  # bytes, as safetensors has it
+
+
+def structure_of(path):
+    """(channels of the images, pixels that a latent position covers along a side) of an autoencoder's file or folder.
+
+    None in place of what it does not say, or of what cannot be read: whoever reads the weights says why.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir() or path.name in FOLDER_FILES:
+            folder = path if path.is_dir() else path.parent
+            if (folder / "config.json").is_file():
+                return _of_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+            path = folder / FOLDER_FILES[0]
+        return _of_shapes(_header(path)) if path.suffix == ".safetensors" else (None, None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None, None
+
+
+def _of_config(config):
+    """Of diffusers' config.json of an AutoencoderKL, or of an AutoencoderTiny."""
+    levels = config.get("block_out_channels") or config.get("encoder_block_out_channels") or ()
+    return config.get("in_channels"), 2 ** (len(levels) - 1) if levels else None
+
+
+def _header(path):
+    """{name: shape} of a safetensors file."""
+    with open(path, "rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if length > LARGEST_HEADER:
+            raise ValueError(f"{path}: no safetensors")
+        header = json.loads(stream.read(length))
+    return {name: found["shape"] for name, found in header.items() if name != "__metadata__"}
+
+
+def _of_shapes(shapes):
+    """Of an AutoencoderKL's levels, in diffusers' names or LDM's, or of the layers of a tiny encoder."""
+    levels = {match[1] for name in shapes if (match := re.search(r"\bencoder\.down(?:_blocks)?\.(\d+)\.", name))}
+    first = [shape for name, shape in shapes.items() if re.search(r"\bencoder\.conv_in\.weight$", name)]
+    if levels and first:
+        return first[0][1], 2 ** (len(levels) - 1)
+    layers = {name.removeprefix("encoder.layers."): shape for name, shape in shapes.items()}
+    numbers = {int(name.partition(".")[0]) for name in layers if name[:1].isdigit()}
+    if "0.weight" not in layers:
+        return None, None
+    # As in ``twostage.data.tiny``: a convolution halves where it has no bias, or a ReLU of its own.
+    halves = lambda n: f"{n}.bias" not in layers or (n + 1 not in numbers and n + 2 in numbers)  # noqa: E731
+    halvings = sum(f"{number}.weight" in layers and halves(number) for number in numbers)
+    return layers["0.weight"][1], 2**halvings

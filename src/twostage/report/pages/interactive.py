@@ -1,0 +1,30 @@
+"""The transition law to play with: N, D and a covariance spectrum move, the predicted split and the posterior follow.
+
+A self-contained page; the arithmetic of ``twostage.oracle.law`` in JavaScript (``interactive.js``), on presets or on a
+spectrum that the reader drops in as CSV. The run's own spectra, one a latent space, are among the presets.
+"""
+
+from twostage.report import template
+from twostage.report.inputs import read_transition
+
+
+def presets(transition):
+    """The spectra of a run, {space: transition.json}, as the page takes them: list of name, title, n, eigenvalues."""
+    found = []
+    for space, path in transition.items():
+        if spectrum := read_transition(path).get("spectrum"):
+            name, dim = spectrum.get("class", spectrum["label"]), len(spectrum["eigenvalues"])
+            title = f"this run: {space}, class {name} (D = {dim})"
+            values = [float(f"{value:.5g}") for value in spectrum["eigenvalues"]]
+            found.append({"name": f"run-{space}", "title": title, "n": spectrum["n"], "eigenvalues": values})
+    return found
+
+
+def page(spectra):
+    """The page (str) with these presets."""
+    return template.render("pages/interactive.html", spectra=spectra)
+
+
+def write(output, transition, *, config=None):
+    """Write the page with the spectra of {space: transition.json}, and its provenance."""
+    template.write(output, page(presets(transition)), config=config, inputs=transition.values())

@@ -1,0 +1,102 @@
+"""The report on one page: stages, claims, figures with captions and findings, and what made every number.
+
+The page lies beside the figures it shows. Inside Snakemake's report (``put_into``) it is the first thing one sees, and
+takes the pictures and files from there.
+"""
+
+import re
+from pathlib import Path
+
+from twostage.report import template
+from twostage.report.claim import NOT_TESTED
+from twostage.report.lineage import edges
+from twostage.report.lineage import lineage as everything_behind
+from twostage.report.pages import claims, lineage, stages
+from twostage.report.pages.captions import caption
+from twostage.report.parts import PARTS
+
+# What Snakemake's report holds as JSON, a line each.
+HELD = "results|categories|rulegraph_spec|runtimes_spec|timeline_spec|rules|metadata"
+_DATA = re.compile(rf"^(\s*var (?:{HELD}) = )(.*);$", flags=re.MULTILINE)
+
+
+def page(folder, content, items, config, captions, done):
+    """The page (str).
+
+    folder: the run's folder; content: that of claims.json; items: {figure: its part of ``PARTS``}; config: the
+    configuration (dict); captions: folder of the captions; done: {stage: (jobs, seconds)}.
+    """
+    folder = Path(folder)
+    names = [name for name in items if (folder / "report" / f"{name}.png").is_file()]
+    artefacts = [folder / "report" / name for name in ("claims.json", "side_by_side.csv", "interactive.html")]
+    records = everything_behind([*artefacts, *(folder / "report" / f"{name}.png" for name in names)])
+    told = claims.told(content)
+    figures = {name: _figure(folder, name, told, config, captions, records) for name in names}
+    return template.render(
+        "pages/overview.html",
+        run=folder.name,
+        folder=folder / "report",
+        data=config["data"]["name"],
+        spaces=config["spaces"],
+        models=config["models"],
+        seed=config["seed"],
+        commits=_commits(records),
+        stages=stages.drawing(edges(records, folder), done),
+        claims=told,
+        parts=[
+            (part, [figures[name] for name in names if items[name] == part])
+            for part in PARTS
+            if part in {items[name] for name in names}
+        ],
+        environments=lineage.environments(records),
+        artefacts=lineage.rows(records, folder),
+    )
+
+
+def _commits(records):
+    commits = {record.get("commit") for record in records.values()} - {None}
+    return sorted(commit[:10] + commit[40:].replace("+", " + ") for commit in commits)
+
+
+def _figure(folder, name, told, config, captions, records):
+    """What the page says of one figure (dict)."""
+    claims_of_all = [claim for _, _, chosen in told["groups"] for claim in chosen]
+    return {
+        "id": name,
+        "name": claims.figure_name(name),
+        "caption": caption(Path(captions) / f"{name}.rst", config),
+        "claims": [claim for claim in claims_of_all if claim["figure"] == name and claim["verdict"] != NOT_TESTED],
+        "files": [file for file in (f"{name}.csv", f"{name}.html") if (folder / "report" / file).is_file()],
+        "made_from": lineage.sources(records[str(folder / "report" / f"{name}.png")], folder),
+    }
+
+
+def write(output, folder, claims_json, items, *, config, captions, benchmarks, stage_of_rule):
+    """Write the page, atomically, with its provenance.
+
+    claims_json: its path; benchmarks: folder of the benchmark files; stage_of_rule: {rule: stage}; the rest as in
+    ``page``. Raises ValueError where claims.json cannot be read.
+    """
+    content, done = claims.read(claims_json), stages.work(benchmarks, stage_of_rule)
+    template.write(output, page(folder, content, items, config, captions, done), inputs=[claims_json])
+
+
+def put_into(report, overview):
+    """Make the page ``overview`` the first thing that Snakemake's report (path) shows, in place.
+
+    Snakemake writes its JSON into scripts as it is, where a path could end the script: that is mended here, too.
+    Raises ValueError where the report is not one that Snakemake wrote.
+    """
+    text, marker = Path(report).read_text(encoding="utf-8"), "var workflow_desc = "
+    start = text.find(marker)
+    end = text.find("\n", start)
+    if start < 0:
+        raise ValueError(f"{report} has no {marker.strip()!r}; expected a report of Snakemake 9.10 or newer")
+    frame = template.render("pages/frame.html", page=Path(overview).read_text(encoding="utf-8")).strip()
+    rest = _DATA.sub(lambda found: f"{found[1]}{_inside_script(found[2])};", text[end:])
+    Path(report).write_text(f"{text[:start]}{marker}{frame};{rest}", encoding="utf-8")
+
+
+def _inside_script(data):
+    """JSON as it may stand in a script: the same values, and nothing that a page would read as a tag or a comment."""
+    return data.replace("<", "\\u003c")

@@ -1,0 +1,75 @@
+"""Peak memory of a computation, without its numbers: storages alive at once, counted on fake tensors.
+
+    with on_fake_gpu(), Peak() as peak:
+        network = make().to("cuda")
+        network(torch.empty(4, 3, 256, 256, device="cuda"))
+    peak.bytes
+
+Fake tensors have shapes, strides and devices, and no numbers: a network of any size runs on any machine. They end where
+a shape depends on numbers (``nonzero``, boolean masks), and at a backward pass on ``cuda``, where autograd asks the
+driver: count training on fake tensors of device ``cpu``. Workspaces of kernels are not counted, nor what the allocator
+rounds and splits. ``Peak`` counts real tensors too.
+"""
+
+import contextlib
+import weakref
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+@contextlib.contextmanager
+def on_fake_gpu():
+    """Inside, every tensor that is made is fake, and device ``cuda`` is there to be named; yields the mode.
+
+    Memory depends on which kernels run, so fake tensors take a GPU's way where operations ask for one.
+    """
+    torch._C._ensureCUDADeviceGuardSet()  # a device guard that does nothing, where there is no CUDA
+    available = torch.cuda.is_available
+    torch.cuda.is_available = lambda: True
+    try:
+        with FakeTensorMode() as mode:
+            yield mode
+    finally:
+        torch.cuda.is_available = available
+
+
+class Peak(TorchDispatchMode):
+    """The largest sum of the storages made inside and alive at once.
+
+    bytes: that sum; at: the operation and the shape that reached it; now: bytes alive now.
+    device: count this kind of device alone, "cuda" or "cpu"; None counts all.
+    Tensors made before count only where ``hold`` names them.
+    """
+
+    def __init__(self, device=None):
+        super().__init__()
+        self.device, self.bytes, self.now, self.at = device, 0, 0, None
+        self._alive = {}
+
+    def hold(self, tensors, at="held"):
+        """Count the storages of ``tensors``, one or any nest of lists and dicts, until they are freed."""
+        for tensor in tree_leaves(tensors):
+            if isinstance(tensor, torch.Tensor) and self.device in (None, tensor.device.type):
+                self._count(tensor, at)
+
+    def __torch_dispatch__(self, operation, types, arguments=(), named=None):
+        result = operation(*arguments, **(named or {}))
+        self.hold(result, str(operation))
+        return result
+
+    def _count(self, tensor, at):
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._alive:
+            return
+        self._alive[key] = size
+        self.now += size
+        weakref.finalize(storage, self._freed, key)
+        if self.now > self.bytes:
+            self.bytes, self.at = self.now, (at, tuple(tensor.shape))
+
+    def _freed(self, key):
+        self.now -= self._alive.pop(key)
