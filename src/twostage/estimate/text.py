@@ -1,6 +1,8 @@
 """The estimate as text."""
 
 from twostage.estimate.limits import LEAST, SPARE, attempts, minutes, resumes
+
+LOCAL = ("fetch_", "index", "split")  # rules that run where Snakemake does, and so ask for nothing
 from twostage.estimate.training import oracle_overhead
 
 
@@ -71,6 +73,8 @@ def jobs(costs, targets):
     longest = costs.config.jobs.longest
     cells = [("rule", "of", "jobs", "hours", "limit, min", "attempts", "memory, MB")]
     for row in costs.of_target([path for paths in targets.values() for path in paths]):
+        if row.rule.startswith(LOCAL):
+            continue
         asked, hours = getattr(costs.config.jobs, row.stage), costs.hours_by_the_clock(row)
         limit = minutes(hours, longest) if asked.runtime == "auto" else asked.runtime
         tried = attempts(hours, limit) if resumes(row.rule) else 1
