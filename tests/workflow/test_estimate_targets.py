@@ -114,4 +114,7 @@ def test_a_target_has_the_jobs_of_its_own_dry_run(fresh):
 
 def test_nothing_is_made(fresh):
     estimated(fresh, CONFIGURATIONS[0])
-    assert {path.name for path in (fresh.folder / "results").rglob("*") if path.is_file()} <= {"estimate.log", "limits.log"}
+    assert {path.name for path in (fresh.folder / "results").rglob("*") if path.is_file()} <= {
+        "estimate.log",
+        "limits.log",
+    }

@@ -97,18 +97,18 @@ class Autoencoder(Encoder):
     @torch.no_grad()
     def _chunked(self, function, sides, *items, after=lambda x, first: x):
         """``after(function(*chunk), first)`` of all chunks of ``items``, on the CPU; sides: of the images, pixels."""
-        size = chunk_size(item_bytes(self.network.config, *sides), budget_mb(self.device))
+        size = chunk_size(item_bytes(self.network.config.block_out_channels, *sides), budget_mb(self.device))
         return torch.cat([after(x, first).cpu() for first, x in in_chunks(function, size, *items)])
 
 
-def item_bytes(config, height, width):
+def item_bytes(widths, height, width):
     """Bound of the bytes that one image (height x width pixels) takes in an autoencoder beside the weights, float32.
 
-    config: of an AutoencoderKL or a ``TinyAutoencoder``. Either way at each resolution level there are at most alive:
-    three maps as wide as the next level's (an upsampled one, normalised, activated), or one such and four of the
-    level's own width (a residual block's, and its sum). A quarter is added for what convolutions take besides.
+    widths: channels of the resolution levels, finest first (``block_out_channels`` of its config). Either way at each
+    level there are at most alive: three maps as wide as the next level's (an upsampled one, normalised, activated), or
+    one such and four of the level's own width (a residual block's, and its sum). A quarter is added for what
+    convolutions take besides.
     """
-    widths = config.block_out_channels
     levels = [max(3 * max(widths[i : i + 2]), max(widths[i : i + 2]) + 4 * own) / 4**i for i, own in enumerate(widths)]
     return int(1.25 * 4 * height * width * max(levels))
 

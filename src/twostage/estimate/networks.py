@@ -76,23 +76,41 @@ def autoencoder_flops(kind, image_shape, latent_shape, channels=()):
     """
     if kind in ("identity", "none"):
         return 0, 0
+    make = autoencoder_maker(kind, image_shape, latent_shape, channels)
+    height, width, image_channels = image_shape
+    inward = count_flops(make, (1, image_channels, height, width), call=lambda module, x: module.encode(x))[0]
+    return inward, count_flops(make, (1, *latent_shape), call=lambda module, z: module.decode(z))[0]
+
+
+def autoencoder_maker(kind, image_shape, latent_shape, channels=()):
+    """Function that makes the network of ``autoencoder_flops``."""
     import diffusers
 
     from twostage.data.autoencoder import architecture
 
-    height, width, image_channels = image_shape
+    height, _, image_channels = image_shape
     if kind == "tiny":
         network, arguments = diffusers.AutoencoderTiny, {"latent_channels": latent_shape[0]}
     elif kind == "kl":
         network = diffusers.AutoencoderKL
         arguments = architecture(image_channels, latent_shape[0], height // latent_shape[1], list(channels))
     else:  # of any AutoencoderKL: as the published one with as many levels
-        like = PUBLISHED["va-vae" if height // latent_shape[1] == 16 else "sd-vae"]
-        arguments = {**like, "latent_channels": latent_shape[0], "in_channels": image_channels}
+        like = _like_published(image_shape, latent_shape)
         network = diffusers.AutoencoderKL
-    make = lambda: network(**arguments)  # noqa: E731
-    inward = count_flops(make, (1, image_channels, height, width), call=lambda module, x: module.encode(x))[0]
-    return inward, count_flops(make, (1, *latent_shape), call=lambda module, z: module.decode(z))[0]
+        arguments = {**like, "latent_channels": latent_shape[0], "in_channels": image_channels}
+    return lambda: network(**arguments)
+
+
+def autoencoder_widths(kind, image_shape, latent_shape):
+    """Channels of a published autoencoder's resolution levels, finest first, as the bound of its memory takes them."""
+    if kind == "tiny":
+        return [64] * 4
+    return _like_published(image_shape, latent_shape)["block_out_channels"]
+
+
+def _like_published(image_shape, latent_shape):
+    """Arguments of the published AutoencoderKL with as many levels."""
+    return PUBLISHED["va-vae" if image_shape[0] // latent_shape[1] == 16 else "sd-vae"]
 
 
 @cache

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 BYTES = 4  # float32, in which latents and weights are stored
+WIDE = 8  # float64
 MULTIPLY_ADD = 2
 
 

@@ -126,9 +126,9 @@ class Setting:
         """Operations of one image through the feature extractors (all that the configuration names)."""
         return sum(self._extractor(name)[0] for name in names or self.config.evaluation.features)
 
-    def feature_width(self):
-        """Numbers that all feature extractors give for one image."""
-        return sum(self._extractor(name)[1] for name in self.config.evaluation.features)
+    def feature_width(self, names=None):
+        """Numbers that feature extractors (all that the configuration names) give for one image."""
+        return sum(self._extractor(name)[1] for name in names or self.config.evaluation.features)
 
     def _extractor(self, name):
         if name == "inception":

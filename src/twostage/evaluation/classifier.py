@@ -41,11 +41,6 @@ class Classifier(nn.Module):
         )
         self.output = nn.Linear(4 * width, num_classes)
 
-    def item_bytes(self, image_shape):
-        """Bound of what an image (H, W, C) takes beside the weights: itself, five maps of the first block, float32."""
-        height, width, channels = image_shape
-        return 4 * height * width * (5 * channels + 5 * self.architecture["width"])
-
     def features(self, images):
         """(n, 4 width) float32 of uint8 images (n, H, W, C)."""
         x = images.permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -53,6 +48,13 @@ class Classifier(nn.Module):
 
     def forward(self, images):
         return self.output(self.features(images))
+
+
+def item_bytes(image_shape, width):
+    """Bound of what an image (H, W, C) takes in a classifier beside the weights, float32: five times itself, and five
+    maps of the first block, the widest."""
+    height, width_of_image, channels = image_shape
+    return 5 * 4 * height * width_of_image * (channels + width)
 
 
 def train_classifier(
@@ -178,7 +180,7 @@ def _turned(images, turns):
 
 def _chunks(model, network, images, device):
     """``twostage.data.chunks.in_chunks`` of images uint8 (n, H, W, C) through a part of the classifier."""
-    size = chunk_size(model.item_bytes(images.shape[1:]), budget_mb(device))
+    size = chunk_size(item_bytes(images.shape[1:], model.architecture["width"]), budget_mb(device))
     return in_chunks(lambda chunk: network(chunk.to(device)), size, torch.as_tensor(images))
 
 

@@ -6,13 +6,14 @@ Networks are passed in chunks of one size (``twostage.data.chunks``).
 """
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
 
 from twostage.arguments import as_device
 from twostage.data.chunks import budget_mb, chunk_size, in_chunks
-from twostage.evaluation.classifier import load_classifier
+from twostage.evaluation.classifier import item_bytes, load_classifier
 from twostage.fetch import check_digest, refuse_stand_in
 from twostage.finite import finite, finite_weights
 from twostage.provenance import sha256
@@ -69,7 +70,8 @@ class FeatureExtractor:
 def classifier(path, device="cpu"):
     """The penultimate layer of the classifier in ``path`` (``twostage.evaluation.classifier``)."""
     model = load_classifier(path, device)
-    return FeatureExtractor("classifier", model.features, sha256(path), device, model.item_bytes)
+    bytes_of = partial(item_bytes, width=model.architecture["width"])
+    return FeatureExtractor("classifier", model.features, sha256(path), device, bytes_of)
 
 
 def inception(path, device="cpu", expected_sha256=INCEPTION_SHA256):
@@ -115,11 +117,17 @@ def dinov2(path, device="cpu", architecture=DINOV2, side=DINOV2_SIDE):
     mean, std = (torch.tensor(values, device=device).reshape(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
 
     def network(images):
-        x = _rgb(images).permute(0, 3, 1, 2).float() / 255
-        x = torch.nn.functional.interpolate(x, (side, side), mode="bicubic", antialias=True, align_corners=False)
-        return model((x.clamp(0, 1) - mean) / std)
+        return model((resized_for_dinov2(images, side) - mean) / std)
 
     return FeatureExtractor("dinov2", network, digest, device, dinov2_bytes)
+
+
+def resized_for_dinov2(images, side=DINOV2_SIDE):
+    """Images uint8 (n, H, W, C) as float32 (n, 3, side, side) in [0, 1]."""
+    x = _rgb(images).permute(0, 3, 1, 2).float() / 255
+    return torch.nn.functional.interpolate(x, (side, side), mode="bicubic", antialias=True, align_corners=False).clamp(
+        0, 1
+    )
 
 
 def inception_bytes(image_shape):
