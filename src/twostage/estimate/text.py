@@ -87,9 +87,9 @@ def jobs(costs, targets):
     table = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in cells]
     table.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
     said = (
-        "What one job takes, at most, of each GPU and of its host, how long, and what it asks for. With `runtime: auto` "
-        f"its time limit is {SPARE:g} times the hours, at least {LEAST} minutes and at most jobs.longest ({longest:,}). A "
-        "training that takes longer goes on in its next attempt."
+        "What one job takes, at most, of each GPU and of its host, how long, and what it asks for. With "
+        f"`runtime: auto` its time limit is {SPARE:g} times the hours, at least {LEAST} minutes and at most jobs.longest "
+        f"({longest:,}). A training that takes longer goes on in its next attempt."
     )
     return "\n".join([said, "", *table])
 
