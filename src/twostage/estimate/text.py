@@ -88,7 +88,7 @@ def jobs(costs, targets):
     table.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
     said = (
         "What one job takes, at most, of each GPU and of its host, how long, and what it asks for. With "
-        f"`runtime: auto` its time limit is {SPARE:g} times the hours, at least {LEAST} minutes and at most jobs.longest "
+        f"`runtime: auto` its time limit is {SPARE:g} times the hours, at least {LEAST} minutes, at most jobs.longest "
         f"({longest:,}). A training that takes longer goes on in its next attempt."
     )
     return "\n".join([said, "", *table])
