@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,9 +80,12 @@ def test_every_way_in_sets_it_and_provenance_states_it(tmp_path):
     words = ["--latents", str(latents), "--architecture", json.dumps(ARCHITECTURE), "--recipe", json.dumps(recipe)]
 
     def adapter():
+        kept = [os.dup(number) for number in (1, 2)]  # a job's process ends with it, and leaves them to its log
         with job(SimpleNamespace(log=[tmp_path / "log.txt"])):
             (tmp_path / "a.txt").write_text("a", encoding="utf-8")
             write_provenance(tmp_path / "a.txt")
+        for number, before in zip((1, 2), kept):
+            os.dup2(before, number), os.close(before)
 
     ways = {
         "a.txt": adapter,

@@ -375,7 +375,11 @@ class Training(Block):
         description="Keep the last checkpoint of a finished training (16 bytes a parameter: 10.8 GB for XL), so that "
         "more `steps` go on from it; else they begin anew",
     )
-    log_every: Count = Field(10, description="Steps a line of stats.jsonl is the mean of")
+    log_every: Count = Field(
+        10,
+        description="Number of steps averaged in one line of stats.jsonl; on a GPU a loss that is not finite, or has "
+        "exploded, ends the training at most twice as many steps later",
+    )
     tensorboard: bool = Field(
         False, description="Also write TensorBoard's event files, to `tensorboard/` beside the snapshots"
     )
@@ -814,6 +818,9 @@ class Hardware(Block):
 
     gpu_bf16_tflops: Positive = Field(989, description="Peak of a GPU in bf16, TFLOP/s")
     gpu_float32_tflops: Positive = Field(67, description="Peak of a GPU in float32 (no TF32), TFLOP/s")
+    gpu_float64_tflops: Positive = Field(
+        67, description="Peak of a GPU in float64, TFLOP/s; on cards for games 1/64 of float32's"
+    )
     gpu_utilisation: Share = Field(0.35, description="Share of that peak that is reached")
     cpu_gflops: Positive = Field(80, description="Peak of a CPU core in float32, GFLOP/s")
     cpu_utilisation: Share = Field(0.5, description="Share of that peak that is reached")
