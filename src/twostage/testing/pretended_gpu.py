@@ -16,6 +16,7 @@ they carry the CPU's, and only say that they are on ``cuda:0``.
 
 import contextlib
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -145,6 +146,7 @@ def _patches(backward):
         yield torch.cuda, name, lambda *_: None
     yield torch.cuda, "max_memory_allocated", lambda device=None: 0
     yield torch.cuda, "synchronize", lambda device=None: _now.sync("synchronize")
+    yield torch.cuda, "Event", _CudaEvent
     yield torch, "Generator", _Generator
     yield torch, "tensor", _made_on_cpu(torch.tensor)
     yield torch, "as_tensor", _made_on_cpu(torch.as_tensor)
@@ -159,6 +161,22 @@ def _patches(backward):
     yield torch.optim.Optimizer, "_accelerator_graph_capture_health_check", lambda self: None
     if backward:
         yield torch, "autocast", lambda device_type, *rest, **named: autocast("cpu", *rest, **named)
+
+
+class _CudaEvent:
+    """A mark among the GPU's work, for which the host can wait."""
+
+    def __init__(self, *_, **__):
+        self.time = None
+
+    def record(self, stream=None):
+        self.time = time.monotonic()
+
+    def synchronize(self):
+        _now.sync("synchronize")
+
+    def elapsed_time(self, end):
+        return 1e3 * (end.time - self.time)
 
 
 def _made_on_cpu(make):
@@ -269,12 +287,15 @@ class _Front(_Pretended):
 
     def to(self, *wanted, **named):
         if wanted and isinstance(wanted[0], torch.Tensor):
-            device, dtype = wanted[0].device, wanted[0].dtype
+            device, dtype, waits_not = wanted[0].device, wanted[0].dtype, named.get("non_blocking", False)
         else:
             named.pop("copy", None)
-            device, dtype, _, _ = torch._C._nn._parse_to(*wanted, **named)
+            device, dtype, waits_not, _ = torch._C._nn._parse_to(*wanted, **named)
         moved = self if dtype in (None, self.dtype) else torch.ops.aten._to_copy(self, dtype=dtype)
-        return moved.cpu() if device is not None and device.type == "cpu" else moved
+        if device is None or device.type != "cpu":
+            return moved
+        _now.copied_out(moved._real, blocking=not waits_not)
+        return moved._real.detach().clone()
 
     def new_empty(self, *size, **named):
         return _Front(self._real.new_empty(*size, **_elsewhere(named)))
