@@ -52,7 +52,6 @@ def test_a_guided_sampling_step_waits_nowhere(model, solver, precision):
         assert_waits(record, {})
 
 
-@pytest.mark.xfail(reason="the oracle reads back eight numbers per call", strict=True)
 @pytest.mark.parametrize("time", [0.0, 0.3, 0.95, 1 - 1e-6])
 def test_a_velocity_of_the_oracle_waits_once(time):
     data, x = torch.randn(40, 2, 4, 4), torch.randn(6, 2, 4, 4)

@@ -814,6 +814,9 @@ class Hardware(Block):
 
     gpu_bf16_tflops: Positive = Field(989, description="Peak of a GPU in bf16, TFLOP/s")
     gpu_float32_tflops: Positive = Field(67, description="Peak of a GPU in float32 (no TF32), TFLOP/s")
+    gpu_float64_tflops: Positive = Field(
+        67, description="Peak of a GPU in float64, TFLOP/s; on cards for games 1/64 of float32's"
+    )
     gpu_utilisation: Share = Field(0.35, description="Share of that peak that is reached")
     cpu_gflops: Positive = Field(80, description="Peak of a CPU core in float32, GFLOP/s")
     cpu_utilisation: Share = Field(0.5, description="Share of that peak that is reached")
