@@ -1,9 +1,9 @@
 """The dress rehearsal of config/imagenet256.yaml: its every target, on ten classes of awkward JPEGs, at reduced widths.
 
 What is small here: images, widths, steps and counts. What is not: the rules, the formats, VA-VAE's and SD-VAE's
-classes, an external checkpoint in LightningDiT's own form. What that hides has two runs of its own: images
-of 256 pixels through both autoencoders at their true widths, and the oracle over 1,000 classes on joined shards. What every job took is
-printed beside the estimate, and written to results/jobs.md.
+classes, an external checkpoint in LightningDiT's own form. What that hides has two runs of its own: images of 256
+pixels through both autoencoders at their true widths, and the oracle over 1,000 classes on joined shards. What every
+job took is printed beside the estimate, and written to results/jobs.md.
 """
 
 import ast
