@@ -2,6 +2,7 @@
 # make test: the environment, every test but the rehearsal
 # make rehearsal: every target of config/imagenet256.yaml, small, on this machine's CPUs
 # make limits: what each job of config/imagenet256.yaml asks for, in docs/scales.md
+# make gpu: what only a GPU can show, in 20 minutes on one; small on a pretended one where there is none
 # make docs: the documentation as a site
 # make why: what a run would do now, and for which reason; CONFIG=config/other.yaml asks it of another configuration
 PYTHON ?= python3
@@ -9,7 +10,7 @@ CORES ?= all
 ENVIRONMENT := .venv/.installed
 REHEARSAL := tests/workflow/test_rehearsal.py
 
-.PHONY: demo test rehearsal lint limits docs why results lock clean
+.PHONY: gpu demo test rehearsal lint limits docs why results lock clean
 
 demo: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES)
@@ -20,6 +21,11 @@ test: $(ENVIRONMENT)
 
 rehearsal: $(ENVIRONMENT)
 	OMP_NUM_THREADS=1 .venv/bin/pytest $(REHEARSAL)
+
+# LIGHTNINGDIT=path/to/LightningDiT times the original's code beside the training.
+gpu: export LIGHTNINGDIT ?=
+gpu: $(ENVIRONMENT)
+	.venv/bin/python benchmarks/gpu
 
 lint: $(ENVIRONMENT) docs
 	.venv/bin/ruff format --check .

@@ -35,6 +35,7 @@ def main():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--width", type=int, default=32, help="channels of the first level; SD-VAE has 128")
     parser.add_argument("--images", type=int, default=96)
+    parser.add_argument("--image-size", type=int, default=256, help="side that they are cropped to")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -47,7 +48,7 @@ def main():
 def throughput(folder, options):
     """Images a second through the encoder alone and through the whole pipeline."""
     write_jpegs(folder / "images", options.images)
-    dataset = load_dataset("image_folder", "train", path=folder / "images", held_out=0.0, image_size=256)
+    dataset = load_dataset("image_folder", "train", path=folder / "images", held_out=0.0, image_size=options.image_size)
     encoder = sd_vae(options)
     batches = [
         torch.from_numpy(dataset.images(range(start, min(start + options.batch_size, len(dataset)))))

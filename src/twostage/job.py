@@ -1,6 +1,7 @@
 """What every workflow adapter does around its one call: send output to the log, end bad input in one line."""
 
 import contextlib
+import importlib
 import os
 import sys
 import traceback
@@ -18,7 +19,10 @@ def job(snakemake):
     Gives the terminal, for an adapter whose result is text. A job that fails ends with exit code 1 and its reason at
     the end of the log, which the workflow shows (``twostage.run_log``): after the traceback, a line that begins with
     ``error: `` for bad input (ValueError, OSError); any other exception is a defect, and its traceback says it.
+    Where the adapter computes, torch rounds as ``twostage.arithmetic`` has it.
     """
+    if "torch" in sys.modules:  # imported by what the adapter calls; others must not wait for it
+        importlib.import_module("twostage.arithmetic").use_full_precision()
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "wb") as stream, _output_in(stream) as terminal:

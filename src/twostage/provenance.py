@@ -76,6 +76,8 @@ def provenance_path(artefact):
 def write_provenance(artefact, *, config=None, seed=None, inputs=(), **facts):
     """Write the JSON beside ``artefact``: git commit, config slice, versions, seed, input hashes, time and machine.
 
+    Where torch is loaded, also how it rounds (``twostage.arithmetic``) and the GPU that was used.
+
     config: the slice of the configuration that made it (JSON-able); inputs: paths of the files it was made from;
     facts: anything else worth knowing (JSON-able), e.g. ``steps=50``.
     """
@@ -91,9 +93,20 @@ def write_provenance(artefact, *, config=None, seed=None, inputs=(), **facts):
             "versions": package_versions(),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "machine": {"host": platform.node(), "system": platform.platform(), "cpus": os.cpu_count()},
+            **_arithmetic(),
             **facts,
         },
     )
+
+
+def _arithmetic():
+    """How torch rounds, and on which GPU; nothing where the artefact was made without it."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {}
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_initialized() else None
+    # By name, as in ``main``: rules' hashes of code do not count it.
+    return {"arithmetic": {**importlib.import_module("twostage.arithmetic").stated(), "gpu": gpu}}
 
 
 @cache

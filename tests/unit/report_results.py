@@ -235,11 +235,13 @@ def write_pairs(folder, name, losses, pairs=256):
 
 
 def write(folder, name, content):
-    """Write a table as CSV or a dict as JSON into ``folder``; returns the path."""
+    """Write a table as CSV, a dict as JSON or a text into ``folder``; returns the path."""
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, dict):
         path.write_text(json.dumps(content))
+    elif isinstance(content, str):
+        path.write_text(content, encoding="utf-8")
     else:
         content.to_csv(path, index=False)
     return path

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from diffusers import AutoencoderKL
 from safetensors.torch import save_file
@@ -303,6 +304,16 @@ def test_plain_latents_need_their_labels(tmp_path, monkeypatch):
     assert line.startswith("spaces.vae.encoder.latents.labels is 'labels.npy'; expected a file that exists")
     Path("labels.npy").write_bytes(b"labels")
     check_places(load(raw))
+    np.save("z.npy", np.zeros((5, 4, 4, 32), np.float32))
+    (line,) = lines_of(check_places, load(raw))
+    assert line.endswith(
+        "of shape (5, 4, 4, 32); expected (N, C, H, W), H and W alike: where the channels stand last, move them"
+    )
+    np.save("z.npy", np.zeros((5, 32, 4, 4), np.float32))
+    check_places(load(raw))
+    raw["spaces"]["vae"]["patch_size"] = 3
+    (line,) = lines_of(check_places, load(raw))
+    assert line.startswith("spaces.vae.patch_size is 3; expected a divisor of the latents' side 4 (z.npy, of shape")
 
 
 def test_latents_of_another_format(tmp_path):
@@ -339,6 +350,12 @@ def test_aliases_merges_and_templates_are_no_mistakes(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("a: &one {b: 1, c: 0}\nd: {<<: *one, b: 2}\ne: *one\nf: '0042'\n")
     check_files([path, "config/config.yaml", tmp_path / "absent.yaml"])
+
+
+def test_a_key_that_holds_what_anchors_share_is_not_read():
+    assert load({**DEFAULT, "x-sizes": {"hidden_size": 8}}) == load(DEFAULT)
+    (line,) = lines_of(load, {**DEFAULT, "sizes": {}})
+    assert line.startswith("unknown key sizes: {}")
 
 
 # ------------------------------------------------------------------------------------------- as people write it

@@ -148,3 +148,13 @@ def test_a_plain_array_is_imported_with_labels_of_any_name(tmp_path, capsys):
     assert LatentStore.open(tmp_path / "z.h5").shape == (6, 2, 4, 4)
     assert main(list(map(str, words))) == 1
     assert "labels.npy: no such file" in capsys.readouterr().err
+
+
+def test_labels_that_leave_class_0_empty_are_told(tmp_path, capsys):
+    np.save(tmp_path / "z.npy", np.random.default_rng(0).normal(size=(6, 1, 2, 2)))
+    for first, said in ((0, ""), (1, f"warning: {tmp_path / 'z.h5'}: class 0 has no latents; labels count from 0")):
+        np.save(tmp_path / "labels.npy", np.arange(6) // 3 + first)
+        assert run("import", "--format", "npy", "--input", tmp_path / "z.npy", "--output", tmp_path / "z.h5") == 0
+        assert [line.startswith(said) for line in capsys.readouterr().err.splitlines() if "warning" in line] == (
+            [True] if said else []
+        )

@@ -10,7 +10,7 @@ from data_examples import write_images
 from PIL import Image
 
 from twostage.data.datasets import load_dataset
-from twostage.data.folders import describe_passed_over, list_images, natural, refuse_single_images
+from twostage.data.folders import describe_passed_over, list_images, look_alike, natural, refuse_single_images
 from twostage.data.images import BadImage, peculiarities, read_image
 
 RAMP = np.linspace(0, 65535, 576).reshape(24, 24).astype(np.uint16)
@@ -34,19 +34,44 @@ def test_left_overs_of_systems_are_passed_over_and_counted(folder):
     for name in ("Thumbs.db", "loose.png", "ant/._000.png", "ant/list.txt", "bee/list.txt", "bee/README"):
         (folder / name).write_bytes(b"none")
     (folder / "ant/gone.png").symlink_to("nowhere.png")
+    (folder / "ant/circle.png").symlink_to("circle.png")
+    (folder / "circle").symlink_to("circle")
+    os.mkfifo(folder / "bee/pipe.png")
     listing = list_images(folder)
     assert listing.classes == ["ant", "bee"]
     assert len(listing.files) == 16
     assert describe_passed_over(listing) == [
-        "1 passed over: a broken link",
+        "2 passed over: a broken link",
         "1 passed over: a file of type .db",
         "2 passed over: a file of type .txt",
-        "1 passed over: a file without a type",
+        "2 passed over: a file without a type",
         "1 passed over: a folder named like an image",
         "5 passed over: a folder of a system or an archive",
         "1 passed over: a hidden file",
+        "1 passed over: a pipe, socket or device",
         "1 passed over: an image beside the class folders",
     ]
+
+
+def test_class_folders_that_look_alike_are_told():
+    assert look_alike(["ant", "bee", "café", "蟻"]) == []
+    for other in ("Ant", "ant ", "ａnt"):
+        (line,) = look_alike(["ant", other])
+        assert line.startswith(f"the class folders 'ant' and {other!a} are two classes, which differ in spaces, case")
+    assert "'caf\\xe9' and 'cafe\\u0301'" in look_alike(["caf\xe9", "cafe\u0301"])[0]
+
+
+def test_a_class_folder_that_cannot_be_listed_is_named(folder, monkeypatch):
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("bee"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may list everything
+    with pytest.raises(ValueError, match=r"bee: cannot list the images \(Permission denied\)"):
+        list_images(folder)
 
 
 def test_images_below_a_class_folder_count_to_it(tmp_path):

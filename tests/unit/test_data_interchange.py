@@ -300,7 +300,19 @@ def test_a_plain_array_becomes_a_sorted_store(tmp_path, dtype):
         (np.zeros((4, 1, 2, 2)), np.arange(4.0), "labels.npy: float64 of shape"),
         (np.zeros((4, 1, 2, 2)), np.arange(4) - 1, "labels.npy: labels -1 to 2; expected 0"),
         (np.full((4, 1, 2, 2), np.nan), np.arange(4), "latents.npy: latents: 16 of 16 values are not finite"),
-        (np.array([{}]), np.arange(1), "latents.npy: not a readable npy file"),
+        (np.zeros((4, 1, 2, 2)), np.arange(4) * 10**12, "a label is 3000000000000; expected the classes' numbers"),
+        (np.ones((4, 1, 2, 2)), np.arange(4), "latent channel 0 is constant"),
+        (
+            np.array([{}]),
+            np.arange(1),
+            "latents.npy: not a readable npy file .it holds no numbers, but text or pickled",
+        ),
+        (b"1 2 3", np.arange(1), "latents.npy: not a readable npy file .it holds no numbers, but text or pickled"),
+        (
+            b"PK\x05\x06" + 18 * b"\0",
+            np.arange(1),
+            "latents.npy: a zip, as an npz or torch's .pt is; expected one array",
+        ),
         (np.zeros((4, 1, 2, 2)), None, "labels.npy: no such file"),
         (
             b"version https://git-lfs.github.com/spec/v1\nsize 5\n",

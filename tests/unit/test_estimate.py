@@ -125,6 +125,15 @@ def test_hours_follow_from_the_hardware():
     assert cpu == pytest.approx(gpu / 4 * 8)
 
 
+def test_float64_products_cost_what_the_card_makes_of_them():
+    like_float32 = costs(jobs__oracle={"gpu": 1})
+    game_card = costs(jobs__oracle={"gpu": 1}, estimate__gpu_float64_tflops=67 / 64)
+    ratio = row(game_card, "posterior").flops / row(like_float32, "posterior").flops
+    assert 5 < ratio < 64  # two of a sweep's products and all of the spectra
+    on_cpu = costs(estimate__gpu_float64_tflops=1)
+    assert row(on_cpu, "posterior").flops == row(like_float32, "posterior").flops
+
+
 @pytest.mark.parametrize(("precision", "rate"), [("auto", 989), ("bf16", 989), ("float32", 67)])
 def test_training_on_a_gpu_is_in_bf16_unless_it_is_told_otherwise(precision, rate):
     found = costs(jobs__training={"gpu": 1}, training__precision=precision)

@@ -8,10 +8,11 @@ import torch
 from cleanfid.fid import frechet_distance as clean_fid_distance
 from cleanfid.fid import kernel_distance as clean_fid_kernel_distance
 
+from twostage.evaluation import neighbours
 from twostage.evaluation.frechet import frechet_distance, frechet_from_statistics
 from twostage.evaluation.kid import kernel_distance
-from twostage.evaluation.neighbours import NearestNeighbours
-from twostage.evaluation.prdc import precision_recall_density_coverage
+from twostage.evaluation.neighbours import NearestNeighbours, Products, centre_of, pair_distances
+from twostage.evaluation.prdc import precision_recall_density_coverage, radii
 
 
 def rotation(dim, seed):
@@ -148,6 +149,27 @@ def test_prdc_agrees_with_loops_over_the_definitions():
         precision_recall_density_coverage(real, fake[:5])
 
 
+def test_prdc_counts_as_float64_differences_do():
+    """Among near-duplicates and equal distances too, which float32 products do not tell apart."""
+    generator = torch.Generator().manual_seed(5)
+    base = torch.randn(40, 30, generator=generator)
+    real = torch.cat([base, base + 1e-6 * torch.randn(40, 30, generator=generator), base[:7]]) + 10
+    fake = torch.cat([real[:9], real[40:49] + 1e-6 * torch.randn(9, 30, generator=generator), base[9:18].round() + 10])
+    between = torch.cdist(fake.double(), real.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    own = [torch.cdist(x.double(), x.double(), compute_mode="donot_use_mm_for_euclid_dist") for x in (real, fake)]
+    real_radii, fake_radii = (distances.kthvalue(4, dim=1).values for distances in own)
+    torch.testing.assert_close(radii(real, 3), real_radii, rtol=1e-14, atol=0)
+    inside = between < real_radii
+    expected = {
+        "precision": inside.any(1).double().mean().item(),
+        "recall": (between < fake_radii[:, None]).any(0).double().mean().item(),
+        "density": inside.sum().item() / (3 * len(fake)),
+        "coverage": inside.any(0).double().mean().item(),
+    }
+    assert precision_recall_density_coverage(real, fake, 3) == pytest.approx(expected, rel=1e-12)
+    assert 0 < expected["recall"] < 1
+
+
 def test_prdc_of_a_set_with_itself_and_with_one_far_away():
     x = np.random.default_rng(3).standard_normal((50, 3))
     same = precision_recall_density_coverage(x, x)
@@ -159,8 +181,9 @@ def test_prdc_of_a_set_with_itself_and_with_one_far_away():
 
 
 def direct_neighbours(queries, references, k):
-    distances = (queries[:, None] - references).norm(dim=2)
-    return distances.sort(dim=1, stable=True).values[:, :k], distances.argsort(dim=1, stable=True)[:, :k]
+    distances = torch.stack([(references.double() - query.double()).norm(dim=1) for query in queries])
+    found = distances.sort(dim=1, stable=True)
+    return found.values[:, :k], found.indices[:, :k]
 
 
 @pytest.mark.parametrize("block", [1, 7, 100])
@@ -173,6 +196,58 @@ def test_neighbours_are_those_of_all_pairs_however_the_references_come(block):
     distances, positions = direct_neighbours(queries, references, 3)
     torch.testing.assert_close(search.distances, distances)
     assert torch.equal(search.positions, positions)
+
+
+HARD = {
+    "spread": lambda draw: draw,
+    "far from the origin": lambda draw: 100 + draw,
+    "near-duplicates": lambda draw: draw[:50].repeat(len(draw) // 50 + 1, 1)[: len(draw)] + 1e-7 * draw,
+    "copies": lambda draw: draw[:50].repeat(len(draw) // 50 + 1, 1)[: len(draw)],
+    "many equal distances": lambda draw: draw.clamp(-1, 1).round(),
+    "tiny": lambda draw: 1e-30 * draw,
+    "products that overflow": lambda draw: 1e25 * draw,
+}
+
+
+@pytest.mark.parametrize("kind", HARD)
+def test_neighbours_do_not_depend_on_the_rounding_of_float32(kind, monkeypatch):
+    """Of several blocks, some with products that tell nothing apart: as by float64 differences, ties by position."""
+    monkeypatch.setattr("twostage.evaluation.neighbours.LEAST", 200)
+    monkeypatch.setattr("twostage.evaluation.neighbours.BLOCK_NUMBERS", 200)
+    generator = torch.Generator().manual_seed(1)
+    queries, references = (HARD[kind](torch.randn(n, 33, generator=generator)) for n in (230, 700))
+    queries[:5] = references[-5:]
+    for k in (1, 4):
+        search = NearestNeighbours(queries, k)
+        search.add(references)
+        distances, positions = direct_neighbours(queries, references, k)
+        torch.testing.assert_close(search.distances, distances, rtol=1e-14, atol=0)
+        assert torch.equal(search.positions, positions)
+
+
+@pytest.mark.parametrize("kind", ["spread", "far from the origin", "many equal distances"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_error_of_a_product_is_within_its_bound(kind, dtype):
+    generator = torch.Generator().manual_seed(2)
+    queries, references = (HARD[kind](torch.randn(n, 3000, generator=generator)).to(dtype) for n in (20, 300))
+    scores, squares, error = Products(references, centre_of(references, queries))(queries)
+    exact = torch.stack([(references.double() - query.double()).square().sum(1) for query in queries])
+    off = (scores + squares / 2 - exact / 2).abs()
+    assert (off <= error).all()
+    assert (error < 1e4 * torch.finfo(dtype).eps * exact.amin(1, keepdim=True)).all()  # and it says something
+
+
+def test_few_pairs_are_taken_again(monkeypatch):
+    taken = []
+    monkeypatch.setattr(
+        neighbours, "pair_distances", lambda *pairs: taken.append(len(pairs[2])) or pair_distances(*pairs)
+    )
+    generator = torch.Generator().manual_seed(3)
+    queries, references = (torch.randn(n, 2048, generator=generator) for n in (100, 2000))
+    search = NearestNeighbours(queries, 5)
+    search.add(references)
+    assert len(search.positions) == 100
+    assert 500 <= sum(taken) < 600  # those whose distances are asked for, and hardly more
 
 
 def test_a_copy_has_distance_zero_and_near_duplicates_keep_their_order():

@@ -353,6 +353,29 @@ def test_copies_are_found_and_noise_is_not(memorization):
     assert np.isnan(control["followed_distance"])
 
 
+def test_the_control_is_a_choice_of_held_out_images_of_every_class(world, memorization, tmp_path):
+    found = []
+    for name in ("a", "b"):
+        summary = measure_memorization(
+            {"noise": world["samples"]["noise"]},
+            tmp_path / f"{name}.csv",
+            tmp_path / f"{name}_samples.csv",
+            store_path=world["folder"] / "latents.h5",
+            encoder_spec=IDENTITY,
+            held_out_path=world["folder"] / "held_out.h5",
+            features=(),
+            control_images=100,
+        )
+        table = pd.read_csv(tmp_path / f"{name}_samples.csv")
+        found.append(table[table["plan"] == CONTROL].reset_index(drop=True))
+    assert summary.set_index("plan").loc[CONTROL, "samples"] == 100
+    pd.testing.assert_frame_equal(*found)
+    whole = memorization[1].query("plan == @CONTROL and space == 'pixel'").set_index("index")
+    of_whole = whole.loc[found[0]["index"]].reset_index()
+    pd.testing.assert_frame_equal(of_whole[found[0].columns], found[0], check_dtype=False)
+    assert found[0]["label"].nunique() == 10
+
+
 def test_pixel_distances_are_root_mean_squares_in_grey_levels(world, memorization):
     samples = memorization[1]
     noisy = samples[(samples["plan"] == "noisy") & (samples["space"] == "pixel")]

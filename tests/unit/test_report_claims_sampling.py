@@ -1,5 +1,6 @@
 """The verdict rules on sampled images: every claim is driven to hold and away from it by results made for it."""
 
+import json
 import math
 
 import numpy as np
@@ -118,6 +119,15 @@ def twin_samples(last=3.0, **options):
     return rows.assign(distance=rows["distance"] - 20 * rows["seed"])
 
 
+def timed(share, lines=40):
+    """A training log, with the share of the time that the oracle took (None: it was not timed)."""
+    found = []
+    for line in range(lines):
+        entry = {"step": 10 * line + 10, "seconds": 2.0 * line + 2 + 0.3 * math.cos(line)}
+        found.append(entry | ({} if share is None else {"oracle_seconds": 2 * share * (1 + 0.05 * math.cos(3 * line))}))
+    return "".join(json.dumps(entry) + "\n" for entry in found)
+
+
 CASES = [
     # claim, source, results, verdict
     ("class-mean-at-the-prior", "trajectories", paths(mean=0.1), HOLDS),
@@ -216,6 +226,11 @@ CASES = [
     ("oracle-supervision-samples-alike", "oracle_supervised", twin_samples(4.0), FAILS),
     ("oracle-supervision-samples-alike", "oracle_supervised", twin_samples(3.3), UNDECIDED),
     ("oracle-supervision-samples-alike", "oracle_supervised", twin_samples(seeds=(0,)), UNDECIDED),
+    ("oracle-supervision-costs", "supervised_log", timed(0.7), HOLDS),
+    ("oracle-supervision-costs", "supervised_log", timed(0.3), FAILS),
+    ("oracle-supervision-costs", "supervised_log", timed(0.5), UNDECIDED),
+    ("oracle-supervision-costs", "supervised_log", timed(0.7, lines=9), NOT_TESTED),
+    ("oracle-supervision-costs", "supervised_log", timed(None), NOT_TESTED),  # of an earlier version
 ]  # fmt: skip
 
 
@@ -226,7 +241,7 @@ def run(tmp_path_factory):
         "posterior": posterior(SPLIT), "transition": transition("x", SPLIT), "split": split_of(SPLIT),
         "oracle_loss": twins(),
         "tab2": shifts(), "tab3": intervals(), "trajectories": paths(), "memorization_switch": switched(),
-        "memorization_resume": resumed(), "oracle_supervised": twin_samples(),
+        "memorization_resume": resumed(), "oracle_supervised": twin_samples(), "supervised_log": timed(0.3),
     }  # fmt: skip
     suffix = {"transition": "json", "split": "json"}
     written = {name: write(folder, f"{name}.{suffix.get(name, 'csv')}", content) for name, content in made.items()}
@@ -286,3 +301,9 @@ def test_a_fixed_split_moves_the_transition(run, tmp_path):
         results = Results(tab3=table, split=split)
         [(_, findings)] = claims.evaluate(results, [BY_ID["guidance-in-the-transition"]])
         assert claims.overall(findings) == verdict
+
+
+def test_a_log_that_is_none_is_named(run, tmp_path):
+    path = write(tmp_path, "stats.jsonl", '{"step": 10}\n')
+    with pytest.raises(ValueError, match=r"stats.jsonl is no training log \(KeyError\('seconds'\)\)"):
+        claims.evaluate(Results(supervised_log={"x": path}), [BY_ID["oracle-supervision-costs"]])

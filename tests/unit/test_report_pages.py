@@ -99,6 +99,25 @@ def test_means_over_seeds_have_their_interval(beside):
     assert rows["high"].iloc[0] > distances.max()
 
 
+def test_names_of_other_people_s_runs_are_drawn_whole(beside):
+    long, ours = "a_latent_space_of_forty_letters_or_more_", beside["source"] == side_by_side.OURS
+    table = beside.copy()
+    table.loc[ours, "case"] = table["case"].str.replace(r"^(pixel|vae)", rf"{long}\1", regex=True)
+    table.loc[ours & (table["item"] == "Fig. 7b"), "at"] = "my_model_" + table["at"]
+    made = side_by_side.figure(table)
+    made.draw_without_rendering()
+    for part in made.subfigs:
+        (axes,), legends = part.axes, part.legends
+        inside = [axes.get_window_extent(), *(tick.get_window_extent() for tick in axes.get_xticklabels())]
+        assert not [legend for legend in legends if any(legend.get_window_extent().overlaps(box) for box in inside)]
+        assert all(legend.get_window_extent().width <= part.bbox.width for legend in legends)
+    models, pairs = (made.subfigs[i].axes[0] for i in (3, 4))
+    assert {f"my_model_{name}" for name in ("S", "B", "XL")} <= {text.get_text() for text in models.get_xticklabels()}
+    assert "over that of S or my_model_S" in models.get_title(loc="left").replace("\n", " ")
+    words = {text.get_text().replace("\n", " ") for text in pairs.figure.legends[0].get_texts()}
+    assert f"{long}pixel, classifier, measured split" in words
+
+
 def test_the_page_says_where_the_scale_differs(sources, tmp_path):
     write_side_by_side(tmp_path / "side_by_side.html", tmp_path / "side_by_side.csv", **sources)
     page = (tmp_path / "side_by_side.html").read_text()

@@ -90,15 +90,33 @@ def test_cells_and_titles_take_names_as_text():
     assert cells[0]["data-label"] == cells[0]["data-value"] == HOSTILE
 
 
-def test_claims_take_names_as_text():
-    finding = {"case": HOSTILE, "verdict": "holds", "value": 0.5, "interval": [0.4, 0.6], "note": HOSTILE}
+def claims_of(name):
+    """The content of a claims.json with one claim, all of whose words are this name."""
+    finding = {"case": name, "verdict": "holds", "value": 0.5, "interval": [0.4, 0.6], "note": name}
     claim = {
-        "id": "x", "group": claims_page.GROUPS[0], "statement": HOSTILE, "verdict": "holds", "section": HOSTILE,
-        "paper": HOSTILE, "figure": HOSTILE, "quantity": HOSTILE, "form": "share", "findings": [finding],
-        "rule": HOSTILE, "covers": HOSTILE, "sources": [HOSTILE],
+        "id": "x", "group": claims_page.GROUPS[0], "statement": name, "verdict": "holds", "section": name,
+        "paper": name, "figure": name, "quantity": name, "form": "share", "findings": [finding],
+        "rule": name, "covers": name, "sources": [name],
     }  # fmt: skip
-    content = {"claims": [claim], "decided": 1, "wrong_by_chance": 0}
-    assert_is_text(claims_page.page(content), count=9)
+    return {"claims": [claim], "decided": 1, "wrong_by_chance": 0}
+
+
+def test_claims_take_names_as_text():
+    assert_is_text(claims_page.page(claims_of(HOSTILE)), count=9)
+
+
+def test_long_names_fit_a_phone(tmp_path, browser):
+    name = "a_latent_space_or_a_model_whose_name_is_as_long_as_names_may_be_"
+    path = write(tmp_path, "tab1.csv", tab1())
+    pages = {
+        "claims": claims_page.page(claims_of(name)),
+        "table": tab1_module.page(tab1_module.drawn({name: path, "pixel": path})),
+    }
+    for page, text in pages.items():
+        (tmp_path / f"{page}.html").write_text(text, encoding="utf-8")
+        browser.open(tmp_path / f"{page}.html", width=390, height=800)
+        assert browser.run("return document.documentElement.scrollWidth") <= 390, page
+        assert browser.complaints() == []
 
 
 def test_the_overview_takes_names_as_text(tmp_path):

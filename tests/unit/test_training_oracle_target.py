@@ -224,6 +224,8 @@ def test_the_log_says_what_share_needs_no_oracle(tmp_path, capfd):
     store = LatentStore.open(latents)
     labelled, dropped = OracleTarget(store, Processes("cpu"), 0.1).shares
     assert 0 < labelled < 1
+    line = json.loads((tmp_path / "run" / "stats.jsonl").read_text("utf-8"))
+    assert 0 < line["oracle_seconds"] < line["seconds"]
     assert f"for {labelled:.1%} of the samples with a class, {dropped:.1%} of those" in capfd.readouterr().err
 
 

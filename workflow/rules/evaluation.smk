@@ -206,6 +206,7 @@ rule memorization:
         rows=lambda w: 36 if w.experiment == "fig_samples" else 8,
         encoder=lambda w: encoder_of(w.space),
         features=CONFIG.evaluation.features,
+        control_images=CONFIG.evaluation.control_images,
         device=device_of("evaluation"),
         code=code_of("twostage.evaluation.memorization", "twostage.evaluation.pictures"),
     message:

@@ -2,12 +2,16 @@
 
 
 def spaces_by_source(name, sources):
-    """{keyword: latent spaces} of those sources of a figure that name a {space}: where it and what it reads run."""
+    """{keyword: latent spaces} of those sources of a figure that name a {space}: where it and what it reads run.
+
+    What a source's folder names as a model is read where that model is trained.
+    """
     return {
         keyword: [
             space
             for space in spaces_of(name)
             if all(space in spaces_of(experiment) for experiment in experiments_in(source))
+            and all(model in trained_models(space) for model in MODELS if f"/{model}/" in source)
         ]
         for keyword, source in sources.items()
         if "{space}" in source

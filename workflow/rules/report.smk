@@ -98,6 +98,8 @@ CLAIMS_OF_EXPERIMENTS = {
     "oracle_supervised": "evaluation/{space}/fig_oracle_supervised.csv",
 }
 CLAIMS |= {keyword: source for keyword, source in CLAIMS_OF_EXPERIMENTS.items() if experiments_in(source)}
+if "fig_oracle_supervised" in EXPERIMENTS:
+    CLAIMS["supervised_log"] = f"training/{{space}}/{supervised}/stats.jsonl"
 
 # Made when asked for by name, not by `all`.
 ON_DEMAND = {"tab_reconstruction": {"reconstruction": "evaluation/{space}/reconstruction.csv"}}

@@ -18,6 +18,7 @@ with job(snakemake):
         snakemake.output.neighbours,
         **latents,
         features=params.features,
+        control_images=params.control_images,
         classifier=inputs.get("classifier"),
         inception=inputs.get("inception"),
         dinov2=inputs.get("dinov2"),

@@ -362,7 +362,9 @@ class Training(Block):
     precision: Literal["auto", "float32", "bf16"] = Field(
         "auto", description="Precision of the forward and backward pass (autocast); `auto`: bf16 on a GPU, else float32"
     )
-    compile: Literal["auto"] | bool = Field("auto", description="Compile the model's blocks; `auto`: on a GPU")
+    compile: Literal["auto"] | bool = Field(
+        "auto", description="Compile the model's blocks; `auto`: on a GPU; plain, with a warning, without a compiler"
+    )
     accumulate: Count = Field(1, description="Parts a batch is cut into, to fit the device's memory")
     activation_checkpointing: bool = Field(
         False, description="Recompute activations in the backward pass, to save memory"
@@ -373,7 +375,11 @@ class Training(Block):
         description="Keep the last checkpoint of a finished training (16 bytes a parameter: 10.8 GB for XL), so that "
         "more `steps` go on from it; else they begin anew",
     )
-    log_every: Count = Field(10, description="Steps a line of stats.jsonl is the mean of")
+    log_every: Count = Field(
+        10,
+        description="Number of steps averaged in one line of stats.jsonl; on a GPU a loss that is not finite, or has "
+        "exploded, ends the training at most twice as many steps later",
+    )
     tensorboard: bool = Field(
         False, description="Also write TensorBoard's event files, to `tensorboard/` beside the snapshots"
     )
@@ -729,6 +735,9 @@ class Evaluation(Block):
     reconstruction_images: Several = Field(
         5000, description="Most images a split whose reconstructions `tab_reconstruction` looks at"
     )
+    control_images: Several = Field(
+        10_000, description="Most held-out images, evenly spaced, that memorisation is measured on as a control"
+    )
     references: dict[Literal["classifier", "inception", "dinov2"], Reference] = Field(
         {},
         description="References by features, in place of the training images: `held_out`, the held-out images; an npz "
@@ -809,6 +818,9 @@ class Hardware(Block):
 
     gpu_bf16_tflops: Positive = Field(989, description="Peak of a GPU in bf16, TFLOP/s")
     gpu_float32_tflops: Positive = Field(67, description="Peak of a GPU in float32 (no TF32), TFLOP/s")
+    gpu_float64_tflops: Positive = Field(
+        67, description="Peak of a GPU in float64, TFLOP/s; on cards for games 1/64 of float32's"
+    )
     gpu_utilisation: Share = Field(0.35, description="Share of that peak that is reached")
     cpu_gflops: Positive = Field(80, description="Peak of a CPU core in float32, GFLOP/s")
     cpu_utilisation: Share = Field(0.5, description="Share of that peak that is reached")

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import numpy as np
+
 from twostage.config import checks
 from twostage.config.errors import ConfigError
 from twostage.data.folders import class_folders, refuse_single_images
@@ -85,6 +87,25 @@ def _latents(config):
             labels = space.imported.labels or str(path.with_name("labels.npy"))
             if not Path(labels).is_file():
                 yield f"spaces.{name}.encoder.latents.labels is {labels!r}; expected a file that exists, beside {path}"
+            yield from _array(name, space, path)
+
+
+def _array(name, space, path):
+    """Lines on a plain array of latents whose header says that no model takes them."""
+    try:
+        shape = np.load(path, mmap_mode="r").shape
+    except (ValueError, EOFError, OSError, AttributeError):
+        return  # what it is instead is for the job to say
+    if len(shape) == 4 and shape[2] != shape[3]:
+        yield (
+            f"spaces.{name}.encoder.latents.path is {str(path)!r} of shape {shape}; expected (N, C, H, W), H and W "
+            "alike: where the channels stand last, move them"
+        )
+    elif len(shape) == 4 and shape[2] % space.patch_size:
+        yield (
+            f"spaces.{name}.patch_size is {space.patch_size}; expected a divisor of the latents' side {shape[2]} "
+            f"({path}, of shape {shape})"
+        )
 
 
 def _weights(config):

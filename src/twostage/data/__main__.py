@@ -16,7 +16,10 @@ def main(arguments=None):
     try:
         import torch
 
+        from twostage.arithmetic import use_full_precision
+
         torch.set_num_threads(options.threads)
+        use_full_precision()
         options.run(options)
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -196,8 +199,11 @@ def _import(options):
         about |= {"encoder": encoder.kind, "encoder_sha256": encoder.sha256}
     run(options.input, options.output, num_classes=options.classes, split=options.split, **about)
     config = {"format": options.format, "folder": options.input, "split": options.split, "encoder": options.encoder}
-    fingerprint = read_header(options.output).fingerprint()
-    write_provenance(options.output, config=config, inputs=options.weights or [], fingerprint=fingerprint)
+    header = read_header(options.output)
+    if header.class_offsets[1] == 0:
+        _warn(f"{options.output}: class 0 has no latents; labels count from 0, are these from 1?")
+    inputs = options.weights or []
+    write_provenance(options.output, config=config, inputs=inputs, fingerprint=header.fingerprint())
 
 
 def _export(options):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +41,7 @@ def list_images(path):
     """
     listing = Listing(class_folders(path))
     for entry in os.scandir(path):
-        if not entry.is_dir():
+        if not _is(os.DirEntry.is_dir, entry):
             listing.passed_over["an image beside the class folders" if _is_image(entry) else _kind(entry)] += 1
         elif entry.name in NOISE or entry.name.startswith("."):
             listing.passed_over["a folder of a system or an archive"] += 1
@@ -65,7 +66,7 @@ def class_folders(path):
         entries = list(os.scandir(path))
     except OSError as error:
         raise ValueError(f"{path}: cannot list the class folders ({error.strerror}); expected a folder") from None
-    names = [entry.name for entry in entries if entry.is_dir() and not _is_noise(entry)]
+    names = [entry.name for entry in entries if _is(os.DirEntry.is_dir, entry) and not _is_noise(entry)]
     if not names:
         images = sum(map(_is_image, entries))
         found = f"{images} images, but no class folders" if images else "no class folders"
@@ -104,6 +105,19 @@ def describe_passed_over(*listings):
     return lines
 
 
+def look_alike(classes):
+    """One sentence on class names that a reader cannot tell apart, in a list; an empty list where there are none."""
+    first = {}
+    for name in classes:
+        other = first.setdefault(" ".join(unicodedata.normalize("NFKC", name).casefold().split()), name)
+        if other != name:
+            return [
+                f"the class folders {other!a} and {name!a} are two classes, which differ in spaces, case or "
+                "the coding of their letters alone"
+            ]
+    return []
+
+
 def natural(name):
     """Sort key of names in which numbers count as numbers: 2 before 10; a name without digits sorts as ever."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)], name
@@ -111,8 +125,12 @@ def natural(name):
 
 def _below(folder, listing):
     """Yield (path, size in bytes) of the images below a folder; what is none is counted in ``listing.passed_over``."""
-    for entry in os.scandir(folder):
-        if entry.is_dir():
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise ValueError(f"{folder}: cannot list the images ({error.strerror}); expected a folder to read") from None
+    for entry in entries:
+        if _is(os.DirEntry.is_dir, entry):
             if _is_noise(entry):
                 listing.passed_over["a folder of a system or an archive"] += 1
             elif entry.name.lower().endswith(SUFFIXES):
@@ -123,10 +141,18 @@ def _below(folder, listing):
                 listing.passed_over["a link to a folder"] += 1
         elif not _is_image(entry):
             listing.passed_over[_kind(entry)] += 1
-        elif entry.is_file():
+        elif _is(os.DirEntry.is_file, entry):
             yield entry.path, entry.stat().st_size
         else:
-            listing.passed_over["a broken link"] += 1
+            listing.passed_over["a broken link" if entry.is_symlink() else "a pipe, socket or device"] += 1
+
+
+def _is(kind, entry):
+    """Whether an entry is of a kind (``os.DirEntry.is_dir``, ``is_file``); a link that leads in a circle is of none."""
+    try:
+        return kind(entry)
+    except OSError:
+        return False
 
 
 def _is_noise(entry):
@@ -145,4 +171,4 @@ def _kind(entry):
 
 
 def _has_folders(folder):
-    return any(entry.is_dir() and not _is_noise(entry) for entry in os.scandir(folder))
+    return any(_is(os.DirEntry.is_dir, entry) and not _is_noise(entry) for entry in os.scandir(folder))

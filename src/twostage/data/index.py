@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from twostage.data.folders import describe_passed_over, list_images
+from twostage.data.folders import describe_passed_over, list_images, look_alike
 from twostage.data.images import peculiarities
 from twostage.provenance import atomic_write
 
@@ -58,7 +58,7 @@ def write_index(folders, output, workers=1):
         for kind, paths in found.items()
         if paths
     ]
-    said += _single(listings["path"][1])
+    said += _single(listings["path"][1]) + look_alike(listings["path"][1].classes)
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -22,6 +22,7 @@ from twostage.provenance import atomic_write, write_json
 
 FLOATING = {"F64", "F32", "F16", "BF16"}  # as safetensors names them
 BLOCK = 256  # rows held in memory at a time
+MOST_CLASSES = 1 << 24  # more than any data set has; a table of them takes 128 MiB
 
 
 def import_lightningdit(
@@ -245,9 +246,14 @@ def _array(path):
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: not a readable npy file ({str(error).splitlines()[0]})") from None
+        reason = str(error).splitlines()[0]
+        if "pickle" in reason or "Python objects" in reason:
+            reason = "it holds no numbers, but text or pickled objects: save the array of numbers with np.save"
+        raise ValueError(f"{path}: not a readable npy file ({reason})") from None
     if not isinstance(array, np.ndarray):
-        raise ValueError(f"{path}: an npz of several arrays; expected one array, an .npy")
+        raise ValueError(
+            f"{path}: a zip, as an npz or torch's .pt is; expected one array, an .npy, as np.save writes it"
+        )
     return array
 
 
@@ -322,6 +328,8 @@ def _write_sorted(output, labels, shape, blocks, flips, num_classes, attributes,
     num_classes = num_classes or int(labels.max()) + 1
     if labels.max() >= num_classes:
         raise ValueError(f"{files[0].parent}: a label is {labels.max()}; expected 0 to {num_classes - 1}")
+    if num_classes > MOST_CLASSES:
+        raise ValueError(f"{files[0].parent}: a label is {labels.max()}; expected the classes' numbers, from 0 on")
     order = np.argsort(labels, kind="stable")
     places = np.empty_like(order)
     places[order] = np.arange(len(order))
@@ -338,5 +346,10 @@ def _write_sorted(output, labels, shape, blocks, flips, num_classes, attributes,
                 rows = torch.from_numpy(run)
                 writer.write(int(place[run[0]]), *(tensor[rows] for tensor in tensors))
             progress.update(count)
+        if normalisation is None and (constant := np.flatnonzero(writer.moments.std == 0)).size:
+            raise ValueError(
+                f"{files[0].parent}: latent channel {constant[0]} is constant; expected channels that vary, to "
+                "normalise by"
+            )
         attributes = {**attributes, "dataset_fingerprint": digest.hexdigest(), "index": "none"}
         writer.finish(labels[order], order, num_classes, attributes, normalisation)

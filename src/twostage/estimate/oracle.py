@@ -26,13 +26,17 @@ def rows(setting):
 def rows_of_space(setting, space):
     """Rows of the posterior, the split and the sweep over N in a latent space."""
     o, n, dim = setting.config.oracle, setting.config.nsweep, setting.dim(space)
+    wide = float64_cost(setting.config)
     latents = (f"data/{space}/latents.h5",)
     pools = [(setting.class_size, setting.classes, o.pairs_per_class), (setting.stored, 1, o.pairs_unconditional)]
     yield Row(
         "posterior",
         space,
         samples=sum(times * pairs for _, times, pairs in pools),
-        flops=sum(times * (sweep_flops(pairs, pool, dim) + spectrum_flops(pool, dim)) for pool, times, pairs in pools),
+        flops=sum(
+            times * (sweep_flops(pairs, pool, dim, wide) + spectrum_flops(pool, dim, wide))
+            for pool, times, pairs in pools
+        ),
         stage="oracle",
         needs=latents,
         makes=tuple(f"oracle/{space}/{name}" for name in ("posterior", "transition", "law")),
@@ -42,7 +46,7 @@ def rows_of_space(setting, space):
     for pool, times, _ in pools:
         sizes = [size for size in n.sizes if size <= pool]
         flops += times * (
-            n.repeats * sum(sweep_flops(n.pairs, size, dim) for size in sizes) + spectrum_flops(pool, dim)
+            n.repeats * sum(sweep_flops(n.pairs, size, dim, wide) for size in sizes) + spectrum_flops(pool, dim, wide)
         )
         pairs += times * n.repeats * n.pairs * len(sizes)
     yield Row(
@@ -50,12 +54,21 @@ def rows_of_space(setting, space):
     )
 
 
-def sweep_flops(pairs, count, dim):
-    """Operations of ``twostage.oracle.sweep``: two matrix products for all times, and the weighted sums."""
-    return MULTIPLY_ADD * (2 + DENSE_TIMES) * pairs * count * dim
+def float64_cost(config):
+    """How many operations in float32 take as long as one in float64, where the oracle runs; on a CPU taken as 1."""
+    hardware = config.estimate
+    return hardware.gpu_float32_tflops / hardware.gpu_float64_tflops if config.jobs.oracle.gpu else 1.0
 
 
-def spectrum_flops(count, dim):
-    """Operations of the covariance's eigenvalues, by the smaller of the two Gram matrices."""
+def sweep_flops(pairs, count, dim, wide=1.0):
+    """Operations of ``twostage.oracle.sweep``: two float64 matrix products for all times, and the weighted sums.
+
+    wide: ``float64_cost``, what one in float64 counts as.
+    """
+    return MULTIPLY_ADD * (2 * wide + DENSE_TIMES) * pairs * count * dim
+
+
+def spectrum_flops(count, dim, wide=1.0):
+    """Operations of the covariance's eigenvalues, in float64, by the smaller of the two Gram matrices."""
     small = min(count, dim)
-    return MULTIPLY_ADD * count * dim * small + EIGENVALUES * small**3
+    return wide * (MULTIPLY_ADD * count * dim * small + EIGENVALUES * small**3)

@@ -1,18 +1,32 @@
-"""Exact nearest neighbours by matrix products in blocks, re-ranked by the differences themselves."""
+"""Exact nearest neighbours for little more than one matrix product.
+
+With a = q - c and b = r - c about a centre c, the product gives |q - r|^2 up to rounding: (|q - r|^2 - |a|^2) / 2 =
+|b|^2 / 2 - a . b. A sum of n products is off by at most n u / (1 - n u) times the sum of their sizes, u the unit
+roundoff, whatever the order of its terms (Higham 2002, "Accuracy and Stability of Numerical Algorithms", Sec. 3.1).
+With n = D + 8, which leaves room for the rounding of a and b and for the last steps, this holds for a . b, |a|^2 and
+|b|^2, so that (|a| + |b|)^2 / 2 times it bounds the error of all three; as much again is for the rounding of the
+differences themselves. Only pairs that this leaves in doubt are taken again, by differences in float64.
+"""
 
 import torch
 
-BLOCK = 1024
-BLOCK_NUMBERS = 1 << 25  # float64 numbers of a block of queries: wide vectors go in smaller blocks
-SPARE = 8  # candidates beyond k that the products keep: near-ties are settled by the differences
+from twostage.oracle.samples import PAIR_NUMBERS, exact_product
+
+QUERIES = 1024  # rows of a block of queries
+REFERENCES = 8192  # rows of a block of references
+BLOCK_NUMBERS = 1 << 24  # numbers of a block: wider vectors go in smaller blocks,
+LEAST = 512  # but of this many rows, for a product to be worth reading them
+GROUP = 32  # references whose smallest score is looked at first
+PAIR_NUMBERS_GPU = 1 << 24  # differences taken at a time on a GPU
+WIDE = torch.float64
 
 
 class NearestNeighbours:
-    """The k nearest of a stream of references to each query, by Euclidean distance.
+    """The k nearest of a stream of references to each query, by Euclidean distance; of equals the first.
 
     queries: (n, D) tensor, kept as it is (uint8 pixels too); groups: (n,) int64 or None: a query looks among the
-    references of its own group only. Products in float64, then the distances of the best k + 8 candidates of each
-    block anew from differences, so that a copy has distance 0 exactly.
+    references of its own group only. Products are in float32, in float64 where a float64 tensor is given; the
+    distances are of float64 differences, so that a copy has distance 0 exactly.
 
     ``distances`` (n, k) float64 increasing and ``positions`` (n, k) int64, places in the stream, are on the queries'
     device; inf and -1 where there were fewer than k references.
@@ -20,39 +34,132 @@ class NearestNeighbours:
 
     def __init__(self, queries, k=2, groups=None):
         self.queries, self.groups, self.k, self.seen = queries, groups, k, 0
-        self.distances = torch.full((len(queries), k), torch.inf, dtype=torch.float64, device=queries.device)
-        self.positions = torch.full((len(queries), k), -1, dtype=torch.int64, device=queries.device)
+        self._distances = torch.full((len(queries), k), torch.inf, dtype=WIDE, device=queries.device)
+        self._positions = torch.full((len(queries), k), -1, dtype=torch.int64, device=queries.device)
+        self._centre, self._waiting = None, []
+        self._size = block_rows(REFERENCES, queries.shape[1])
 
     def add(self, references, groups=None):
         """Take in the next references (m, D), with their groups (m,) where the queries have some."""
-        references = references.to(self.queries.device).double()
-        step = max(1, min(BLOCK, BLOCK_NUMBERS // self.queries.shape[1]))
-        for start in range(0, len(self.queries), step):
-            rows = slice(start, start + step)
-            other = None if self.groups is None else self.groups[rows, None] != groups.to(self.queries.device)
-            found, where = _nearest(self.queries[rows].double(), references, self.k, other)
-            merged = torch.cat([self.distances[rows], found], dim=1)
-            places = torch.cat([self.positions[rows], where + self.seen], dim=1)
-            order = merged.argsort(dim=1, stable=True)[:, : self.k]
-            self.distances[rows] = merged.gather(1, order)
-            self.positions[rows] = places.gather(1, order).masked_fill(merged.gather(1, order) == torch.inf, -1)
-        self.seen += len(references)
+        device = self.queries.device
+        groups = None if self.groups is None else groups.to(device)
+        for start in range(0, len(references), self._size):
+            rows = slice(start, start + self._size)
+            part = references[rows].to(device)
+            if sum(len(each) for each, _ in self._waiting) + len(part) > self._size:
+                self._search()
+            self._waiting.append((part, None if groups is None else groups[rows]))
+
+    @property
+    def distances(self):
+        self._search()
+        return self._distances
+
+    @property
+    def positions(self):
+        self._search()
+        return self._positions
+
+    def _search(self):
+        """Look among the references that wait: few at a time would not be worth the reading of the queries."""
+        if not self._waiting:
+            return
+        parts, groups = zip(*self._waiting)
+        references = torch.cat(parts) if len(parts) > 1 else parts[0]
+        places = torch.arange(self.seen, self.seen + len(references), device=references.device)
+        self._waiting, self.seen = [], self.seen + len(references)
+        if self._centre is None:
+            self._centre = centre_of(references, self.queries)
+        everyone = torch.arange(len(self.queries), device=references.device)
+        if self.groups is None:
+            return self._search_among(everyone, references, places)
+        groups = torch.cat(groups)
+        for group in groups.unique().tolist():
+            own = groups == group
+            self._search_among(everyone[self.groups == group], references[own], places[own])
+
+    def _search_among(self, members, references, places):
+        if len(members) == 0:
+            return
+        width = max(1, min(GROUP, len(references) // (8 * self.k)))
+        products = Products(references, self._centre, multiple=width)
+        for rows in members.split(block_rows(QUERIES, self.queries.shape[1])):
+            queries = self.queries[rows]
+            scores, squares, error = products(queries)
+            # all that may be as near as the k-th found so far, or as the k-th smallest of groups of these
+            limit = (self._distances[rows, -1:].square() - squares) / 2 + error
+            groups = scores.view(len(rows), width, -1)
+            lowest = groups.amin(1) if width > 1 else groups[:, 0]
+            if lowest.shape[1] >= self.k:
+                kth = lowest.topk(self.k, dim=1, largest=False).values[:, -1:]
+                limit = torch.minimum(limit, kth + 2 * error)
+            limit = limit.to(scores.dtype)
+            # "not above", so that what overflowed, NaN, counts as in doubt
+            row, group = (~(lowest > limit)).nonzero().T
+            chosen, member = (~(groups[row, :, group] > limit[row])).nonzero().T
+            row, column = row[chosen], member * lowest.shape[1] + group[chosen]
+            there = column < len(references)
+            row, column = row[there], column[there]
+            self._merge(rows, row, pair_distances(queries, references, row, column), places[column])
+
+    def _merge(self, rows, row, distances, places):
+        """Keep the k nearest of those found so far and of new ones, distances (p,) and places (p,) of a row each."""
+        count = torch.arange(len(rows), device=rows.device)
+        row = torch.cat([count.repeat_interleave(self.k, output_size=self.k * len(rows)), row])
+        distances = torch.cat([self._distances[rows].flatten(), distances])
+        places = torch.cat([self._positions[rows].flatten(), places])
+        order = places.argsort()
+        for key in (distances, row):
+            order = order[key[order].argsort(stable=True)]
+        first = torch.searchsorted(row[order], count)[:, None]
+        kept = order[first + torch.arange(self.k, device=rows.device)]
+        self._distances[rows], self._positions[rows] = distances[kept], places[kept]
 
 
-def _nearest(queries, references, k, other):
-    """Distances and positions of the k nearest in one block, increasing; ``other`` marks pairs to leave out."""
-    # |q|^2 orders nothing: it is the same for every candidate of a query.
-    scores = references.square().sum(1) - 2 * queries @ references.T
-    if other is not None:
-        scores.masked_fill_(other, torch.inf)
-    best = scores.topk(min(k + SPARE, len(references)), dim=1, largest=False)
-    distances = torch.stack([(queries - references[column]).norm(dim=1) for column in best.indices.T], dim=1)
-    distances.masked_fill_(best.values == torch.inf, torch.inf)
-    order = distances.argsort(dim=1, stable=True)[:, :k]
-    return distances.gather(1, order), best.indices.gather(1, order)
+class Products:
+    """Scores (|q - r|^2 - |q - c|^2) / 2 of queries against references (m, D), by one matrix product.
+
+    centre: (D,) c, whose dtype is that of the product; multiple: columns of inf make their number a multiple of it.
+    """
+
+    def __init__(self, references, centre, multiple=1):
+        count = -(-len(references) // multiple) * multiple
+        self.centre = centre
+        self.centred = centre.new_zeros(count, references.shape[1])
+        torch.sub(references.to(centre.dtype), centre, out=self.centred[: len(references)])
+        lengths = torch.linalg.vector_norm(self.centred, dim=1)
+        self.half_squares = lengths.square() / 2
+        self.half_squares[len(references) :] = torch.inf
+        self.reach = lengths.max().to(WIDE)
+        share = (references.shape[1] + 8) * torch.finfo(centre.dtype).eps / 2
+        self.rounding = share / (1 - 2 * share)  # once more, for lengths that were rounded down
+
+    def __call__(self, queries):
+        """Of queries (n, D): scores (n, m) in the centre's dtype; |q - c|^2, and a bound on how far off the sum of a
+        score and half of it may be, both (n, 1) float64.
+        """
+        opposite = self.centre - queries.to(self.centre.dtype)
+        scores = exact_product(opposite, self.centred.T).add_(self.half_squares)
+        length = torch.linalg.vector_norm(opposite, dim=1, keepdim=True).to(WIDE)
+        return scores, length.square(), self.rounding * (length + self.reach) ** 2
 
 
-def squared_distances(a, b):
-    """Squared Euclidean distances (n, m) float64 between the rows of two tensors, by one matrix product."""
-    a, b = a.double(), b.double()
-    return (a.square().sum(1)[:, None] + b.square().sum(1) - 2 * a @ b.T).clamp_(min=0)
+def block_rows(most, width):
+    """Rows of a block of vectors of this width: ``most``, fewer of wide ones."""
+    return min(most, max(LEAST, BLOCK_NUMBERS // width))
+
+
+def centre_of(references, queries):
+    """A point (D,) about which products are taken, in their dtype: the mean of some references."""
+    dtype = torch.promote_types(torch.promote_types(references.dtype, queries.dtype), torch.float32)
+    return references[:LEAST].to(WIDE).mean(0).to(dtype)
+
+
+def pair_distances(queries, references, row, column):
+    """|q - r| of pairs (row, column), (p,) float64, by differences."""
+    size = max(1, (PAIR_NUMBERS if queries.device.type == "cpu" else PAIR_NUMBERS_GPU) // queries.shape[1])
+    found = [row.new_empty(0, dtype=WIDE)]
+    for q, r in zip(row.split(size), column.split(size)):
+        differences = references.index_select(0, r).to(WIDE).sub_(queries.index_select(0, q).to(WIDE))
+        found.append(torch.linalg.vector_norm(differences, dim=1))
+    return torch.cat(found)

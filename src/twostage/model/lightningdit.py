@@ -103,9 +103,20 @@ class LightningDiT(nn.Module):
         return self.x_embedder.fold(self.final_layer(tokens, condition), x.shape)
 
     def compile_blocks(self):
-        """Compile the blocks, in place. They share one compiled form, so that XL takes no longer than S to compile."""
+        """Compile the blocks, in place, when they are first called.
+
+        They share one graph, so that XL takes no longer than S to compile. What would break it up is an error.
+        """
+        # DistributedDataParallel would have each graph cut where its buckets of gradients end, to send them early. A
+        # block is small enough: blocks are sent one after the other.
+        torch._dynamo.config.optimize_ddp = False
         for block in self.blocks:
-            block.compile(dynamic=False)
+            block.compile(dynamic=False, fullgraph=True)
+
+    def uncompile_blocks(self):
+        """Undo ``compile_blocks``."""
+        for block in self.blocks:
+            block._compiled_call_impl = None
 
     def _initialize(self):
         """The original's initialisation: a fresh model's velocity is zero, each block the identity."""

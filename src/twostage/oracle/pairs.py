@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from twostage.arguments import as_floating, as_tensor
-from twostage.oracle.samples import WIDE, Samples, check_finite, check_times, exact_product
+from twostage.oracle.samples import LEAST, WIDE, Samples, check_finite, check_times, exact_product, product_weights
 from twostage.provenance import atomic_write
 
 NEAR_DUPLICATE = 2e-3  # share of |x^(i)|^2 + |x_1|^2 below which q_i is taken by direct differences
@@ -197,13 +197,13 @@ class _Pairs:
                 if len(pairs) == 0:
                     break
             peak = torch.maximum(self.peak[k, pairs], top)
-            weights = (r - peak[:, None]).exp_()
+            weights = (r - peak[:, None]).clamp_(min=LEAST).exp_()
             self._add_totals(k, pairs, peak, r, weights, top, start)
             sizes = weights * chunk.lengths
             largest = sizes.amax(1)
             weights = _few(weights, sizes, largest)
             shrink = self._add_near(k, pairs, peak, weights, largest, chunk)
-            waiting.append((k, pairs, shrink, weights.to(rows.dtype)))
+            waiting.append((k, pairs, shrink, product_weights(weights, rows.dtype)))
             if len(waiting) * weights.numel() * 4 > self.samples.budget // 8:
                 self._add_moved(waiting, chunk.centred)
                 waiting = []
@@ -312,7 +312,7 @@ class _Chunk:
         norms = torch.linalg.vecdot(base, base)[:, None] + 2 * samples.half_norms[start : start + len(rows)]
         self.q = norms - 2 * gram
         self.near = (self.q < NEAR_DUPLICATE * norms).nonzero()
-        for part in self._groups(len(self.near)):
+        for part in self.samples.pairs(len(self.near)):
             pair, row = self.near[part].T
             difference = rows[row].to(WIDE) - self.data_point[pair]
             self.q[pair, row] = difference.square().sum(1)
@@ -343,14 +343,10 @@ class _Chunk:
         if len(pair) == 0:
             return None
         moved = torch.zeros_like(self.data_point)
-        for part in self._groups(len(pair)):
+        for part in self.samples.pairs(len(pair)):
             difference = self.rows[row[part]].to(WIDE) - self.data_point[pair[part]]
             moved.index_add_(0, pair[part], weight[part, None] * difference)
         return moved
-
-    def _groups(self, count):
-        size = max(1, min(self.samples.budget // 8, 1 << 26) // (24 * self.samples.dim))
-        return [slice(start, start + size) for start in range(0, count, size)]
 
 
 def _few(weights, sizes, largest):

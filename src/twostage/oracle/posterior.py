@@ -8,12 +8,23 @@ posterior weight, the few samples concerned are taken again by direct difference
 are of differences ``x^(i) - x_t`` and run over chunks with a running log-sum-exp, so that memory does not grow with N.
 """
 
+import dataclasses
 import math
 
 import torch
 
 from twostage.arguments import as_floating, as_labels, as_tensor
-from twostage.oracle.samples import WIDE, Samples, check_finite, check_times, exact_product, one_each
+from twostage.oracle.samples import (
+    LEAST,
+    WIDE,
+    Samples,
+    as_times,
+    check_finite,
+    check_times,
+    exact_product,
+    one_each,
+    product_weights,
+)
 
 TOLERANCE = 1e-6  # error of a posterior weight, absolute, beyond which its squared distance is taken again
 NEAR_DATA = 0.1  # below this 1 - t, sums are of float64 differences: float32 products lose u / (1 - t)
@@ -39,14 +50,16 @@ class Oracle:
 
         t = 0: uniform. t = 1: the limit, shared equally by the samples nearest to x_t (-inf elsewhere).
         """
-        _, point, t = self._check(x_t, t)
-        logits = torch.empty(len(point), self.samples.count, dtype=WIDE, device=point.device)
-        level = torch.full((len(point), 1), -math.inf, dtype=WIDE, device=point.device)
-        for start, rows in self.samples.chunks(self._chunk(len(point))):
-            part, _ = self._logits(point, t, start, rows, level)
-            logits[:, start : start + len(rows)] = part
-            level = torch.maximum(level, part.amax(1, keepdim=True))
-        logits = _gaps(logits, level, t)
+        x_t, t = self._check(x_t, t)
+        points = _Points(self.samples, x_t, t)
+        logits = torch.empty(len(x_t), self.samples.count, dtype=WIDE, device=points.x.device)
+        level = torch.full((len(x_t), 1), -math.inf, dtype=WIDE, device=points.x.device)
+        for start, rows in self.samples.chunks(self._chunk(len(x_t))):
+            part = self._part(points, start, rows, level)
+            logits[:, start : start + len(rows)] = part.logits
+            level = torch.maximum(level, part.peak)
+        if points.at_end:
+            logits = torch.where(points.last, torch.where(logits < level, -math.inf, 0.0), logits)
         return logits - logits.logsumexp(1, keepdim=True)
 
     def posterior_mean(self, x_t, t):
@@ -54,8 +67,9 @@ class Oracle:
 
         t = 0: the mean of the data. t = 1: the nearest sample, or the mean of those that are equally near.
         """
-        x_t, point, t = self._check(x_t, t)
-        mean = point + self._displacements(point, t, torch.ones_like(t))[0]
+        x_t, t = self._check(x_t, t)
+        moved = self._displacements(x_t, t, to_end=False)[0]
+        mean = x_t.detach().to(self.samples.device, WIDE).reshape(moved.shape) + moved
         return mean.reshape(x_t.shape).to(x_t)
 
     def velocity(self, x_t, t):
@@ -63,9 +77,8 @@ class Oracle:
 
         Raises ValueError at t = 1, where u* depends on the path by which x_t came there: ask at t < 1.
         """
-        x_t, point, t = self._check(x_t, t)
-        self._refuse_end(t)
-        return self._displacements(point, t, 1 - t)[0].reshape(x_t.shape).to(x_t)
+        x_t, t = self._check(x_t, t)
+        return self._displacements(x_t, t)[0].reshape(x_t.shape).to(x_t)
 
     def part_of_velocity(self, x_t, t):
         """What these samples are to the oracle velocity of a larger data set: (velocity like x_t, log-evidence).
@@ -74,27 +87,21 @@ class Oracle:
         data sets together is the mean of their velocities, weighted by the softmax of their log-evidences. Raises
         ValueError as ``velocity`` does.
         """
-        x_t, point, t = self._check(x_t, t)
-        self._refuse_end(t)
-        found, evidence = self._displacements(point, t, 1 - t, whole=False)
+        x_t, t = self._check(x_t, t)
+        found, evidence = self._displacements(x_t, t, whole=False)
         return found.reshape(x_t.shape).to(x_t), evidence
 
-    @staticmethod
-    def _refuse_end(t):
-        if (t == 1).any():
-            raise ValueError("t is 1, where the velocity has no value of its own; expected t < 1, such as 1 - 1e-6")
-
     def _check(self, x_t, t):
+        """x_t as a tensor, and t as (B,) float64 where the samples are; their values are looked at in ``_Points``."""
         samples = self.samples
         x_t = as_floating("x_t", x_t)
         if x_t.ndim < 2 or tuple(x_t.shape[1:]) not in (samples.shape, (samples.dim,)) or len(x_t) == 0:
             raise ValueError(
                 f"x_t has shape {tuple(x_t.shape)}; expected (B, {', '.join(map(str, samples.shape))}), B >= 1"
             )
-        t = one_each("t", check_times(t), len(x_t)).to(samples.device)
-        point = x_t.detach().to(samples.device, WIDE).reshape(len(x_t), -1)
-        check_finite("x_t", torch.linalg.vecdot(point, point))
-        return x_t, point, t
+        if isinstance(t, int | float) and not isinstance(t, bool):
+            return x_t, torch.full((len(x_t),), t, dtype=WIDE, device=samples.device)
+        return x_t, one_each("t", as_times(t), len(x_t)).to(samples.device, non_blocking=True)
 
     def _chunk(self, batch):
         """Samples a chunk, by what one of them costs: its logits and, when it is streamed, itself read ahead."""
@@ -102,110 +109,168 @@ class Oracle:
         each = 48 * batch + (0 if samples.in_memory else 20 * samples.dim)
         return max(1, min(samples.count, (samples.budget - 40 * batch * samples.dim) // each))
 
-    def _displacements(self, point, t, divisor, whole=True):
-        """``_displacement`` of as many points at a time as the budget allows."""
+    def _displacements(self, x_t, t, to_end=True, whole=True):
+        """``_displacement`` of as many points at a time as the budget allows; to_end: divided by 1 - t."""
         size = max(1, self.samples.budget // (96 * self.samples.dim))
-        parts = [slice(start, start + size) for start in range(0, len(point), size)]
-        found = [self._displacement(point[part], t[part], divisor[part], whole) for part in parts]
+        found = [
+            self._displacement(_Points(self.samples, x, time, to_end), whole)
+            for x, time in zip(x_t.split(size), t.split(size))
+        ]
         return found[0] if len(found) == 1 else tuple(torch.cat(each) for each in zip(*found))
 
-    def _displacement(self, point, t, divisor, whole):
-        """(m - x_t) / divisor, (B, D), and the log-evidence, (B,), float64, by a running log-sum-exp over the chunks.
+    def _displacement(self, points, whole):
+        """(m - x_t) / (1 - t) and the log-evidence, (B, D) and (B,) float64, by a running log-sum-exp over the chunks.
 
-        divisor: (B,); whole: whether the samples are the whole data set, so that the evidence need not be exact.
+        Undivided where the points may be at t = 1. whole: whether the samples are the whole data set, so that the
+        evidence need not be exact.
         """
-        base = self.samples.shifted(point)
-        peak = torch.full((len(point), 1), -math.inf, dtype=WIDE, device=point.device)
+        peak = torch.full((len(points.x), 1), -math.inf, dtype=WIDE, device=points.x.device)
         total, moved = torch.zeros_like(peak), None
-        for start, rows in self.samples.chunks(self._chunk(len(point))):
-            logits, pairs = self._logits(point, t, start, rows, peak + total.log(), whole)
-            before, peak = peak, torch.maximum(peak, logits.amax(1, keepdim=True))
-            weights = _gaps(logits, peak, t).exp_()
-            added = weights.sum(1, keepdim=True)
-            here = self._near_sum(point, t, rows, weights, pairs)
-            rest = weights.sum(1, keepdim=True)
-            if rest.any():
-                here += exact_product(weights.to(rows.dtype), self.samples.centred(start, rows))
-                here.addcmul_(rest, base, value=-1)
+        for start, rows in self.samples.chunks(self._chunk(len(points.x))):
+            part = self._part(points, start, rows, peak + total.log(), whole)
+            here = self._moved(points, start, rows, part)
             if moved is None:
-                total, moved = added, here
-            else:
-                keep = _gaps(before, peak, t).exp_()
-                total, moved = total * keep + added, here.addcmul_(moved, keep)
-        moved /= total * divisor[:, None]
-        prior = t == 0
-        if prior.any():
-            moved[prior] = (self.samples.mean - point[prior]) / divisor[prior, None]
+                peak, total, moved = part.peak, part.total, here
+                continue
+            before, peak = peak, torch.maximum(peak, part.peak)
+            keep, add = points.weights(before, peak), points.weights(part.peak, peak)
+            total, moved = total * keep + part.total * add, moved.mul_(keep).addcmul_(here, add)
+        moved *= 1 / (total * points.divisor)  # a division of all numbers takes three times as long
+        if points.at_prior:
+            away = (self.samples.mean - points.x) / points.divisor
+            moved = torch.where(points.t == 0, away, moved)
         return moved, (peak + total.log())[:, 0]
 
-    def _near_sum(self, point, t, rows, weights, pairs):
-        """Near the data, the sum of weights times ``x^(i) - x_t`` over ``pairs``, (B, D); zero elsewhere.
+    def _moved(self, points, start, rows, part):
+        """Sum of the weights times ``x^(i) - x_t``, (B, D) float64: near the data by differences, else by a product."""
+        row, column = part.near
+        near = None
+        if len(row):
+            # their weights leave the product, which in float32 would lose the differences
+            weight, near = part.weights[row, column], torch.zeros_like(points.x)
+            part.weights[row, column] = 0
+            for some in self.samples.pairs(len(row)):
+                difference = rows[column[some]].to(WIDE).sub_(points.x[row[some]])
+                near.index_add_(0, row[some], difference.mul_(weight[some, None]))
+            part.total_of_product = part.weights.sum(1, keepdim=True)
+        weights = product_weights(part.weights, rows.dtype)
+        # a GPU multiplies zeros sooner than it tells the host of them
+        if near is not None and weights.device.type == "cpu" and not weights.any():
+            return near
+        moved = exact_product(weights, self.samples.centred(start, rows)).to(WIDE)
+        moved.addcmul_(part.total_of_product, points.base, value=-1)
+        return moved if near is None else moved.add_(near)
 
-        Their ``weights`` are set to zero: a float32 product would lose the differences.
-        """
-        row, column = pairs
-        chosen = (1 - t[row] < NEAR_DATA) & (weights[row, column] > 0)
-        row, column = row[chosen], column[chosen]
-        weight = weights[row, column]
-        weights[row, column] = 0
-        moved = torch.zeros_like(point)
-        for part in self._groups(len(row)):
-            difference = rows[column[part]].to(WIDE) - point[row[part]]
-            moved.index_add_(0, row[part], weight[part, None] * difference)
-        return moved
-
-    def _logits(self, point, t, start, rows, level, whole=True):
-        """Logits -|x_t - t x^(i)|^2 / (2 (1 - t)^2) of a chunk, (B, n) float64, and the (row, column) taken again.
+    def _part(self, points, start, rows, level, whole=True):
+        """The logits -|x_t - t x^(i)|^2 / (2 (1 - t)^2) of a chunk, and what is made of them: a ``_Part``.
 
         level: (B, 1) log of the sum of exp of the logits so far; whole: see ``_displacement``. At t = 1 the squared
         distance is not divided, which orders the samples as the limit does.
         """
-        samples, near = self.samples, 1 - t[:, None] < NEAR_DATA
-        scale = torch.where(t < 1, (1 - t) ** -2.0, 1.0)[:, None]
-        t = t[:, None]
-        query = samples.shifted(point, t)
-        square = torch.linalg.vecdot(query, query)[:, None]
+        samples, t, scale = self.samples, points.t, points.scale
         half_norms = samples.half_norms[start : start + len(rows)]
-        products = exact_product(query.to(rows.dtype), samples.centred(start, rows).T)
-        error = t * scale * self._product_error(products, square.sqrt(), half_norms)
-        logits = products.to(WIDE).mul_(t * scale).addr_((-t * t * scale)[:, 0], half_norms).sub_(square * scale / 2)
+        products = exact_product(points.narrow, samples.centred(start, rows).T)
+        error = t * scale * self._product_error(products, points.square)
+        own = torch.cat([-t * t * scale, points.square * scale / -2], 1)
+        logits = products.to(WIDE).mul_(t * scale).addmm_(own, torch.stack([half_norms, torch.ones_like(half_norms)]))
+        peak = logits.amax(1, keepdim=True)
+        weights = points.weights(logits, peak)
+        total = weights.sum(1, keepdim=True)
 
         # a weight is in doubt when the error of its logit could change it by more than the tolerance
-        peak = logits.amax(1, keepdim=True)
-        before, level = level, torch.logaddexp(level, (logits - peak).exp_().sum(1, keepdim=True).log_() + peak)
+        before, level = level, torch.logaddexp(level, total.log() + peak)
         window = torch.where(error > TOLERANCE, 2 * error + (error / TOLERANCE).log(), -math.inf)
         # near the data, and at t = 1, all that counts is taken by differences
-        window = torch.where(near, 2 * error + 20 - (1 - t).clamp(min=1e-16).log(), window)
+        window = torch.where(points.near, 2 * error + 20 - (1 - t).clamp(min=1e-16).log(), window)
         doubtful = logits > level - window
+        count = doubtful.sum(1, keepdim=True)
         if whole:
             # but one sample that outweighs all others has weight 1, whatever its logit
             settled = (peak - level > -(TOLERANCE / error).clamp(1e-9, 0.5)) & (before < peak - window)
-            doubtful &= near | ~settled | (doubtful.sum(1, keepdim=True) > 1)
-        pairs = doubtful.nonzero(as_tuple=True)
-        for part in self._groups(len(pairs[0])):
-            row, column = pairs[0][part], pairs[1][part]
-            distance = (point[row] - t[row] * rows[column].to(WIDE)).square_().sum(1)
-            logits[row, column] = -distance / 2 * scale[row, 0]
-        return logits, pairs
+            again = points.near | ~settled | (count > 1)
+            doubtful, count = doubtful & again, count * again
+        pairs, near = points.read(count.sum(), (count * points.near).sum())
+        if pairs == 0 and not points.at_end:
+            return _Part(logits, peak, weights, total, total, doubtful.new_empty(2, 0, dtype=torch.int64))
 
-    def _product_error(self, products, length, half_norms):
+        row, column = doubtful.nonzero_static(size=pairs).T
+        for some in samples.pairs(pairs):
+            difference = points.x[row[some]].addcmul_(rows[column[some]].to(WIDE), t[row[some]], value=-1)
+            distance = torch.linalg.vector_norm(difference, dim=1)
+            logits[row[some], column[some]] = distance.square_() * (scale[row[some], 0] / -2)
+        peak = logits.amax(1, keepdim=True)
+        weights = points.weights(logits, peak)
+        total = weights.sum(1, keepdim=True)
+        chosen = points.near[row, 0].nonzero_static(size=near)[:, 0]
+        return _Part(logits, peak, weights, total, total, torch.stack([row[chosen], column[chosen]]))
+
+    def _product_error(self, products, square):
         """How far rounding moves an inner product, (B, 1): estimated from above: terms of random and of equal sign."""
         unit = torch.finfo(products.dtype).eps / 2
-        low, high = torch.aminmax(products, dim=1, keepdim=True)
-        largest = torch.maximum(-low, high).to(WIDE)
-        random = length * (2 * half_norms.max()).sqrt() * (0.25 + 16 / math.sqrt(self.samples.dim))
+        largest = torch.maximum(-products.amin(1, keepdim=True), products.amax(1, keepdim=True)).to(WIDE)
+        random = square.sqrt() * (self.samples.longest * (0.25 + 16 / math.sqrt(self.samples.dim)))
         return unit * (random + 8 * largest)
 
-    def _groups(self, count):
-        size = max(1, min(self.samples.budget // 4, 1 << 26) // (24 * self.samples.dim))
-        return [slice(start, start + size) for start in range(0, count, size)]
+
+@dataclasses.dataclass
+class _Part:
+    """A chunk's logits (B, n), the largest (B, 1), ``weights`` exp(logits - peak), and their sum ``total`` (B, 1).
+
+    near: (2, p) rows and columns near the data that were taken again by differences; total_of_product: the sum of the
+    weights that are left for a matrix product. All float64, positions int64.
+    """
+
+    logits: torch.Tensor
+    peak: torch.Tensor
+    weights: torch.Tensor
+    total: torch.Tensor
+    total_of_product: torch.Tensor
+    near: torch.Tensor
 
 
-def _gaps(logits, peak, t):
-    """``logits - peak``; at t = 1 the limit: 0 at the peak, -inf below it."""
-    gaps = logits - peak
-    last = t == 1
-    return gaps.masked_fill_(last[:, None] & (gaps < 0), -math.inf) if last.any() else gaps
+class _Points:
+    """Points x_t (B, D) float64 with their times t (B, 1), as the samples see them: B <= what the budget allows.
+
+    base: less the samples' centre; query: less t times the centre, with its square (B, 1), and ``narrow`` in the
+    samples' dtype; scale: (1 - t)^-2, 1 at
+    t = 1; divisor: 1 - t, or 1 where points at t = 1 are asked for; near: whether t is near 1, (B, 1).
+
+    What the host must know of values, whether there is a point at t = 0 (``at_prior``) or t = 1 (``at_end``), it learns
+    with the first numbers it asks for by ``read``, so that a GPU is waited for once; what is wrong is raised there.
+    """
+
+    def __init__(self, samples, x_t, t, to_end=False):
+        self.x, self.t = x_t.detach().to(samples.device, WIDE).reshape(len(x_t), -1), t[:, None]
+        self.base, self.query = samples.shifted(self.x), samples.shifted(self.x, self.t)
+        self.square = torch.linalg.vector_norm(self.query, dim=1, keepdim=True).square_()
+        same = samples.centre is None and x_t.dtype == samples.dtype
+        self.narrow = x_t.detach().reshape(len(x_t), -1).to(samples.device) if same else self.query.to(samples.dtype)
+        rest = 1 - self.t
+        self.last = self.t == 1
+        self.scale = torch.where(self.last, 1.0, rest**-2.0)
+        self.divisor = rest if to_end else torch.ones_like(rest)
+        self.near = rest < NEAR_DATA
+        self.to_end, self.at_end, self.at_prior = to_end, None, None
+        outside, infinite = ~((self.t >= 0) & (self.t <= 1)), ~torch.isfinite(self.square)
+        self._facts = torch.cat([outside, infinite, self.last, self.t == 0], 1).sum(0)
+
+    def read(self, *numbers):
+        """Numbers (tensors of one integer) as Python's. ValueError for times or points that are not fit."""
+        numbers = torch.cat([self._facts, torch.stack(numbers)]).tolist()
+        outside, infinite, self.at_end, self.at_prior = map(bool, numbers[:4])
+        if outside:
+            check_times(self.t)
+        if infinite:
+            check_finite("x_t", self.square[:, 0])
+        if self.at_end and self.to_end:
+            raise ValueError("t is 1, where the velocity has no value of its own; expected t < 1, such as 1 - 1e-6")
+        return numbers[4:]
+
+    def weights(self, logits, peak):
+        """exp(logits - peak); at t = 1 the limit: 1 at the peak, 0 below it."""
+        gaps = logits - peak
+        weights = gaps.clamp(min=LEAST).exp_()
+        return weights.masked_fill_(self.last & (gaps < 0), 0.0) if self.at_end else weights
 
 
 class ClassOracle:
@@ -265,12 +330,11 @@ class ClassOracle:
         x_t = as_floating("x_t", x_t)
         if x_t.ndim < 2 or len(x_t) == 0:
             raise ValueError(f"x_t has shape {tuple(x_t.shape)}; expected (B, ...), B >= 1")
-        y, t = as_labels("y", y).cpu(), check_times(t).cpu()
-        y, t = one_each("y", y, len(x_t)), one_each("t", t, len(x_t))
+        y, t = one_each("y", as_labels("y", y).cpu(), len(x_t)), one_each("t", as_times(t), len(x_t))
         result = torch.empty_like(x_t)
         for label in y.unique().tolist():
             rows = (y == label).nonzero()[:, 0].to(x_t.device)
-            answer = getattr(self.oracle(label), method)(x_t[rows], t[rows.cpu()])
+            answer = getattr(self.oracle(label), method)(x_t[rows], t[rows.to(t.device)])
             result[rows] = answer.to(x_t.device)
         return result
 

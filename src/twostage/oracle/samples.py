@@ -12,6 +12,9 @@ from twostage.arguments import as_device, as_tensor
 
 MEGABYTE = 1 << 20
 WIDE = torch.float64  # what logits and sums are kept in
+LEAST = -700.0  # of a logit below the largest: exp is many times slower where it underflows, and this changes no sum
+SMALLEST = 1e-30  # of a weight in a product, which numbers too small for float32 would slow down
+PAIR_NUMBERS = 1 << 16  # float64 numbers of differences that stay in a core's cache
 SAME_KEY = 1e-11  # projections of two rows nearer than this, of their scale, are looked at: the rows may be copies
 
 
@@ -22,10 +25,11 @@ class Samples:
     all).
     A store whose samples fit in half of ``budget_mb`` is read into memory once, a larger one is streamed.
 
-    count, dim: N and D; shape: of one sample; mean: (D,) float64; half_norms: (N,) float64, |x - centre|^2 / 2; centre:
-    (D,) in the data's dtype, subtracted from the rows before matrix products, or None where the mean does not outweigh
-    the spread, so that products about zero lose no digits. multiplicity: (N,) how many rows equal each row, itself
-    included, or None where all differ; distinct: the number of different rows, the N that the posterior runs over.
+    count, dim: N and D; shape: of one sample; mean: (D,) float64; half_norms: (N,) float64, |x - centre|^2 / 2;
+    centre: (D,) in the data's dtype, subtracted from the rows before matrix products, or None where the mean does
+    not outweigh the spread, so that products about zero lose no digits; longest: the largest |x - centre|.
+    multiplicity: (N,) how many rows equal each row, itself included, or None where all differ; distinct: the number
+    of different rows, the N that the posterior runs over.
 
     Raises ValueError for no samples, an integer dtype, NaN or infinite values.
     """
@@ -81,6 +85,10 @@ class Samples:
             self.half_norms = self._half_norms(self.centre)
             fits = self.in_memory and self._rows.nbytes <= self.budget // 2
             self._centred = self._rows - self.centre if fits else None
+
+    @cached_property
+    def longest(self):
+        return float((2 * self.half_norms.max()).sqrt())
 
     def _half_norms(self, centre, total=None):
         """|x - centre|^2 / 2 of all samples, (N,) float64; and with ``total``, to which their sum is added, their keys.
@@ -186,6 +194,12 @@ class Samples:
         """points (B, D) float64 less ``factor`` (a float or (B, 1)) times the centre."""
         return points if self.centre is None else points - factor * self.centre.to(WIDE)
 
+    def pairs(self, count):
+        """Slices of so many pairs whose differences are taken at a time: on a CPU they stay in its cache."""
+        numbers = PAIR_NUMBERS if self.device.type == "cpu" else min(self.budget // 4, 1 << 26) // 24
+        size = max(1, numbers // self.dim)
+        return [slice(start, start + size) for start in range(0, count, size)]
+
     def take(self, index):
         """Rows (k, D) at integer positions ``index`` (k,), as they are in the data."""
         if self.in_memory:
@@ -209,12 +223,22 @@ def exact_product(a, b):
         torch.set_float32_matmul_precision(before)
 
 
-def check_times(t, name="t"):
-    """``t`` as a float64 tensor; ValueError unless every value lies in [0, 1]."""
+def product_weights(weights, dtype):
+    """Posterior weights, the largest near 1, as a matrix product takes them: in ``dtype``, the smallest zero."""
+    return torch.nn.functional.threshold(weights.to(dtype), SMALLEST, 0.0)
+
+
+def as_times(t, name="t"):
+    """``t`` as a float64 tensor, its values not looked at; ValueError for what is not real numbers."""
     t = as_tensor(name, t)
     if t.is_complex() or t.dtype == torch.bool:
         raise ValueError(f"{name} is {t.dtype}; expected times in [0, 1]")
-    t = t.to(WIDE)
+    return t.to(WIDE)
+
+
+def check_times(t, name="t"):
+    """``t`` as a float64 tensor; ValueError unless every value lies in [0, 1]."""
+    t = as_times(t, name)
     outside = ~((t >= 0) & (t <= 1))
     if outside.any():
         raise ValueError(f"{name} is {t[outside].flatten()[0].item()}; expected times in [0, 1]")

@@ -24,6 +24,7 @@ WHOLE_RUN = "whole run"
 # What an interval covers, by the source that a claim is checked on; the first of its sources that is listed counts.
 OF_SAMPLES = "the sampling: other noise and labels, the same trained models"
 OF_PAIRS = "the pairs (x_0, x_1): other noise and images of the same data, the same trained models"
+OF_STEPS = "the steps: other batches, the same machine and what else it did meanwhile"
 OF_DATA = "the pairs (x_0, x_1): other noise and images of the same data"
 COVERS = {
     **dict.fromkeys(("pair_errors", "oracle_loss"), OF_PAIRS),
@@ -31,6 +32,7 @@ COVERS = {
     **dict.fromkeys(("memorization_switch", "memorization_resume"), OF_SAMPLES),
     **dict.fromkeys(("top1", "synthetic_transition"), "the trials: other unit Gaussians"),
     "nsweep": "the subsets of the data",
+    "supervised_log": OF_STEPS,
     "transition": OF_DATA,
     "posterior": OF_DATA,
 }
@@ -84,7 +86,8 @@ class Results:
 
     posterior, transition, split (split.json), oracle_loss, tab1, tab2, tab3, curves, nsweep, trajectories (fig8.csv),
     memorization_switch, memorization_resume (fig5-, fig6-memorization.csv), oracle_supervised
-    (fig_oracle_supervised.csv), pair_errors (oracle_loss.h5, the losses pair by pair): {space: path}; top1,
+    (fig_oracle_supervised.csv), supervised_log (stats.jsonl of the oracle-supervised model), pair_errors
+    (oracle_loss.h5, the losses pair by pair): {space: path}; top1,
     synthetic_transition, synthetic_curves, flux (flux.csv): paths; any may be None. models: names, smallest first, of
     the models that differ in size alone; pairs: {oracle-supervised model: its CFM twin}.
     """
@@ -106,6 +109,7 @@ class Results:
     memorization_switch: dict | None = None
     memorization_resume: dict | None = None
     oracle_supervised: dict | None = None
+    supervised_log: dict | None = None
     flux: str | None = None
     models: list | None = None
     pairs: dict | None = None
@@ -113,7 +117,7 @@ class Results:
         default=(
             "posterior", "transition", "split", "top1", "oracle_loss", "pair_errors", "tab1", "curves",
             "synthetic_transition", "synthetic_curves", "nsweep", "tab2", "tab3", "trajectories",
-            "memorization_switch", "memorization_resume", "oracle_supervised", "flux",
+            "memorization_switch", "memorization_resume", "oracle_supervised", "supervised_log", "flux",
         ),
         repr=False,
     )  # fmt: skip

@@ -28,6 +28,7 @@ MODERATE = 0.3  # shifts from here to below 1 count as moderate
 NEAR = 0.1  # how far from the split an interval still touches the transition
 UNIFORM = "1"
 STEPS = 50  # of the paper's schedule
+BLOCKS = 10  # of a training's steps: neighbouring ones share what the machine did meanwhile
 
 
 def _name(space, features, usual="classifier"):
@@ -450,6 +451,20 @@ def _samples_alike(run):
     return findings
 
 
+def _costs(run):
+    findings = []
+    for space, path in run.supervised_log.items():
+        taken = convergence.oracle_seconds(path)
+        if len(taken) < BLOCKS:
+            findings.append(Finding(space, NOT_TESTED, note=f"{len(taken)} timed lines in {path}"))
+            continue
+        blocks = np.array([block.sum(0) for block in np.array_split(taken, BLOCKS)])
+        ratio = curves.ratio_of(blocks[:, 0], blocks[:, 0] - blocks[:, 1])
+        note = f"{taken[:, 0].sum():.3g} s, of which the oracle took {taken[:, 1].sum():.3g}"
+        findings.append(Finding(space, above(ratio, 2.0), ratio, note))
+    return findings
+
+
 PAIRED = "both are measured on the same pairs (x_0, x_1)"
 BANDS = "intervals of two means are combined as if independent, though they share their samples: wider than needed"
 STEADY = (
@@ -713,6 +728,21 @@ CLAIMS = [
         rule=f"holds if the whole interval is at most zero; {SEEDS}",
         needs=("oracle_supervised",),
         check=_samples_alike,
+    ),
+    Claim(
+        id="oracle-supervision-costs",
+        section="7.3",
+        statement="Computing the oracle while training becomes a bottleneck.",
+        paper="said to grow with the data set; stated without a number",
+        figure="fig_oracle_supervised",
+        quantity="seconds of the oracle-supervised training, over those that its oracle did not take",
+        rule=(
+            "measured within one training; holds if the whole interval is above 2: the oracle takes more than half of "
+            f"the time; the interval is over {BLOCKS} blocks of steps. What it costs at other sizes of the data set, "
+            "`estimate` says"
+        ),
+        needs=("supervised_log",),
+        check=_costs,
     ),
     Claim(
         id="memorisation-by-switch-time",

@@ -10,13 +10,6 @@ _STATEMENTS = [
         "In a latent space aligned with semantic features the oracle loss is a parabola, in a plain one flat and wavy.",
         "VA-VAE against SD-VAE, by eye",
     ),
-    (
-        "oracle-supervision-costs",
-        "7.3",
-        "fig_oracle_supervised",
-        "Computing the oracle while training becomes a bottleneck that grows with the data set.",
-        "stated without a number",
-    ),
 ]
 
 CLAIMS = [

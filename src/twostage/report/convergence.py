@@ -1,5 +1,8 @@
 """Training on the oracle velocity beside training on the CFM target (App. B), for its figure and its claims."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -35,6 +38,23 @@ def losses_of_twins(oracle_loss, split, pairs):
             rows.insert(3, "target", np.where(rows["model"] == twin, CFM, ORACLE))
             parts.append(rows)
     return pd.concat(parts, ignore_index=True)
+
+
+def oracle_seconds(path):
+    """Seconds of the lines of a training log, and those of them that the oracle target took: float (lines, 2).
+
+    path: stats.jsonl; without a line where the trainer did not time the oracle. Raises ValueError for a file that is no
+    training log.
+    """
+    try:
+        lines = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+        taken = np.diff([0.0, *(float(line["seconds"]) for line in lines)])
+        timed = [
+            (spent, float(line["oracle_seconds"])) for spent, line in zip(taken, lines) if "oracle_seconds" in line
+        ]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is no training log ({error!r}); expected lines of JSON: train it again") from None
+    return np.array(timed).reshape(-1, 2)
 
 
 def common_steps(rows):

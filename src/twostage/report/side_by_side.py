@@ -5,8 +5,10 @@ as a table of its own, and one picture in which what the scale changes is divide
 """
 
 import math
+import textwrap
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from twostage.report import curves, paper, results, style
 
@@ -180,13 +182,13 @@ def _guidance(run):
 def figure(table):
     """Six comparisons from the table of ``drawn``, each in units that do not depend on the scale."""
     with style.look():
-        picture, panels = style.new_figure(2, 3, width=4.4, height=3.7)
-        panels = panels.ravel()
+        picture = Figure(figsize=(13.2, 8.4), layout="constrained")
+        panels = [part.subplots() for part in picture.subfigures(2, 3).ravel()]
         _curve_panel(panels[0], table, "Fig. 2a", "(a) Fig. 2a: gap of the targets, over its value at t = 0")
         _curve_panel(panels[1], table, "Fig. 2b", "(b) Fig. 2b: largest posterior weight")
         _scatter_panel(panels[2], table)
-        _bars_panel(panels[3], table, "Fig. 7b", "(d) Fig. 7b: oracle loss in mid refinement, over that of S", "S")
-        _bars_panel(panels[4], table, "Tab. 1", "(e) Tab. 1: distance, over that of XL then XL", "XL then XL")
+        _bars_panel(panels[3], table, "Fig. 7b", "(d) Fig. 7b: oracle loss in mid refinement")
+        _bars_panel(panels[4], table, "Tab. 1", "(e) Tab. 1: distance")
         _shift_panel(panels[5], table)
         return picture
 
@@ -213,7 +215,15 @@ def _curve_panel(axes, table, item, words):
             axes.plot(t, value, marker, color=style.QUIET, markerfacecolor="white", label=f"paper, {case}")
     axes.set_xlabel("the paper's t; ours: as far from our split")
     style.title(axes, words)
-    style.legend(axes, loc="best")
+    _legend(axes)
+
+
+def _legend(axes):
+    """What is drawn, under the panel: names may be long, and on the panel they would hide it."""
+    handles, labels = axes.get_legend_handles_labels()
+    words = [textwrap.fill(label, 60, break_on_hyphens=False) for label in labels]
+    if labels:
+        axes.figure.legend(handles, words, loc="outside lower left", fontsize=8, frameon=False)
 
 
 def _scatter_panel(axes, table):
@@ -226,14 +236,14 @@ def _scatter_panel(axes, table):
     axes.set_xlabel("paper, read off")
     axes.set_ylabel("this run")
     style.title(axes, "(c) Fig. 3: weights on unit Gaussians, the same D, N and t")
-    style.legend(axes, loc="upper left")
+    _legend(axes)
 
 
-def _bars_panel(axes, table, item, words, base):
-    """Values relative to those of ``base``, a group of bars a model or pair, the paper's in grey."""
+def _bars_panel(axes, table, item, words):
+    """Values relative to those of each source's first model or pair, a group of bars for each, the paper's hatched."""
     series = [(case, rows, PAPER) for case, rows in _series(table, item, PAPER).items()]
     series += [(case, rows, OURS) for case, rows in _series(table, item, OURS, matched=item == "Fig. 7b").items()]
-    series = [(case, rows.set_index("at")["value"], source) for case, rows, source in series if base in set(rows["at"])]
+    series = [(case, rows.set_index("at")["value"], source) for case, rows, source in series]
     names = list(dict.fromkeys(name for _, values, _ in series for name in values.index))
     spaces = style.space_colours([case.split(":")[0].split(",")[0] for case, _, source in series if source == OURS])
     for k, (case, values, source) in enumerate(series):
@@ -241,12 +251,13 @@ def _bars_panel(axes, table, item, words, base):
         place = [names.index(name) + 0.8 * (k + 0.5) / len(series) - 0.4 for name in values.index]
         label = f"paper, {case}" if source == PAPER else case
         hatch = {"hatch": "//", "fill": False, "edgecolor": colour} if source == PAPER else {"color": colour}
-        axes.bar(place, values / values[base], width=0.8 / len(series), label=label, **hatch)
+        axes.bar(place, values / values.iloc[0], width=0.8 / len(series), label=label, **hatch)
     axes.axhline(1, color=style.QUIET, linewidth=0.9)
-    axes.set_xticks(range(len(names)), names)
-    axes.set_ylim(0, 1.45 * axes.get_ylim()[1])  # room for the legend above the bars
-    style.title(axes, words)
-    style.legend(axes, loc="upper left", fontsize=7.5)
+    crowded = len(names) * max(map(len, names), default=0) > 60  # letters that fit under a panel
+    axes.set_xticks(range(len(names)), names, rotation=30 if crowded else 0, ha="right" if crowded else "center")
+    bases = " or ".join(dict.fromkeys(values.index[0] for _, values, _ in series))
+    style.title(axes, f"{words}, over that of {bases}")
+    _legend(axes)
 
 
 def _shift_panel(axes, table):
@@ -269,4 +280,4 @@ def _shift_panel(axes, table):
     axes.axhline(1, color=style.QUIET, linewidth=0.9)
     axes.set_xlabel("shift s (below 1: more steps near the prior)")
     style.title(axes, "(f) Tab. 2: distance by timestep shift, over that of uniform steps")
-    style.legend(axes, loc="best")
+    _legend(axes)

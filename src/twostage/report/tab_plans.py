@@ -76,8 +76,8 @@ def notes(table):
         lines.append("Rows of different numbers of samples compare only as extrapolated to infinitely many.")
     if any(_has_shape(table, space, features) for space, features in groups_of(table)):
         lines.append(
-            "Precision and recall depend on k, the nearest neighbour that sets the radii, and on the numbers of features "
-            "of samples and of the reference: beside them."
+            "Precision and recall depend on k, the nearest neighbour of the radii, and on how many features samples "
+            "and reference have: beside them."
         )
     return lines
 

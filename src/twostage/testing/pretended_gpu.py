@@ -141,7 +141,11 @@ def _patches(backward):
     yield torch.cuda, "current_device", lambda: 0
     yield torch.cuda, "set_device", lambda device: None
     yield torch.cuda, "get_device_name", lambda device=None: "pretended GPU"
+    for name in ("empty_cache", "reset_peak_memory_stats"):
+        yield torch.cuda, name, lambda *_: None
+    yield torch.cuda, "max_memory_allocated", lambda device=None: 0
     yield torch.cuda, "synchronize", lambda device=None: _now.sync("synchronize")
+    yield torch.cuda, "Event", _CudaEvent
     yield torch, "Generator", _Generator
     yield torch, "tensor", _made_on_cpu(torch.tensor)
     yield torch, "as_tensor", _made_on_cpu(torch.as_tensor)
@@ -156,6 +160,16 @@ def _patches(backward):
     yield torch.optim.Optimizer, "_accelerator_graph_capture_health_check", lambda self: None
     if backward:
         yield torch, "autocast", lambda device_type, *rest, **named: autocast("cpu", *rest, **named)
+
+
+class _CudaEvent:
+    """A mark among the GPU's work, for which the host can wait."""
+
+    def record(self):
+        pass
+
+    def synchronize(self):
+        _now.sync("synchronize")
 
 
 def _made_on_cpu(make):
@@ -266,12 +280,15 @@ class _Front(_Pretended):
 
     def to(self, *wanted, **named):
         if wanted and isinstance(wanted[0], torch.Tensor):
-            device, dtype = wanted[0].device, wanted[0].dtype
+            device, dtype, waits_not = wanted[0].device, wanted[0].dtype, named.get("non_blocking", False)
         else:
             named.pop("copy", None)
-            device, dtype, _, _ = torch._C._nn._parse_to(*wanted, **named)
+            device, dtype, waits_not, _ = torch._C._nn._parse_to(*wanted, **named)
         moved = self if dtype in (None, self.dtype) else torch.ops.aten._to_copy(self, dtype=dtype)
-        return moved.cpu() if device is not None and device.type == "cpu" else moved
+        if device is None or device.type != "cpu":
+            return moved
+        _now.copied_out(moved._real, blocking=not waits_not)
+        return moved._real.detach().clone()
 
     def new_empty(self, *size, **named):
         return _Front(self._real.new_empty(*size, **_elsewhere(named)))

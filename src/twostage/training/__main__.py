@@ -65,12 +65,14 @@ def main(arguments=None):
 
     import torch
 
+    from twostage.arithmetic import use_full_precision
     from twostage.training.loop import train
     from twostage.training.processes import by_torchrun, keep_freed_memory
     from twostage.training.statistics import Diverged
 
     torch.set_num_threads(max(1, options.threads // by_torchrun("LOCAL_WORLD_SIZE", 1)))
     keep_freed_memory()
+    use_full_precision()
     try:
         complete = train(
             options.latents,

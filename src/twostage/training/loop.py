@@ -93,23 +93,46 @@ class Run:
 
     def prepare(self):
         """Compile the model and join the processes, once the weights are in place."""
-        if self.recipe.compile:
-            self.model.compile_blocks()
+        self.compiled = self.recipe.compile and self._compile()
         self.network = self.processes.parallel(self.model)
 
-    def step(self, step, x_1, labels, places):
-        """One optimiser step on this process's share of the batch: (mean squared error, gradient norm)."""
+    def _compile(self):
+        """Compile the blocks by a pass through the model: whether it worked. Where not, they are as they were."""
+        self.model.compile_blocks()
+        count = self.parts[0].stop
+        x, t = torch.zeros((count, *self.draws.shape[1:]), device=self.device), torch.zeros(count, device=self.device)
+        reason = None
+        try:
+            with self._autocast():
+                velocity = self.model(x, t, torch.zeros(count, dtype=torch.int64, device=self.device))
+            velocity.float().sum().backward()
+        except Exception as error:  # many kinds, no C++ compiler and no Triton among them; others come again in a step
+            reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        self.optimizer.zero_grad(set_to_none=True)
+        if not self.processes.any(reason is not None):
+            return True
+        self.model.uncompile_blocks()
+        if self.processes.first:
+            reason = reason or "another process could not"
+            print(f"warning: the model is not compiled, and so slower: {reason}", file=sys.stderr, flush=True)
+        return False
+
+    def _autocast(self):
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
+
+    def step(self, step, x_1, labels, places, rows):
+        """One optimiser step on this process's share of the batch: (mean squared error, gradient norm).
+
+        Nothing here waits for a GPU, except the oracle where it is the target.
+        """
         recipe, draw = self.recipe, self.draws.at(step).part(places)
-        rows = None
-        if self.objective.oracle:
-            rows = torch.from_numpy(self.batches.indices(step)).to(places.device)[places]
         total = 0.0
         for part in self.parts:
             last = part is self.parts[-1]
             with nullcontext() if last else self.processes.unsynchronised(self.network):
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
-                    of_part = rows[part] if rows is not None else None
-                    loss, squared = self.objective.loss(self.network, x_1[part], labels[part], draw.part(part), of_part)
+                with self._autocast():
+                    batch = x_1[part], labels[part], draw.part(part), rows[part]
+                    loss, squared = self.objective.loss(self.network, *batch)
                 (loss / len(self.parts)).backward()
             total = total + squared / len(self.parts)
         gradients = [weight.grad for weight in self.weights.values()]
@@ -121,6 +144,10 @@ class Run:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.values()), list(self.weights.values()), 1 - recipe.ema)
         return total, norm
+
+    def log(self):
+        """What the log says besides: with an oracle target, the seconds that it took since the last line."""
+        return {"oracle_seconds": self.objective.oracle.stopwatch.taken()} if self.objective.oracle else {}
 
     def state(self):
         """Everything a resumed training needs beyond recipe and data, as tensors on the CPU."""
@@ -176,9 +203,8 @@ def _run(outputs, processes, stop):
     if processes.first and run.objective.oracle:
         print(run.objective.oracle.remark(), file=sys.stderr, flush=True)
     if processes.first:
-        outputs.state.note("start", step=start, repeated=log.repeated, processes=processes.count)
-    # Looking at a loss waits for the GPU, so there it is done as often as lines are written; CPUs lose nothing.
-    check_every = recipe.log_every if run.device.type == "cuda" else 1
+        outputs.state.note("start", step=start, repeated=log.repeated, processes=processes.count, compiled=run.compiled)
+    on_gpu = run.device.type == "cuda"
     try:
         progress = tqdm(total=recipe.steps, initial=start, unit="step", disable=None if processes.first else True)
         for step, batch in enumerate(run.batches.stream(start, recipe.steps, run.device), start=start):
@@ -189,11 +215,13 @@ def _run(outputs, processes, stop):
             leave = not last and processes.any(stop.requested())
             snapshot = done in recipe.snapshots
             checkpoint = leave or (recipe.keep_state if last else done % recipe.checkpoint_every == 0)
-            if snapshot or checkpoint or done % check_every == 0:
+            if not on_gpu:
                 log.check(run.describe)
-            if snapshot or checkpoint or done % recipe.log_every == 0:
+            if snapshot or checkpoint or last or done % recipe.log_every == 0:
+                log.end_line(processes, recipe.lr, recipe.batch_size, **run.log())
+                # Nothing is saved of a step that was not looked at. Otherwise a GPU's line is left to arrive meanwhile.
                 with outputs.state.writing(log.path):
-                    log.write(processes, recipe.lr, recipe.batch_size)
+                    log.write(run.describe, keep=0 if snapshot or checkpoint or last or not on_gpu else 1)
             if processes.first:
                 outputs.state.lock.touch()
                 if snapshot:

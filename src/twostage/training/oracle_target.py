@@ -15,6 +15,7 @@ from scipy.special import logit, ndtr
 
 from twostage.oracle import ClassOracle, Oracle
 from twostage.oracle.settled import NEVER, block_size, blocks_of, nearest_other, settled_times
+from twostage.training.stopwatch import Stopwatch
 
 LAST = 1 - 1e-6  # the oracle's velocity has no value of its own at t = 1, which float32 times can round to
 BUDGET_MB = 1024  # working memory of a process, beyond the samples that it owns
@@ -25,11 +26,13 @@ class OracleTarget:
 
     store: the training set's LatentStore; processes: those of the training, all of which make one together and call it
     together; class_drop: the share of labels that are dropped (0: none ever is); time: as in ``Draws``.
-    shares: (labelled, dropped), the shares of the samples whose target needs no oracle, expected over times.
+    shares: (labelled, dropped), the shares of the samples whose target needs no oracle, expected over times; stopwatch:
+    of the time that targets take.
     """
 
     def __init__(self, store, processes, class_drop=0.0, time="uniform"):
         self.processes, self.num_classes = processes, store.num_classes
+        self.stopwatch = Stopwatch(processes.device)
         twice = 2 if store.has_flips else 1
         sizes = twice * np.diff(store.class_offsets)
         owner = owners(sizes, processes.count)
@@ -69,7 +72,7 @@ class OracleTarget:
         conditional: x_1 - x_0, which is the target where nothing needs computing; t: (B,); y: (B,) labels; rows: (B,)
         positions in the training set, mirrored images after the plain ones. As many calls in every process.
         """
-        with torch.autocast(x_t.device.type, enabled=False):
+        with self.stopwatch, torch.autocast(x_t.device.type, enabled=False):
             target = conditional.float()
             until = self.settled[(y == self.num_classes).long(), rows.to(y.device)]
             asked = (t < until).nonzero()[:, 0]

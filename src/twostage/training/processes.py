@@ -1,6 +1,7 @@
 """The processes of one training: alone, or started by torchrun."""
 
 import ctypes
+import inspect
 import os
 from contextlib import nullcontext, suppress
 
@@ -73,7 +74,10 @@ class Processes:
         if self.count == 1:
             return model
         ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
+        # The buffers are constants, the same in every process from the start: there is nothing to send at each step.
+        known = inspect.signature(DistributedDataParallel).parameters
+        constant = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True, **{constant: False})
 
     def unsynchronised(self, model):
         """Context in which a backward pass leaves the averaging to a later one."""

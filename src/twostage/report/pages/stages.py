@@ -46,7 +46,7 @@ def drawing(edges, done):
         "boxes": [_box(stage, done.get(stage)) for stage in stages],
         "arrows": [_arrow(*edge) for edge in sorted(edges) if set(edge) <= set(stages)],
         "box": (_WIDTH, _HEIGHT),
-        "size": (4 * _ACROSS + _WIDTH + 4, 2 * _DOWN + _HEIGHT + 34),
+        "size": (4 * _ACROSS + _WIDTH + 4, 2 * _DOWN + _HEIGHT + 4),
         "text": style.TEXT,
         "quiet": style.QUIET,
     }

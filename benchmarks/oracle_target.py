@@ -1,0 +1,142 @@
+"""What the oracle velocity costs as a training target: steps of two processes against those on x_1 - x_0, in one run.
+
+    OMP_NUM_THREADS=1 python benchmarks/oracle_target.py [--processes 2] [--steps 12]
+
+The training's own steps (``twostage.training.loop.Run``), gloo processes of one thread each. Latents of VA-VAE's shape
+(32 x 16 x 16, D = 8,192), correlated as latents are; as many, for the model, that the oracle's share of the operations
+is that of XL on ImageNet in bf16, by ``estimate`` (`config/imagenet256.yaml`, nothing skipped). Steps on x_1 - x_0, on
+the oracle velocity, and on it with nothing skipped take turns. Printed are medians, the ratios of each step's wall
+clock and of the processes' CPU time (which other work on the machine disturbs less), what each process holds, and what
+finding the distances took.
+"""
+
+import argparse
+import multiprocessing
+import os
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from twostage.config import load
+from twostage.data.latents import LatentStore, write_store
+from twostage.estimate import Costs
+from twostage.estimate.networks import lightningdit_cost
+from twostage.estimate.training import oracle_overhead
+from twostage.oracle.settled import NEVER
+from twostage.training.loop import Run
+from twostage.training.processes import Processes, keep_freed_memory
+from twostage.training.recipe import Recipe
+
+SHAPE, EACH = (32, 16, 16), 64
+SIZES = {"patch_size": 4, "hidden_size": 192, "depth": 6, "num_heads": 6}
+ATTRIBUTES = {
+    "encoder": "none", "encoder_sha256": "none", "posterior": "mean", "split": "train", "image_size": 256,
+    "dataset": "generated", "dataset_fingerprint": "none",
+}  # fmt: skip
+KINDS = ("x_1 - x_0", "oracle", "oracle, nothing skipped")
+
+
+def share_of_xl():
+    """Seconds of the oracle over those of the network, for XL on ImageNet, nothing skipped, by ``estimate``."""
+    raw = yaml.safe_load((Path(__file__).parents[1] / "config/imagenet256.yaml").read_text(encoding="utf-8"))
+    raw["estimate"] = {"oracle_skipped": 0.0}
+    return oracle_overhead(Costs(load(raw), {}).setting, "vavae", "XL") - 1
+
+
+def classes_for(share, class_drop=0.1):
+    """Classes of EACH latents with which the oracle's operations are this share of the model's."""
+    dim, classes = int(np.prod(SHAPE)), 100
+    for _ in range(3):  # the model's head for labels is small
+        forward = lightningdit_cost(SHAPE, classes, *SIZES.values())[0]
+        rows = (share * 3 * forward / (4 * dim) - (1 - class_drop) * EACH) / class_drop
+        classes = max(2, round(rows / EACH))
+    return classes
+
+
+def write_latents(path, classes):
+    rng = np.random.default_rng(0)
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(16, 1 / 16), np.fft.fftfreq(16, 1 / 16)))
+    decay = 1 / (1 + frequency)
+    smooth = lambda noise: np.fft.ifft2(np.fft.fft2(noise) * decay).real  # noqa: E731
+    with write_store(path, classes * EACH, SHAPE) as writer:
+        for label in range(classes):
+            mean = smooth(rng.standard_normal(SHAPE))
+            writer.write(label * EACH, (mean + smooth(rng.standard_normal((EACH, *SHAPE)))).astype(np.float32))
+        writer.finish(np.repeat(np.arange(classes), EACH), np.arange(classes * EACH), classes, ATTRIBUTES)
+
+
+def serve(rank, options, port, path, pipe):
+    """One of the processes: (wall, CPU) seconds of the steps by kind, shares skipped, bytes held, seconds to start."""
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    os.environ |= {"WORLD_SIZE": str(options.processes), "LOCAL_WORLD_SIZE": str(options.processes)}
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes, store = Processes("cpu"), LatentStore.open(path)
+    sizes = {"input_size": SHAPE[1], "in_channels": SHAPE[0], "num_classes": store.num_classes, **SIZES}
+    runs, began = {}, 0.0
+    for kind in KINDS[:2]:
+        recipe = Recipe(steps=1000, batch_size=options.batch, target="oracle" if kind == "oracle" else "cfm")
+        start = time.perf_counter()
+        runs[kind] = Run(store, sizes, recipe.resolved("cpu"), 0, processes)
+        began = time.perf_counter() - start - began
+        runs[kind].prepare()
+    oracle = runs["oracle"].objective.oracle
+    settled, never = oracle.settled, torch.full_like(oracle.settled, NEVER)
+    seconds = {kind: [] for kind in KINDS}
+    for step in range(options.steps + 1):
+        for kind in KINDS:
+            run = runs[kind.split(",")[0]]
+            oracle.settled = never if kind == KINDS[2] else settled
+            batch = run.batches.load(step)
+            processes.any(False)  # start together
+            start = time.perf_counter(), time.process_time()
+            run.step(step, *batch)
+            seconds[kind].append((time.perf_counter() - start[0], time.process_time() - start[1]))
+    pipe.send(({kind: each[1:] for kind, each in seconds.items()}, oracle.shares, oracle.owned.rows.nbytes, began))
+    processes.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=128, help="samples per step of all processes")
+    parser.add_argument("--steps", type=int, default=12, help="steps of each kind")
+    options = parser.parse_args()
+    share = share_of_xl()
+    classes = classes_for(share)
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
+        path = Path(folder) / "latents.h5"
+        write_latents(path, classes)
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        context = multiprocessing.get_context("spawn")
+        pipes = [context.Pipe(duplex=False) for _ in range(options.processes)]
+        for rank, (_, theirs) in enumerate(pipes):
+            context.Process(target=serve, args=(rank, options, port, path, theirs), daemon=True).start()
+        found = [mine.recv() for mine, _ in pipes]
+    _, (labelled, dropped), _, began = found[0]
+    total = sum(each[2] for each in found)
+    print(
+        f"{options.processes} processes, batch {options.batch}, {classes * EACH:,} latents of {classes} classes, "
+        f"{total / 2**20:.0f} MiB; the oracle's share as for XL on ImageNet, {share:.1%}"
+    )
+    print(f"skipped: {labelled:.1%} with their class, {dropped:.1%} without; distances found in {began:.1f} s")
+    print("held by a process: " + ", ".join(f"{each[2] / total:.1%}" for each in found) + " of the latents")
+    taken = {kind: np.array([each[0][kind] for each in found]) for kind in KINDS}  # (processes, steps, 2)
+    for kind, each in taken.items():
+        wall = np.quantile(each[0, :, 0] / taken[KINDS[0]][0, :, 0], [0.25, 0.5, 0.75])
+        cpu = each[..., 1].sum() / taken[KINDS[0]][..., 1].sum()
+        print(
+            f"{kind:24s} median {np.median(each[0, :, 0]):.3f} s a step; as long as on x_1 - x_0: CPU time {cpu:.3f} "
+            f"times, wall clock {wall[1]:.3f} (quartiles {wall[0]:.3f}, {wall[2]:.3f})"
+        )
+
+
+if __name__ == "__main__":
+    main()
