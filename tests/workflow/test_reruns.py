@@ -126,7 +126,7 @@ def test_how_trainings_are_run_retrains_nothing(finished):
 def test_what_jobs_ask_for_reruns_nothing_else(finished):
     jobs = "jobs={training: {mem_mb: 9000, runtime: 7}, sampling: {threads: 2, runtime: auto}}"
     assert finished.reruns(config=[jobs]) == {"report"}
-    assert not (finished.folder / ".snakemake/twostage").exists()  # nor is anything estimated for jobs that do not run
+    assert not (finished.folder / ".snakemake/twostage").exists()  # nothing is estimated for a dry run
 
 
 @pytest.mark.parametrize(

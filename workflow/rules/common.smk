@@ -174,7 +174,9 @@ def time_limits():
 
 
 def time_limit(wildcards, rulename, attempt):
-    """Minutes of a job, from the estimate."""
+    """Minutes of a job, from the estimate; a dry run, which shows none, is spared it."""
+    if workflow.dryrun:
+        return CONFIG.jobs.longest
     try:
         return time_limits().minutes(rulename, dict(wildcards.items()), attempt)
     except ValueError as error:
