@@ -352,6 +352,12 @@ def test_aliases_merges_and_templates_are_no_mistakes(tmp_path):
     check_files([path, "config/config.yaml", tmp_path / "absent.yaml"])
 
 
+def test_a_key_that_holds_what_anchors_share_is_not_read():
+    assert load({**DEFAULT, "x-sizes": {"hidden_size": 8}}) == load(DEFAULT)
+    (line,) = lines_of(load, {**DEFAULT, "sizes": {}})
+    assert line.startswith("unknown key sizes: {}")
+
+
 # ------------------------------------------------------------------------------------------- as people write it
 
 

@@ -5,7 +5,7 @@ Waits are allowed by file and function, so that lines may move; a failure prints
 
 import pytest
 import torch
-from training_examples import RECIPE, SIZES, write_latents
+from training_examples import ARCHITECTURE, RECIPE, SIZES, write_latents
 
 from twostage.data.latents import LatentStore
 from twostage.flow import time_grid
@@ -14,7 +14,7 @@ from twostage.oracle import Oracle
 from twostage.sampling.solver import SOLVERS
 from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity, Staged
 from twostage.testing.pretended_gpu import pretended_gpu
-from twostage.training.loop import Run
+from twostage.training.loop import Run, train
 from twostage.training.processes import Processes
 from twostage.training.recipe import Recipe
 
@@ -75,3 +75,29 @@ def test_a_training_step_waits_nowhere(tmp_path):
             run.step(step, *batch)
         assert record.bytes_in > 0
         assert_waits(record, {})
+
+
+def test_a_training_waits_only_for_numbers_of_the_line_before_and_to_save(tmp_path, monkeypatch):
+    latents = write_latents(tmp_path / "latents.h5", flips=True)
+    recipe = {**RECIPE, "precision": "float32", "compile": False, "steps": 24, "snapshots": [], "log_every": 3}
+    steps, ages = [], []  # steps begun; of each wait, how many since its numbers were sent
+
+    with pretended_gpu(backward=True) as record, monkeypatch.context() as patched:
+
+        class Mark(torch.cuda.Event):
+            def record(self):
+                self.steps = len(steps)
+
+            def synchronize(self):
+                ages.append(len(steps) - self.steps)
+
+        step = Run.step
+        patched.setattr(torch.cuda, "Event", Mark)
+        patched.setattr(Run, "step", lambda run, number, *batch: steps.append(number) or step(run, number, *batch))
+        train(latents, ARCHITECTURE, {**recipe, "checkpoint_every": 100}, tmp_path / "out", device="cuda")
+        made_and_saved = {("training/loop.py", "__init__"): 100}  # the model's way there
+        for event in record.syncs:
+            if event.file == "model/checkpoints.py":  # the snapshot at the end
+                made_and_saved[event.file, event.function] = 100
+        assert_waits(record, made_and_saved)
+    assert ages == [3] * 7 + [0]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -138,6 +139,17 @@ def test_paper_points_stand_at_their_times(run):
     }
 
 
+def test_a_title_tells_no_number_that_is_not_there(tmp_path):
+    """Sizes of which the paper has no points, on a grid that ends before a curve reaches one half."""
+    table = top1()
+    table["dim"] += 1
+    path = tmp_path / "top1.csv"
+    table[table["t"] < 0.05].to_csv(path, index=False)
+    titles = [axes.get_title(loc) for axes in fig3.figure(fig3.drawn(path)).axes for loc in ("left", "center")]
+    assert not [title for title in titles if "nan" in title.lower()]
+    assert any("not reached" in title for title in titles)
+
+
 def test_sizes_are_compared_at_the_training_length_all_reached(run):
     table = fig7.drawn(run["oracle_loss"], run["split"])
     steps = table.drop_duplicates(["space", "model", "step"]).groupby(["model", "length"])["step"].first()
@@ -212,6 +224,18 @@ def test_law_draws_median_and_worst_case_of_each_group(run):
     assert len(shown) == 6
     worst = shown[(shown["space"] == "pixel") & (shown["choice"] == "worst")]
     assert worst["conditioning"].tolist() == ["all"]  # curve error 0.06 against 0.05
+
+
+def test_law_of_a_class_of_one_image_has_no_place_on_logarithmic_axes(run):
+    table = law_figure.drawn(*(run[name] for name in FIGURES["law"][1]))
+    chosen = (table["kind"] == "point") & (table["conditioning"] == "class") & (table["label"] == "0")
+    assert chosen.any()
+    table.loc[chosen, ["measured", "predicted"]] = 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        axes = law_figure.figure(table).axes[0]
+    rest = table.loc[~chosen & (table["kind"] == "point"), ["measured", "predicted"]].to_numpy(dtype=float)
+    assert axes.get_xlim() == pytest.approx((0.8 * np.nanmin(rest), min(1, 1.25 * np.nanmax(rest))))
 
 
 def test_law_without_a_synthetic_grid_or_an_unconditional_posterior(tmp_path):

@@ -55,7 +55,8 @@ def test_batches_hold_the_rows_they_name(tmp_path, flips, kind):
     seen = []
     for step in range(12):
         rows = batches.indices(step)
-        latents, labels, places = batches.load(step)
+        latents, labels, places, of_these = batches.load(step)
+        assert np.array_equal(of_these, rows)
         assert places.tolist() == list(range(8))
         assert torch.equal(latents, everything[torch.from_numpy(rows)])
         assert np.array_equal(labels, store.labels[rows % len(store)])
@@ -74,10 +75,10 @@ def test_shares_of_the_processes_make_up_the_batch(tmp_path, kind, processes):
     whole = kind(store, 16, 1)
     shares = [kind(store, 16, 1, process, processes) for process in range(processes)]
     for step in range(8):
-        latents, labels, _ = whole.load(step)
+        latents, labels, *_ = whole.load(step)
         found, named, taken = torch.full_like(latents, torch.nan), torch.full_like(labels, -1), []
         for share in shares:
-            part, part_labels, places = share.load(step)
+            part, part_labels, places, _ = share.load(step)
             assert len(part) == len(part_labels) == 16 // processes
             found[places], named[places] = part, part_labels
             taken += places.tolist()

@@ -15,6 +15,11 @@ def add(log, *losses, norm=1.0):
         log.add(torch.tensor(loss), torch.tensor(norm))
 
 
+def write(log, keep=0):
+    log.end_line(Processes("cpu"), 0.1, 8)
+    log.write(lambda step: f"batch of {step}", keep)
+
+
 def steps(path):
     return [json.loads(line)["step"] for line in path.read_text().splitlines()]
 
@@ -23,8 +28,8 @@ def test_line_holds_the_means_since_the_last_one(tmp_path):
     log = Statistics(tmp_path / "stats.jsonl", 4)
     add(log, 1.0, 2.0)
     add(log, 6.0, norm=4.0)
-    log.write(Processes("cpu"), 0.1, 8)
-    log.write(Processes("cpu"), 0.1, 8)  # nothing new, no line
+    write(log)
+    write(log)  # nothing new, no line
     (line,) = [json.loads(line) for line in (tmp_path / "stats.jsonl").read_text().splitlines()]
     assert (line["step"], line["loss"], line["grad_norm"], line["lr"]) == (7, 3.0, 2.0, 0.1)
     assert line["samples_per_second"] == pytest.approx(24 / line["seconds"])
@@ -62,6 +67,21 @@ def test_first_bad_step_is_reported_with_its_batch(loss, norm):
         log.check(lambda step: f"batch of {step}")
 
 
+def test_a_line_may_wait_for_the_next_one_but_no_bad_step_passes(tmp_path):
+    path = tmp_path / "stats.jsonl"
+    log = Statistics(path, 0)
+    add(log, 1.0, 2.0)
+    write(log, keep=1)
+    assert steps(path) == []
+    add(log, 3.0, float("nan"))
+    write(log, keep=1)
+    assert steps(path) == [2]
+    add(log, 1.0)
+    with pytest.raises(Diverged, match=r"step 4: loss nan.*; batch of 3"):  # one line later
+        write(log, keep=1)
+    assert steps(path) == [2]
+
+
 def test_missing_tensorboard_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ValueError, match="pip install tensorboard"):
@@ -75,7 +95,7 @@ def test_tensorboard_shows_the_lines_and_hides_those_after_a_checkpoint(tmp_path
         log = Statistics(tmp_path / "stats.jsonl", start, board)
         for loss in losses:
             add(log, loss)
-            log.write(Processes("cpu"), 0.1, 8)
+            write(log)
         log.close()
     shown = accumulators.EventAccumulator(str(board)).Reload()
     assert [(event.step, event.value) for event in shown.Scalars("loss")] == [(1, 1.0), (2, 2.0), (3, 5.0), (4, 6.0)]

@@ -19,9 +19,11 @@ __all__ = ["Config", "ConfigError", "Model", "check_files", "check_places", "loa
 def load(raw):
     """Validate a configuration (a dict as Snakemake reads it) and return a frozen ``Config``.
 
-    Raises ConfigError with one line a mistake: key, value, what was expected, closest valid name.
+    Keys that begin with ``x-`` are not read: they hold what YAML's anchors share. Raises ConfigError with one line a
+    mistake: key, value, what was expected, closest valid name.
     """
-    raw = {key: value for key, value in without_null_text(raw).items() if key != "pathvars"}
+    unread = lambda key: key == "pathvars" or str(key).startswith("x-")  # noqa: E731
+    raw = {key: value for key, value in without_null_text(raw).items() if not unread(key)}
     try:
         config = Config.model_validate(raw)
         lines = checks.problems(config)

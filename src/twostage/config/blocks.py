@@ -375,7 +375,11 @@ class Training(Block):
         description="Keep the last checkpoint of a finished training (16 bytes a parameter: 10.8 GB for XL), so that "
         "more `steps` go on from it; else they begin anew",
     )
-    log_every: Count = Field(10, description="Steps a line of stats.jsonl is the mean of")
+    log_every: Count = Field(
+        10,
+        description="Number of steps averaged in one line of stats.jsonl; on a GPU a loss that is not finite, or has "
+        "exploded, ends the training at most twice as many steps later",
+    )
     tensorboard: bool = Field(
         False, description="Also write TensorBoard's event files, to `tensorboard/` beside the snapshots"
     )

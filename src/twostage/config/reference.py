@@ -29,6 +29,7 @@ first job, with a line that names the key, the value and what was expected.
 | name of the run | letters, digits, `_` and `-`, a letter or digit first; at most {LONGEST_RUN} characters |
 | name of a latent space or of a plan | the same; at most {LONGEST_NAME} characters |
 | name of a model | the same without `-`, which joins models' names in names of plans |
+| what several keys share | YAML's anchors (`&`, `*`, `<<`), below a top key that begins with `x-`, which is not read |
 | a name that looks like a number, a date or yes, no, on, off | in quotes: `run: "2024-01-01"` |
 
 Two names differ in more than upper and lower case. Reserved are, for models, {", ".join(RESERVED_MODELS)}; for latent

@@ -186,10 +186,12 @@ Item = TypeVar("Item")
 
 
 def _distinct(values):
-    for place, value in enumerate(values):
-        if value in values[:place]:
+    seen = set()
+    for value in values:
+        if value in seen:
             shown = list(value) if isinstance(value, tuple) else value
             raise refuse("distinct", f"values that differ; {shown} stands twice")
+        seen.add(value)
     return values
 
 

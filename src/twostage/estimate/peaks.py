@@ -109,11 +109,11 @@ def training_peak(latent_shape, patch_size, hidden_size, depth, num_heads, class
     """Peak of a training step of a LightningDiT on one GPU: weights, average, AdamW's moments, gradients, activations.
 
     step: batch (samples at a time on this GPU), bf16, checkpoints (``activation_checkpointing``). Blocks are all alike:
-    two and three of them are counted, the others take what the third adds.
+    one and two of them are counted, the others take what the second adds.
     """
     sizes = latent_shape, patch_size, hidden_size, num_heads, classes
-    two, three = (_training_peak(*sizes, depth=few, **step) for few in (2, 3))
-    return two + (depth - 2) * (three - two)
+    one, two = (_training_peak(*sizes, depth=few, **step) for few in (1, 2))
+    return one + (depth - 1) * (two - one)
 
 
 @cache

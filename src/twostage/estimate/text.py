@@ -3,6 +3,8 @@
 from twostage.estimate.limits import LEAST, SPARE, attempts, minutes, resumes
 from twostage.estimate.training import oracle_overhead
 
+LOCAL = ("fetch_", "index", "split")  # rules that run where Snakemake does, and so ask for nothing
+
 
 def report(costs, targets, on_demand):
     """The text of the estimate.
@@ -68,21 +70,26 @@ def _row(costs, name, where, rows):
 
 def jobs(costs, targets):
     """The text on what one job of each row takes and asks for, of what ``report`` counts; the table in Markdown."""
+    from twostage.estimate.memory import peak
+
     longest = costs.config.jobs.longest
-    cells = [("rule", "of", "jobs", "hours", "limit, min", "attempts", "memory, MB")]
+    cells = [("rule", "of", "jobs", "hours", "limit, min", "attempts", "GPU, GiB", "host, MB", "mem_mb")]
     for row in costs.of_target([path for paths in targets.values() for path in paths]):
+        if row.rule.startswith(LOCAL):
+            continue
         asked, hours = getattr(costs.config.jobs, row.stage), costs.hours_by_the_clock(row)
         limit = minutes(hours, longest) if asked.runtime == "auto" else asked.runtime
         tried = attempts(hours, limit) if resumes(row.rule) else 1
-        numbers = (f"{number:,}" for number in (limit, tried, asked.mem_mb))
-        cells.append((row.rule, row.where, f"{row.jobs}", _short(hours), *numbers))
+        gpu, host = peak(costs.setting, row)
+        memory = f"{gpu / 2**30:.1f}", f"{host / 1e6:,.0f}", f"{asked.mem_mb:,}"
+        cells.append((row.rule, row.where, f"{row.jobs}", _short(hours), f"{limit:,}", f"{tried}", *memory))
     widths = [max(map(len, column)) for column in zip(*cells)]
     table = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in cells]
     table.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
     said = (
-        f"What one job takes by the clock, and asks for. With `runtime: auto` its time limit is {SPARE:g} times "
-        f"the hours, at least {LEAST} minutes, at most jobs.longest ({longest:,}). A longer training goes "
-        "on in its next attempt."
+        "What one job takes, at most, of each GPU and of its host, how long, and what it asks for. With "
+        f"`runtime: auto` its time limit is {SPARE:g} times the hours, at least {LEAST} minutes, at most jobs.longest "
+        f"({longest:,}). A training that takes longer goes on in its next attempt."
     )
     return "\n".join([said, "", *table])
 

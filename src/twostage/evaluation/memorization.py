@@ -28,6 +28,7 @@ NEAREST = 3  # an image and its mirrored twin may be the two nearest: the third 
 COPY_RATIO = 1 / 3  # a sample is a copy when d1 / d2 is below (Gu et al. 2023, "On memorization in diffusion models")
 CONTROL = "held-out images"
 CONTROL_IMAGES = 10_000  # of them: an interval of 1% of its value needs no more
+QUERY_BYTES = 12 << 30  # pixels that are kept on the device at a time
 SUMMARY = ("followed_distance", "nearest_distance", "ratio", "copied", "retrieved", "within_one_grey_level")
 
 
@@ -88,9 +89,12 @@ def measure_memorization(
     image_shape = next(iter(opened.values())).image_shape
     size = batch_size or batch_size_for(image_shape)
     references = References(store, within_class)
-    queries, followed = _looked_at(sets, image_shape, extractors, size, device)
-    searches = _search(queries, sets, store, references, encoder, extractors, size, within_class)
-    table = pd.concat(_table(sets, references, searches, followed), ignore_index=True)
+    tables = []
+    for part in _together(sets, int(np.prod(image_shape))):
+        queries, followed = _looked_at(part, image_shape, extractors, size, device)
+        searches = _search(queries, part, store, references, encoder, extractors, size, within_class)
+        tables += _table(part, references, searches, followed)
+    table = pd.concat(tables, ignore_index=True)
     table["class"] = [store.class_names[label] for label in table["label"].astype(int)]
     with atomic_write(samples_csv) as temporary:
         table.to_csv(temporary, index=False)
@@ -159,6 +163,18 @@ def _control_set(held_out, encoder, most):
     columns = {"plan": CONTROL, "seed": -1, "index": rows, "label": held_out.labels[rows]}
     columns |= {"t_switch": np.nan, "t_resume": np.nan, "followed": -1, "followed_mirrored": False}
     return _Set(len(rows), columns, lambda part: decoded(held_out, encoder, rows[part]))
+
+
+def _together(sets, numbers):
+    """The sets in groups whose pixels (``numbers`` a sample) fit in QUERY_BYTES, or that are one set: each has its own
+    search, and the training images are decoded anew."""
+    groups = []
+    for group in sets:
+        if groups and numbers * (group.count + sum(each.count for each in groups[-1])) <= QUERY_BYTES:
+            groups[-1].append(group)
+        else:
+            groups.append([group])
+    return groups
 
 
 def _looked_at(sets, image_shape, extractors, size, device):

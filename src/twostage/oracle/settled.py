@@ -82,12 +82,13 @@ def nearest_other(rows, blocks, *, products=None, budget_mb=1024):
             error = both.mul_(unit)
             row, column = (squares <= AGAIN * error).nonzero(as_tuple=True)
             squares -= error
-            squares = squares.to(WIDE) if len(row) else squares
+            squares[row, column] = torch.inf
+            least = squares.amin(1).to(WIDE)
             for few in _groups(len(row), rows.shape[1], budget_mb):
                 difference = rows[part][row[few]].to(WIDE) - block[column[few]].to(WIDE)
                 exact = difference.square().sum(1)
-                squares[row[few], column[few]] = exact.masked_fill_(exact == 0, torch.inf)
-            found[part] = torch.minimum(found[part], squares.amin(1).to(WIDE))
+                least.scatter_reduce_(0, row[few], exact.masked_fill_(exact == 0, torch.inf), "amin")
+            found[part] = torch.minimum(found[part], least)
     return found.sqrt_()
 
 

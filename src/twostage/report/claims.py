@@ -141,9 +141,9 @@ def write(output_json, output_csv, *, config=None, **sources):
 
     sources: the keywords of ``twostage.report.claim.Results``: ``posterior``, ``transition``, ``oracle_loss``,
     ``split``, ``tab1``, ``tab2``, ``tab3``, ``curves``, ``nsweep``, ``trajectories``, ``memorization_switch``,
-    ``memorization_resume``, ``oracle_supervised`` ({space: path}), ``flux``, ``top1``, ``synthetic_transition``,
-    ``synthetic_curves`` (paths), ``models`` (names, smallest first), ``pairs`` ({oracle-supervised model: its CFM
-    twin}). What is not given is not tested.
+    ``memorization_resume``, ``oracle_supervised``, ``supervised_log`` ({space: path}), ``flux``, ``top1``,
+    ``synthetic_transition``, ``synthetic_curves`` (paths), ``models`` (names, smallest first), ``pairs``
+    ({oracle-supervised model: its CFM twin}). What is not given is not tested.
     """
     run = Results(**sources)
     evaluated = evaluate(run)

@@ -27,8 +27,10 @@ SHARES = {"retrieved": "it is nearest", "copied": "d1 / d2 < 1/3"}  # shown unde
 
 CLASS = 14  # characters of a class's name that fit in a line of the left margin
 
-# Inches: legend, a line of title, the curves, a line of numbers, left margin, room under a sheet, widest figure.
+# Inches: legend, a line of title, the curves, a line of numbers, left margin, room under a sheet, widest figure, and
+# the narrowest, which is that of the legend.
 LEGEND, LINE, CURVE, NUMBER, SIDE, BELOW, WIDEST = 0.6, 0.2, 1.3, 0.27, 1.15, 0.5, 13.6
+NARROWEST = 7.6
 
 
 class Words(NamedTuple):
@@ -92,7 +94,7 @@ def sheets(table, words):
     height = LINE * (lines + 1) + CURVE + under + side * rows + BELOW
     down = -(-len(spaces) // across)
     with style.look():
-        picture = blank(max(width * across, 6.6), LEGEND + height * down)
+        picture = blank(max(width * across, NARROWEST), LEGEND + height * down)
         for number, space in enumerate(spaces):
             corner = width * (number % across), LEGEND + height * (number // across)
             picture.text(

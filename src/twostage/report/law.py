@@ -63,8 +63,9 @@ def figure(table):
 
 
 def _identity(axes, points, spaces, colours):
-    low = 0.8 * np.nanmin(points[["measured", "predicted"]].to_numpy(dtype=float))
-    high = min(1.0, 1.25 * np.nanmax(points[["measured", "predicted"]].to_numpy(dtype=float)))
+    times = points[["measured", "predicted"]].to_numpy(dtype=float)
+    times = times[times > 0]  # a class of one image has its transition at 0, which no logarithm shows
+    low, high = (0.8 * times.min(), min(1.0, 1.25 * times.max())) if len(times) else (0.01, 1.0)
     line = np.array([low, high])
     axes.fill_between(
         line, line * (1 - LOOSE), line * (1 + LOOSE), color=style.QUIET, alpha=0.10, linewidth=0, label="± 15%"

@@ -117,11 +117,13 @@ class Batches:
         return found[(found >= start) & (found < stop)]
 
     def load(self, step):
-        """(latents (b, C, H, W), labels (b,), places (b,)) of this process's share of a step's batch."""
+        """This process's share of a step's batch: latents (b, C, H, W), labels (b,), and the int64 ``places`` (b,) in
+        the batch and rows (b,) of the training set that they are."""
         places = self.places(step)
         rows = self.indices(step)[places]
         latents = self._rows.take(step * self.batch_size + places, rows)
-        return latents, self.labels[torch.from_numpy(rows)], torch.from_numpy(places)
+        rows = torch.from_numpy(rows)
+        return latents, self.labels[rows], torch.from_numpy(places), rows
 
     def close(self):
         """Wait for what is still being read, and let go of it."""

@@ -120,19 +120,19 @@ class Run:
     def _autocast(self):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
 
-    def step(self, step, x_1, labels, places):
-        """One optimiser step on this process's share of the batch: (mean squared error, gradient norm)."""
+    def step(self, step, x_1, labels, places, rows):
+        """One optimiser step on this process's share of the batch: (mean squared error, gradient norm).
+
+        Nothing here waits for a GPU, except the oracle where it is the target.
+        """
         recipe, draw = self.recipe, self.draws.at(step).part(places)
-        rows = None
-        if self.objective.oracle:
-            rows = torch.from_numpy(self.batches.indices(step)).to(places.device)[places]
         total = 0.0
         for part in self.parts:
             last = part is self.parts[-1]
             with nullcontext() if last else self.processes.unsynchronised(self.network):
                 with self._autocast():
-                    of_part = rows[part] if rows is not None else None
-                    loss, squared = self.objective.loss(self.network, x_1[part], labels[part], draw.part(part), of_part)
+                    batch = x_1[part], labels[part], draw.part(part), rows[part]
+                    loss, squared = self.objective.loss(self.network, *batch)
                 (loss / len(self.parts)).backward()
             total = total + squared / len(self.parts)
         gradients = [weight.grad for weight in self.weights.values()]
@@ -204,8 +204,7 @@ def _run(outputs, processes, stop):
         print(run.objective.oracle.remark(), file=sys.stderr, flush=True)
     if processes.first:
         outputs.state.note("start", step=start, repeated=log.repeated, processes=processes.count, compiled=run.compiled)
-    # Looking at a loss waits for the GPU, so there it is done as often as lines are written; CPUs lose nothing.
-    check_every = recipe.log_every if run.device.type == "cuda" else 1
+    on_gpu = run.device.type == "cuda"
     try:
         progress = tqdm(total=recipe.steps, initial=start, unit="step", disable=None if processes.first else True)
         for step, batch in enumerate(run.batches.stream(start, recipe.steps, run.device), start=start):
@@ -216,11 +215,13 @@ def _run(outputs, processes, stop):
             leave = not last and processes.any(stop.requested())
             snapshot = done in recipe.snapshots
             checkpoint = leave or (recipe.keep_state if last else done % recipe.checkpoint_every == 0)
-            if snapshot or checkpoint or done % check_every == 0:
+            if not on_gpu:
                 log.check(run.describe)
-            if snapshot or checkpoint or done % recipe.log_every == 0:
+            if snapshot or checkpoint or last or done % recipe.log_every == 0:
+                log.end_line(processes, recipe.lr, recipe.batch_size, **run.log())
+                # Nothing is saved of a step that was not looked at. Otherwise a GPU's line is left to arrive meanwhile.
                 with outputs.state.writing(log.path):
-                    log.write(processes, recipe.lr, recipe.batch_size, **run.log())
+                    log.write(run.describe, keep=0 if snapshot or checkpoint or last or not on_gpu else 1)
             if processes.first:
                 outputs.state.lock.touch()
                 if snapshot:

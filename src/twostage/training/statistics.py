@@ -16,13 +16,15 @@ class Diverged(ArithmeticError):
 class Statistics:
     """Losses and gradient norms of the steps: checked, averaged over ``log_every`` steps, written as JSON lines.
 
+    Reading a number waits for the GPU. So a line is read there when the next one ends, by when it has long arrived.
+
     path: the file, continued after ``step`` (lines of later steps, which a killed process left, are cut off), or None
     in the processes that do not write. tensorboard: folder of event files, or None.
     """
 
     def __init__(self, path, step, tensorboard=None):
         self.path, self.step = path, step
-        self.recent, self.unchecked = [], 0
+        self.recent, self.unchecked, self.ended = [], 0, []
         self.clock = time.monotonic()
         self.seconds, self.repeated = _cut_after(path, step) if path else (0.0, 0)
         self.board = _board(tensorboard, step) if path and tensorboard else None
@@ -33,45 +35,74 @@ class Statistics:
         self.recent.append(torch.stack([loss.detach(), norm.detach()]))
 
     def check(self, describe):
-        """Raise Diverged for the first of the recent steps that is not finite or has exploded.
+        """Raise Diverged for the first of the steps since the last line that is not finite or has exploded.
 
-        describe(step) tells of the step's learning rate and batch.
+        Waits for them. describe(step) tells of the step's learning rate and batch.
         """
         values = torch.stack(self.recent[self.unchecked :]).tolist() if self.recent[self.unchecked :] else []
-        first = self.step - len(values)
-        for step, (loss, norm) in enumerate(values, start=first):
-            if not (math.isfinite(loss) and math.isfinite(norm)) or loss > EXPLODED:
-                raise Diverged(f"step {step + 1}: loss {loss:.4g}, gradient norm {norm:.4g}; {describe(step)}")
         self.unchecked = len(self.recent)
+        _refuse_diverged(values, self.step, describe)
 
-    def write(self, processes, lr, batch_size, **also):
-        """Append a line with the means since the last one, and ``also``. Every process calls it; one writes."""
+    def end_line(self, processes, lr, batch_size, **also):
+        """End a line with this step, and ``also`` in it: its numbers set out for the host, and nothing waits.
+
+        Every process calls it.
+        """
         if not self.recent:
             return
-        loss, norm = processes.mean_(torch.stack(self.recent).mean(0)).tolist()
+        values = torch.stack(self.recent)
+        means = processes.mean_(values.mean(0))
         now = time.monotonic()
         elapsed, self.clock = now - self.clock, now
         self.seconds += elapsed
-        line = {
-            "step": self.step,
-            "loss": loss,
-            "grad_norm": norm,
-            "lr": lr,
-            "samples_per_second": batch_size * len(self.recent) / elapsed,
-            "seconds": self.seconds,
-            **also,
-        }
+        rate = batch_size * len(self.recent) / elapsed
+        facts = {"lr": lr, "samples_per_second": rate, "seconds": self.seconds, **also}
+        self.ended.append((self.step, facts, _HostCopy(torch.cat([means[None], values]))))
         self.recent, self.unchecked = [], 0
-        if self.path:
-            with open(self.path, "a", encoding="utf-8") as stream:
-                stream.write(json.dumps(line) + "\n")
+
+    def write(self, describe, keep=0):
+        """Append the lines that were ended, except the last ``keep``, whose numbers may still be on their way.
+
+        Raises Diverged in place of a line with a step as ``check`` refuses. One process writes.
+        """
+        while len(self.ended) > keep:
+            step, facts, copy = self.ended.pop(0)
+            (loss, norm), *values = copy.read()
+            _refuse_diverged(values, step, describe)
+            line = {"step": step, "loss": loss, "grad_norm": norm, **facts}
+            if self.path:
+                with open(self.path, "a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(line) + "\n")
             if self.board:
                 for name in ("loss", "grad_norm", "samples_per_second"):
-                    self.board.add_scalar(name, line[name], self.step)
+                    self.board.add_scalar(name, line[name], step)
 
     def close(self):
         if self.board:
             self.board.close()
+
+
+class _HostCopy:
+    """Numbers on their way from the training device to the host."""
+
+    def __init__(self, values):
+        self.values = values.to("cpu", non_blocking=True)  # into pinned memory, from a GPU
+        self.arrived = torch.cuda.Event() if values.is_cuda else None
+        if self.arrived:
+            self.arrived.record()
+
+    def read(self):
+        """They as a list, waited for."""
+        if self.arrived:
+            self.arrived.synchronize()
+        return self.values.tolist()
+
+
+def _refuse_diverged(values, last, describe):
+    """Raise Diverged for the first (loss, gradient norm) of the steps up to ``last`` that says so."""
+    for step, (loss, norm) in enumerate(values, start=last - len(values)):
+        if not (math.isfinite(loss) and math.isfinite(norm)) or loss > EXPLODED:
+            raise Diverged(f"step {step + 1}: loss {loss:.4g}, gradient norm {norm:.4g}; {describe(step)}")
 
 
 def _cut_after(path, step):
