@@ -5,7 +5,7 @@ from twostage.config.errors import closest
 # Sides of the images of data sets that have one, and the pixels that a latent covers along a side by kind of encoder.
 SIDES = {"digits": 8, "cifar10": 32}
 FACTORS = {"identity": 1, "sd-vae": 8, "va-vae": 16, "tiny": 8}
-# Channels of the images of data sets, where they are known, and of those that encoders take, where all of the kind are alike.
+# Channels of the images of data sets, where they are known; and the kinds of encoder that all take colour.
 CHANNELS = {"digits": 1, "cifar10": 3, "image_folder": 3}
 COLOUR = ("sd-vae", "va-vae", "tiny")
 # Names that mean something else where a model or a latent space could stand.
