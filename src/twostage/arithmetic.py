@@ -41,6 +41,12 @@ def full_products():
             switch.fp32_precision = before
 
 
+def exact_product(a, b):
+    """``a @ b`` in full precision of its dtype, whatever this process allows elsewhere."""
+    with full_products():
+        return a @ b
+
+
 def stated():
     """The switches as they are, for the provenance: {what: value} of strings."""
     products = torch.backends.cuda.matmul

@@ -10,6 +10,7 @@ from twostage.data.datasets import ArrayDataset
 from twostage.data.encode import encode
 from twostage.data.encoders import load_encoder
 from twostage.data.latents import LatentStore
+from twostage.evaluation import memorization
 from twostage.evaluation.memorization import measure_memorization
 
 SHAPE = (4, 6, 3)
@@ -82,6 +83,28 @@ def test_without_a_different_image_there_is_no_ratio(tmp_path, pixels):
     assert rows["ratio"].isna().all()
     assert summary["copied"].isna().all()
     assert summary["retrieved"].isna().all()
+
+
+def test_samples_that_are_too_many_at_a_time_have_the_same_numbers(tmp_path, pixels, monkeypatch):
+    dataset = ArrayDataset("t", "train", pixels, np.repeat([0, 1], 6), ["a", "b"])
+    encode(dataset, load_encoder(IDENTITY, None, "cpu"), tmp_path / "l.h5")
+    held_out = ArrayDataset("t", "held_out", pixels[::-1] ^ 3, np.repeat([0, 1], 6), ["a", "b"])
+    encode(held_out, load_encoder(IDENTITY, None, "cpu"), tmp_path / "h.h5", statistics=tmp_path / "l.h5")
+    write_samples(tmp_path / "s.h5", pixels[:4] ^ 1, np.zeros(4, int), np.repeat(SEEDS, 2), [0, 1, 0, 1], total=2)
+    tables = []
+    for most in (1 << 20, 1):
+        monkeypatch.setattr(memorization, "QUERY_BYTES", most)
+        folder = tmp_path / str(most)
+        measure_memorization(
+            {name: [tmp_path / "s.h5"] for name in "pq"}, folder / "a.csv", folder / "b.csv",
+            store_path=tmp_path / "l.h5", held_out_path=tmp_path / "h.h5", encoder_spec=IDENTITY, features=(),
+            control_images=4,
+        )  # fmt: skip
+        tables.append(pd.read_csv(folder / "b.csv"))
+    pd.testing.assert_frame_equal(*tables)
+    control = tables[0][tables[0]["plan"] == memorization.CONTROL]
+    assert control["index"].tolist() == [0, 4, 7, 11]  # evenly spaced over both classes
+    assert len(tables[0]) == 4 + 4 + 4
 
 
 @pytest.mark.parametrize(("step", "share"), [(0, 1.0), (1, 1.0), (2, 0.0)])

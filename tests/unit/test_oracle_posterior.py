@@ -177,15 +177,21 @@ def test_shape_and_dtype_follow_x_t():
         assert oracle.velocity(x, 0.5).dtype == x.dtype
 
 
-def test_reduced_matrix_precision_of_the_process_changes_nothing():
+@pytest.mark.parametrize("switch", ["old", "new"])
+def test_reduced_matrix_precision_of_the_process_changes_nothing(switch):
     torch.manual_seed(0)
     data = torch.randn(50, 64)
     x_t = points(data, 0.2)
     expected = Oracle(data).velocity(x_t, 0.2)
-    torch.set_float32_matmul_precision("medium")
     try:
+        if switch == "old":
+            torch.set_float32_matmul_precision("medium")
+        else:
+            torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+            torch.backends.cuda.matmul.fp32_precision = "tf32"
         assert torch.equal(Oracle(data).velocity(x_t, 0.2), expected)
-        assert torch.get_float32_matmul_precision() == "medium"
+        assert torch.backends.mkldnn.matmul.fp32_precision == "bf16"
+        assert torch.backends.cuda.matmul.fp32_precision == "tf32"
     finally:
         torch.set_float32_matmul_precision("highest")
 

@@ -5,8 +5,8 @@ from twostage.config.errors import closest
 # Sides of the images of data sets that have one, and the pixels that a latent covers along a side by kind of encoder.
 SIDES = {"digits": 8, "cifar10": 32}
 FACTORS = {"identity": 1, "sd-vae": 8, "va-vae": 16, "tiny": 8}
-# Channels of the images of data sets, and of those that encoders take, where all of the kind are alike.
-CHANNELS = {"digits": 1, "cifar10": 3, "image_folder": 3, "none": None}
+# Channels of the images of data sets, where they are known; and the kinds of encoder that all take colour.
+CHANNELS = {"digits": 1, "cifar10": 3, "image_folder": 3}
 COLOUR = ("sd-vae", "va-vae", "tiny")
 # Names that mean something else where a model or a latent space could stand.
 RESERVED_MODELS = {
@@ -81,7 +81,7 @@ def latents(config):
     for name, space in config.spaces.items():
         kind = space.encoder.kind
         factor = space.encoder.downsample if kind == "kl" else FACTORS.get(kind)
-        if kind in COLOUR and CHANNELS[config.data.name] == 1:
+        if kind in COLOUR and CHANNELS.get(config.data.name) == 1:
             yield channels(config, name, 3)
         elif factor is not None:
             yield from sides(name, space, side, factor)
@@ -204,7 +204,7 @@ def guidance_channels(config):
 def _channels(config, space):
     encoder = config.spaces[space].encoder
     if encoder.kind == "identity":
-        return CHANNELS[config.data.name]
+        return CHANNELS.get(config.data.name)
     return getattr(encoder, "latent_channels", None)
 
 

@@ -63,7 +63,8 @@ def _encoders(config):
     for name, space in config.spaces.items():
         if space.encoder.kind in ("autoencoder-kl", "tiny"):
             taken, factor = structure_of(space.weight_files[0].place)
-            if taken not in (None, checks.CHANNELS[config.data.name]):
+            given = checks.CHANNELS.get(config.data.name)
+            if taken and given and taken != given:
                 yield checks.channels(config, name, taken)
             elif factor and factor != checks.FACTORS.get(space.encoder.kind):
                 yield from checks.sides(name, space, config.data.image_size, factor)

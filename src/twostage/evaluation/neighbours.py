@@ -10,13 +10,14 @@ differences themselves. Only pairs that this leaves in doubt are taken again, by
 
 import torch
 
-from twostage.oracle.samples import PAIR_NUMBERS, exact_product
+from twostage.arithmetic import exact_product
 
 QUERIES = 1024  # rows of a block of queries
-REFERENCES = 8192  # rows of a block of references
-BLOCK_NUMBERS = 1 << 24  # numbers of a block: wider vectors go in smaller blocks,
+REFERENCES = 16384  # rows of a block of references
+BLOCK_NUMBERS = 1 << 25  # numbers of a block: wider vectors go in smaller blocks,
 LEAST = 512  # but of this many rows, for a product to be worth reading them
 GROUP = 32  # references whose smallest score is looked at first
+PAIR_NUMBERS = 1 << 16  # float64 numbers of differences that stay in a core's cache
 PAIR_NUMBERS_GPU = 1 << 24  # differences taken at a time on a GPU
 WIDE = torch.float64
 

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from twostage.arguments import as_floating, as_tensor
-from twostage.oracle.samples import LEAST, WIDE, Samples, check_finite, check_times, exact_product, product_weights
+from twostage.arithmetic import exact_product
+from twostage.oracle.samples import LEAST, WIDE, Samples, check_finite, check_times, product_weights
 from twostage.provenance import atomic_write
 
 NEAR_DUPLICATE = 2e-3  # share of |x^(i)|^2 + |x_1|^2 below which q_i is taken by direct differences

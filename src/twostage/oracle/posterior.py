@@ -14,6 +14,7 @@ import math
 import torch
 
 from twostage.arguments import as_floating, as_labels, as_tensor
+from twostage.arithmetic import exact_product
 from twostage.oracle.samples import (
     LEAST,
     WIDE,
@@ -21,7 +22,6 @@ from twostage.oracle.samples import (
     as_times,
     check_finite,
     check_times,
-    exact_product,
     one_each,
     product_weights,
 )

@@ -211,18 +211,6 @@ class Samples:
         return rows.reshape(len(index), -1).to(self.device)
 
 
-def exact_product(a, b):
-    """``a @ b`` in full precision of its dtype, whatever reduced precision the process allows elsewhere."""
-    before = torch.get_float32_matmul_precision()
-    if before == "highest":
-        return a @ b
-    torch.set_float32_matmul_precision("highest")
-    try:
-        return a @ b
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
 def product_weights(weights, dtype):
     """Posterior weights, the largest near 1, as a matrix product takes them: in ``dtype``, the smallest zero."""
     return torch.nn.functional.threshold(weights.to(dtype), SMALLEST, 0.0)

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from scipy.special import ndtri
 
-from twostage.oracle.samples import MEGABYTE, WIDE, exact_product
+from twostage.arithmetic import exact_product
+from twostage.oracle.samples import MEGABYTE, WIDE
 
 TOLERANCE = 2.0**-25  # of |u* - u|, over all D numbers: half the spacing of float32 numbers between 1/2 and 1
 MISS = 1e-12  # probability, per training sample, that an inner product <x_0, d_j> is larger than assumed
