@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
+from smooth_latents import write_latents
 
 from twostage.config import load
-from twostage.data.latents import write_store
 from twostage.estimate.oracle import spectrum_flops, sweep_flops
 from twostage.oracle.study import measure_posterior
 
@@ -36,7 +36,7 @@ def main():
     config = load(yaml.safe_load((Path(__file__).parents[1] / "config/imagenet256.yaml").read_text()))
     settings = config.oracle
     with tempfile.TemporaryDirectory() as folder:
-        write_latents(Path(folder) / "latents.h5", options.classes)
+        write_latents(Path(folder) / "latents.h5", options.classes, EACH, SHAPE, ATTRIBUTES, ALL)
         began = time.process_time(), time.perf_counter()
         measure_posterior(
             Path(folder) / "latents.h5",
@@ -64,18 +64,6 @@ def main():
         "core_hours_estimated": round(flops / rate / 3600, 2),
     }
     print(json.dumps(measured))
-
-
-def write_latents(path, classes):
-    rng = np.random.default_rng(0)
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(16, 1 / 16), np.fft.fftfreq(16, 1 / 16)))
-    decay = 1 / (1 + frequency)
-    smooth = lambda noise: np.fft.ifft2(np.fft.fft2(noise) * decay).real  # noqa: E731
-    with write_store(path, classes * EACH, SHAPE) as writer:
-        for label in range(classes):
-            mean = smooth(rng.standard_normal(SHAPE))
-            writer.write(label * EACH, (mean + smooth(rng.standard_normal((EACH, *SHAPE)))).astype(np.float32))
-        writer.finish(np.repeat(np.arange(classes), EACH), np.arange(classes * EACH), ALL, ATTRIBUTES)
 
 
 if __name__ == "__main__":

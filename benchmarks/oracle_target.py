@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
+from smooth_latents import write_latents
 
 from twostage.config import load
-from twostage.data.latents import LatentStore, write_store
+from twostage.data.latents import LatentStore
 from twostage.estimate import Costs
 from twostage.estimate.networks import lightningdit_cost
 from twostage.estimate.training import oracle_overhead
@@ -56,18 +57,6 @@ def classes_for(share, class_drop=0.1):
         rows = (share * 3 * forward / (4 * dim) - (1 - class_drop) * EACH) / class_drop
         classes = max(2, round(rows / EACH))
     return classes
-
-
-def write_latents(path, classes):
-    rng = np.random.default_rng(0)
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(16, 1 / 16), np.fft.fftfreq(16, 1 / 16)))
-    decay = 1 / (1 + frequency)
-    smooth = lambda noise: np.fft.ifft2(np.fft.fft2(noise) * decay).real  # noqa: E731
-    with write_store(path, classes * EACH, SHAPE) as writer:
-        for label in range(classes):
-            mean = smooth(rng.standard_normal(SHAPE))
-            writer.write(label * EACH, (mean + smooth(rng.standard_normal((EACH, *SHAPE)))).astype(np.float32))
-        writer.finish(np.repeat(np.arange(classes), EACH), np.arange(classes * EACH), classes, ATTRIBUTES)
 
 
 def serve(rank, options, port, path, pipe):
@@ -111,7 +100,7 @@ def main():
     classes = classes_for(share)
     with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
         path = Path(folder) / "latents.h5"
-        write_latents(path, classes)
+        write_latents(path, classes, EACH, SHAPE, ATTRIBUTES)
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
         free.close()

@@ -7,9 +7,9 @@ import json
 import re
 from pathlib import Path
 
-from twostage.data.published import FOLDER_FILES
+from safetensors import SafetensorError, safe_open
 
-LARGEST_HEADER = 100 << 20  # bytes, as safetensors has it
+from twostage.data.published import FOLDER_FILES
 
 
 def structure_of(path):
@@ -24,8 +24,8 @@ def structure_of(path):
             if (folder / "config.json").is_file():
                 return _of_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
             path = folder / FOLDER_FILES[0]
-        return _of_shapes(_header(path)) if path.suffix == ".safetensors" else (None, None)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return _of_shapes(_shapes(path)) if path.suffix == ".safetensors" else (None, None)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
         return None, None
 
 
@@ -35,14 +35,10 @@ def _of_config(config):
     return config.get("in_channels"), 2 ** (len(levels) - 1) if levels else None
 
 
-def _header(path):
+def _shapes(path):
     """{name: shape} of a safetensors file."""
-    with open(path, "rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if length > LARGEST_HEADER:
-            raise ValueError(f"{path}: no safetensors")
-        header = json.loads(stream.read(length))
-    return {name: found["shape"] for name, found in header.items() if name != "__metadata__"}
+    with safe_open(path, "np") as file:
+        return {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
 
 
 def _of_shapes(shapes):

@@ -10,11 +10,8 @@ from twostage.estimate.row import BYTES, WIDE
 from twostage.estimate.sampling import SHOWN_SAMPLES, samples_of
 
 GIB, MIB = 1 << 30, 1 << 20
-PLAIN, PROCESS, PROCESS_ON_GPU = (
-    256 * MIB,
-    1 * GIB,
-    4 * GIB,
-)  # Python; and torch and what it loads; and CUDA's libraries
+# Python; and torch and what it loads; and CUDA's libraries
+PLAIN, PROCESS, PROCESS_ON_GPU = 256 * MIB, 1 * GIB, 4 * GIB
 NETWORK = 1 * GIB  # weights of an encoder and of feature networks on their way to the device
 IMPORTED = 2 * GIB  # a part of a file of latents that others made
 PICTURE = 64 * MIB  # a photograph while it is decoded, in each thread that reads
@@ -115,9 +112,8 @@ class HostMemory:
     def _train(self, row):
         space, t, model = row.where, self.config.training, row.rule.removeprefix("train_")
         latents = self.setting.stored * self._latent(space)
-        # All latents in each process; or three windows of half of memory_mb, shared out among the processes.
-        resident = latents <= t.memory_mb * MIB
-        held = self._ranks * latents if resident else 1.5 * t.memory_mb * MIB
+        # All latents, or three windows of half of memory_mb: either way shared out among the processes.
+        held = latents if latents <= t.memory_mb * MIB else 1.5 * t.memory_mb * MIB
         if (self.config.models[model].target or t.target) == "oracle":
             held += self._ranks * latents / self.setting.classes  # class by class on its way to the GPU of its owner
         checkpoint = 4 * self._weights(space, model)  # weights, their average, two moments

@@ -1,8 +1,8 @@
 """Time limits from the estimate: how long each job of a run may take (`runtime: auto`), in how many attempts.
 
 Counting needs torch, which Snakemake's own process does not: it is done in a process of its own, once per
-configuration. What it found is kept beside Snakemake's records, for the next dry run and for the Snakemakes that run
-jobs on a cluster.
+configuration. What it found is kept beside Snakemake's records, for the next run and for the Snakemakes that run jobs
+on a cluster.
 """
 
 import hashlib

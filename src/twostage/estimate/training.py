@@ -24,11 +24,8 @@ def _imported(setting, space, model):
 
 def _trained(setting, space, model):
     config = setting.config
-    t, seen, network = (
-        config.training,
-        config.model_steps(model) * config.training.batch_size,
-        _network(setting, space, model),
-    )
+    t, network = config.training, _network(setting, space, model)
+    seen = config.model_steps(model) * t.batch_size
     supervised = (config.models[model].target or t.target) == "oracle"
     oracle, search = _oracle(setting, space, model) if supervised else (0, 0)
     # Beside the snapshots a checkpoint (weights, their average, AdamW's two moments), two while one is written.
