@@ -18,9 +18,9 @@ from twostage.evaluation.jackknife import distances_without, parts_of
 from twostage.oracle import sweep
 from twostage.oracle.law import measured_transition, transition_interval
 from twostage.oracle.study import _mean_by_student
-from twostage.report import curves, paired
-from twostage.report.claims_sampling import share_of
-from twostage.report.contrast import WITHOUT, Distances
+from twostage.report.claims.sampling import share_of
+from twostage.report.results import curves, paired
+from twostage.report.results.contrast import WITHOUT, Distances
 
 DIM, SAMPLES, CLASSES = 32, 400, 10
 

@@ -10,6 +10,16 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from twostage.report.claims import flux, guidance, memorisation, supervision, trajectories, verdicts
+from twostage.report.claims import shift as shifts
+from twostage.report.claims.record import Checked, CheckedClaim, CheckedFinding
+
+# What is checked on sampled images; the rest of the claims is about the target and the losses.
+SAMPLED = [
+    claim
+    for part in (trajectories, memorisation, shifts, guidance, supervision, flux)
+    for claim in verdicts.claims_of(part)
+]
 MODELS = {"S": 1.3, "B": 1.1, "XL": 1.0}
 
 
@@ -273,3 +283,17 @@ def write_run(folder, splits=None):
     run["synthetic_curves"] = write(folder, "synthetic/law.csv", synthetic_law())
     run["synthetic_transition"] = write(folder, "synthetic/transition.csv", synthetic_transition())
     return run
+
+
+def checked_claim(words, *, id="x", group="Statements of the paper", interval=(0.4, 0.6)):
+    """A claim of claims.json that holds in one case, all of whose words are ``words``."""
+    finding = CheckedFinding(words, "holds", True, 0.5, interval and list(interval), words)
+    return CheckedClaim(
+        id=id, group=group, section=words, statement=words, verdict="holds", holds=True, paper=words, quantity=words,
+        rule=words, covers=words, form="share", figure=words, sources=[words], findings=[finding],
+    )  # fmt: skip
+
+
+def checked(*claims):
+    """The content of a claims.json."""
+    return Checked({}, len(claims), 0.0, list(claims))

@@ -11,7 +11,7 @@ from twostage.data.encoders import load_encoder
 from twostage.data.reconstruction import reconstruction_quality
 from twostage.evaluation.classifier import load_classifier, train_classifier, write_features
 from twostage.evaluation.reconstruction import measure_reconstruction
-from twostage.report import tab_reconstruction
+from twostage.report.figures import tab_reconstruction
 
 DIGITS = {"name": "digits", "held_out": 0.2, "seed": 0, "image_size": 8}
 KL = {"kind": "kl", "latent_channels": 2, "downsample": 2, "channels": [8, 8], "steps": 3, "batch_size": 8}

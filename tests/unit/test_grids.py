@@ -14,8 +14,11 @@ from twostage.model.checkpoints import save_model
 from twostage.model.lightningdit import LightningDiT
 from twostage.oracle.panels import measure_synthetic
 from twostage.oracle.study import measure_posterior
-from twostage.report import claims, paper, side_by_side
-from twostage.report.claim import NOT_TESTED, Results
+from twostage.report.claims import verdicts
+from twostage.report.claims.claim import NOT_TESTED
+from twostage.report.figures import side_by_side
+from twostage.report.results import paper
+from twostage.report.results.run import Results
 from twostage.split import write_split
 from twostage.training.oracle_loss import READ_OFF, measure_oracle_loss
 
@@ -80,7 +83,7 @@ def runs(world):
 
 
 def test_claims_find_the_same_numbers_and_verdicts(runs):
-    coarse, fine = (claims.evaluate(run) for run in runs)
+    coarse, fine = (verdicts.evaluate(run) for run in runs)
     compared = 0
     for (claim, ours), (_, theirs) in zip(coarse, fine):
         for one, other in zip(ours, theirs, strict=True):
@@ -116,7 +119,9 @@ def test_side_by_side_reads_the_same_numbers(runs):
 
 def test_every_time_at_which_the_paper_was_read_off_is_measured(runs):
     coarse, _ = runs
-    posterior, losses, top1 = map(pd.read_csv, (coarse.posterior["x"], coarse.oracle_loss["x"], coarse.top1))
+    posterior, losses, top1 = map(
+        pd.read_csv, (coarse.path("posterior")["x"], coarse.path("oracle_loss")["x"], coarse.path("top1"))
+    )
     for points in (*paper.FIG2A.values(), *paper.FIG2B.values(), paper.FIG2A_TAIL):
         for _, rows in posterior.groupby("conditioning"):
             assert {t for t, _ in points} <= set(rows["t"].round(9))

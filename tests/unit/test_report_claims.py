@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from report_results import (
+    SAMPLED,
     nsweep,
     oracle_loss,
     posterior,
@@ -24,13 +25,15 @@ from report_results import (
 )
 
 from twostage.provenance import provenance_path
-from twostage.report import claims, claims_sampling
-from twostage.report.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Results, above, below, together, within
-from twostage.report.claims_swap import distances_of
-from twostage.report.curves import Estimate
+from twostage.report.claims import record, verdicts
+from twostage.report.claims.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Finding, above, below, together, within
+from twostage.report.claims.swap import distances_of
 from twostage.report.pages import claims as claims_page
+from twostage.report.results.curves import Estimate
+from twostage.report.results.run import Results
+from twostage.report.results.sources import SOURCES
 
-BY_ID = {claim.id: claim for claim in claims.CLAIMS}
+BY_ID = {claim.id: claim for claim in verdicts.CLAIMS}
 SPLIT = 0.45
 
 
@@ -179,7 +182,7 @@ def reversed_panel(panel):
 
 def paper_curves(shift=0.0):
     """Curves through the paper's points (moved in weight by ``shift``), exact and rounded alike."""
-    from twostage.report import paper
+    from twostage.report.results import paper
 
     rows = top1().assign(top1=0.0)
     for points in (paper.FIG3_DIMENSION, paper.FIG3_SIZE):
@@ -361,7 +364,7 @@ CASES = [
 def run(tmp_path_factory):
     found = write_run(tmp_path_factory.mktemp("run"), {"pixel": SPLIT})
     found["tab1"] = found.pop("evaluation")
-    return found
+    return {name: found[name] for name in SOURCES if name in found}
 
 
 @pytest.mark.parametrize(("name", "source", "content", "verdict"), CASES, ids=[f"{c[0]}-{c[3]}" for c in CASES])
@@ -373,16 +376,16 @@ def test_verdict(run, tmp_path, name, source, content, verdict):
     if name.startswith("law"):
         del sources["synthetic_transition"]
     results = Results(**sources)
-    [(_, findings)] = claims.evaluate(results, [BY_ID[name]])
-    assert claims.overall(findings) == verdict, findings
+    [(_, findings)] = verdicts.evaluate(results, [BY_ID[name]])
+    assert record.overall(findings) == verdict, findings
 
 
 def test_every_rule_is_driven_to_hold_and_away_from_it():
-    ruled = {claim.id for claim in claims.CLAIMS if claim.check and claim not in claims_sampling.CLAIMS}
+    ruled = {claim.id for claim in verdicts.CLAIMS if claim.check and claim not in SAMPLED}
     for name in ruled - {"split-near-0.1"}:
-        verdicts = {case[3] for case in CASES if case[0] == name}
-        assert HOLDS in verdicts, name
-        assert verdicts & {FAILS, UNDECIDED}, name
+        found = {case[3] for case in CASES if case[0] == name}
+        assert HOLDS in found, name
+        assert found & {FAILS, UNDECIDED}, name
 
 
 def test_the_split_at_the_papers_scale(run, tmp_path):
@@ -390,13 +393,13 @@ def test_the_split_at_the_papers_scale(run, tmp_path):
     for split, half, verdict in ((0.06, 0.01, HOLDS), (0.095, 0.01, UNDECIDED), (0.2, 0.01, FAILS)):
         transitions = {"pixel": write(tmp_path, "transition.json", measured_at(split, half))}
         results = Results(posterior=posteriors, transition=transitions)
-        [(_, findings)] = claims.evaluate(results, [BY_ID["split-near-0.1"]])
-        assert claims.overall(findings) == verdict
+        [(_, findings)] = verdicts.evaluate(results, [BY_ID["split-near-0.1"]])
+        assert record.overall(findings) == verdict
 
 
 def test_the_law_is_judged_in_every_group_and_over_all(run):
     results = Results(transition=run["transition"], synthetic_transition=run["synthetic_transition"])
-    [(_, findings)] = claims.evaluate(results, [BY_ID["law-median"]])
+    [(_, findings)] = verdicts.evaluate(results, [BY_ID["law-median"]])
     assert [finding.case for finding in findings] == ["pixel, classes", "unit Gaussians", "whole run"]
     assert len(synthetic_transition()) == 8
 
@@ -407,8 +410,8 @@ def test_seeds_are_paired(tmp_path):
     rows["distance"] += 50 * rows["seed"] + 0.01 * rows.index % 3
     results = Results(tab1={"pixel": write(tmp_path, "tab1.csv", rows)})
     for name in ("stage-1-matters-less", "stage-1-costs-little", "larger-model-is-better"):
-        [(_, findings)] = claims.evaluate(results, [BY_ID[name]])
-        assert claims.overall(findings) == HOLDS
+        [(_, findings)] = verdicts.evaluate(results, [BY_ID[name]])
+        assert record.overall(findings) == HOLDS
 
 
 def test_a_seed_that_a_row_lacks_is_left_out_of_all_rows(tmp_path):
@@ -423,7 +426,7 @@ def test_a_seed_that_a_row_lacks_is_left_out_of_all_rows(tmp_path):
 def test_the_larger_model_is_the_one_with_more_parameters_wherever_it_stands(tmp_path):
     rows = swap(3, 3.6, 8, 9).iloc[::-1]  # B throughout first
     paths = {"pixel": write(tmp_path, "tab1.csv", rows)}
-    [(_, findings)] = claims.evaluate(Results(tab1=paths, models=["S", "B", "XL"]), [BY_ID["larger-model-is-better"]])
+    [(_, findings)] = verdicts.evaluate(Results(tab1=paths, models=["S", "B", "XL"]), [BY_ID["larger-model-is-better"]])
     assert [(finding.case, finding.verdict) for finding in findings] == [("pixel, split measured, B for XL", HOLDS)]
 
 
@@ -432,34 +435,34 @@ def test_the_interval_that_is_shown_is_the_one_that_was_judged(tmp_path):
     paths = {"pixel": write(tmp_path, "tab1.csv", with_parts(swap(3, 3.6, 8, 9), 0.3))}
     limits = {"stage-1-costs-little": (below, 0.0), "stage-2-costs-most": (above, 0.0)}
     for name, (judge, limit) in limits.items():
-        [(_, [finding])] = claims.evaluate(Results(tab1=paths), [BY_ID[name]])
+        [(_, [finding])] = verdicts.evaluate(Results(tab1=paths), [BY_ID[name]])
         assert finding.verdict == judge(finding.estimate, limit) == HOLDS
     assert finding.estimate.value == pytest.approx((8 - 3) - 0.5 * (9 - 3), abs=0.2)
 
 
 def test_one_in_forty_decided_verdicts_may_be_wrong_by_chance():
-    unsure = {"verdict": UNDECIDED, "interval": [-1.0, 1.0]}
-    found = [{"findings": [{"verdict": HOLDS, "interval": [0.1, 0.2]}] * 40 + [unsure]}]
-    found += [{"findings": [{"verdict": HOLDS, "interval": None}]}]
-    assert claims.chance(found) == {"decided": 40, "wrong_by_chance": 1.0}
+    sure, unsure = Finding("", HOLDS, Estimate(0.15, 0.1, 0.2)), Finding("", UNDECIDED, Estimate(0.0, -1.0, 1.0))
+    first, second = verdicts.CLAIMS[:2]
+    content = record.checked([(first, [sure] * 40 + [unsure]), (second, [Finding("", HOLDS)])], Results())
+    assert (content.decided, content.wrong_by_chance) == (40, 1.0)
 
 
 def test_without_results_nothing_is_claimed():
-    for claim, findings in claims.evaluate(Results()):
+    for claim, findings in verdicts.evaluate(Results()):
         assert {finding.verdict for finding in findings} == {NOT_TESTED}, claim.id
 
 
 def test_a_posterior_that_never_collapses_decides_nothing_about_refinement(run, tmp_path):
     path = write(tmp_path, "posterior.csv", never_saturates(posterior(SPLIT)))
     results = Results(**{**run, "posterior": {"pixel": path}})
-    [(_, findings)] = claims.evaluate(results, [BY_ID["losses-coincide-in-refinement"]])
-    assert claims.overall(findings) == UNDECIDED
+    [(_, findings)] = verdicts.evaluate(results, [BY_ID["losses-coincide-in-refinement"]])
+    assert record.overall(findings) == UNDECIDED
 
 
 def test_cases_that_cannot_be_tested_do_not_spoil_the_rest():
-    held, untested = claims.Finding("a", HOLDS), claims.Finding("b", NOT_TESTED)
-    assert claims.overall([held, untested]) == HOLDS
-    assert claims.overall([untested]) == NOT_TESTED
+    held, untested = Finding("a", HOLDS), Finding("b", NOT_TESTED)
+    assert record.overall([held, untested]) == HOLDS
+    assert record.overall([untested]) == NOT_TESTED
 
 
 # ------------------------------------------------------------------------------------------ the files
@@ -468,7 +471,7 @@ def test_cases_that_cannot_be_tested_do_not_spoil_the_rest():
 @pytest.fixture(scope="module")
 def made(run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("claims")
-    claims.write(folder / "claims.json", folder / "claims.csv", **run, models=["S", "B", "XL"])
+    verdicts.write(folder / "claims.json", folder / "claims.csv", **run, models=["S", "B", "XL"])
     claims_page.write(folder / "claims.html", folder / "claims.json")
     return folder
 
@@ -477,7 +480,7 @@ def test_json_csv_and_page_agree(made):
     content = json.loads((made / "claims.json").read_text())
     table = pd.read_csv(made / "claims.csv", keep_default_na=False)
     page = (made / "claims.html").read_text()
-    assert len(content["claims"]) == len(claims.CLAIMS) == sum(content["counts"].values())
+    assert len(content["claims"]) == len(verdicts.CLAIMS) == sum(content["counts"].values())
     assert [f["verdict"] for claim in content["claims"] for f in claim["findings"]] == table["verdict"].tolist()
     assert {claim["holds"] for claim in content["claims"]} == {True, False, None}
     for claim in content["claims"]:
@@ -494,26 +497,26 @@ def test_the_page_stands_alone_with_claims_first(made):
         < page.index("Statements of this project")
         < page.index("How each verdict")
     )
-    assert page.count('<span class="verdict') >= len(claims.CLAIMS)
+    assert page.count('<span class="verdict') >= len(verdicts.CLAIMS)
     assert not [word for word in ("http://", "https://", "src=", "@import", "url(") if word in page]
 
 
 def test_every_tested_claim_links_to_its_figure(run, made):
     page = (made / "claims.html").read_text()
-    for claim in claims.CLAIMS:
+    for claim in verdicts.CLAIMS:
         tested = claim.check is not None and set(claim.needs) <= set(run)
         assert (f'href="{claim.figure}.png"' in page) or not tested
 
 
 def test_a_claim_without_results_links_to_nothing(tmp_path):
-    claims.write(tmp_path / "claims.json", tmp_path / "claims.csv")
+    verdicts.write(tmp_path / "claims.json", tmp_path / "claims.csv")
     claims_page.write(tmp_path / "claims.html", tmp_path / "claims.json")
     assert "href=" not in (tmp_path / "claims.html").read_text()
 
 
 def test_claims_are_complete_and_named_once():
-    assert len(BY_ID) == len(claims.CLAIMS)
-    for claim in claims.CLAIMS:
+    assert len(BY_ID) == len(verdicts.CLAIMS)
+    for claim in verdicts.CLAIMS:
         assert claim.statement.endswith(".")
         assert claim.check is None or (claim.rule and claim.quantity and claim.needs)
 

@@ -6,14 +6,27 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from report_results import described, oracle_loss, posterior, split_of, transition, with_parts, write, write_pairs
+from report_results import (
+    SAMPLED,
+    described,
+    oracle_loss,
+    posterior,
+    split_of,
+    transition,
+    with_parts,
+    write,
+    write_pairs,
+)
 
-from twostage.report import claims, claims_sampling, paper
-from twostage.report.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Results
-from twostage.report.curves import CONFIDENCE
+from twostage.report.claims import record, verdicts
+from twostage.report.claims.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED
+from twostage.report.claims.memorisation import share_of
 from twostage.report.pages import claims as claims_page
+from twostage.report.results import paper
+from twostage.report.results.curves import CONFIDENCE
+from twostage.report.results.run import Results
 
-BY_ID = {claim.id: claim for claim in claims_sampling.CLAIMS}
+BY_ID = {claim.id: claim for claim in SAMPLED}
 SPLIT = 0.45
 PAPER_SHIFTS = {4: 18.9, 2: 14.8, 1: 13.0, 0.7: 12.5, 0.5: 12.2, 0.3: 12.7, 0.1: 19.9}
 
@@ -256,22 +269,22 @@ def test_verdict(run, tmp_path, name, source, content, verdict):
     sources = {**run, source: path if source == "flux" else {"x": path}}
     if source == "oracle_loss":
         sources["pair_errors"] = {"x": write_pairs(tmp_path, "oracle_loss.h5", content)}
-    [(_, findings)] = claims.evaluate(Results(**sources, pairs={"B_oracle": "B"}), [BY_ID[name]])
-    assert claims.overall(findings) == verdict, findings
+    [(_, findings)] = verdicts.evaluate(Results(**sources, pairs={"B_oracle": "B"}), [BY_ID[name]])
+    assert record.overall(findings) == verdict, findings
 
 
 def test_every_rule_is_driven_to_hold_and_away_from_it():
     for name in BY_ID:
-        verdicts = {case[3] for case in CASES if case[0] == name}
+        found = {case[3] for case in CASES if case[0] == name}
         # Shares of a schedule are exact: nothing about them can be undecided.
         expected = {HOLDS, FAILS} if name == "shares-of-the-shifted-steps" else {HOLDS, FAILS, UNDECIDED}
-        assert expected <= verdicts, name
+        assert expected <= found, name
 
 
 def test_all_of_it_is_written(run, tmp_path):
-    claims.write(tmp_path / "claims.json", tmp_path / "claims.csv", **run, models=["B"], pairs={"B_oracle": "B"})
-    page = claims_page.page(claims_page.read(tmp_path / "claims.json"))
-    for claim in claims_sampling.CLAIMS:
+    verdicts.write(tmp_path / "claims.json", tmp_path / "claims.csv", **run, models=["B"], pairs={"B_oracle": "B"})
+    page = claims_page.page(record.read(tmp_path / "claims.json"))
+    for claim in SAMPLED:
         assert f'href="{claim.figure}.png"' in page
     table = pd.read_csv(tmp_path / "claims.csv").query("id in @BY_ID")
     assert set(table["id"]) == set(BY_ID)
@@ -285,12 +298,12 @@ def test_models_of_another_target_are_no_size(run):
 
 @pytest.mark.parametrize(("value", "count"), [(0.0, 100), (0.3, 50), (1.0, 1000)])
 def test_shares_have_wilsons_interval(value, count):
-    share = claims_sampling.share_of(value, count)
+    share = share_of(value, count)
     # Its ends are the shares p whose own spread just reaches the value: (value - p)^2 = z^2 p (1 - p) / n.
     for end in share[1:]:
         assert (value - end) ** 2 == pytest.approx(CONFIDENCE**2 * end * (1 - end) / count, abs=1e-12)
     assert 0 <= share.low <= value <= share.high <= 1
-    assert all(math.isnan(end) for end in claims_sampling.share_of(math.nan, count))
+    assert all(math.isnan(end) for end in share_of(math.nan, count))
 
 
 def test_a_fixed_split_moves_the_transition(run, tmp_path):
@@ -299,11 +312,11 @@ def test_a_fixed_split_moves_the_transition(run, tmp_path):
     fixed = {"x": write(tmp_path, "split.json", split_of(0.85, "fixed"))}
     for split, verdict in ((run["split"], FAILS), (fixed, HOLDS)):
         results = Results(tab3=table, split=split)
-        [(_, findings)] = claims.evaluate(results, [BY_ID["guidance-in-the-transition"]])
-        assert claims.overall(findings) == verdict
+        [(_, findings)] = verdicts.evaluate(results, [BY_ID["guidance-in-the-transition"]])
+        assert record.overall(findings) == verdict
 
 
 def test_a_log_that_is_none_is_named(run, tmp_path):
     path = write(tmp_path, "stats.jsonl", '{"step": 10}\n')
     with pytest.raises(ValueError, match=r"stats.jsonl is no training log \(KeyError\('seconds'\)\)"):
-        claims.evaluate(Results(supervised_log={"x": path}), [BY_ID["oracle-supervision-costs"]])
+        verdicts.evaluate(Results(supervised_log={"x": path}), [BY_ID["oracle-supervision-costs"]])

@@ -6,7 +6,7 @@ import pytest
 from report_results import with_parts
 
 from twostage.evaluation.jackknife import standard_error
-from twostage.report.contrast import Distances, with_changes, without_columns
+from twostage.report.results.contrast import Distances, with_changes, without_columns
 
 
 def table_of(plans, seeds=(0,), sem=None):

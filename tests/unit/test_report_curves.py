@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from twostage.report import curves
-from twostage.report.curves import Estimate
+from twostage.report.results import curves
+from twostage.report.results.curves import Estimate
 
 T = np.linspace(0, 1, 101)
 NONE = np.zeros_like(T)

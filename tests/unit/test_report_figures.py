@@ -10,9 +10,10 @@ import pytest
 from report_results import law, oracle_loss, posterior, split_of, tab1, top1, transition, write, write_run
 
 from twostage.provenance import provenance_path
-from twostage.report import fig2, fig3, fig7, fig9, nsweep, results
-from twostage.report import law as law_figure
-from twostage.report import tab1 as table_1
+from twostage.report.figures import fig2, fig3, fig7, fig9, nsweep
+from twostage.report.figures import law as law_figure
+from twostage.report.figures import tab1 as table_1
+from twostage.report.results.posterior import posterior_of
 
 FIGURES = {
     "fig2": (fig2, ("posterior", "transition", "split")),
@@ -111,7 +112,7 @@ def test_the_csv_holds_what_is_drawn(run, made, name, axes, choose, quantity):
 def test_bands_are_95_percent(run):
     table = fig2.drawn(run["posterior"], run["transition"], run["split"])
     band = fig2.figure(table).axes[1].collections[0].get_paths()[0].vertices[:, 1]
-    rows = results.posterior_of(table, "pixel")
+    rows = posterior_of(table, "pixel")
     assert band.max() == pytest.approx((rows["top1"] + 1.96 * rows["top1_sem"]).max())
 
 
@@ -299,8 +300,8 @@ def test_posterior_without_pooled_rows_is_refused(tmp_path):
 def test_the_report_imports_no_torch_and_nothing_of_the_other_stages():
     code = """
 import importlib, pkgutil, sys, twostage.report
-for module in pkgutil.iter_modules(twostage.report.__path__):
-    importlib.import_module(f"twostage.report.{module.name}")
+for module in pkgutil.walk_packages(twostage.report.__path__, "twostage.report."):
+    importlib.import_module(module.name)
 stages = ("data", "oracle", "model", "training", "sampling", "evaluation", "flow", "config")
 heavy = [name for name in sys.modules if name == "torch" or name in {f"twostage.{stage}" for stage in stages}]
 sys.exit(f"imported: {heavy}" if heavy else 0)

@@ -8,15 +8,19 @@ from html import unescape
 
 import pandas as pd
 import pytest
-from report_results import described, tab1, write, write_run
+from report_results import checked_claim, described, tab1, write, write_run
 
 from twostage.provenance import sha256, write_provenance
-from twostage.report import claims, fig2, lineage, paper, parts, side_by_side, template
-from twostage.report.claim import Results
+from twostage.report import template
+from twostage.report.claims import verdicts
+from twostage.report.figures import fig2, side_by_side
 from twostage.report.pages import captions, overview, stages
 from twostage.report.pages import claims as claims_page
 from twostage.report.pages import lineage as links
 from twostage.report.pages.side_by_side import write as write_side_by_side
+from twostage.report.results import lineage, paper, parts
+from twostage.report.results.run import Results
+from twostage.report.results.sources import SOURCES
 
 CONFIG = {"run": "toy", "seed": 0, "data": {"name": "digits"}, "spaces": {"pixel": {}, "vae": {}}, "models": {"B": {}}}
 
@@ -45,7 +49,7 @@ def sources(tmp_path_factory):
     run["tab1"] = run.pop("evaluation")
     run["tab2"] = {"pixel": write(folder, "pixel/tab2.csv", tab2())}
     run["tab3"] = {"pixel": write(folder, "pixel/tab3.csv", tab3())}
-    return run
+    return {name: run[name] for name in SOURCES if name in run}
 
 
 # ------------------------------------------------------------------------------------------ side by side
@@ -201,7 +205,7 @@ def made(sources, tmp_path_factory):
         report = "results/toy/report"
         files = {f"output_{suffix}": f"{report}/fig2.{suffix}" for suffix in ("pdf", "png", "csv")}
         fig2.draw(sources["posterior"], sources["transition"], sources["split"], **files)
-        claims.write(f"{report}/claims.json", f"{report}/claims.csv", **sources)
+        verdicts.write(f"{report}/claims.json", f"{report}/claims.csv", **sources)
         arguments = {"config": CONFIG, "captions": "captions", "benchmarks": "benchmarks", "stage_of_rule": {}}
         items = {"fig2": "The training target", "fig7": "What models learn"}
         overview.write(f"{report}/overview.html", "results/toy", f"{report}/claims.json", items, **arguments)
@@ -251,7 +255,7 @@ def test_a_report_of_something_else_is_refused(made, tmp_path):
 def test_claims_that_cannot_be_read_are_refused_by_name(tmp_path):
     (tmp_path / "claims.json").write_text("{")
     arguments = {"config": CONFIG, "captions": ".", "benchmarks": ".", "stage_of_rule": {}}
-    with pytest.raises(ValueError, match=r"claims\.json cannot be read as JSON"):
+    with pytest.raises(ValueError, match=r"claims\.json cannot be read as claims"):
         overview.write(tmp_path / "o.html", tmp_path, tmp_path / "claims.json", {}, **arguments)
 
 
@@ -275,9 +279,8 @@ def test_a_figure_belongs_to_the_latest_stage_it_reads(sources, part):
 
 
 def test_numbers_without_an_interval_are_written_without_one():
-    finding = {"case": "x", "verdict": "holds", "value": 0.5, "interval": None, "note": ""}
-    claim = {"quantity": "", "form": "share", "section": "", "figure": "", "verdict": "holds", "findings": [finding]}
-    numbers = template.PAGES.get_template("pages/verdicts.html").module.numbers(claims_page.shown(claim))
+    claim = claims_page.shown(checked_claim("", interval=None))
+    numbers = template.PAGES.get_template("pages/verdicts.html").module.numbers(claim)
     assert "<strong>50%</strong>" in numbers
     assert "[" not in numbers
     assert claims_page.written(math.nan, "share") == "–"

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from report_results import oracle_loss, write_pairs
 
-from twostage.report import curves
-from twostage.report.paired import PairErrors
+from twostage.report.results import curves
+from twostage.report.results.paired import PairErrors
 
 CURVE = pd.DataFrame({"model": ["B"], "step": [600]})
 

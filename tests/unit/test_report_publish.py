@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from twostage.provenance import sha256, write_provenance
-from twostage.report import publish, style
+from twostage.report import publish
+from twostage.report.figures import style
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "docs/results/digits"
@@ -58,7 +59,7 @@ def test_the_committed_csvs_are_those_that_the_provenance_tells_of():
 @pytest.mark.parametrize("name", ["fig2", "fig7", "tab1"])
 def test_the_pictures_of_the_readme_are_drawn_from_the_committed_csvs(name, tmp_path):
     assert f"docs/pictures/{name}.png" in (ROOT / "README.md").read_text()
-    picture = import_module(f"twostage.report.{name}").figure(pd.read_csv(PUBLISHED / f"{name}.csv"))
+    picture = import_module(f"twostage.report.figures.{name}").figure(pd.read_csv(PUBLISHED / f"{name}.csv"))
     with style.look():
         picture.savefig(tmp_path / "again.png", dpi=100)
     drawn, kept = (

@@ -10,7 +10,7 @@ from report_results import described, oracle_loss, posterior, split_of, tab1, tr
 
 from twostage.hdf5 import write_texts
 from twostage.provenance import provenance_path
-from twostage.report import (
+from twostage.report.figures import (
     fig5,
     fig6,
     fig8,
@@ -19,13 +19,13 @@ from twostage.report import (
     fig_samples,
     fig_shift,
     fig_spaces,
-    paper,
     pictures,
-    results_sampling,
     tab2,
     tab3,
     tab_plans,
 )  # fmt: skip
+from twostage.report.results import paper
+from twostage.report.results.memorisation import control_of, distances_of_plans, memorisation_distances
 
 SPLITS = {"pixel": 0.45, "vae": 0.4}
 SWITCHES, RESUMES = (0, 0.1, 0.4, 1), (0.1, 0.8)
@@ -562,8 +562,8 @@ def test_the_stage_split_stands_between_the_columns_that_it_parts(run, made, tmp
 
 
 def test_seeds_are_pooled_by_their_samples(run):
-    table = results_sampling.memorisation(run["fig5"]["memorization"], "t_switch")
-    row = results_sampling.of_plans(table, "pixel", "pixel").iloc[0]
+    table = memorisation_distances(run["fig5"]["memorization"], "t_switch")
+    row = distances_of_plans(table, "pixel", "pixel").iloc[0]
     assert row["samples"] == 300
     assert row["followed_distance"] == pytest.approx(40 + (2 / 3) * 0.1)
     assert row["followed_distance_sem"] == pytest.approx(np.hypot(0.02 / 3, 0.04 / 3))
@@ -572,16 +572,14 @@ def test_seeds_are_pooled_by_their_samples(run):
 def test_the_control_is_apart(run, made):
     table = pd.read_csv(made / "fig_memorization.csv")
     assert table.loc[table["control"], "t"].isna().all()
-    assert results_sampling.control_of(table, "pixel", "pixel")["nearest_distance"] == pytest.approx(
-        0.8 * 40 * 0.7 - 0.08
-    )
-    assert not results_sampling.of_plans(table, "pixel", "pixel")["control"].any()
+    assert control_of(table, "pixel", "pixel")["nearest_distance"] == pytest.approx(0.8 * 40 * 0.7 - 0.08)
+    assert not distances_of_plans(table, "pixel", "pixel")["control"].any()
 
 
 def test_an_experiment_may_run_in_some_of_the_spaces(run):
     switch, resume = run["fig_memorization"]["memorization_switch"], run["fig_memorization"]["memorization_resume"]
     table = fig_memorization.drawn(switch, {"vae": resume["vae"]}, run["fig_memorization"]["split"])
-    rows = results_sampling.of_plans(table[table["time"] == "t_resume"], "vae", "pixel")
+    rows = distances_of_plans(table[table["time"] == "t_resume"], "vae", "pixel")
     assert has_line(fig_memorization.figure(table), rows["t"], rows["followed_distance"])
     fig_memorization.figure(fig_memorization.drawn(switch, {}))
 
@@ -623,10 +621,10 @@ def test_a_missing_column_is_refused_by_name(tmp_path, module, argument, column,
 def test_memorisation_without_a_column_is_refused_by_name(tmp_path):
     path = write(tmp_path, "m.csv", memorisation("t_switch", SWITCHES).drop(columns="copied"))
     with pytest.raises(ValueError, match=r"m.csv lacks the column\(s\) copied"):
-        results_sampling.memorisation({"pixel": path}, "t_switch")
+        memorisation_distances({"pixel": path}, "t_switch")
     path = write(tmp_path, "m.csv", memorisation("t_switch", SWITCHES))
     with pytest.raises(ValueError, match=r"m\.csv has plans without t_resume"):
-        results_sampling.memorisation({"pixel": path}, "t_resume")
+        memorisation_distances({"pixel": path}, "t_resume")
 
 
 def test_pictures_that_are_missing_foreign_or_cut_are_refused_by_name(run, tmp_path):

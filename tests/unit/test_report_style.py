@@ -11,7 +11,8 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from twostage.provenance import provenance_path
-from twostage.report import style, template
+from twostage.report import template
+from twostage.report.figures import style
 
 # Machado et al. 2009, full deficiency, on linear RGB.
 VISIONS = {

@@ -12,18 +12,19 @@ import pytest
 from docutils.core import publish_parts
 from jinja2 import Environment, UndefinedError
 from matplotlib.text import Text
-from report_results import posterior, split_of, tab1, transition, write
+from report_results import checked, checked_claim, posterior, split_of, tab1, transition, write
 from test_report_sampling import flux, own_plans, tab2_results, tab3_results, write_flux
 
 from twostage.provenance import write_provenance
-from twostage.report import fig_flux, style, tab_reconstruction, template
-from twostage.report import tab1 as tab1_module
-from twostage.report import tab2 as tab2_module
-from twostage.report import tab3 as tab3_module
-from twostage.report import tab_plans as tab_plans_module
+from twostage.report import template
+from twostage.report.figures import fig_flux, style, tab_reconstruction
+from twostage.report.figures import tab1 as tab1_module
+from twostage.report.figures import tab2 as tab2_module
+from twostage.report.figures import tab3 as tab3_module
+from twostage.report.figures import tab_plans as tab_plans_module
+from twostage.report.figures.table import Cell, picture, table_page
 from twostage.report.pages import captions, interactive, overview, side_by_side
 from twostage.report.pages import claims as claims_page
-from twostage.report.table import Cell, picture, table_page
 
 REPORT = Path(tab1_module.__file__).parent
 HOSTILE = """</script><script>alert("x")</script><b id='y'>&amp;$\\frac${{ 7 * 6 }}{% raw %}{#"""
@@ -90,26 +91,15 @@ def test_cells_and_titles_take_names_as_text():
     assert cells[0]["data-label"] == cells[0]["data-value"] == HOSTILE
 
 
-def claims_of(name):
-    """The content of a claims.json with one claim, all of whose words are this name."""
-    finding = {"case": name, "verdict": "holds", "value": 0.5, "interval": [0.4, 0.6], "note": name}
-    claim = {
-        "id": "x", "group": claims_page.GROUPS[0], "statement": name, "verdict": "holds", "section": name,
-        "paper": name, "figure": name, "quantity": name, "form": "share", "findings": [finding],
-        "rule": name, "covers": name, "sources": [name],
-    }  # fmt: skip
-    return {"claims": [claim], "decided": 1, "wrong_by_chance": 0}
-
-
 def test_claims_take_names_as_text():
-    assert_is_text(claims_page.page(claims_of(HOSTILE)), count=9)
+    assert_is_text(claims_page.page(checked(checked_claim(HOSTILE))), count=9)
 
 
 def test_long_names_fit_a_phone(tmp_path, browser):
     name = "a_latent_space_or_a_model_whose_name_is_as_long_as_names_may_be_"
     path = write(tmp_path, "tab1.csv", tab1())
     pages = {
-        "claims": claims_page.page(claims_of(name)),
+        "claims": claims_page.page(checked(checked_claim(name))),
         "table": tab1_module.page(tab1_module.drawn({name: path, "pixel": path})),
     }
     for page, text in pages.items():
@@ -124,7 +114,7 @@ def test_the_overview_takes_names_as_text(tmp_path):
     config = {"data": {"name": HOSTILE}, "seed": HOSTILE, "spaces": {HOSTILE: {}}, "models": {HOSTILE: {}}}
     (tmp_path / "report").mkdir()
     (tmp_path / "report/fig2.png").touch()
-    content = {"claims": [], "decided": 0, "wrong_by_chance": 0}
+    content = checked()
     page = overview.page(tmp_path, content, {"fig2": "What is sampled"}, config, tmp_path, {})
     assert_is_text(page, count=4)
     report = tmp_path / "report.html"
@@ -161,7 +151,7 @@ def test_what_made_each_number_takes_paths_and_settings_as_text(tmp_path, monkey
         write(tmp_path, file, {})
         write_provenance(file, config={name: name}, seed=name, inputs=inputs)
     items, config = {"fig2": "What is sampled"}, {"data": {"name": ""}, "seed": 0, "spaces": {}, "models": {}}
-    content = {"claims": [], "decided": 0, "wrong_by_chance": 0}
+    content = checked()
     read = Tags(overview.page("results/toy", content, items, config, tmp_path, {}))
     assert "".join(read.words).count(name) >= 2  # its row, and as what the picture was made from
     assert json.dumps(name) in "".join(read.words)

@@ -9,8 +9,9 @@ import pytest
 from report_results import described, oracle_loss, split_of, write
 
 from twostage.provenance import provenance_path
-from twostage.report import convergence, fig7, fig9, fig_oracle_supervised, fig_training, pictures
-from twostage.report.pictures import read_snapshots
+from twostage.report.figures import fig7, fig9, fig_oracle_supervised, fig_training, pictures
+from twostage.report.figures.pictures import read_snapshots
+from twostage.report.results import convergence
 
 SPLITS = {"pixel": 0.45, "vae": 0.4}
 PAIRS = {"B_oracle": "B"}

@@ -38,7 +38,7 @@ from twostage.config import load
 from twostage.data.interchange import export_lightningdit, export_repa
 from twostage.model.checkpoints import export_published
 from twostage.model.lightningdit import LightningDiT
-from twostage.report import style
+from twostage.report.figures import style
 
 NOT_RUN = {
     r"hf download .*": "fetches gigabytes from the network",
@@ -216,7 +216,9 @@ def test_every_picture_is_made_again_from_its_csv_alone(place, tmp_path):
     pictures = sorted((place / "results/smoke/report").glob("*.png"))
     assert len(pictures) >= 19
     for path in pictures:
-        picture = import_module(f"twostage.report.{path.stem}").figure(pandas.read_csv(path.with_suffix(".csv")))
+        picture = import_module(f"twostage.report.figures.{path.stem}").figure(
+            pandas.read_csv(path.with_suffix(".csv"))
+        )
         with style.look():
             picture.savefig(tmp_path / path.name, dpi=150)
         again, first = map(matplotlib.image.imread, (tmp_path / path.name, path))

@@ -16,7 +16,7 @@ TRAINING = {"train_S", "train_S_oracle", "train_B", "train_XL"}
 
 
 def test_a_change_in_a_figure_reruns_that_figure_and_the_report(finished):
-    finished.edit("src/twostage/report/fig3.py", "\ndef draw(", "\nADDED = 1\n\n\ndef draw(")
+    finished.edit("src/twostage/report/figures/fig3.py", "\ndef draw(", "\nADDED = 1\n\n\ndef draw(")
     assert finished.reruns() == {"fig3", "report"}
 
 
@@ -27,7 +27,7 @@ def test_a_change_of_a_caption_reruns_that_figure_and_the_report(finished):
 
 
 def test_a_change_of_style_redraws_what_is_drawn_and_runs_nothing_else(finished):
-    finished.edit("src/twostage/report/style.py", "\ndef save(", "\nADDED = 1\n\n\ndef save(")
+    finished.edit("src/twostage/report/figures/style.py", "\ndef save(", "\nADDED = 1\n\n\ndef save(")
     found = finished.reruns()
     assert {"fig2", "fig3", "tab1", "claims", "report"} <= found
     assert all(re.match("fig|tab|law|nsweep|claims|report", rule) for rule in found)

@@ -30,7 +30,7 @@ from twostage import provenance
 from twostage.cluster import partition_from_environment
 from twostage.config import ConfigError, check_files, check_places, load
 from twostage.data.chunks import VARIABLE as NETWORK_MB
-from twostage.report.parts import part_of
+from twostage.report.results.parts import part_of
 from twostage.sampling.plan import Plan
 from twostage.startup import quick_start
 from twostage.training import OPERATIONAL

@@ -1,85 +1,55 @@
-# Figures, tables and claims; the report itself is the Snakefile's. A figure is a module of twostage.report, a caption and
-# a line in FIGURES.
+# Figures, tables and claims; the report itself is the Snakefile's. A figure is a module of
+# twostage.report.figures, a caption and a line in FIGURES.
 
-TRANSITION = {"transition": "oracle/{space}/transition.json"}
-SPLITS = {"split": "oracle/{space}/split.json"}
-LOSSES = {"oracle_loss": "training/{space}/oracle_loss.csv"}
-SYNTHETIC = {"synthetic_curves": "synthetic/law.csv", "synthetic_transition": "synthetic/transition.csv"}
-MIXED = {
-    name: {
-        "pictures": f"evaluation/{{space}}/{name}-pictures.h5",
-        "memorization": f"evaluation/{{space}}/{name}-memorization.csv",
-    }
-    | SPLITS
-    for name in ("fig5", "fig6")
+from twostage.report.results.sources import SOURCES, paths_of
+
+LAW = paths_of("transition", "synthetic_transition") | {
+    "curves": "oracle/{space}/law.csv",
+    "synthetic_curves": "synthetic/law.csv",
 }
+PICTURES = "evaluation/{{space}}/{}-pictures.h5"
 # What each figure reads; a {space} makes one file a latent space, {each} one a plan or model.
 ALWAYS = {
-    "fig2": {"posterior": "oracle/{space}/posterior.csv"} | TRANSITION | SPLITS,
-    "fig3": {"top1": "synthetic/top1.csv"},
-    "fig7": LOSSES | SPLITS,
-    "fig9": LOSSES | SPLITS,
-    "law": {"curves": "oracle/{space}/law.csv"} | SYNTHETIC | TRANSITION,
-    "nsweep": {"nsweep": "oracle/{space}/nsweep.csv"},
+    "fig2": paths_of("posterior", "transition", "split"),
+    "fig3": paths_of("top1"),
+    "fig7": paths_of("oracle_loss", "split"),
+    "fig9": paths_of("oracle_loss", "split"),
+    "law": LAW,
+    "nsweep": paths_of("nsweep"),
     "fig_training": {"stats": "training/{space}/{each}/stats.jsonl", "samples": "training/{space}/samples.h5"},
 }
 OF_EXPERIMENTS = {
-    "fig8": {"trajectories": "samples/{space}/fig8.csv", "pictures": "samples/{space}/{each}/trajectory.h5"} | SPLITS,
-    **MIXED,
-    "fig_samples": {"pictures": "evaluation/{space}/fig_samples-pictures.h5"},
-    "fig_oracle_supervised": {"evaluation": "evaluation/{space}/fig_oracle_supervised.csv"} | LOSSES | SPLITS,
+    "fig8": paths_of("trajectories", "split") | {"pictures": "samples/{space}/{each}/trajectory.h5"},
+    **{
+        name: paths_of("split") | {"pictures": PICTURES.format(name), "memorization": SOURCES[memorization].path}
+        for name, memorization in (("fig5", "memorization_switch"), ("fig6", "memorization_resume"))
+    },
+    "fig_samples": {"pictures": PICTURES.format("fig_samples")},
+    "fig_oracle_supervised": paths_of("oracle_loss", "split") | {"evaluation": SOURCES["oracle_supervised"].path},
 }
 EACH = PLANS | {"fig_training": trained_models}
 FIGURES = ALWAYS | {name: sources for name, sources in OF_EXPERIMENTS.items() if name in EXPERIMENTS}
 if not spaces_of("fig_training"):
     del FIGURES["fig_training"]
 if "tab2" in EXPERIMENTS:
-    FIGURES["fig_shift"] = SPLITS
+    FIGURES["fig_shift"] = paths_of("split")
 if {"fig5", "fig6"} <= set(EXPERIMENTS):
-    FIGURES["fig_memorization"] = {
-        "memorization_switch": MIXED["fig5"]["memorization"],
-        "memorization_resume": MIXED["fig6"]["memorization"],
-    } | SPLITS
+    FIGURES["fig_memorization"] = paths_of("memorization_switch", "memorization_resume", "split")
 if CONFIG.flux:
-    FIGURES["fig_flux"] = {"trajectories": "samples/flux.csv", "pictures": "samples/flux.h5"}
+    FIGURES["fig_flux"] = {"trajectories": SOURCES["flux"].path, "pictures": "samples/flux.h5"}
 # App. E: what was run in every latent space, side by side.
-IN_EVERY_SPACE = {
-    "trajectories": OF_EXPERIMENTS["fig8"]["trajectories"],
-    "memorization_switch": MIXED["fig5"]["memorization"],
-    "tab1": "evaluation/{space}/tab1.csv",
-    "tab2": "evaluation/{space}/tab2.csv",
-}
+IN_EVERY_SPACE = paths_of("trajectories", "memorization_switch", "tab1", "tab2")
 if len(SPACES) > 1:
-    FIGURES["fig_spaces"] = (
-        {"posterior": "oracle/{space}/posterior.csv"}
-        | LOSSES
-        | TRANSITION
-        | SPLITS
-        | {
-            keyword: source
-            for keyword, source in IN_EVERY_SPACE.items()
-            if [spaces_of(experiment) for experiment in experiments_in(source)] == [SPACES]
-        }
-    )
+    FIGURES["fig_spaces"] = paths_of("posterior", "oracle_loss", "transition", "split") | {
+        keyword: source
+        for keyword, source in IN_EVERY_SPACE.items()
+        if [spaces_of(experiment) for experiment in experiments_in(source)] == [SPACES]
+    }
 TABLES = {
-    name: {"evaluation": f"evaluation/{{space}}/{name}.csv"} | ({} if name == "tab1" else SPLITS)
+    name: {"evaluation": f"evaluation/{{space}}/{name}.csv"} | ({} if name == "tab1" else paths_of("split"))
     for name in EXPERIMENTS
     if name.startswith("tab")
 }
-CLAIMS = (
-    {
-        "posterior": "oracle/{space}/posterior.csv",
-        "curves": "oracle/{space}/law.csv",
-        "nsweep": "oracle/{space}/nsweep.csv",
-        "top1": "synthetic/top1.csv",
-    }
-    | ({"flux": FIGURES["fig_flux"]["trajectories"]} if CONFIG.flux else {})
-    | SYNTHETIC
-    | LOSSES
-    | {"pair_errors": "training/{space}/oracle_loss.h5"}
-    | TRANSITION
-    | SPLITS
-)
 SETTINGS = dict.fromkeys(["fig7", "fig9", "fig_spaces"], {"models": CONFIG.sizes})
 if "tab2" in EXPERIMENTS:
     SETTINGS["fig_shift"] = {"steps": CONFIG.sampling.steps, "shifts": EXPERIMENTS["tab2"]["shifts"]}
@@ -87,19 +57,11 @@ if "tab2" in EXPERIMENTS:
 if "fig_oracle_supervised" in EXPERIMENTS:
     plain, supervised = EXPERIMENTS["fig_oracle_supervised"]["models"]
     SETTINGS["fig_oracle_supervised"] = {"pairs": {supervised: plain}}
-# What claims are checked on besides, where its experiment runs.
-CLAIMS_OF_EXPERIMENTS = {
-    "tab1": "evaluation/{space}/tab1.csv",
-    "tab2": "evaluation/{space}/tab2.csv",
-    "tab3": "evaluation/{space}/tab3.csv",
-    "trajectories": "samples/{space}/fig8.csv",
-    "memorization_switch": "evaluation/{space}/fig5-memorization.csv",
-    "memorization_resume": "evaluation/{space}/fig6-memorization.csv",
-    "oracle_supervised": "evaluation/{space}/fig_oracle_supervised.csv",
-}
-CLAIMS |= {keyword: source for keyword, source in CLAIMS_OF_EXPERIMENTS.items() if experiments_in(source)}
-if "fig_oracle_supervised" in EXPERIMENTS:
-    CLAIMS["supervised_log"] = f"training/{{space}}/{supervised}/stats.jsonl"
+# What claims are checked on: what every run has, and what its experiments make.
+MADE = {None, *EXPERIMENTS} | ({"flux"} if CONFIG.flux else set())
+CLAIMS = {name: source.path for name, source in SOURCES.items() if source.experiment in MADE}
+if "supervised_log" in CLAIMS:
+    CLAIMS["supervised_log"] = CLAIMS["supervised_log"].replace("{supervised}", supervised)
 
 # Made when asked for by name, not by `all`.
 ON_DEMAND = {"tab_reconstruction": {"reconstruction": "evaluation/{space}/reconstruction.csv"}}
@@ -130,7 +92,7 @@ for figure, sources in (FIGURES | TABLES | ON_DEMAND).items():
             settings=SETTINGS.get(figure, {}),
             figure=figure,
             caption=caption_of(figure),
-            code=(code_of if figure in FIGURES else page_code_of)(f"twostage.report.{figure}"),
+            code=(code_of if figure in FIGURES else page_code_of)(f"twostage.report.figures.{figure}"),
         message:
             f"Drawing {figure}"
         script:
@@ -170,7 +132,7 @@ rule claims:
         models=CONFIG.sizes,
         pairs=SETTINGS.get("fig_oracle_supervised", {}).get("pairs"),
         code=page_code_of(
-            "twostage.report.claims",
+            "twostage.report.claims.verdicts",
             *(f"twostage.report.pages.{page}" for page in ("claims", "side_by_side", "interactive")),
         ),
     message:
@@ -251,7 +213,7 @@ rule picture:
     resources:
         **resources_of("report"),
     params:
-        code=lambda w: provenance.code_of(f"twostage.report.{w.figure}"),
+        code=lambda w: provenance.code_of(f"twostage.report.figures.{w.figure}"),
     message:
         "Drawing {wildcards.figure} for the README"
     script:

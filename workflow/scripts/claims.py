@@ -1,7 +1,7 @@
 """Adapter: every statement of the paper that this run can check, its numbers beside ours, the law to play with."""
 
 from twostage.job import job
-from twostage.report import claims, style
+from twostage.report.figures import style
 from twostage.report.pages import claims as claims_page
 from twostage.report.pages import interactive, side_by_side
 
@@ -13,7 +13,7 @@ with job(snakemake):
     out, params = snakemake.output, snakemake.params
     told = {"models": params.models, "pairs": params.pairs}
     style.colour_by(**params.order)
-    claims.write(out.json, out.csv, config=told, **told, **sources)
+    verdicts.write(out.json, out.csv, config=told, **told, **sources)
     claims_page.write(out.html, out.json, config=told)
     side_by_side.write(out.beside, out.beside_csv, config=told, **told, **sources)
     interactive.write(out.interactive, sources["transition"])

@@ -1,10 +1,10 @@
-"""Adapter: one figure or table, by the module of twostage.report that bears its name."""
+"""Adapter: one figure or table, by the module of twostage.report.figures that bears its name."""
 
 import os
 from importlib import import_module
 
 from twostage.job import job
-from twostage.report import style
+from twostage.report.figures import style
 
 
 def by_space(paths, spaces):
@@ -22,5 +22,5 @@ with job(snakemake):
     outputs = {f"output_{kind}": path for kind, path in snakemake.output.items()}
     settings = snakemake.params.settings
     style.colour_by(**snakemake.params.order)
-    draw = import_module(f"twostage.report.{snakemake.params.figure}").draw
+    draw = import_module(f"twostage.report.figures.{snakemake.params.figure}").draw
     draw(**inputs, **outputs, **settings, config={"spaces": spaces, **settings})

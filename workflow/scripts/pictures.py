@@ -6,10 +6,10 @@ import pandas
 
 from twostage.job import job
 from twostage.provenance import atomic_write
-from twostage.report import style
+from twostage.report.figures import style
 
 with job(snakemake):
-    module = import_module(f"twostage.report.{snakemake.wildcards.figure}")
+    module = import_module(f"twostage.report.figures.{snakemake.wildcards.figure}")
     picture = module.figure(pandas.read_csv(snakemake.input.csv))
     with style.look(), atomic_write(snakemake.output.png) as temporary:
         picture.savefig(temporary, format="png", dpi=100, metadata={"Software": None})

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from twostage.provenance import atomic_write, write_json
-from twostage.report.lineage import lineage, stage_of
+from twostage.report.results.lineage import lineage, stage_of
 
 MOST = 200_000  # bytes of a CSV; larger ones stay with their run
 

@@ -1,72 +1,89 @@
 """claims.json as a page: claims first, verdicts as sign, word and colour, sortable, readable on a phone."""
 
-import json
 import math
 from collections import Counter
-from pathlib import Path
+from dataclasses import dataclass
 
-from twostage.report import paper, template
-from twostage.report.claim import PAPER, PROJECT, VERDICTS
+from twostage.report import template
+from twostage.report.claims import record
+from twostage.report.claims.claim import PAPER, PROJECT, VERDICTS
+from twostage.report.claims.record import CheckedClaim
+from twostage.report.results import paper
 
 FIGURE_NAMES = {"law": "law", "nsweep": "N sweep"}
 GROUPS = (PAPER, PROJECT)
 
 
-def read(path):
-    """The content of claims.json (dict). Raises ValueError where it cannot be read."""
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read as JSON ({error}); delete it and run `claims` again") from None
+@dataclass(frozen=True)
+class ShownFinding:
+    """A finding with its numbers as text."""
+
+    case: str
+    verdict: str
+    value: str | None
+    interval: str
+    note: str
+
+
+@dataclass(frozen=True)
+class ShownClaim(CheckedClaim):
+    """A claim as the page shows it; its findings are ``ShownFinding``.
+
+    place: in the paper; name: of its figure; seen: whether it is seen there; order: of its verdict; same: the number of
+    cases whose verdict is the claim's.
+    """
+
+    place: str
+    name: str
+    seen: bool
+    order: int
+    same: int
 
 
 def page(content):
-    """claims.html (str) from the content of claims.json (dict)."""
+    """claims.html (str) from the content of claims.json (``record.Checked``)."""
     return template.render("pages/claims.html", **told(content))
 
 
 def told(content):
     """What the page says, as its templates take it (dict): claims in groups, and what their intervals mean."""
-    claims = [shown(claim) for claim in content["claims"]]
-    groups = [(group, [claim for claim in claims if claim["group"] == group]) for group in GROUPS]
+    claims = [shown(claim) for claim in content.claims]
+    groups = [(group, [claim for claim in claims if claim.group == group]) for group in GROUPS]
     return {
         "groups": [(group, counts(chosen), chosen) for group, chosen in groups],
-        "ruled": [claim for claim in claims if claim["rule"]],
-        "decided": content["decided"],
-        "wrong_by_chance": f"{content['wrong_by_chance']:.0f}",
+        "ruled": [claim for claim in claims if claim.rule],
+        "decided": content.decided,
+        "wrong_by_chance": f"{content.wrong_by_chance:.0f}",
         "setting": paper.SETTING,
     }
 
 
 def counts(claims):
     """[(verdict, how many of the claims have it)], every verdict once."""
-    found = Counter(claim["verdict"] for claim in claims)
+    found = Counter(claim.verdict for claim in claims)
     return [(verdict, found[verdict]) for verdict in VERDICTS]
 
 
 def shown(claim):
-    """A claim of claims.json (dict) with its numbers as text.
-
-    Further keys: ``place`` in the paper; ``name`` of its figure and whether it is ``seen`` there; ``order`` of its
-    verdict; ``same``, the number of cases whose verdict is the claim's.
-    """
+    """A ``CheckedClaim`` as a ``ShownClaim``."""
     findings = [
-        finding
-        | {
-            "value": None if finding["value"] is None else written(finding["value"], claim["form"]),
-            "interval": ", ".join(written(end, claim["form"]) for end in finding["interval"] or ()),
-        }
-        for finding in claim["findings"]
+        ShownFinding(
+            finding.case,
+            finding.verdict,
+            None if finding.value is None else written(finding.value, claim.form),
+            ", ".join(written(end, claim.form) for end in finding.interval or ()),
+            finding.note,
+        )
+        for finding in claim.findings
     ]
-    section = claim["section"]
-    return claim | {
-        "findings": findings,
-        "place": f"Sec. {section}" if section[:1].isdigit() else section,
-        "name": figure_name(claim["figure"]),
-        "seen": any(finding["case"] for finding in findings),
-        "order": VERDICTS.index(claim["verdict"]),
-        "same": sum(finding["verdict"] == claim["verdict"] for finding in findings),
-    }
+    return ShownClaim(
+        **(vars(claim) | {"findings": findings}),
+        place=f"Sec. {claim.section}" if claim.section[:1].isdigit() else claim.section,
+        name=figure_name(claim.figure),
+        seen=any(finding.case for finding in findings),
+        order=VERDICTS.index(claim.verdict),
+        same=sum(finding.verdict == claim.verdict for finding in findings),
+    )
 
 
 def written(value, form):
@@ -90,4 +107,4 @@ def figure_name(figure):
 
 def write(output, claims, *, config=None):
     """Write the page of ``claims``, the path of claims.json, with its provenance."""
-    template.write(output, page(read(claims)), config=config, inputs=[claims])
+    template.write(output, page(record.read(claims)), config=config, inputs=[claims])

@@ -5,7 +5,7 @@ spectrum that the reader drops in as CSV. The run's own spectra, one a latent sp
 """
 
 from twostage.report import template
-from twostage.report.inputs import read_transition
+from twostage.report.results.inputs import read_transition
 
 
 def presets(transition):

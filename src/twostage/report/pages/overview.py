@@ -8,12 +8,13 @@ import re
 from pathlib import Path
 
 from twostage.report import template
-from twostage.report.claim import NOT_TESTED
-from twostage.report.lineage import edges
-from twostage.report.lineage import lineage as everything_behind
+from twostage.report.claims import record
+from twostage.report.claims.claim import NOT_TESTED
 from twostage.report.pages import claims, lineage, stages
 from twostage.report.pages.captions import caption
-from twostage.report.parts import PARTS
+from twostage.report.results.lineage import edges
+from twostage.report.results.lineage import lineage as everything_behind
+from twostage.report.results.parts import PARTS
 
 # What Snakemake's report holds as JSON, a line each.
 HELD = "results|categories|rulegraph_spec|runtimes_spec|timeline_spec|rules|metadata"
@@ -23,8 +24,8 @@ _DATA = re.compile(rf"^(\s*var (?:{HELD}) = )(.*);$", flags=re.MULTILINE)
 def page(folder, content, items, config, captions, done):
     """The page (str).
 
-    folder: the run's folder; content: that of claims.json; items: {figure: its part of ``PARTS``}; config: the
-    configuration (dict); captions: folder of the captions; done: {stage: (jobs, seconds)}.
+    folder: the run's folder; content: that of claims.json (``record.Checked``); items: {figure: its part of
+    ``PARTS``}; config: the configuration (dict); captions: folder of the captions; done: {stage: (jobs, seconds)}.
     """
     folder = Path(folder)
     names = [name for name in items if (folder / "report" / f"{name}.png").is_file()]
@@ -65,7 +66,7 @@ def _figure(folder, name, told, config, captions, records):
         "id": name,
         "name": claims.figure_name(name),
         "caption": caption(Path(captions) / f"{name}.rst", config),
-        "claims": [claim for claim in claims_of_all if claim["figure"] == name and claim["verdict"] != NOT_TESTED],
+        "claims": [claim for claim in claims_of_all if claim.figure == name and claim.verdict != NOT_TESTED],
         "files": [file for file in (f"{name}.csv", f"{name}.html") if (folder / "report" / file).is_file()],
         "made_from": lineage.sources(records[str(folder / "report" / f"{name}.png")], folder),
     }
@@ -77,7 +78,7 @@ def write(output, folder, claims_json, items, *, config, captions, benchmarks, s
     claims_json: its path; benchmarks: folder of the benchmark files; stage_of_rule: {rule: stage}; the rest as in
     ``page``. Raises ValueError where claims.json cannot be read.
     """
-    content, done = claims.read(claims_json), stages.work(benchmarks, stage_of_rule)
+    content, done = record.read(claims_json), stages.work(benchmarks, stage_of_rule)
     template.write(output, page(folder, content, items, config, captions, done), inputs=[claims_json])
 
 

@@ -5,10 +5,12 @@ import io
 import math
 
 from twostage.provenance import write_provenance
-from twostage.report import paper, side_by_side, style, template
-from twostage.report.claim import Results
-from twostage.report.side_by_side import ITEMS, MATCHED, OURS, PAPER, SAME_SCALE
-from twostage.report.table import Cell
+from twostage.report import template
+from twostage.report.figures import side_by_side, style
+from twostage.report.figures.side_by_side import ITEMS, MATCHED, OURS, PAPER, SAME_SCALE
+from twostage.report.figures.table import Cell
+from twostage.report.results import paper
+from twostage.report.results.run import Results
 
 
 def png(picture):
@@ -53,7 +55,7 @@ def _cell(row, ours):
 
 
 def write(output_html, output_csv, *, config=None, **sources):
-    """Write the comparison as a page and as CSV, with provenance; sources: the keywords of ``claim.Results``."""
+    """Write the comparison as a page and as CSV, with provenance; sources: the keywords of ``Results``."""
     run = Results(**sources)
     table = side_by_side.drawn(run)
     style.write_csv(table, output_csv)

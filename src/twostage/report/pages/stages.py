@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from twostage.report import style
+from twostage.report.figures import style
 
 NAMES = {
     "data": "images, latents", "oracle": "exact oracle", "synthetic": "unit Gaussians", "training": "models",

@@ -1,0 +1,115 @@
+"""What a claim is, and the rules by which a number becomes a verdict.
+
+A verdict compares a 95% interval with a threshold: "holds" when the whole interval lies on the right side, "fails"
+when it lies on the wrong side, "undecided" when it straddles the threshold or is not known, "not tested" when the run
+has no results for it or its scale is not the statement's.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from twostage.report.results.curves import Estimate
+from twostage.report.results.sources import SOURCES
+
+HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "fails", "undecided", "not tested"
+VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_TESTED)
+
+PAPER = "Statements of the paper"
+PROJECT = "Statements of this project"
+WHOLE_RUN = "whole run"
+
+CHOSEN = "the interval accounts for the choice (Bonferroni)"  # in rules on the least, greatest or best of several
+SEEDS = "95% interval of the difference, the same tenth of the samples left out of every plan (jackknife)"
+APART = "the lowest are chosen on the half of the samples on which they are not compared"
+BANDS = "intervals of two means are combined as if independent, though they share their samples: wider than needed"
+SIDE = 0.025  # how often a 95% interval lies wholly on one side of its number
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a run says about a claim in one case (a latent space, unit Gaussians, ...).
+
+    estimate: the number judged, with its 95% interval; None where there is none. ``note`` adds what helps to judge it.
+    """
+
+    case: str
+    verdict: str
+    estimate: Estimate | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement with the rule that decides it.
+
+    statement: in our words; section, paper: where the paper says it and with which value; quantity: what ``estimate``
+    measures; rule: the decision in words; form: how the number is written ("share", "time", "number"); needs: names of
+    the sources in ``Results`` without which it is not tested; check: Results -> list of Finding.
+    """
+
+    id: str
+    section: str
+    statement: str
+    paper: str
+    figure: str
+    quantity: str = ""
+    rule: str = ""
+    form: str = "number"
+    needs: tuple[str, ...] = ()
+    check: Callable | None = None
+    group: str = PAPER
+
+    @property
+    def covers(self):
+        """What the claim's intervals cover, in words; "" for a claim that is not checked."""
+        return next((source.covers for name, source in SOURCES.items() if name in self.needs and source.covers), "")
+
+
+def above(estimate, threshold):
+    """The verdict on "the number is above the threshold"."""
+    if not (math.isfinite(estimate.value) and not math.isnan(estimate.low) and not math.isnan(estimate.high)):
+        return UNDECIDED
+    if estimate.low > threshold:
+        return HOLDS
+    return FAILS if estimate.high <= threshold else UNDECIDED
+
+
+def below(estimate, threshold):
+    """The verdict on "the number is at most the threshold"."""
+    return {HOLDS: FAILS, FAILS: HOLDS}.get(above(estimate, threshold), UNDECIDED)
+
+
+def within(estimate, low, high):
+    """The verdict on "the number lies between low and high"."""
+    return together([above(estimate, low), below(estimate, high)])
+
+
+def together(verdicts):
+    """The verdict on all of several statements: fails if one fails, holds if all hold."""
+    verdicts = list(verdicts)
+    if not verdicts or NOT_TESTED in verdicts:
+        return NOT_TESTED
+    if FAILS in verdicts:
+        return FAILS
+    return UNDECIDED if UNDECIDED in verdicts else HOLDS
+
+
+def deciding(judged):
+    """Of several (Estimate, verdict), those that decide: the estimate with the worst verdict, and that verdict.
+
+    For a claim that several numbers must fulfil: the number that is shown is then the one that was judged.
+    """
+    judged = list(judged)
+    verdict = together(verdict for _, verdict in judged)
+    return next(estimate for estimate, own in judged if own == verdict), verdict
+
+
+def exactly(value):
+    """A number without an interval of its own, as an Estimate."""
+    return Estimate(float(value), float(value), float(value))
+
+
+def case_of(space, features, usual="classifier"):
+    """The name of a case: the latent space, and the features of its distances where they are not the ``usual`` ones."""
+    return space if features == usual else f"{space}, {features}"

@@ -1,0 +1,353 @@
+"""The paper's Sec. 4.3 and 5.3: what models learn in the two stages (Figs. 7 and 9)."""
+
+from itertools import pairwise
+
+import numpy as np
+
+from twostage.report.claims.claim import (
+    CHOSEN,
+    FAILS,
+    HOLDS,
+    NOT_TESTED,
+    UNDECIDED,
+    Claim,
+    Finding,
+    above,
+    below,
+)
+from twostage.report.results import curves, paired
+from twostage.report.results.losses import loss_of, relative_gap
+from twostage.report.results.posterior import SATURATED
+
+PART, COINCIDE, AT_PRIOR = 0.25, 0.05, 0.05  # shares of the CFM error
+LITTLE = 0.5  # of the difference in refinement
+SOON = 0.1  # how long after the posterior's saturation the transition may still be said to last
+LOSSES = ("oracle_loss", "posterior", "transition", "split")
+PAIRS = (*LOSSES, "pair_errors")
+CROSSED = "each half of the pairs is measured where the other half has its extremes"
+PAIRED = "curves are compared pair by pair (x_0, x_1), the same pairs for every model"
+
+
+def models_of(losses, space):
+    """Model names of a space, smallest first."""
+    return list(dict.fromkeys(losses.loc[losses["space"] == space, "model"]))
+
+
+def sizes_of(losses, space):
+    """The models of a latent space that are there at the length that all share, smallest first: not an imported one."""
+    shared = losses[(losses["space"] == space) & (losses["length"] == "shared")]
+    return [model for model in models_of(losses, space) if (shared["model"] == model).any()]
+
+
+def _by_space(judge):
+    """A check that calls ``judge(run, space)`` for every latent space with losses."""
+    return lambda run: [judge(run, space) for space in dict.fromkeys(run.losses["space"])]
+
+
+def _largest(run, space):
+    model = models_of(run.losses, space)[-1]
+    rows = loss_of(run.losses, space, model)
+    return rows, f"{model}, {rows['step'].iloc[0]:,} steps"
+
+
+def _part_in_navigation(run, space):
+    rows, name = _largest(run, space)
+    split, _ = run.stages(space)
+    gap = relative_gap(rows, 0.0, split)
+    return Finding(space, above(gap, PART), gap, f"{name}, t from 0 to {split:.3f}")
+
+
+LOSSES_PART_IN_NAVIGATION = Claim(
+    id="losses-part-in-navigation",
+    section="4.3",
+    statement="In navigation a model's error against the oracle target is far below that against the CFM target.",
+    paper="0.00 against 0.43 at t = 0; they part before t = 0.1 only",
+    figure="fig7",
+    quantity="mean difference of the two errors before the split, over the CFM one",
+    rule=f"holds if the whole interval is above {PART:.0%}",
+    form="share",
+    needs=LOSSES,
+    check=_by_space(_part_in_navigation),
+)
+
+
+def _coincide_in_refinement(run, space):
+    rows, name = _largest(run, space)
+    _, saturation = run.stages(space)
+    gap = relative_gap(rows, saturation, 1.0)
+    return Finding(space, below(gap, COINCIDE), gap, f"{name}, t from {saturation:.3f} to 1")
+
+
+LOSSES_COINCIDE_IN_REFINEMENT = Claim(
+    id="losses-coincide-in-refinement",
+    section="4.3",
+    statement="In refinement the two errors coincide.",
+    paper="the curves lie on each other from t = 0.1 on",
+    figure="fig7",
+    quantity=f"mean difference of the two errors after the top-1 weight reached {SATURATED}, over the CFM one",
+    rule=f"holds if the whole interval is at most {COINCIDE:.0%}",
+    form="share",
+    needs=LOSSES,
+    check=_by_space(_coincide_in_refinement),
+)
+
+
+def _zero_at_prior(run, space):
+    rows, name = _largest(run, space)
+    oracle = curves.at(rows["t"], rows["oracle"], rows["oracle_sem"], 0.0)
+    cfm = curves.at(rows["t"], rows["cfm"], rows["cfm_sem"], 0.0)
+    share = curves.ratio(oracle, cfm)
+    return Finding(space, below(share, AT_PRIOR), share, f"{name}: {oracle.value:.2g} of {cfm.value:.2g}")
+
+
+ZERO_LOSS_AT_THE_PRIOR = Claim(
+    id="zero-loss-at-the-prior",
+    section="4.3",
+    statement="At t → 0 the model is near perfect against the oracle: the target is the class mean.",
+    paper="oracle loss about 0.002, CFM loss 0.43",
+    figure="fig7",
+    quantity="oracle loss over CFM loss at t = 0",
+    rule=f"holds if the whole interval is at most {AT_PRIOR:.0%}",
+    form="share",
+    needs=LOSSES,
+    check=_by_space(_zero_at_prior),
+)
+
+
+def _rises_in_navigation(run, space):
+    rows, name = _largest(run, space)
+    split, _ = run.stages(space)
+    ends = [curves.at(rows["t"], rows["oracle"], rows["oracle_sem"], t) for t in (split, 0.0)]
+    rise = curves.difference(*ends)
+    return Finding(
+        space, above(rise, 0.0), rise, f"{name}: {ends[1].value:.3g} at t = 0, {ends[0].value:.3g} at the split"
+    )
+
+
+RISES_THROUGH_NAVIGATION = Claim(
+    id="rises-through-navigation",
+    section="4.3",
+    statement="The oracle loss rises through navigation, in every latent space.",
+    paper="from 0.00 to 0.36 (VA-VAE), to 0.87 (SD-VAE)",
+    figure="fig7",
+    quantity="oracle loss at the split minus at t = 0",
+    rule="holds if the whole interval is above zero",
+    needs=LOSSES,
+    check=_by_space(_rises_in_navigation),
+)
+
+
+def _largest_pairs(run, space):
+    """(times (T,), oracle losses (T, pairs), a description) of the largest model."""
+    rows, name = _largest(run, space)
+    pairs = run.pairs_of[space]
+    return pairs.t, pairs.curve(rows), name
+
+
+def _landmarks(t, split):
+    """Choice of bump and dip on a curve: oracle (T,) -> (bump, dip), positions; the dip is the lowest after the split,
+    the bump the highest before the dip."""
+    after = np.flatnonzero(t >= split)
+
+    def choose(oracle):
+        dip = after[np.argmin(oracle[after])]
+        return int(np.argmax(oracle[: dip + 1])), dip
+
+    return choose
+
+
+def _bump_and_dip(run, space):
+    t, errors, name = _largest_pairs(run, space)
+    split, saturation = run.stages(space)
+    choose, oracle = _landmarks(t, split), errors.mean(1)
+    bump, dip = choose(oracle)
+    depth = paired.apart(errors, choose)
+    if bump == dip:
+        return Finding(space, FAILS, depth, f"{name}: no dip after the split")
+    note = f"{name}: bump {oracle[bump]:.3g} at t = {t[bump]:.2f}, dip {oracle[dip]:.3g} at t = {t[dip]:.2f}"
+    verdict = above(depth, 0.0)
+    if not split / 2 <= t[bump] <= saturation + SOON:
+        verdict, note = FAILS, f"{note}: the bump is not at the transition"
+    return Finding(space, verdict, depth, note)
+
+
+BUMP_AND_DIP = Claim(
+    id="bump-and-dip",
+    section="4.3",
+    statement="At the transition the oracle loss has a bump, followed by a dip in mid refinement.",
+    paper="bump 0.36 at t = 0.1, dip 0.25 at t = 0.4 (VA-VAE)",
+    figure="fig7",
+    quantity="oracle loss at the bump minus at the dip",
+    rule="dip: lowest point after the split; bump: highest before the dip. Holds if the whole interval is above "
+    f"zero and the bump lies between half the split and {SOON} after saturation; {CROSSED}",
+    needs=PAIRS,
+    check=_by_space(_bump_and_dip),
+)
+
+
+def _rises_to_data(run, space):
+    t, errors, name = _largest_pairs(run, space)
+    choose, oracle = _landmarks(t, run.stages(space)[0]), errors.mean(1)
+    rise = paired.apart(errors, lambda mean: (len(t) - 1, choose(mean)[1]))
+    _, dip = choose(oracle)
+    note = f"{name}: {oracle[-1]:.3g} at t = {t[-1]:.2f}, {oracle[dip]:.3g} at the dip, t = {t[dip]:.2f}"
+    return Finding(space, above(rise, 0.0), rise, note)
+
+
+RISES_TO_THE_DATA = Claim(
+    id="rises-to-the-data",
+    section="4.3",
+    statement="The oracle loss rises again as t → 1.",
+    paper="from 0.25 to 1.02 (VA-VAE)",
+    figure="fig7",
+    quantity="oracle loss at the last time minus at the dip",
+    rule=f"holds if the whole interval is above zero; {CROSSED}",
+    needs=PAIRS,
+    check=_by_space(_rises_to_data),
+)
+
+
+def _sizes_alike_in_navigation(run, space):
+    models = sizes_of(run.losses, space)
+    if len(models) < 2:
+        return Finding(space, NOT_TESTED, note="one model only")
+    first, last = (loss_of(run.losses, space, model, "shared") for model in (models[0], models[-1]))
+    return _less_in_navigation(run, space, first, last, f"{models[0]} minus {models[-1]}")
+
+
+SIZES_ALIKE_IN_NAVIGATION = Claim(
+    id="sizes-alike-in-navigation",
+    section="4.3",
+    statement="Model size makes little difference to the oracle loss in navigation.",
+    paper="curves of S, B and XL on each other up to t = 0.07",
+    figure="fig7",
+    quantity="difference of smallest and largest model in navigation, over that in refinement",
+    rule=f"holds if the whole interval is at most one half; {PAIRED}",
+    form="share",
+    needs=PAIRS,
+    check=_by_space(_sizes_alike_in_navigation),
+)
+
+
+def _less_in_navigation(run, space, first, second, name):
+    """Is the difference of two loss curves in navigation at most half of that in refinement?"""
+    split, saturation = run.stages(space)
+    pairs = run.pairs_of[space]
+    navigation, refinement = (
+        pairs.means(first, *window) - pairs.means(second, *window) for window in ((0.0, split), (saturation, 1.0))
+    )
+    sizes = [curves.mean_of(values) for values in (navigation, refinement)]
+    note = f"{name}: {sizes[0].value:+.3g} in navigation, {sizes[1].value:+.3g} in refinement"
+    if above(sizes[1], 0.0) != HOLDS:
+        return Finding(space, UNDECIDED, None, f"{note}: refinement itself does not tell them apart")
+    share = curves.ratio_of(np.sign(sizes[0].value) * navigation, refinement)
+    return Finding(space, below(share, LITTLE), share, note)
+
+
+def _larger_lower(run, space):
+    models = sizes_of(run.losses, space)
+    if len(models) < 2:
+        return Finding(space, NOT_TESTED, note="one model only")
+    _, saturation = run.stages(space)
+    rows = [loss_of(run.losses, space, model, "shared") for model in models]
+    means = [run.pairs_of[space].means(own, saturation, 1.0) for own in rows]
+    return _falling(space, means, models)
+
+
+LARGER_IS_LOWER_IN_REFINEMENT = Claim(
+    id="larger-is-lower-in-refinement",
+    section="4.3",
+    statement="In refinement larger models have the lower oracle loss.",
+    paper="0.267, 0.255, 0.243 for S, B, XL at t = 0.4",
+    figure="fig7",
+    quantity="least fall of the mean oracle loss in refinement from a size to the next, same training length",
+    rule=f"holds if the whole interval is above zero; {CHOSEN}; {PAIRED}",
+    needs=PAIRS,
+    check=_by_space(_larger_lower),
+)
+
+
+def _falling(space, means, names, of=""):
+    """Does the mean over the pairs fall from each of ``means``, (pairs,) arrays, to the next?"""
+    falls = [curves.mean_of(before - after) for before, after in pairwise(means)]
+    least = curves.least(falls, len(means[0]) - 1)
+    note = of + ", ".join(f"{name}: {mean.mean():.4g}" for name, mean in zip(names, means))
+    return Finding(space, above(least, 0.0), least, note)
+
+
+def _lengths(run, space):
+    """The last model that was trained longer than the rest, at both lengths; None when there is none."""
+    rows = run.losses[(run.losses["space"] == space) & (run.losses["length"] == "longer")]
+    rows = rows[rows["model"].isin(sizes_of(run.losses, space))]
+    if rows.empty:
+        return None
+    model = rows["model"].iloc[-1]
+    return model, *(loss_of(run.losses, space, model, length) for length in ("shared", "longer"))
+
+
+def _longer_lower(run, space):
+    found = _lengths(run, space)
+    if found is None:
+        return Finding(space, NOT_TESTED, note="no model was trained longer than the others")
+    model, shared, longer = found
+    _, saturation = run.stages(space)
+    means = [run.pairs_of[space].means(rows, saturation, 1.0) for rows in (shared, longer)]
+    return _falling(space, means, [f"{rows['step'].iloc[0]:,} steps" for rows in (shared, longer)], f"{model}, ")
+
+
+LONGER_IS_LOWER_IN_REFINEMENT = Claim(
+    id="longer-is-lower-in-refinement",
+    section="4.3",
+    statement="In refinement longer training gives the lower oracle loss.",
+    paper="0.243 for XL, 0.222 for XL* at t = 0.4",
+    figure="fig7",
+    quantity="mean oracle loss in refinement, at the shared length minus at the longer one",
+    rule=f"holds if the whole interval is above zero; {PAIRED}",
+    needs=PAIRS,
+    check=_by_space(_longer_lower),
+)
+
+
+def _lengths_alike_in_navigation(run, space):
+    found = _lengths(run, space)
+    if found is None:
+        return Finding(space, NOT_TESTED, note="no model was trained longer than the others")
+    model, shared, longer = found
+    return _less_in_navigation(run, space, shared, longer, f"{model}, shared minus longer training")
+
+
+LENGTHS_ALIKE_IN_NAVIGATION = Claim(
+    id="lengths-alike-in-navigation",
+    section="4.3",
+    statement="Longer training makes little difference to the oracle loss in navigation.",
+    paper="curves of XL and XL* on each other up to t = 0.07",
+    figure="fig7",
+    quantity="difference of the two lengths in navigation, over that in refinement",
+    rule=f"holds if the whole interval is at most one half; {PAIRED}",
+    form="share",
+    needs=PAIRS,
+    check=_by_space(_lengths_alike_in_navigation),
+)
+
+
+def _falls_with_training(run, space):
+    rows = run.losses[(run.losses["space"] == space) & run.losses["largest"]]
+    steps = sorted(rows["step"].unique())
+    if len(steps) < 2:
+        return Finding(space, NOT_TESTED, note="one snapshot only")
+    _, saturation = run.stages(space)
+    means = [run.pairs_of[space].means(rows[rows["step"] == step], saturation, 1.0) for step in steps]
+    return _falling(space, means, [f"{step:,}" for step in steps], f"{rows['model'].iloc[0]}, ")
+
+
+LOSS_FALLS_WITH_TRAINING = Claim(
+    id="loss-falls-with-training",
+    section="5.3",
+    statement="As a model trains, its oracle loss in refinement falls from snapshot to snapshot.",
+    paper="10K to 160K steps, both latent spaces",
+    figure="fig9",
+    quantity="least fall of the mean oracle loss in refinement from a snapshot to the next",
+    rule=f"holds if the whole interval is above zero; {CHOSEN}; {PAIRED}",
+    needs=PAIRS,
+    check=_by_space(_falls_with_training),
+)

@@ -1,0 +1,88 @@
+"""Every statement that a run can check, checked on its own numbers: JSON and CSV.
+
+The verdict is the outcome of a rule (``twostage.report.claims.claim``) on the results, never typed in. A part of the
+paper has a module, in which each claim stands below its check; ``project`` holds this project's own.
+"""
+
+import math
+
+import pandas as pd
+
+from twostage.provenance import write_provenance
+from twostage.report.claims import (
+    flux,
+    geometry,
+    guidance,
+    learning,
+    memorisation,
+    project,
+    record,
+    shift,
+    supervision,
+    swap,
+    target,
+    trajectories,
+    untested,
+)
+from twostage.report.claims.claim import NOT_TESTED, Claim, Finding
+from twostage.report.figures import style
+from twostage.report.results.run import Results
+
+# In the order of the paper; within a part, in the order in which they stand there.
+PARTS = (
+    target, geometry, trajectories, memorisation, learning, swap, shift, guidance, supervision, flux, untested, project,
+)  # fmt: skip
+
+
+def claims_of(part):
+    """The claims of a module, in the order in which they stand there."""
+    return [claim for claim in vars(part).values() if isinstance(claim, Claim)]
+
+
+CLAIMS = [claim for part in PARTS for claim in claims_of(part)]
+
+
+def evaluate(run, claims=CLAIMS):
+    """Check every claim on a run (``Results``): list of (Claim, [Finding, ...]), in the claims' order."""
+    return [(claim, _findings(claim, run)) for claim in claims]
+
+
+def _findings(claim, run):
+    if claim.check is None:
+        return [Finding("", NOT_TESTED, note="no figure or table of this run covers it")]
+    missing = [name for name in claim.needs if not run.has(name)]
+    if missing:
+        return [Finding("", NOT_TESTED, note=f"this run has no {', '.join(missing)}")]
+    return claim.check(run) or [Finding("", NOT_TESTED, note="no case to check")]
+
+
+def table(evaluated):
+    """One row per (claim, case): DataFrame with the columns of claims.csv."""
+    rows = []
+    for claim, findings in evaluated:
+        for finding in findings:
+            estimate = finding.estimate
+            low, high = (estimate.low, estimate.high) if estimate else (math.nan, math.nan)
+            rows.append(
+                {
+                    "id": claim.id, "group": claim.group, "section": claim.section, "statement": claim.statement,
+                    "case": finding.case, "verdict": finding.verdict, "quantity": claim.quantity,
+                    "value": estimate.value if estimate else math.nan, "low": low, "high": high,
+                    "note": finding.note, "paper": claim.paper, "rule": claim.rule, "covers": claim.covers,
+                    "figure": claim.figure,
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def write(output_json, output_csv, *, config=None, models=None, pairs=None, **sources):
+    """Check every claim and write claims.json and claims.csv, atomically, with their provenance.
+
+    What is checked is told as to ``twostage.report.results.run.Results``; what is not given is not tested.
+    """
+    run = Results(models=models, pairs=pairs, **sources)
+    evaluated = evaluate(run)
+    record.write(output_json, record.checked(evaluated, run))
+    style.write_csv(table(evaluated), output_csv)
+    for path in (output_json, output_csv):
+        write_provenance(path, config=config, inputs=run.paths)

@@ -1,0 +1,6 @@
+"""A module per figure or table; each draws from ``results`` and writes PDF, PNG and the CSV of exactly what it draws.
+
+Every one has ``drawn(...)``, the table of what is drawn, ``figure(table)``, the picture of that table alone, and
+``draw(...)``, which reads, draws and writes: ``figure(pandas.read_csv(csv))`` gives the picture back from its CSV,
+colours and sampled images included.
+"""

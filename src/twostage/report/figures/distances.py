@@ -1,0 +1,56 @@
+"""Cells and notes of tables that compare plans by their samples' distance to the training images (Tabs. 1 to 3)."""
+
+import math
+
+from twostage.report.figures.table import BEST, Cell, decimals, number
+
+DISTANCES = {"inception": "gFID", "dinov2": "Fréchet distance (DINOv2)", "classifier": "Fréchet distance (classifier)"}
+
+
+def groups_of(table):
+    """The (space, features) pairs of a table, in their order."""
+    return list(table[["space", "features"]].drop_duplicates().itertuples(index=False, name=None))
+
+
+def part_of(table, space, features):
+    """One space's rows in one kind of features, a row a plan: what all its seeds have in common."""
+    return table[(table["space"] == space) & (table["features"] == features)].drop_duplicates("plan")
+
+
+def distance_cells(part, plan):
+    """Mean and paired change of a plan, each ± the half width of its 95% interval; dashes where a space lacks it."""
+    own = part[part["plan"] == plan]
+    if own.empty:
+        return [number(math.nan, 0), number(math.nan, 0)]
+    own = own.iloc[0]
+    half = {name: (part[f"{name}_high"] - part[f"{name}_low"]) / 2 for name in ("mean", "change")}
+    places = decimals(part["mean"], half["mean"])
+    finer = decimals(part["change"], half["change"][part["change"] != 0])  # paired: far narrower
+    mark = BEST if own.get("best", False) else ""
+    change = number(own["change"], finer, spread=half["change"][own.name], sign="+")
+    mean = number(own["mean"], places, spread=half["mean"][own.name], mark=mark)
+    return [mean, change if own["change"] != 0 else Cell("–", value=0, number=True)]
+
+
+def seeds_note(table):
+    """How many seeds, samples and function evaluations are behind a row, what ± means, and what does not compare."""
+    seeds = table.groupby(["space", "plan", "features"])["seed"].nunique().min()
+    words = f"Mean over {seeds} sampling seeds" if seeds > 1 else "One sampling seed"
+    words += " ± 95% interval of the sampling."
+    if "nfe" in table.columns:
+        words += f" {_or(table['nfe'])} function evaluations."
+    if "samples" in table.columns:
+        words += f" {_or(table['samples'])} samples a row and seed: compare with distances of as many only."
+    return words
+
+
+def _or(values):
+    return " or ".join(f"{value:,.0f}" for value in sorted(set(values)))
+
+
+def split_note(table):
+    """The stage splits and where they come from as a sentence, or nothing where none is known."""
+    known = table.drop_duplicates("space").dropna(subset="split")
+    times = ", ".join(f"t = {time:.3f} ({space})" for space, time in zip(known["space"], known["split"]))
+    source = " and ".join(dict.fromkeys(known["split_source"]))
+    return f"Stage split, {source}: {times}." if times else ""

@@ -1,0 +1,39 @@
+"""Fig. 6: resuming the model from x_t of unseen (held-out) images.
+
+For each latent space a sheet of samples by resume time, the unseen image beside; above it, over all samples, how far
+they are from that image and from the nearest training image.
+"""
+
+from twostage.report.figures import followed, style
+
+
+def drawn(pictures, memorization, split=None):
+    """What Fig. 6 draws: a row per tile of the sheets, with the numbers of its resume time (``followed.table_of``)."""
+    return followed.table_of(pictures, memorization, "t_resume", split)
+
+
+def figure(table):
+    """Fig. 6 from its table (``drawn``)."""
+    return followed.sheets(table, WORDS)
+
+
+def _title(space, points):
+    first, last = points.iloc[0], points.iloc[-1]
+    at = lambda row: style.unbroken(f"(t_resume = {row['t']:g})")  # noqa: E731
+    return (
+        f"{space}: the distance to the unseen image goes from {first['followed_distance']:.0f} grey levels "
+        f"{at(first)} to {last['followed_distance']:.0f} {at(last)}"
+    )
+
+
+WORDS = followed.Words("t_resume", "unseen\nimage", "distance to the unseen image", _title)
+
+
+def draw(pictures, memorization, output_pdf, output_png, output_csv, *, split=None, config=None):
+    """Read {space: fig6-pictures.h5} and {space: fig6-memorization.csv}; write Fig. 6 as PDF, PNG and CSV.
+
+    split: {space: split.json}, marks the stage splits.
+    """
+    table = drawn(pictures, memorization, split)
+    inputs = [*pictures.values(), *memorization.values(), *(split or {}).values()]
+    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

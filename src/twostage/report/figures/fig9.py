@@ -1,0 +1,52 @@
+"""Fig. 9: the oracle loss by t while a model trains, one column per latent space."""
+
+from twostage.report.figures import style
+from twostage.report.results import curves
+from twostage.report.results.losses import loss_curves
+
+
+def drawn(oracle_loss, split, *, models=None):
+    """What Fig. 9 draws: of ``loss_curves`` every snapshot of the largest model of each space."""
+    table = loss_curves(oracle_loss, split, models=models)
+    return table[table["largest"]].reset_index(drop=True)
+
+
+def figure(table):
+    """Fig. 9 from its table (``drawn``)."""
+    spaces = list(dict.fromkeys(table["space"]))
+    with style.look():
+        picture, panels = style.new_figure(1, len(spaces), width=5.0, height=4.0)
+        for axes, space in zip(panels[0], spaces):
+            rows = table[table["space"] == space]
+            steps = sorted(rows["step"].unique())
+            for step, colour in zip(steps, style.sequence(len(steps))):
+                part = rows[rows["step"] == step].sort_values("t")
+                style.curve(axes, part["t"], part["oracle"], part["oracle_sem"], colour=colour, label=f"step {step:,}")
+            style.mark_split(
+                axes,
+                rows["split"].iloc[0],
+                low=rows["split_low"].iloc[0],
+                high=rows["split_high"].iloc[0],
+                label="stage split",
+            )
+            split = rows["split"].iloc[0]
+            first, last = (
+                curves.mean_over(part["t"], part["oracle"], part["oracle_sem"], split, 1.0).value
+                for part in (rows[rows["step"] == step].sort_values("t") for step in (steps[0], steps[-1]))
+            )
+            model = rows["model"].iloc[0]
+            style.title(
+                axes, f"{space}: oracle loss of {model} as it trains; mean after the split {first:.3g} to {last:.3g}"
+            )
+            axes.set_ylabel("MSE(model, oracle target)")
+            axes.set_ylim(0, 1.35 * axes.get_ylim()[1])  # room for the legend above the curves
+            style.time_axis(axes)
+            style.legend(axes, loc="upper center", ncols=3)
+        return picture
+
+
+def draw(oracle_loss, split, output_pdf, output_png, output_csv, *, models=None, config=None):
+    """Read {space: oracle_loss.csv} and {space: split.json}; write Fig. 9 as PDF, PNG and CSV."""
+    table = drawn(oracle_loss, split, models=models)
+    inputs = [*oracle_loss.values(), *split.values()]
+    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

@@ -1,0 +1,170 @@
+"""The transition law against measurement: every class of every latent space, all data, and unit Gaussians.
+
+(a) predicted against measured transition with the identity and bands of 5% and 15%; (b) relative errors by group;
+(c, d) whole curves of the true sample's weight for the case with the median and the one with the worst curve error of
+each group. Nothing in the prediction is fitted.
+"""
+
+import matplotlib.ticker
+import numpy as np
+import pandas as pd
+
+from twostage.report.figures import style
+from twostage.report.results.gaussians import SYNTHETIC
+from twostage.report.results.transitions import law_curves, transition_points
+
+TIGHT, LOOSE = 0.05, 0.15
+
+
+def drawn(transition, curves, synthetic_transition=None, synthetic_curves=None):
+    """What the figure draws, one DataFrame: rows with ``kind`` "point" (a case) and "curve" (a time of a shown curve).
+
+    ``case``: what a curve is called. Made here: of a CSV alone, classes named 007 would come back as numbers.
+    transition: {space: transition.json}; curves: {space: law.csv}; the synthetic ones are single CSVs.
+    """
+    points = transition_points(transition, synthetic_transition)
+    shown = law_curves(curves, synthetic_curves).merge(_chosen(points), on=["space", "conditioning", "label"])
+    shown["case"] = [_case(row) for _, row in shown.iterrows()]
+    points = points.rename(columns={"low": "measured_low", "high": "measured_high"})
+    return pd.concat([points.assign(kind="point"), shown.assign(kind="curve")], ignore_index=True)
+
+
+def _case(row):
+    if row["conditioning"] == "synthetic":
+        return row["label"]
+    return f"{row['space']}, " + ("all data" if row["conditioning"] == "all" else f"class {row['class']}")
+
+
+def _chosen(points):
+    """The case with the median and the one with the worst curve error of every space: space, ..., label, choice.
+
+    A class of one image has no curve to compare: its weight is 1.
+    """
+    rows = []
+    for space, group in points[points["n"] != 1].dropna(subset="curve_error").groupby("space", sort=False):
+        group = group.sort_values("curve_error")
+        for choice, position in (("median", (len(group) - 1) // 2), ("worst", len(group) - 1)):
+            case = group.iloc[position]
+            rows.append((space, case["conditioning"], case["label"], choice))
+    return pd.DataFrame(rows, columns=["space", "conditioning", "label", "choice"])
+
+
+def figure(table):
+    """The figure from its table (``drawn``)."""
+    points, shown = table[table["kind"] == "point"], table[table["kind"] == "curve"]
+    spaces = list(dict.fromkeys(points["space"]))
+    colours = style.colours_of(table[table["space"] != SYNTHETIC], "space")
+    colours[SYNTHETIC] = style.QUIET
+    with style.look():
+        picture, panels = style.new_figure(2, 2, width=5.2, height=4.2)
+        _identity(panels[0][0], points, spaces, colours)
+        _errors(panels[0][1], points, spaces, colours)
+        _curves(panels[1][0], shown, "median", "c", spaces, colours)
+        _curves(panels[1][1], shown, "worst", "d", spaces, colours)
+        return picture
+
+
+def _identity(axes, points, spaces, colours):
+    times = points[["measured", "predicted"]].to_numpy(dtype=float)
+    times = times[times > 0]  # a class of one image has its transition at 0, which no logarithm shows
+    low, high = (0.8 * times.min(), min(1.0, 1.25 * times.max())) if len(times) else (0.01, 1.0)
+    line = np.array([low, high])
+    axes.fill_between(
+        line, line * (1 - LOOSE), line * (1 + LOOSE), color=style.QUIET, alpha=0.10, linewidth=0, label="± 15%"
+    )
+    axes.fill_between(
+        line, line * (1 - TIGHT), line * (1 + TIGHT), color=style.QUIET, alpha=0.18, linewidth=0, label="± 5%"
+    )
+    axes.plot(line, line, color=style.QUIET, linewidth=1)
+    for space in spaces:
+        for conditioning, marker in (("class", "o"), ("all", "s"), ("synthetic", "^")):
+            part = points[(points["space"] == space) & (points["conditioning"] == conditioning)]
+            if part.empty:
+                continue
+            spread = np.abs(
+                part[["measured_low", "measured_high"]].to_numpy(dtype=float).T - part["measured"].to_numpy(dtype=float)
+            )
+            name = {"class": f"{space}, a class", "all": f"{space}, all data", "synthetic": space}[conditioning]
+            axes.errorbar(
+                part["measured"], part["predicted"], xerr=spread, fmt=marker, color=colours[space], label=name,
+                markerfacecolor="white" if conditioning == "all" else colours[space], linewidth=1, markersize=5.5,
+            )  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(low, high)
+    axes.set_ylim(low, high)
+    ticks = [tick for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if low <= tick <= high]
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(matplotlib.ticker.FixedLocator(ticks))
+        axis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
+        axis.set_minor_locator(matplotlib.ticker.NullLocator())
+    error = points["error"].abs()
+    style.title(
+        axes,
+        f"(a) Transition times of {error.count()} cases, nothing fitted: median error {error.median():.1%}, "
+        f"worst {error.max():.1%}",
+    )
+    axes.set_xlabel("measured transition (weight of the true sample = ½)")
+    axes.set_ylabel("predicted transition")
+    style.legend(axes, loc="upper left")
+
+
+def _errors(axes, points, spaces, colours):
+    axes.axvspan(-100 * LOOSE, 100 * LOOSE, color=style.QUIET, alpha=0.10, linewidth=0)
+    axes.axvspan(-100 * TIGHT, 100 * TIGHT, color=style.QUIET, alpha=0.18, linewidth=0)
+    axes.axvline(0, color=style.QUIET, linewidth=1)
+    groups = list(points[["space", "conditioning"]].drop_duplicates().itertuples(index=False))
+    names = []
+    for row, (space, conditioning) in enumerate(groups):
+        part = points[(points["space"] == space) & (points["conditioning"] == conditioning)].dropna(subset="error")
+        offsets = 0.28 * (np.arange(len(part)) % 5 - 2) / 2
+        axes.plot(
+            100 * part["error"], row + offsets, "o", color=colours[space], markersize=5, alpha=0.85,
+            markerfacecolor="white" if conditioning == "all" else colours[space],
+        )  # fmt: skip
+        error = part["error"].abs()
+        suffix = {"class": "classes", "all": "all data", "synthetic": "grid"}[conditioning]
+        names.append(f"{space}\n{suffix}: {len(part)}\nmedian {error.median():.1%}\nworst {error.max():.1%}")
+    axes.set_yticks(range(len(groups)), names)
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    limit = max(20.0, 110 * points["error"].abs().max())
+    axes.set_xlim(-limit, limit)
+    axes.grid(axis="y", visible=False)
+    style.title(axes, "(b) Error of the predicted time by group (shaded: ± 5% and ± 15%)")
+    axes.set_xlabel("predicted / measured − 1, in %")
+
+
+def _curves(axes, shown, choice, letter, spaces, colours):
+    for space in spaces:
+        part = shown[(shown["space"] == space) & (shown["choice"] == choice)].sort_values("t")
+        if part.empty:
+            continue
+        case, off = part.iloc[0], np.abs((part["measured"] - part["predicted"]).to_numpy()).max()
+        style.curve(
+            axes, part["t"], part["measured"], part["measured_sem"], colour=colours[space],
+            label=f"{case['case']} ({off:.2f})",
+        )  # fmt: skip
+        axes.plot(part["t"], part["predicted"], color=colours[space], linewidth=1.3, linestyle="--")
+    axes.plot([], [], color=style.QUIET, linewidth=1.3, linestyle="--", label="predicted, nothing fitted")
+    axes.set_ylim(0, 1.03)
+    style.title(axes, f"({letter}) Whole curves: each group's case with the {choice} error (its largest difference)")
+    axes.set_ylabel("weight of the true sample")
+    style.time_axis(axes)
+    style.legend(axes, loc="lower right")
+
+
+def draw(
+    transition,
+    curves,
+    output_pdf,
+    output_png,
+    output_csv,
+    *,
+    synthetic_transition=None,
+    synthetic_curves=None,
+    config=None,
+):
+    """Read {space: transition.json}, {space: law.csv} and the synthetic CSVs; write the figure as PDF, PNG and CSV."""
+    table = drawn(transition, curves, synthetic_transition, synthetic_curves)
+    inputs = [*transition.values(), *curves.values(), *filter(None, (synthetic_transition, synthetic_curves))]
+    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)

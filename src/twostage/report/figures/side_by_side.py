@@ -1,0 +1,287 @@
+"""The paper's numbers beside this run's: every figure and table whose values are printed or could be read off.
+
+One long table (CSV): item, at, source ("paper" or "this run"), case, value, low, high (95%). The page shows each item
+as a table of its own, and one picture in which what the scale changes is divided out.
+"""
+
+import math
+import textwrap
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from twostage.report.figures import style
+from twostage.report.results import curves, paper
+from twostage.report.results.gaussians import gaussian_curve, gaussian_pairs
+from twostage.report.results.losses import loss_of
+from twostage.report.results.posterior import posterior_of
+
+PAPER, OURS = "paper", "this run"
+MATCHED = "same place"  # a time at the same distance from the split, in t / (1 - t)
+COLUMNS = ("item", "at", "source", "case", "value", "low", "high")
+
+ITEMS = {
+    "Fig. 2a": "Mean squared difference of the CFM target and the class-conditional oracle target, by t",
+    "Fig. 2a, t → 1": "The same near the data: exact, and with 1e-3 added to 1 − t",
+    "Fig. 2b": "Largest posterior weight, by t",
+    "Fig. 3": "Largest posterior weight on unit Gaussians: the same D, N and t as the paper's",
+    "Fig. 7a": "The largest model's error against the oracle target and the CFM target, by t",
+    "Fig. 7b": "Oracle loss by model size, in mid refinement",
+    "Tab. 1": "Stage swap: distance of the samples by the models of stage 1 and stage 2",
+    "Tab. 2": "Timestep shift: share of the step starts up to t′ = 0.2, and distance of the samples",
+    "Tab. 3": "Guidance interval: distance of the samples (the paper's order of the intervals is recovered)",
+}
+SAME_SCALE = ("Fig. 3",)  # the one item in which this run's setting is the paper's
+
+
+def drawn(run):
+    """Every number of the paper beside this run's (``Results``), a DataFrame with ``COLUMNS``."""
+    rows = []
+    if run.has("posterior") and run.has("transition"):
+        rows += _posterior(run)
+    if run.has("top1"):
+        rows += _gaussians(run)
+    if run.has("oracle_loss") and run.has("posterior") and run.has("transition"):
+        rows += _losses(run)
+    for name, table in (("tab1", _swaps), ("tab2", _shifts), ("tab3", _guidance)):
+        if run.has(name):
+            rows += table(run)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def paper_split(space):
+    """Time at which the paper's top-1 weight of a latent space is one half, from the points read off."""
+    t, weight = zip(*paper.FIG2B[space])
+    return curves.first_crossing(t, weight, 0.5)
+
+
+def our_split(run, space):
+    """The stage split of a latent space of this run; the paper publishes no weight of the true sample to compare."""
+    return posterior_of(run.posteriors, space)["split"].iloc[0]
+
+
+def same_place(t, split, other):
+    """The time as far from ``other`` as t is from ``split``: the same ratio of t / (1 - t) to that at the split."""
+    if t >= 1 or math.isnan(split) or math.isnan(other):
+        return t
+    s = t / (1 - t) * (other / (1 - other)) / (split / (1 - split))
+    return s / (1 + s)
+
+
+def _read(rows, name, t):
+    return curves.at(rows["t"], rows[name], rows[f"{name}_sem"], t)
+
+
+def _row(item, at, source, case, estimate):
+    value, low, high = estimate if isinstance(estimate, tuple) else (estimate, math.nan, math.nan)
+    return item, at, source, case, value, low, high
+
+
+def _posterior(run):
+    rows, spaces = [], list(dict.fromkeys(run.posteriors["space"]))
+    for item, points, name in (("Fig. 2a", paper.FIG2A, "mse"), ("Fig. 2b", paper.FIG2B, "top1")):
+        for place, (theirs, values) in enumerate(points.items()):
+            rows += [_row(item, f"t = {t:g}", PAPER, theirs, value) for t, value in values]
+            for space in spaces if place == 0 else ():
+                own = posterior_of(run.posteriors, space)
+                for t, _ in values:
+                    rows.append(_row(item, f"t = {t:g}", OURS, f"{space}, same t", _read(own, name, t)))
+                    moved = same_place(t, paper_split(theirs), our_split(run, space))
+                    rows.append(_row(item, f"t = {t:g}", OURS, f"{space}, {MATCHED}", _read(own, name, moved)))
+    for t, value in paper.FIG2A_TAIL:
+        rows.append(_row("Fig. 2a, t → 1", f"t = {t:g}", PAPER, "VA-VAE, SD-VAE", value))
+        for space in spaces if t < 1 else ():
+            own = posterior_of(run.posteriors, space)
+            for name, words in (("mse", "exact"), ("mse_offset", "+1e-3")):
+                rows.append(_row("Fig. 2a, t → 1", f"t = {t:g}", OURS, f"{space}, {words}", _read(own, name, t)))
+    return rows
+
+
+def _gaussians(run):
+    rows = []
+    for panel in ("dimension", "size"):
+        for dim, size in gaussian_pairs(run.gaussians, panel):
+            exact = gaussian_curve(run.gaussians, panel, dim, size)
+            rounded = gaussian_curve(run.gaussians, panel, dim, size, "bfloat16")
+            for point in exact.dropna(subset="paper").itertuples():
+                at = f"D = {dim:,}, N = {size:,}, t = {point.t:g}"
+                rows.append(_row("Fig. 3", at, PAPER, "read off", point.paper))
+                rows.append(_row("Fig. 3", at, OURS, "exact", _read(exact, "top1", point.t)))
+                if len(rounded):
+                    rows.append(_row("Fig. 3", at, OURS, "bfloat16", _read(rounded, "top1", point.t)))
+    return rows
+
+
+def _losses(run):
+    rows, dip = [], 0.4
+    split = paper_split("VA-VAE")
+    for name, points in (("oracle", paper.FIG7A_ORACLE), ("cfm", paper.FIG7A_CFM)):
+        rows += [_row("Fig. 7a", f"t = {t:g}", PAPER, f"XL, {name}", value) for t, value in points]
+    rows += [_row("Fig. 7b", model, PAPER, f"t = {dip:g}", value) for model, value in paper.FIG7B_DIP.items()]
+    for space in dict.fromkeys(run.losses["space"]):
+        models = list(dict.fromkeys(run.losses.loc[run.losses["space"] == space, "model"]))
+        largest = loss_of(run.losses, space, models[-1])
+        for name, points in (("oracle", paper.FIG7A_ORACLE), ("cfm", paper.FIG7A_CFM)):
+            rows += [
+                _row("Fig. 7a", f"t = {t:g}", OURS, f"{space}: {models[-1]}, {name}", _read(largest, name, t))
+                for t, _ in points
+            ]
+        moved = same_place(dip, split, our_split(run, space))
+        for model in models:
+            for length, star in (("shared", ""), ("longer", "*")):
+                own = run.losses[run.losses["length"] == length]
+                own = own[(own["space"] == space) & (own["model"] == model)].sort_values("t")
+                for t, words in ((dip, f"t = {dip:g}"), (moved, f"{MATCHED}, t = {moved:.2f}")) if len(own) else ():
+                    rows.append(_row("Fig. 7b", f"{model}{star}", OURS, f"{space}: {words}", _read(own, "oracle", t)))
+    return rows
+
+
+def _mean(rows):
+    """The mean distance of a plan's rows with its interval, an Estimate."""
+    return curves.Estimate(*rows[["mean", "mean_low", "mean_high"]].iloc[0])
+
+
+def _swaps(run):
+    rows = [
+        _row("Tab. 1", " then ".join(models), PAPER, f"gFID, split {split}", value)
+        for models, values in paper.TABLE1.items()
+        for split, value in values.items()
+    ]
+    groups = run.swaps.groupby(["space", "features", "split", "stage_1", "stage_2"], sort=False)
+    for (space, features, split, one, two), own in groups:
+        case = f"{space}, {features}, {split} split"
+        rows.append(_row("Tab. 1", f"{one} then {two}", OURS, case, _mean(own)))
+    return rows
+
+
+def _shifts(run):
+    rows = []
+    for shift, (share, gfid) in paper.TABLE2.items():
+        rows.append(_row("Tab. 2", f"s = {shift:g}", PAPER, "share up to 0.2", share))
+        rows.append(_row("Tab. 2", f"s = {shift:g}", PAPER, "gFID", gfid))
+    for (space, features, shift), own in run.shifts.groupby(["space", "features", "shift"], sort=False):
+        share = own["share_before_0.2"].iloc[0]
+        rows.append(_row("Tab. 2", f"s = {shift:g}", OURS, "share up to 0.2", share))
+        rows.append(_row("Tab. 2", f"s = {shift:g}", OURS, f"{space}, {features}", _mean(own)))
+    return list(dict.fromkeys(rows))
+
+
+def _guidance(run):
+    rows = [_row("Tab. 3", "none", PAPER, "gFID", paper.TABLE3_NONE)]
+    rows += [
+        _row("Tab. 3", f"[{low:g}, {high:g}]", PAPER, "gFID", value)
+        for (low, high), value in paper.TABLE3_SHORT.items()
+    ]
+    for (space, features, _), own in run.guidance.groupby(["space", "features", "plan"], sort=False):
+        first = own.iloc[0]
+        if first["kind"] != "wide":
+            at = "none" if first["kind"] == "none" else f"[{first['low']:g}, {first['high']:g}]"
+            rows.append(_row("Tab. 3", at, OURS, f"{space}, {features}", _mean(own)))
+    return rows
+
+
+# ------------------------------------------------------------------------------------------------------------- picture
+
+
+def figure(table):
+    """Six comparisons from the table of ``drawn``, each in units that do not depend on the scale."""
+    with style.look():
+        picture = Figure(figsize=(13.2, 8.4), layout="constrained")
+        panels = [part.subplots() for part in picture.subfigures(2, 3).ravel()]
+        _curve_panel(panels[0], table, "Fig. 2a", "(a) Fig. 2a: gap of the targets, over its value at t = 0")
+        _curve_panel(panels[1], table, "Fig. 2b", "(b) Fig. 2b: largest posterior weight")
+        _scatter_panel(panels[2], table)
+        _bars_panel(panels[3], table, "Fig. 7b", "(d) Fig. 7b: oracle loss in mid refinement")
+        _bars_panel(panels[4], table, "Tab. 1", "(e) Tab. 1: distance")
+        _shift_panel(panels[5], table)
+        return picture
+
+
+def _series(table, item, source, matched=False):
+    """{case: rows} of an item in order of appearance; of curves the ones at the same place, if ``matched``."""
+    rows = table[(table["item"] == item) & (table["source"] == source)]
+    if matched and source == OURS:
+        rows = rows[rows["case"].str.contains(MATCHED)]
+    return dict(list(rows.groupby("case", sort=False)))
+
+
+def _curve_panel(axes, table, item, words):
+    ours = _series(table, item, OURS, matched=True)
+    colours = style.space_colours([case.split(",")[0] for case in ours])
+    for case, rows in (_series(table, item, PAPER) | ours).items():
+        t = [float(at.removeprefix("t = ")) for at in rows["at"]]
+        value = rows["value"] / (rows["value"].iloc[0] if item == "Fig. 2a" else 1)
+        if case in ours:
+            space = case.split(",")[0]
+            axes.plot(t, value, color=colours[space], label=f"{space}, at the same place")
+        else:
+            marker = "o" if case == "VA-VAE" else "^"
+            axes.plot(t, value, marker, color=style.QUIET, markerfacecolor="white", label=f"paper, {case}")
+    axes.set_xlabel("the paper's t; ours: as far from our split")
+    style.title(axes, words)
+    _legend(axes)
+
+
+def _legend(axes):
+    """What is drawn, under the panel: names may be long, and on the panel they would hide it."""
+    handles, labels = axes.get_legend_handles_labels()
+    words = [textwrap.fill(label, 60, break_on_hyphens=False) for label in labels]
+    if labels:
+        axes.figure.legend(handles, words, loc="outside lower left", fontsize=8, frameon=False)
+
+
+def _scatter_panel(axes, table):
+    rows = table[table["item"] == "Fig. 3"]
+    wide = rows.pivot_table(index="at", columns="case", values="value", sort=False)
+    for case, marker, colour in (("exact", "o", style.SPACE_COLOURS[0]), ("bfloat16", "^", style.SPACE_COLOURS[1])):
+        if case in wide:
+            axes.plot(wide["read off"], wide[case], marker, color=colour, markersize=5, label=case)
+    axes.plot([0, 1], [0, 1], color=style.QUIET, linewidth=1)
+    axes.set_xlabel("paper, read off")
+    axes.set_ylabel("this run")
+    style.title(axes, "(c) Fig. 3: weights on unit Gaussians, the same D, N and t")
+    _legend(axes)
+
+
+def _bars_panel(axes, table, item, words):
+    """Values relative to those of each source's first model or pair, a group of bars for each, the paper's hatched."""
+    series = [(case, rows, PAPER) for case, rows in _series(table, item, PAPER).items()]
+    series += [(case, rows, OURS) for case, rows in _series(table, item, OURS, matched=item == "Fig. 7b").items()]
+    series = [(case, rows.set_index("at")["value"], source) for case, rows, source in series]
+    names = list(dict.fromkeys(name for _, values, _ in series for name in values.index))
+    spaces = style.space_colours([case.split(":")[0].split(",")[0] for case, _, source in series if source == OURS])
+    for k, (case, values, source) in enumerate(series):
+        colour = style.QUIET if source == PAPER else spaces[case.split(":")[0].split(",")[0]]
+        place = [names.index(name) + 0.8 * (k + 0.5) / len(series) - 0.4 for name in values.index]
+        label = f"paper, {case}" if source == PAPER else case
+        hatch = {"hatch": "//", "fill": False, "edgecolor": colour} if source == PAPER else {"color": colour}
+        axes.bar(place, values / values.iloc[0], width=0.8 / len(series), label=label, **hatch)
+    axes.axhline(1, color=style.QUIET, linewidth=0.9)
+    crowded = len(names) * max(map(len, names), default=0) > 60  # letters that fit under a panel
+    axes.set_xticks(range(len(names)), names, rotation=30 if crowded else 0, ha="right" if crowded else "center")
+    bases = " or ".join(dict.fromkeys(values.index[0] for _, values, _ in series))
+    style.title(axes, f"{words}, over that of {bases}")
+    _legend(axes)
+
+
+def _shift_panel(axes, table):
+    ours = _series(table, "Tab. 2", OURS)
+    ours.pop("share up to 0.2", None)
+    colours = style.space_colours([case.split(",")[0] for case in ours])
+    theirs = {case: rows for case, rows in _series(table, "Tab. 2", PAPER).items() if case == "gFID"}
+    for case, rows in (theirs | ours).items():
+        values = (
+            rows.assign(s=[float(at.removeprefix("s = ")) for at in rows["at"]]).set_index("s")["value"].sort_index()
+        )
+        if 1.0 in values.index:
+            paper_style = {"color": style.QUIET, "linestyle": ":", "marker": "o", "markerfacecolor": "white"}
+            own_style = {"color": colours.get(case.split(",")[0]), "marker": "s", "markersize": 4}
+            label = "paper, gFID" if case == "gFID" else case
+            axes.plot(values.index, values / values[1.0], label=label, **(paper_style if case == "gFID" else own_style))
+    axes.set_xscale("log")
+    axes.set_xticks(list(paper.TABLE2), [f"{shift:g}" for shift in paper.TABLE2])
+    axes.minorticks_off()
+    axes.axhline(1, color=style.QUIET, linewidth=0.9)
+    axes.set_xlabel("shift s (below 1: more steps near the prior)")
+    style.title(axes, "(f) Tab. 2: distance by timestep shift, over that of uniform steps")
+    _legend(axes)

@@ -1,0 +1,106 @@
+"""A table of the user's own plans: Fréchet distance of each, and its change against the first."""
+
+import math
+
+from twostage.report import template
+from twostage.report.figures import style
+from twostage.report.figures.distances import DISTANCES, distance_cells, groups_of, part_of, seeds_note, split_note
+from twostage.report.figures.table import BEST, Cell, decimals, number, picture, table_page
+from twostage.report.results.plans import own_plans
+
+TITLE = "Plans of this configuration"
+SHAPE = ("precision", "recall", "k; features")
+
+drawn = own_plans
+
+
+def cells(table):
+    """Headings and rows of Cell, from the table of ``drawn``."""
+    groups = groups_of(table)
+    headings = ["plan", "fields", "guidance", "solver", "NFE"]
+    counts = table["samples"].nunique() if "samples" in table.columns else 1
+    for space, features in groups:
+        headings += [f"{space}, {DISTANCES.get(features, features)}", f"{space}, change"]
+        headings += [f"{space}, extrapolated"] if counts > 1 else []
+        headings += [f"{space}, {name}" for name in SHAPE] if _has_shape(table, space, features) else []
+    headings += ["samples"] if counts > 1 else []
+    rows = []
+    for plan, own in table.groupby("plan", sort=False):
+        first = own.iloc[0]
+        row = [Cell(first["name"]), Cell(first["fields"]), Cell(_guidance(first)), Cell(first["solver"])]
+        row.append(Cell(f"{first['nfe']}", value=first["nfe"], number=True))
+        for space, features in groups:
+            row += distance_cells(part_of(table, space, features), plan)
+            row += [_extrapolated(table, space, features, plan)] if counts > 1 else []
+            row += _shape_cells(table, space, features, plan) if _has_shape(table, space, features) else []
+        row += [Cell(f"{first['samples']:,}", value=first["samples"], number=True)] if counts > 1 else []
+        rows.append(row)
+    return headings, rows
+
+
+def _extrapolated(table, space, features, plan):
+    """The distance at infinitely many samples, mean over the seeds, as a Cell."""
+    own = _rows_of(table, space, features)
+    seeds = own.loc[own["plan"] == plan, "distance_infinite"]
+    return number(seeds.mean(skipna=False) if len(seeds) else math.nan, int(decimals(own["mean"], own["mean"] * 0)))
+
+
+def _has_shape(table, space, features):
+    """Whether precision and recall were taken in these features."""
+    return "precision" in table.columns and _rows_of(table, space, features)["precision"].notna().any()
+
+
+def _shape_cells(table, space, features, plan):
+    """Precision and recall, means over the seeds, and what they depend on: k, and the features per side."""
+    own = _rows_of(table, space, features)
+    own = own[own["plan"] == plan]
+    cells = [number(own[name].mean(), 3) for name in SHAPE[:2]]
+    known = own[["prdc_neighbours", "prdc_samples", "prdc_reference"]].dropna().drop_duplicates()
+    words = [f"{k:.0f}; {samples:,.0f}, {reference:,.0f}" for k, samples, reference in known.itertuples(index=False)]
+    return [*cells, Cell(" or ".join(words) or "–")]
+
+
+def _rows_of(table, space, features):
+    return table[(table["space"] == space) & (table["features"] == features)]
+
+
+def _guidance(row):
+    """Scale and intervals as they were written: "split" is each latent space's own, which the notes tell."""
+    return "none" if row["guidance"] == 1 else f"{row['guidance']:g} on {row['interval']}"
+
+
+def notes(table):
+    """What a reader needs to judge the numbers, one sentence or two a line."""
+    first = table["name"].iloc[0]
+    change = f"Change: against {first}, seed by seed (same noise and labels). {BEST}the lowest."
+    lines = [seeds_note(table), change, *filter(None, [split_note(table)])]
+    if "samples" in table.columns and table["samples"].nunique() > 1:
+        lines.append("Rows of different numbers of samples compare only as extrapolated to infinitely many.")
+    if any(_has_shape(table, space, features) for space, features in groups_of(table)):
+        lines.append(
+            "Precision and recall depend on k, the nearest neighbour of the radii, and on how many features samples "
+            "and reference have: beside them."
+        )
+    return lines
+
+
+def figure(table):
+    """The table as a picture."""
+    headings, rows = cells(table)
+    short = [text.replace(" (classifier)", "\n(classifier)").replace(", ", "\n", 1) for text in headings]
+    return picture(TITLE, short, rows, notes(table))
+
+
+def page(table):
+    """The table as a self-contained HTML page (str)."""
+    headings, rows = cells(table)
+    return table_page(TITLE, headings, rows, lead=" ".join(notes(table)))
+
+
+def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, split=None, config=None):
+    """Read {space: tab_plans.csv} (and {space: split.json}); write PDF, PNG, CSV and HTML."""
+    table = drawn(evaluation, split)
+    inputs = [*evaluation.values(), *(split or {}).values()]
+    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
+    if output_html is not None:
+        template.write(output_html, page(table), config=config, inputs=inputs)

@@ -1,0 +1,107 @@
+"""Differences of plans' distances, with the interval on which they are judged.
+
+Plans share a seed's noise and labels, sample by sample. A difference of their distances is therefore far surer than
+either: its error comes from leaving the same tenth of the samples out of every plan (``distance_without_*``, the
+delete-a-part jackknife of ``twostage.evaluation.jackknife``). One seed has an interval too.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from twostage.report.results import curves, paired
+
+WITHOUT = "distance_without_"
+
+
+def without_columns(table):
+    """Names of the columns with the distances without each part of the samples."""
+    return [name for name in table.columns if name.startswith(WITHOUT)]
+
+
+def known_columns(table):
+    """Names of the columns, of those that an evaluation may have, which say how sure and how costly a distance is."""
+    optional = ("distance_sem", "distance_infinite", "samples", "nfe", "guidance")
+    return [*(name for name in optional if name in table.columns), *without_columns(table)]
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Distances of plans over the sampling seeds that all of them have.
+
+    values: DataFrame, a row a seed, a column a plan; parts: the same, a row a part of the samples of a seed: what the
+    part says of the distance, its pseudo-value, about the seed's own. Their mean is that of ``values``, and their
+    spread is how sure it is. Where distances without parts are not known, the seeds are the parts.
+    """
+
+    values: pd.DataFrame
+    parts: pd.DataFrame
+
+    @classmethod
+    def of(cls, rows, names):
+        """From rows of a table with seed and distance; names: the label of each row, one a plan."""
+        rows = rows.assign(name=list(names))
+        values = rows.pivot(index="seed", columns="name", values="distance").dropna()
+        tables = [rows.pivot(index="seed", columns="name", values=column) for column in without_columns(rows)]
+        without = np.array([table.loc[values.index, values.columns].to_numpy() for table in tables])
+        if not len(without) or not np.isfinite(without).all():
+            return cls(values, values)
+        parts = values.to_numpy() - (len(without) - 1) * (without - without.mean(0))
+        return cls(values, pd.DataFrame(parts.reshape(-1, values.shape[1]), columns=values.columns))
+
+    def contrast(self, weights):
+        """Weighted sum of plans ({name: weight}), mean over the seeds, with its 95% interval: an Estimate."""
+        weights = pd.Series(weights, dtype=float)
+        return curves.mean_of((self.parts[weights.index] * weights).sum(axis=1))
+
+    def difference(self, first, second):
+        """Mean distance of the plans ``first`` minus that of the plans ``second`` (lists of names), an Estimate."""
+        weights = {name: 1 / len(first) for name in first}
+        for name in second:
+            weights[name] = weights.get(name, 0) - 1 / len(second)
+        return self.contrast(weights)
+
+    def lead(self, plans, others):
+        """The lowest distance of ``others`` minus the lowest of ``plans`` (names), an Estimate: positive if they lead.
+
+        Which is lowest is decided on the half of the parts on which they are not compared (``paired.apart``).
+        """
+        names = [*others, *plans]
+
+        def choose(means):
+            return int(np.argmin(means[: len(others)])), len(others) + int(np.argmin(means[len(others) :]))
+
+        return paired.apart(self.parts[names].to_numpy().T, choose)
+
+
+def with_changes(table, base):
+    """The table with mean and change of every plan, each with its 95% interval: columns ``mean``, ``mean_low``,
+    ``mean_high``, ``change``, ``change_low``, ``change_high``.
+
+    table: rows with space, features, plan, seed and distance; base: the plan that each row's is compared with (an
+    iterable, None for none). Mean and change are over the seeds; the change is paired by seed and sample, and NaN where
+    the two plans differ in their number of samples: such distances do not compare.
+    """
+    table = table.assign(base=list(base))
+    found = {}
+    for key, own in table.groupby(["space", "features", "plan"], sort=False):
+        space, features, plan = key
+        first = own["base"].iloc[0]
+        rows = table[(table["space"] == space) & (table["features"] == features)]
+        found[key] = [*Distances.of(own, own["plan"]).contrast({plan: 1}), *_change(rows, plan, first)]
+    columns = ["mean", "mean_low", "mean_high", "change", "change_low", "change_high"]
+    keys = zip(table["space"], table["features"], table["plan"])
+    table[columns] = [found[key] for key in keys]
+    return table.drop(columns="base")
+
+
+def _change(rows, plan, base):
+    if plan == base:
+        return curves.Estimate(0.0, 0.0, 0.0)
+    rows = rows[rows["plan"].isin([plan, base])]
+    counts = rows["samples"].nunique() if "samples" in rows else 1
+    distances = Distances.of(rows, rows["plan"])
+    if counts > 1 or len(distances.values.columns) < 2 or distances.values.empty:
+        return curves.UNKNOWN
+    return distances.contrast({plan: 1, base: -1})

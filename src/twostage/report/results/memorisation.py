@@ -1,0 +1,62 @@
+"""Distances of samples to training images (Figs. 5 and 6, App. F)."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from twostage.report.results.inputs import read_table, splits
+
+MEMORISED = (
+    "followed_distance", "nearest_distance", "ratio", "copied", "retrieved", "within_one_grey_level",
+)  # fmt: skip
+MEMORISATION = ("plan", "seed", "space", "t_switch", "t_resume", "samples", *MEMORISED)
+CONTROL = "held-out images"
+
+
+def memorisation_distances(memorization, time=None, split=None):
+    """Distances of samples to training images, seeds pooled: one row per (space, features, plan), DataFrame.
+
+    memorization: {space: {experiment}-memorization.csv}; time: the column that tells its plans apart, "t_switch" or
+    "t_resume", which becomes ``t``; None where neither does; split: {space: split.json}. ``features`` is the space of
+    the distances ("pixel", root mean square in grey levels, or what the features are called). ``control`` marks the
+    held-out images measured as if they were samples. Means over samples and their standard errors (``_sem``):
+    followed_distance, nearest_distance, ratio (d1 / d2), copied (share with ratio below 1/3), retrieved (the nearest is
+    the followed one or a copy of it), and within_one_grey_level (no pixel further than that from the followed one).
+    """
+    parts = []
+    for space, path in memorization.items():
+        rows = read_table(path, MEMORISATION).rename(columns={"space": "features"})
+        rows["control"] = rows["plan"] == CONTROL
+        rows["t"] = rows[time] if time else np.nan
+        if time and rows.loc[~rows["control"], "t"].isna().any():
+            raise ValueError(f"{path} has plans without {time}; expected the plans of one experiment")
+        groups = rows.groupby(["features", "plan", "control", "t"], sort=False, dropna=False)
+        parts.append(pd.DataFrame([{**dict(zip(groups.keys, key)), **_pooled(own)} for key, own in groups]))
+        parts[-1].insert(0, "space", space)
+    if not parts:
+        raise ValueError("no latent space was given; expected a mapping from its name to its CSV")
+    return pd.concat(parts, ignore_index=True).merge(splits(split), on="space", how="left")
+
+
+def _pooled(rows):
+    """Means over the samples of all seeds, each seed's mean weighted by its samples, with standard errors."""
+    share = rows["samples"] / rows["samples"].sum()
+    pooled = {"samples": int(rows["samples"].sum())}
+    for name in MEMORISED:
+        pooled[name] = (share * rows[name]).sum(min_count=1)
+        error = rows.get(f"{name}_sem", pd.Series(np.nan, index=rows.index))
+        pooled[f"{name}_sem"] = math.sqrt(((share * error) ** 2).sum()) if error.notna().all() else math.nan
+    return pooled
+
+
+def distances_of_plans(table, space, features):
+    """The samples' rows of ``memorisation``, without the control, in order of t."""
+    chosen = (table["space"] == space) & (table["features"] == features) & ~table["control"]
+    return table[chosen].sort_values("t", kind="stable")
+
+
+def control_of(table, space, features):
+    """The control's row of ``memorisation`` as a Series, or None where it was not measured."""
+    rows = table[(table["space"] == space) & (table["features"] == features) & table["control"]]
+    return rows.iloc[0] if len(rows) else None

@@ -1,0 +1,72 @@
+"""Models compared pair by pair. Every model's error is measured on the same pairs (x_0, x_1), some of which are hard
+for every model: what tells two models apart is the difference on each pair, whose spread is far below the errors' own.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from twostage.hdf5 import opened
+from twostage.report.results import curves
+
+FOLDS = 2
+NEEDED = ("model", "step", "t", "oracle")
+
+
+class PairErrors:
+    """Oracle loss of every snapshot on every pair by t: the training stage's oracle_loss.h5.
+
+    Raises ValueError, with the path, for a file that is not there, not HDF5, or lacks what it must have.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        if not Path(path).is_file():
+            raise ValueError(f"{path} is not there; expected the HDF5 file of an earlier stage: run that stage first")
+        try:
+            with opened(path) as file:
+                if missing := [name for name in NEEDED if name not in file]:
+                    raise ValueError(
+                        f"{path} lacks {', '.join(missing)}; it has {', '.join(file)}: run its stage again"
+                    )
+                models, steps = file["model"].asstr()[()], file["step"][()]
+                self.t, self.errors = file["t"][()], file["oracle"][()].astype(float)
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read as HDF5 ({error}); delete it and run its stage again") from None
+        self.places = {(model, int(step)): place for place, (model, step) in enumerate(zip(models, steps))}
+
+    def curve(self, rows):
+        """Oracle loss of the curve in ``rows`` (one model and step): float64 (T, pairs), at the times ``t``."""
+        model, step = rows["model"].iloc[0], int(rows["step"].iloc[0])
+        if (model, step) not in self.places:
+            raise ValueError(f"{self.path} has no errors of {model} at step {step}; run its stage again")
+        return self.errors[self.places[model, step]]
+
+    def means(self, rows, low, high):
+        """Mean oracle loss over [low, high] of each pair, float64 (pairs,), of the curve in ``rows`` (one model and
+        step); NaN where the range is empty. As ``curves.mean_over`` has it for the mean of all pairs."""
+        errors = self.curve(rows)
+        low, high = max(low, self.t[0]), min(high, self.t[-1])
+        if not low < high:
+            return np.full(errors.shape[1], np.nan)
+        weights = [curves.area(self.t, unit, low, high) for unit in np.eye(len(self.t))]
+        return np.asarray(weights) @ errors / (high - low)
+
+
+def apart(errors, choose, seed=0):
+    """How far a curve is apart between two places that are read off the curve itself, an Estimate.
+
+    errors: float (T, pairs); choose: mean curve (T,) -> (first, second), positions; the number is the mean at the first
+    minus that at the second. A highest and a lowest point that are read off the pairs on which they are measured lie
+    too far apart, so each half of the pairs is measured where the other half has the two places (cross-fitting: two
+    folds, because values of many folds, chosen on nearly the same pairs, go together more than their spread tells). Not
+    known with fewer than two pairs.
+    """
+    if errors.shape[1] < 2:
+        return curves.UNKNOWN
+    member = np.random.default_rng(seed).permutation(errors.shape[1]) % FOLDS
+    values = np.empty(errors.shape[1])
+    for fold in range(FOLDS):
+        first, second = choose(errors[:, member != fold].mean(1))
+        values[member == fold] = (errors[first] - errors[second])[member == fold]
+    return curves.mean_of(values)

@@ -1,0 +1,97 @@
+"""Distances of sampling plans: shifts (Tab. 2), guidance intervals (Tab. 3), the user's own."""
+
+import json
+
+import numpy as np
+
+from twostage.report.results import paper
+from twostage.report.results.contrast import known_columns, with_changes
+from twostage.report.results.inputs import (
+    read_spaces,
+    splits,
+)
+
+DISTANCE = ("plan", "seed", "features", "distance")
+SHIFTED = (*DISTANCE, "shift", "steps", "step_starts", "share_before_0.2")
+GUIDED = (*DISTANCE, "kind", "interval_low", "interval_high")
+SHAPE = ("precision", "recall", "prdc_neighbours", "prdc_samples", "prdc_reference")
+TIME_TOLERANCE = 1e-9
+
+
+def timestep_shifts(evaluation, split=None):
+    """Tab. 2: one row per (space, features, shift, seed), DataFrame, in the order of the file.
+
+    evaluation: {space: tab2.csv}; split: {space: split.json}. ``share_before_0.2`` and ``share_before_split`` are
+    shares of the step starts; mean, change and their intervals as ``contrast.with_changes`` has them, the change
+    against s = 1; ``best`` the lowest mean; ``paper_share`` and ``paper`` the paper's share and gFID of the same shift,
+    and ``paper_share_before_split`` the share of its step starts up to its own split, 0.1.
+    """
+    table = _read_distances(evaluation, SHIFTED)
+    table = table.merge(splits(split), on="space", how="left")
+    table["share_before_split"] = [
+        np.nan if np.isnan(end) else np.mean(np.array(json.loads(starts)) <= end + TIME_TOLERANCE)
+        for starts, end in zip(table.pop("step_starts"), table["split"].astype(float))
+    ]
+    table = _with_best(with_changes(table, _plan_where(table, table["shift"] == 1)), ["space", "features"])
+    known = [paper.TABLE2.get(shift, (np.nan, np.nan)) for shift in table["shift"]]
+    table["paper_share"], table["paper"] = np.array(known).T
+    table["paper_share_before_split"] = table["shift"].map(paper.TABLE2_BEFORE_SPLIT)
+    return table
+
+
+def guidance_intervals(evaluation, split=None):
+    """Tab. 3: one row per (space, features, interval, seed), DataFrame, in the order of the file.
+
+    evaluation: {space: tab3.csv}; split: {space: split.json}. ``low``, ``high``: the interval, NaN without guidance;
+    ``kind``: "none", or "short" or "wide", the list of the configuration in which it stands; the rest as in
+    ``timestep_shifts``, the change against no guidance, ``best`` within a kind. ``paper`` is the paper's gFID of the
+    same interval, of no guidance and the short ones; which of its numbers belongs to which wide one is not known.
+    """
+    table = _read_distances(evaluation, GUIDED).merge(splits(split), on="space", how="left")
+    table = table.rename(columns={"interval_low": "low", "interval_high": "high"})
+    base = _plan_where(table, table["kind"] == "none")
+    table = _with_best(with_changes(table, base), ["space", "features", "kind"])
+    table["best"] &= table["kind"] != "none"
+    table["paper"] = [
+        paper.TABLE3_NONE if kind == "none" else paper.TABLE3_SHORT.get((round(low, 6), round(high, 6)), np.nan)
+        for kind, low, high in zip(table["kind"], table["low"], table["high"])
+    ]
+    return table
+
+
+def own_plans(evaluation, split=None):
+    """The user's own plans: one row per (space, features, plan, seed), DataFrame, in the order of the file.
+
+    evaluation: {space: tab_plans.csv}; split: {space: split.json}. ``name``: as the configuration has it; ``fields``,
+    ``solver``, ``guidance`` and ``interval`` (as written: "split" is each space's own) say what a plan does; the rest
+    as in ``timestep_shifts``, the change against the first plan. precision and recall, and what they depend on, k
+    (prdc_neighbours) and the features per side (prdc_samples, prdc_reference): NaN where they were not taken.
+    """
+    table = _read_distances(evaluation, (*DISTANCE, "fields", "solver", "interval"), SHAPE)
+    table["name"] = table["plan"].str.removeprefix("tab_plans-")
+    table["interval"] = table["interval"].fillna("")
+    table = with_changes(table, [table["plan"].iloc[0]] * len(table))
+    table = _with_best(table, ["space", "features"])
+    return table.merge(splits(split), on="space", how="left")
+
+
+def _read_distances(evaluation, columns, wanted=()):
+    """The columns that must be there, those that comparisons know, and of ``wanted`` those that are there."""
+    table = read_spaces(evaluation, columns)
+    more = [name for name in (*known_columns(table), *wanted) if name in table.columns and name not in columns]
+    return table[["space", *columns, *dict.fromkeys(more)]].copy()
+
+
+def _plan_where(table, chosen):
+    """The plan of the rows ``chosen`` (bool) in each row's space, or None where there is none."""
+    first = table[chosen].drop_duplicates("space").set_index("space")["plan"]
+    return [first.get(space) for space in table["space"]]
+
+
+def _with_best(table, groups):
+    """Marks the plan with the lowest mean among the rows alike in ``groups``, where their numbers of samples agree."""
+    cells = table.groupby(groups)
+    table["best"] = table["mean"] == cells["mean"].transform("min")
+    if "samples" in table.columns:
+        table["best"] &= cells["samples"].transform("nunique") == 1
+    return table

@@ -1,0 +1,123 @@
+"""The results of a run, as claims and the side-by-side comparison read them: each table made when first asked for."""
+
+from functools import cached_property
+
+from twostage.report.results import convergence
+from twostage.report.results.gaussians import gaussian_curves
+from twostage.report.results.losses import loss_curves
+from twostage.report.results.memorisation import memorisation_distances
+from twostage.report.results.paired import PairErrors
+from twostage.report.results.plans import guidance_intervals, timestep_shifts
+from twostage.report.results.posterior import posterior_curves, saturation_of
+from twostage.report.results.sources import SOURCES
+from twostage.report.results.swaps import stage_swaps
+from twostage.report.results.trajectories import flux_trajectories, sample_trajectories
+from twostage.report.results.transitions import size_sweep, transition_points
+
+
+class Results:
+    """The tables of a run.
+
+    sources: by the names of ``SOURCES``, each a path, or {space: path} where its own has a {space}; what is not given,
+    or None, the run does not have. models: names, smallest first, of the models that differ in size alone; pairs:
+    {oracle-supervised model: its CFM twin}. Raises TypeError for a name that is no source.
+    """
+
+    def __init__(self, *, models=None, pairs=None, **sources):
+        if unknown := [name for name in sources if name not in SOURCES]:
+            raise TypeError(f"{unknown[0]!r} is no source of results; expected one of {', '.join(SOURCES)}")
+        self.given = {name: sources[name] for name in SOURCES if sources.get(name)}
+        self.models, self.pairs = models, pairs
+
+    def has(self, name):
+        return name in self.given
+
+    def path(self, name):
+        """A source as it was given: a path, or {space: path}; None where the run does not have it."""
+        return self.given.get(name)
+
+    @property
+    def paths(self):
+        """Paths of everything given, for the provenance."""
+        return self.paths_of(SOURCES)
+
+    def paths_of(self, names):
+        """Paths of the sources of these names, of those that are given."""
+        given = [self.given[name] for name in names if self.has(name)]
+        return [path for source in given for path in (source.values() if isinstance(source, dict) else [source])]
+
+    @cached_property
+    def posteriors(self):
+        return posterior_curves(self.path("posterior"), self.path("transition"), self.path("split"))
+
+    @cached_property
+    def gaussians(self):
+        return gaussian_curves(self.path("top1"))
+
+    @cached_property
+    def losses(self):
+        return loss_curves(self.path("oracle_loss"), self.path("split"), models=self.models)
+
+    @cached_property
+    def pairs_of(self):
+        """{space: its PairErrors}"""
+        return {space: PairErrors(path) for space, path in self.path("pair_errors").items()}
+
+    @cached_property
+    def swaps(self):
+        return stage_swaps(self.path("tab1"))
+
+    @cached_property
+    def transitions(self):
+        return transition_points(self.path("transition") or {}, self.path("synthetic_transition"))
+
+    @cached_property
+    def sizes(self):
+        return size_sweep(self.path("nsweep"))
+
+    @cached_property
+    def shifts(self):
+        return timestep_shifts(self.path("tab2"), self.path("split"))
+
+    @cached_property
+    def guidance(self):
+        return guidance_intervals(self.path("tab3"), self.path("split"))
+
+    @cached_property
+    def paths_of_samples(self):
+        return sample_trajectories(self.path("trajectories"), self.path("split"))
+
+    @cached_property
+    def flux_trajectories(self):
+        return flux_trajectories(self.path("flux"))
+
+    @cached_property
+    def switched(self):
+        return memorisation_distances(self.path("memorization_switch"), "t_switch", self.path("split"))
+
+    @cached_property
+    def resumed(self):
+        return memorisation_distances(self.path("memorization_resume"), "t_resume", self.path("split"))
+
+    @cached_property
+    def twins(self):
+        # Twins are trained where their experiment runs, which may not be every latent space.
+        losses = {
+            space: self.path("oracle_loss")[space]
+            for space in self.path("oracle_supervised") or self.path("oracle_loss")
+        }
+        return convergence.losses_of_twins(losses, self.path("split"), self.pairs)
+
+    @cached_property
+    def twin_distances(self):
+        return convergence.distances_of_twins(self.path("oracle_supervised"), self.pairs)
+
+    def stages(self, space):
+        """(split, saturation): the times that bound navigation from above and refinement from below.
+
+        Navigation is [0, split]; refinement [saturation, 1], where saturation is the time from which on the top-1
+        weight stays at 0.95 (about 0.1 in the paper). What lies between belongs to neither.
+        """
+        saturation = saturation_of(self.posteriors, space).value
+        split = self.posteriors.loc[self.posteriors["space"] == space, "split"].iloc[0]
+        return float(split), saturation

@@ -1,0 +1,53 @@
+"""The files that claims and the side-by-side comparison are made from: where they lie and what their intervals cover.
+
+Each is named here once. Rules read this while the workflow is parsed.
+"""
+
+from dataclasses import dataclass
+
+OF_SAMPLES = "the sampling: other noise and labels, the same trained models"
+OF_PAIRS = "the pairs (x_0, x_1): other noise and images of the same data, the same trained models"
+OF_STEPS = "the steps: other batches, the same machine and what else it did meanwhile"
+OF_DATA = "the pairs (x_0, x_1): other noise and images of the same data"
+OF_TRIALS = "the trials: other unit Gaussians"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A result of an earlier stage.
+
+    path: below the run's folder; with {space} a file per latent space, with {supervised} that of the oracle-supervised
+    model; covers: what the intervals made from it cover, in words; experiment: the experiment (or "flux") without which
+    it is not made, None where every run makes it.
+    """
+
+    path: str
+    covers: str = ""
+    experiment: str | None = None
+
+
+# Of several that a claim needs, the first here says what its intervals cover.
+SOURCES = {
+    "pair_errors": Source("training/{space}/oracle_loss.h5", OF_PAIRS),
+    "oracle_loss": Source("training/{space}/oracle_loss.csv", OF_PAIRS),
+    "tab1": Source("evaluation/{space}/tab1.csv", OF_SAMPLES, "tab1"),
+    "tab2": Source("evaluation/{space}/tab2.csv", OF_SAMPLES, "tab2"),
+    "tab3": Source("evaluation/{space}/tab3.csv", OF_SAMPLES, "tab3"),
+    "oracle_supervised": Source("evaluation/{space}/fig_oracle_supervised.csv", OF_SAMPLES, "fig_oracle_supervised"),
+    "trajectories": Source("samples/{space}/fig8.csv", OF_SAMPLES, "fig8"),
+    "flux": Source("samples/flux.csv", OF_SAMPLES, "flux"),
+    "memorization_switch": Source("evaluation/{space}/fig5-memorization.csv", OF_SAMPLES, "fig5"),
+    "memorization_resume": Source("evaluation/{space}/fig6-memorization.csv", OF_SAMPLES, "fig6"),
+    "top1": Source("synthetic/top1.csv", OF_TRIALS),
+    "synthetic_transition": Source("synthetic/transition.csv", OF_TRIALS),
+    "nsweep": Source("oracle/{space}/nsweep.csv", "the subsets of the data"),
+    "supervised_log": Source("training/{space}/{supervised}/stats.jsonl", OF_STEPS, "fig_oracle_supervised"),
+    "transition": Source("oracle/{space}/transition.json", OF_DATA),
+    "posterior": Source("oracle/{space}/posterior.csv", OF_DATA),
+    "split": Source("oracle/{space}/split.json"),
+}
+
+
+def paths_of(*names):
+    """{name: path below the run's folder} of some sources."""
+    return {name: SOURCES[name].path for name in names}
