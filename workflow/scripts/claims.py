@@ -1,6 +1,7 @@
 """Adapter: every statement of the paper that this run can check, its numbers beside ours, the law to play with."""
 
 from twostage.job import job
+from twostage.report.claims import verdicts
 from twostage.report.figures import style
 from twostage.report.pages import claims as claims_page
 from twostage.report.pages import interactive, side_by_side
