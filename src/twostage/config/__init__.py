@@ -8,9 +8,10 @@ from this package (``python -m twostage.config > config/README.md``).
 from pydantic import ValidationError
 
 from twostage.config import checks
-from twostage.config.blocks import Config, Model
+from twostage.config.blocks.models import Model
 from twostage.config.errors import ConfigError, explain
 from twostage.config.places import check_places
+from twostage.config.whole import Config
 from twostage.config.written import check_files, without_null_text
 
 __all__ = ["Config", "ConfigError", "Model", "check_files", "check_places", "load"]

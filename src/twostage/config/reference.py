@@ -1,10 +1,14 @@
 """config/README.md: every block and every key, from the blocks themselves."""
 
 import json
+from typing import get_args, get_origin
 
-from twostage.config import blocks
+from twostage.config.blocks.base import Block, blocks_in
+from twostage.config.blocks.files import Checkpoint, File
+from twostage.config.blocks.jobs import Resources
 from twostage.config.checks import RESERVED_MODELS, RESERVED_SPACES
 from twostage.config.values import LONGEST_NAME, LONGEST_RUN
+from twostage.config.whole import Config
 
 HEAD = f"""\
 # Configuration
@@ -52,53 +56,17 @@ A key with nothing behind it (`S:`) is null as well. On a command line: `--confi
 """
 
 
+# Blocks that stand at several places are described once.
+TITLES = {File: "A file of weights", Resources: "jobs.{stage}", Checkpoint: "models.{name}.checkpoint.{space}"}
+
+
 def reference():
     """The text of config/README.md: every block, every key with its meaning, type and default."""
     lines = HEAD.splitlines()
-    documented = [
-        ("Top level", blocks.Config),
-        ("data", blocks.Data),
-        ("spaces.{name}", blocks.Space),
-        ("spaces.{name}.encoder: identity", blocks.IdentityEncoder),
-        ("spaces.{name}.encoder: kl", blocks.KLEncoder),
-        ("spaces.{name}.encoder: sd-vae, va-vae, autoencoder-kl, tiny", blocks.PretrainedEncoder),
-        ("spaces.{name}.encoder: none", blocks.NoEncoder),
-        ("spaces.{name}.encoder.latents", blocks.Latents),
-        ("A file of weights", blocks.File),
-        ("models.{name}", blocks.Model),
-        ("models.{name}.checkpoint", blocks.Checkpoint),
-        ("training", blocks.Training),
-        ("oracle", blocks.Oracle),
-        ("synthetic", blocks.Synthetic),
-        ("nsweep", blocks.SizeSweep),
-        ("oracle_loss", blocks.OracleLoss),
-        ("sampling", blocks.Sampling),
-        ("experiments", blocks.Experiments),
-        ("experiments.tab1", blocks.StageSwap),
-        ("experiments.tab2", blocks.TimestepShift),
-        ("experiments.tab3", blocks.GuidanceInterval),
-        ("experiments.fig5", blocks.MixedSampling),
-        ("experiments.fig6", blocks.ResumedSampling),
-        ("experiments.fig8", blocks.Predictions),
-        ("experiments.tab_plans", blocks.OwnPlans),
-        ("experiments.tab_plans.plans.{name}", blocks.OwnPlan),
-        ("experiments.tab_plans.plans.{name}.start", blocks.ResumedStart),
-        ("experiments.tab_plans.plans.{name}.parts", blocks.PlanPart),
-        ("experiments.fig_samples", blocks.Pictures),
-        ("experiments.fig_oracle_supervised", blocks.Convergence),
-        ("flux", blocks.Flux),
-        ("classifier", blocks.Classifier),
-        ("evaluation", blocks.Evaluation),
-        ("networks", blocks.Networks),
-        ("jobs", blocks.Jobs),
-        ("jobs.{stage}", blocks.Resources),
-        ("jobs.training", blocks.TrainingResources),
-        ("estimate", blocks.Hardware),
-    ]
-    for title, block in documented:
+    for block, title in _titles(Config).items():
         lines += [
             "",
-            f"## {title}",
+            f"## {TITLES.get(block, title)}",
             "",
             " ".join(block.__doc__.split()),
             "",
@@ -112,8 +80,19 @@ def reference():
     return "\n".join(lines) + "\n"
 
 
+def _titles(block, place=""):
+    """{block: where it first stands} of a block and of those in it, in the order of the keys."""
+    kinds = get_args(block.model_fields["kind"].annotation) if "kind" in block.model_fields else ()
+    titles = {block: f"{place}: {', '.join(kinds)}" if kinds else place or "Top level"}
+    for key, field in block.model_fields.items():
+        name = ".{name}" if get_origin(field.annotation) is dict else ""
+        for inner in blocks_in(field.annotation):
+            titles = {**titles, **_titles(inner, f"{place}.{key}{name}".removeprefix(".")), **titles}
+    return titles
+
+
 def _default(value):
-    return "see below" if isinstance(value, blocks.Block) else f"`{json.dumps(value)}`"
+    return "see below" if isinstance(value, Block) else f"`{json.dumps(value)}`"
 
 
 def _type(schema):
