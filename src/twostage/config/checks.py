@@ -1,10 +1,11 @@
 """What the blocks of a configuration must agree on: each check gives lines on what does not fit."""
 
 from twostage.config.errors import closest
+from twostage.data.published import ASSUMED
 
 # Sides of the images of data sets that have one, and the pixels that a latent covers along a side by kind of encoder.
 SIDES = {"digits": 8, "cifar10": 32}
-FACTORS = {"identity": 1, "sd-vae": 8, "va-vae": 16, "tiny": 8}
+FACTORS = {"identity": 1} | {kind: ASSUMED[kind][1] for kind in ("sd-vae", "va-vae", "tiny")}
 # Channels of the images of data sets, where they are known; and the kinds of encoder that all take colour.
 CHANNELS = {"digits": 1, "cifar10": 3, "image_folder": 3}
 COLOUR = ("sd-vae", "va-vae", "tiny")

@@ -13,8 +13,9 @@ from twostage.config.whole import Config
 HEAD = f"""\
 # Configuration
 
-Generated from `src/twostage/config/` by `python -m twostage.config > config/README.md`;
-a test keeps the two in step.
+Generated from `src/twostage/config/` by `python -m twostage.config > config/README.md`, as is
+`schema.json` by `python -m twostage.config schema > config/schema.json`; tests keep them in step. Editors
+complete and check the keys of a file whose first line is `# yaml-language-server: $schema=schema.json`.
 
 `config.yaml` is the embedded default. Another file, `snakemake --cores 1 --configfile config/cifar10.yaml`,
 replaces the default, it is not merged into it; single keys with `--config seed=1`. A mistake ends a run before its
@@ -109,7 +110,10 @@ def _type(schema):
         return "mapping"
     if "$ref" in schema or "oneOf" in schema or "discriminator" in schema:
         return "block"
+    if isinstance(schema.get("type"), list):
+        return " or ".join(_type(schema | {"type": kind}) for kind in schema["type"])
     bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if key in schema]
+    numeric = schema.get("type") in ("integer", "number")
+    limits = [f"{sign} {schema[key]:g}" for key, sign in bounds.items() if numeric and key in schema]
     names = {"null": "nothing", "boolean": "true or false", "string": "text"}
     return " ".join([names.get(schema.get("type"), schema.get("type", "value")), ", ".join(limits)]).strip()

@@ -20,6 +20,9 @@ from twostage.config.blocks.synthetic import Synthetic
 from twostage.config.blocks.training import Training
 from twostage.config.values import DashedName, Name, Natural, RunName, Share
 
+# Top keys that are not read: what YAML's anchors share, and Snakemake's own.
+UNREAD = "^(x-|pathvars$)"
+
 
 class Config(Block):
     """The whole configuration."""

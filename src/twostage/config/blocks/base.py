@@ -29,3 +29,12 @@ def blocks_in(annotation):
     if isinstance(annotation, type) and issubclass(annotation, Block):
         return [annotation]
     return [block for argument in get_args(annotation) for block in blocks_in(argument)]
+
+
+def blocks_within(block):
+    """A block and those in it, each once, in the order of the keys: list of classes."""
+    found = [block]
+    for field in block.model_fields.values():
+        for inner in blocks_in(field.annotation):
+            found += blocks_within(inner)
+    return list(dict.fromkeys(found))

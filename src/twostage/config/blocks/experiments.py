@@ -8,6 +8,7 @@ from twostage.config.blocks.base import Block
 from twostage.config.blocks.experiment import Experiment
 from twostage.config.blocks.plans import OwnPlans
 from twostage.config.values import Count, Distinct, Positive, Share, Time
+from twostage.sampling import experiments
 
 
 class StageSwap(Experiment):
@@ -32,7 +33,7 @@ class TimestepShift(Experiment):
 
     model: str = Field("B", description="Model to sample from")
     shifts: Distinct[Positive] = Field(
-        [4, 2, 1, 0.7, 0.5, 0.3, 0.1], min_length=1, description="Shifts s; below 1 spends more steps near the prior"
+        list(experiments.SHIFTS), min_length=1, description="Shifts s; below 1 spends more steps near the prior"
     )
 
 
@@ -40,16 +41,14 @@ class GuidanceInterval(Experiment):
     """Tab. 3: classifier-free guidance on one interval of t at a time."""
 
     model: str = Field("B", description="Model to sample from")
-    guidance: Positive = Field(2.0, description="Guidance scale; 1 is none")
+    guidance: Positive = Field(experiments.GUIDANCE, description="Guidance scale; 1 is none")
     channels: Literal["all"] | Count = Field(
         "all", description="Latent channels that guidance acts on: `all`, or the first so many"
     )
     short: Distinct[tuple[Time, Time]] = Field(
-        [(k / 10, (k + 1) / 10) for k in range(10)], description="Short intervals [start, end]"
+        list(experiments.SHORT_INTERVALS), description="Short intervals [start, end]"
     )
-    wide: Distinct[tuple[Time, Time]] = Field(
-        [(start, end) for start in (0.0, 0.1, 0.2) for end in (0.4, 0.6, 0.8, 1.0)], description="Wide intervals"
-    )
+    wide: Distinct[tuple[Time, Time]] = Field(list(experiments.WIDE_INTERVALS), description="Wide intervals")
 
     @model_validator(mode="after")
     def _has_an_interval(self):
@@ -63,7 +62,7 @@ class MixedSampling(Experiment):
 
     model: str = Field("XL", description="Model to sample from")
     times: Distinct[Time] = Field(
-        [0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1], min_length=1, description="Switch times; 0 is the model alone"
+        list(experiments.SWITCH_TIMES), min_length=1, description="Switch times; 0 is the model alone"
     )
     oracle_samples: Count | None = Field(
         None,
@@ -76,7 +75,7 @@ class ResumedSampling(Experiment):
     """Fig. 6: a model from x_t of held-out images."""
 
     model: str = Field("XL", description="Model to sample from")
-    times: Distinct[Share] = Field([0.1, 0.2, 0.4, 0.8], min_length=1, description="Times to resume from")
+    times: Distinct[Share] = Field(list(experiments.RESUME_TIMES), min_length=1, description="Times to resume from")
 
 
 class Predictions(Experiment):

@@ -2,7 +2,7 @@
 
 import re
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from twostage.config.blocks.base import Block
 from twostage.config.values import PathText
@@ -10,6 +10,8 @@ from twostage.config.values import PathText
 
 class File(Block):
     """A file of weights: where it lies, and where it is fetched from while it is not there. A bare path is enough."""
+
+    model_config = ConfigDict(json_schema_extra={"type": ["object", "string"]})
 
     path: PathText | None = Field(
         None, description="Where the file lies; unless given, weights/ and the name at its source"

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from twostage.config.blocks.base import Block
 from twostage.config.values import Count, Distinct, NotNegative, PathText, Positive, Time
+from twostage.sampling.experiments import SHOWN_TIMES
 
 
 class Flux(Block):
@@ -27,9 +28,7 @@ class Flux(Block):
         description="Texts to sample from",
     )
     shifts: Distinct[Positive] = Field([1, 0.7, 0.5, 0.3, 0.2, 0.1], min_length=1, description="Timestep shifts s")
-    times: Distinct[Time] = Field(
-        [0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1], min_length=1, description="Times whose predictions are shown"
-    )
+    times: Distinct[Time] = Field(list(SHOWN_TIMES), min_length=1, description="Times whose predictions are shown")
     steps: Count = Field(50, description="Function evaluations a trajectory")
     guidance: NotNegative = Field(3.5, description="Flux's own (distilled) guidance scale")
     height: Count = Field(1024, description="Height of the images, pixels; a multiple of 16")

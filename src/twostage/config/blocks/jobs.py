@@ -19,7 +19,11 @@ class Resources(Block):
         description="Time limit, minutes, or text such as 2d, 12h, 90m; `auto`: of each job, 1.5 times what `estimate` "
         "says, at least 15 minutes, at most `jobs.longest`",
     )
-    gpu: Natural = Field(0, description="GPUs; 0 runs on the CPU; with their kind, as in `a100:2`, on Slurm")
+    gpu: Natural = Field(
+        0,
+        json_schema_extra={"type": ["integer", "string"], "pattern": r"^([A-Za-z0-9_.]+:)?\d+$"},
+        description="GPUs; 0 runs on the CPU; with their kind, as in `a100:2`, on Slurm",
+    )
     gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")] | None = Field(
         None, description="Kind of GPU (Slurm only), as sinfo prints it; the same as a `gpu` with a kind"
     )

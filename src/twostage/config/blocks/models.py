@@ -24,6 +24,7 @@ class Model(Block):
     )
     checkpoint: dict[str, Checkpoint] = Field(
         {},
+        json_schema_extra={"type": ["object", "string"]},
         description="Weights to import in place of training, by latent space (a bare file: in all of them); `steps` "
         "says how long they were trained. LightningDiT's .pt (its `ema`, or `weights`), SiT-style .pt, safetensors",
     )

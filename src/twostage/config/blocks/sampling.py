@@ -6,6 +6,7 @@ from pydantic import Field
 
 from twostage.config.blocks.base import Block
 from twostage.config.values import Count, Distinct, Natural, Several
+from twostage.sampling.plan import Plan
 
 
 class Sampling(Block):
@@ -15,8 +16,8 @@ class Sampling(Block):
     seeds: Distinct[Natural] = Field(
         [0], min_length=1, description="Sampling seeds; noise and label of sample i depend on (seed, i) alone"
     )
-    steps: Several = Field(50, description="Function evaluations a trajectory")
-    solver: Literal["euler", "heun"] = Field("euler", description="ODE solver")
+    steps: Several = Field(Plan.steps, description="Function evaluations a trajectory")
+    solver: Literal["euler", "heun"] = Field(Plan.solver, description="ODE solver")
     batch_size: Count = Field(256, description="Trajectories solved at a time")
     precision: Literal["float32", "bf16"] = Field("float32", description="Precision of the models' forward pass")
     shards: Count = Field(1, description="Sampling jobs an experiment and latent space")

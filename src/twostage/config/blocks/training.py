@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from twostage.config.blocks.base import Block
 from twostage.config.values import Below1, Count, Distinct, Mebibytes, NotNegative, Positive, RealMinutes
-from twostage.training.recipe import PRESETS
+from twostage.training.recipe import PRESETS, Recipe
 
 
 def _words(settings):
@@ -23,49 +23,54 @@ class Training(Block):
     )
     steps: Count = Field(description="Optimiser steps")
     snapshots: Distinct[Count] = Field([], description="Steps at which EMA weights are kept, besides the last")
-    batch_size: Count = Field(512, description="Samples a step, over all processes")
-    lr: Positive = Field(1e-4, description="AdamW learning rate, constant")
-    betas: tuple[Below1, Below1] = Field((0.9, 0.999), description="AdamW betas, two numbers in [0, 1)")
-    weight_decay: NotNegative = Field(0.0, description="AdamW weight decay")
+    batch_size: Count = Field(Recipe.batch_size, description="Samples a step, over all processes")
+    lr: Positive = Field(Recipe.lr, description="AdamW learning rate, constant")
+    betas: tuple[Below1, Below1] = Field(Recipe.betas, description="AdamW betas, two numbers in [0, 1)")
+    weight_decay: NotNegative = Field(Recipe.weight_decay, description="AdamW weight decay")
     max_grad_norm: Positive | None = Field(
-        1.0, description="Largest gradient norm; beyond it gradients are scaled down; null scales none"
+        Recipe.max_grad_norm, description="Largest gradient norm; beyond it gradients are scaled down; null scales none"
     )
-    ema: Below1 = Field(0.9999, description="Decay of the exponential moving average of the weights, a step")
-    time: Literal["uniform", "lognormal"] = Field("uniform", description="Distribution of the training times on [0, 1]")
-    class_drop: Below1 = Field(0.1, description="Probability that a sample's class is dropped")
+    ema: Below1 = Field(Recipe.ema, description="Decay of the exponential moving average of the weights, a step")
+    time: Literal["uniform", "lognormal"] = Field(
+        Recipe.time, description="Distribution of the training times on [0, 1]"
+    )
+    class_drop: Below1 = Field(Recipe.class_drop, description="Probability that a sample's class is dropped")
     target: Literal["cfm", "oracle"] = Field(
-        "cfm", description="Regression target: x_1 - x_0, or the oracle velocity (App. B)"
+        Recipe.target, description="Regression target: x_1 - x_0, or the oracle velocity (App. B)"
     )
-    cosine_loss: bool = Field(False, description="Add LightningDiT's cosine loss")
+    cosine_loss: bool = Field(Recipe.cosine_loss, description="Add LightningDiT's cosine loss")
     precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="Precision of the forward and backward pass (autocast); `auto`: bf16 on a GPU, else float32"
+        Recipe.precision,
+        description="Precision of the forward and backward pass (autocast); `auto`: bf16 on a GPU, else float32",
     )
     compile: Literal["auto"] | bool = Field(
-        "auto", description="Compile the model's blocks; `auto`: on a GPU; plain, with a warning, without a compiler"
+        Recipe.compile,
+        description="Compile the model's blocks; `auto`: on a GPU; plain, with a warning, without a compiler",
     )
-    accumulate: Count = Field(1, description="Parts a batch is cut into, to fit the device's memory")
+    accumulate: Count = Field(Recipe.accumulate, description="Parts a batch is cut into, to fit the device's memory")
     activation_checkpointing: bool = Field(
-        False, description="Recompute activations in the backward pass, to save memory"
+        Recipe.activation_checkpointing, description="Recompute activations in the backward pass, to save memory"
     )
-    checkpoint_every: Count = Field(1000, description="Steps between resumable checkpoints")
+    checkpoint_every: Count = Field(Recipe.checkpoint_every, description="Steps between resumable checkpoints")
     keep_state: bool = Field(
-        False,
+        Recipe.keep_state,
         description="Keep the last checkpoint of a finished training (16 bytes a parameter: 10.8 GB for XL), so that "
         "more `steps` go on from it; else they begin anew",
     )
     log_every: Count = Field(
-        10,
+        Recipe.log_every,
         description="Number of steps averaged in one line of stats.jsonl; on a GPU a loss that is not finite, or has "
         "exploded, ends the training at most twice as many steps later",
     )
     tensorboard: bool = Field(
-        False, description="Also write TensorBoard's event files, to `tensorboard/` beside the snapshots"
+        Recipe.tensorboard, description="Also write TensorBoard's event files, to `tensorboard/` beside the snapshots"
     )
     memory_mb: Mebibytes = Field(
-        8192, description="Latents held in memory, MiB; a larger store is read in sequence and shuffled in windows"
+        Recipe.memory_mb,
+        description="Latents held in memory, MiB; a larger store is read in sequence and shuffled in windows",
     )
     minutes: RealMinutes | None = Field(
-        None,
+        Recipe.minutes,
         description="Wall-clock budget of one job, minutes; at its end it checkpoints and leaves to be requeued",
     )
 
