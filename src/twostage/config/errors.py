@@ -165,4 +165,4 @@ def _short(value):
 
 def _description(location, root):
     field = Place(location, root).field
-    return field.description[0].lower() + field.description[1:] if field else "a value"
+    return field.description[0].lower() + field.description[1:].split(". ")[0] if field else "a value"

@@ -27,30 +27,29 @@ UNREAD = "^(x-|pathvars$)"
 class Config(Block):
     """The whole configuration."""
 
-    run: RunName = Field(description="Name of the run: results go to results/{run}/")
-    seed: Natural = Field(0, description="Seed of everything but the sampling seeds")
+    run: RunName = Field(description="Name of the run. Results go to results/{run}/")
+    seed: Natural = Field(0, description="Seed of everything except sampling, which has its own seeds")
     split: Literal["measured"] | Share = Field(
         "measured",
-        description="Stage split: `measured` from each latent space's posterior (transition.json), or a fixed time",
+        description="Time that splits the two stages: `measured` (per latent space, from its posterior; "
+        "transition.json), or a fixed time",
     )
     data: Data = Field(description="The images")
-    spaces: dict[DashedName, Space] = Field(min_length=1, description="Latent spaces by name; null leaves one out")
-    models: dict[Name, Model] = Field(min_length=1, description="Models by name; figures and claims order them by size")
+    spaces: dict[DashedName, Space] = Field(min_length=1, description="Latent spaces by name. null leaves one out")
+    models: dict[Name, Model] = Field(min_length=1, description="Models by name. Figures and claims order them by size")
     training: Training = Field(description="Training recipe")
     oracle: Oracle = Field(Oracle(), description="Oracle posterior on the latents")
     synthetic: Synthetic = Field(Synthetic(), description="Synthetic Gaussians")
-    nsweep: SizeSweep = Field(SizeSweep(), description="N varied on the latents")
+    nsweep: SizeSweep = Field(SizeSweep(), description="Number of training samples N, varied on the latents")
     oracle_loss: OracleLoss = Field(OracleLoss(), description="Models' error by t")
     sampling: Sampling = Field(Sampling(), description="Sampling")
     experiments: Experiments = Field(Experiments(), description="Experiments")
-    flux: Flux | None = Field(
-        None, description="The two stages in Flux.1 (App. H); without the key, nothing of it runs"
-    )
-    classifier: Classifier = Field(Classifier(), description="Feature classifier")
+    flux: Flux | None = Field(None, description="The two stages in Flux.1 (App. H). Without this key it does not run")
+    classifier: Classifier = Field(Classifier(), description="Classifier whose features compare images")
     evaluation: Evaluation = Field(Evaluation(), description="Evaluation")
-    networks: Networks = Field(Networks(), description="Images through networks")
+    networks: Networks = Field(Networks(), description="Encoders, decoders and feature networks")
     jobs: Jobs = Field(Jobs(), description="Resources of the jobs")
-    estimate: Hardware = Field(Hardware(), description="What `estimate` reckons with")
+    estimate: Hardware = Field(Hardware(), description="Hardware that `estimate` assumes")
 
     @model_validator(mode="before")
     @classmethod

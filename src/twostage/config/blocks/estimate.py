@@ -7,19 +7,19 @@ from twostage.config.values import Below1, NotNegative, Positive, Share
 
 
 class Hardware(Block):
-    """What `estimate` reckons with. Defaults: one H100 (SXM, dense), one core of a present server."""
+    """The hardware that `estimate` assumes. Defaults: one H100 (SXM, dense), one core of a current server."""
 
-    gpu_bf16_tflops: Positive = Field(989, description="Peak of a GPU in bf16, TFLOP/s")
-    gpu_float32_tflops: Positive = Field(67, description="Peak of a GPU in float32 (no TF32), TFLOP/s")
+    gpu_bf16_tflops: Positive = Field(989, description="Peak speed of a GPU in bf16, in TFLOP/s")
+    gpu_float32_tflops: Positive = Field(67, description="Peak speed of a GPU in float32 (without TF32), in TFLOP/s")
     gpu_float64_tflops: Positive = Field(
-        67, description="Peak of a GPU in float64, TFLOP/s; on cards for games 1/64 of float32's"
+        67, description="Peak speed of a GPU in float64, in TFLOP/s. On gaming cards, 1/64 of float32's"
     )
-    gpu_utilisation: Share = Field(0.35, description="Share of that peak that is reached")
-    cpu_gflops: Positive = Field(80, description="Peak of a CPU core in float32, GFLOP/s")
-    cpu_utilisation: Share = Field(0.5, description="Share of that peak that is reached")
-    image_seconds: NotNegative = Field(0.01, description="Reading and cropping one image file on one core, s")
+    gpu_utilisation: Share = Field(0.35, description="Share of the GPU's peak speed that jobs reach")
+    cpu_gflops: Positive = Field(80, description="Peak speed of a CPU core in float32, in GFLOP/s")
+    cpu_utilisation: Share = Field(0.5, description="Share of the CPU core's peak speed that jobs reach")
+    image_seconds: NotNegative = Field(0.01, description="Time to read and crop one image file on one core, in seconds")
     oracle_skipped: Below1 = Field(
         0.8,
-        description="Share of the samples of an oracle-supervised training whose target is x_1 - x_0 to below "
-        "rounding, so that nothing is computed; the training's log says how many there are",
+        description="Share of samples in oracle-supervised training whose target equals x_1 - x_0 to rounding, so that "
+        "no oracle is computed. The training's log reports the actual share",
     )

@@ -10,12 +10,12 @@ from twostage.config.values import Count, Distinct, Positive, Several
 
 
 class Classifier(Block):
-    """The classifier that the workflow trains on the training images; its features need no download."""
+    """The classifier that the workflow trains on the training images. Its features need no download."""
 
-    steps: Count = Field(600, description="Training steps")
-    width: Count = Field(32, description="Channels of the first layer")
-    batch_size: Count = Field(128, description="Images a step")
-    lr: Positive = Field(2e-3, description="AdamW learning rate, cosine to zero")
+    steps: Count = Field(600, description="Number of training steps")
+    width: Count = Field(32, description="Number of channels of the first layer")
+    batch_size: Count = Field(128, description="Images per step")
+    lr: Positive = Field(2e-3, description="Initial learning rate of AdamW. It falls to zero along a cosine")
 
 
 # The tags stand in pydantic's locations of mistakes alone.
@@ -26,7 +26,7 @@ Reference = Annotated[
 
 
 class Evaluation(Block):
-    """Which features the Frechet distance is taken in. Only `inception` gives the number called gFID."""
+    """The features for Fréchet distances. Only those of `inception` give the number called gFID."""
 
     features: Distinct[Literal["classifier", "inception", "dinov2"]] = Field(
         ["classifier"], min_length=1, description="Feature extractors"
@@ -36,7 +36,7 @@ class Evaluation(Block):
             url="https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
             sha256="f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
         ),
-        description="Inception-v3 weights: NVIDIA's TorchScript file, which clean-fid uses",
+        description="Weights of Inception-v3: NVIDIA's TorchScript file, the one clean-fid uses",
     )
     dinov2_weights: File = Field(
         File(
@@ -45,19 +45,23 @@ class Evaluation(Block):
             file="model.safetensors",
             sha256="55cbb5d887b336d430e649c277b85a1429e724871f9d02ac16203235886d8c7b",
         ),
-        description="DINOv2 ViT-B/14 weights: timm's safetensors",
+        description="Weights of DINOv2 ViT-B/14: timm's safetensors",
     )
     reconstruction_images: Several = Field(
-        5000, description="Most images a split whose reconstructions `tab_reconstruction` looks at"
+        5000,
+        description="Largest number of images per split (training, held-out) that `tab_reconstruction` compares with "
+        "their reconstructions",
     )
     control_images: Several = Field(
-        10_000, description="Most held-out images, evenly spaced, that memorisation is measured on as a control"
+        10_000,
+        description="Largest number of held-out images used as the control for memorisation. They are evenly spaced "
+        "over the held-out images",
     )
     references: dict[Literal["classifier", "inception", "dinov2"], Reference] = Field(
         {},
-        description="References by features, in place of the training images: `held_out`, the held-out images; an npz "
-        "of images (`arr_0`, uint8 NHWC); an npz of statistics (`mu`, `sigma`: ADM's reference batches, clean-fid's), "
-        "which has no features: no KID, no PRDC",
+        description="Reference images per feature extractor. Default: the training images. `held_out`: the held-out "
+        "images. A file: an npz of images (`arr_0`, uint8 NHWC), or an npz of statistics (`mu`, `sigma`, as in ADM's "
+        "reference batches and clean-fid's files). Statistics contain no features, so KID and PRDC are left out",
     )
 
     @model_validator(mode="after")

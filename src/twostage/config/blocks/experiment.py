@@ -7,10 +7,10 @@ from twostage.config.values import Count, Distinct, Natural
 
 
 class Experiment(Block):
-    """What every experiment may set for itself."""
+    """Settings that every experiment has."""
 
     spaces: Distinct[str] | None = Field(
-        None, min_length=1, description="Latent spaces to run it in; without the key, all"
+        None, min_length=1, description="Latent spaces in which the experiment runs. Default: all"
     )
-    samples: Count | None = Field(None, description="Images a plan and seed, when not `sampling.samples`")
-    seeds: Distinct[Natural] | None = Field(None, min_length=1, description="Sampling seeds, when not `sampling.seeds`")
+    samples: Count | None = Field(None, description="Number of images per plan and seed. Default: `sampling.samples`")
+    seeds: Distinct[Natural] | None = Field(None, min_length=1, description="Sampling seeds. Default: `sampling.seeds`")

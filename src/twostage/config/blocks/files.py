@@ -9,25 +9,29 @@ from twostage.config.values import PathText
 
 
 class File(Block):
-    """A file of weights: where it lies, and where it is fetched from while it is not there. A bare path is enough."""
+    """A file of weights. If it is not at its path, it is fetched. A path alone is enough."""
 
     model_config = ConfigDict(json_schema_extra={"type": ["object", "string"]})
 
     path: PathText | None = Field(
-        None, description="Where the file lies; unless given, weights/ and the name at its source"
+        None, description="Path of the file. Default: `weights/` and the file's name at its source"
     )
-    repo: str | None = Field(None, description="Hugging Face hub id to fetch it from, with `revision` and `file`")
+    repo: str | None = Field(
+        None, description="Hugging Face hub id to fetch the file from. Needs `revision` and `file`"
+    )
     revision: str | None = Field(
         None,
         pattern="^[0-9a-f]{40}$",
-        description="Pinned commit of `repo`, 40 hex digits: a branch can change under you",
+        description="Commit of `repo`, 40 hex digits. A commit cannot change later; a branch can",
     )
     file: str | None = Field(None, description="Name of the file in `repo`")
     url: str | None = Field(
-        None, pattern="^(https?|file)://", description="Address to fetch it from, instead of `repo`"
+        None, pattern="^(https?|file)://", description="Address to fetch the file from, instead of `repo`"
     )
     sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="Expected digest; unless given, any file is taken"
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="Expected SHA-256 of the file, 64 hex digits. Default: the file is not checked",
     )
 
     @model_validator(mode="before")
@@ -58,10 +62,10 @@ class File(Block):
 
 
 class Checkpoint(File):
-    """A LightningDiT's checkpoint: a file, and which of its entries to take."""
+    """A checkpoint of a LightningDiT: a file, and the entry of it to load."""
 
     weights: str | None = Field(
         None,
-        description="Entry of the checkpoint to take, e.g. `model`; unless given `ema`, and where there is none "
-        "`model`, with a warning",
+        description="Entry of the checkpoint to load, e.g. `model`. Default: `ema`; if there is none, `model`, with a "
+        "warning",
     )

@@ -11,11 +11,15 @@ from twostage.sampling.experiments import SHOWN_TIMES
 
 
 class Flux(Block):
-    """Flux.1 (App. H), on diffusers' FluxPipeline: an optional stage, which needs the package `twostage[flux]`."""
+    """The two stages in Flux.1 (App. H), with diffusers' FluxPipeline. Optional; needs the package `twostage[flux]`."""
 
-    model: PathText = Field(description="Folder of a FluxPipeline, or a hub id, which is fetched at `revision`")
+    model: PathText = Field(
+        description="Folder of a FluxPipeline, or a Hugging Face hub id, which is fetched at `revision`"
+    )
     revision: str | None = Field(
-        None, pattern="^[0-9a-f]{40}$", description="Pinned commit of the hub id, 40 hex digits: a branch can change"
+        None,
+        pattern="^[0-9a-f]{40}$",
+        description="Commit of the hub id, 40 hex digits. A commit cannot change later; a branch can",
     )
     prompts: Distinct[str] = Field(
         [
@@ -25,16 +29,18 @@ class Flux(Block):
             "a street market at night in the rain",
         ],
         min_length=1,
-        description="Texts to sample from",
+        description="Texts to sample images from",
     )
     shifts: Distinct[Positive] = Field([1, 0.7, 0.5, 0.3, 0.2, 0.1], min_length=1, description="Timestep shifts s")
     times: Distinct[Time] = Field(list(SHOWN_TIMES), min_length=1, description="Times whose predictions are shown")
-    steps: Count = Field(50, description="Function evaluations a trajectory")
-    guidance: NotNegative = Field(3.5, description="Flux's own (distilled) guidance scale")
-    height: Count = Field(1024, description="Height of the images, pixels; a multiple of 16")
-    width: Count = Field(1024, description="Width of the images, pixels; a multiple of 16")
+    steps: Count = Field(50, description="Number of function evaluations per trajectory")
+    guidance: NotNegative = Field(3.5, description="Scale of Flux's own (distilled) guidance")
+    height: Count = Field(1024, description="Height of the images, in pixels. A multiple of 16")
+    width: Count = Field(1024, description="Width of the images, in pixels. A multiple of 16")
     precision: Literal["float32", "bf16"] = Field("bf16", description="Precision of the pipeline")
-    offload: bool = Field(False, description="Keep on the GPU only the part that is at work")
+    offload: bool = Field(
+        False, description="Save GPU memory: keep only the part of the pipeline that is in use on the GPU"
+    )
 
     @model_validator(mode="after")
     def _has_source(self):

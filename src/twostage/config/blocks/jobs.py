@@ -10,22 +10,22 @@ from twostage.config.values import Count, Megabytes, Minutes, Natural
 
 
 class Resources(Block):
-    """What a job of one stage asks for."""
+    """Resources per job of a stage."""
 
-    threads: Count = Field(1, description="CPU threads; torch uses these and no more")
-    mem_mb: Megabytes = Field(2000, description="Memory, MB, or text such as 64G")
+    threads: Count = Field(1, description="Number of CPU threads. torch uses no more than these")
+    mem_mb: Megabytes = Field(2000, description="Memory, in MB, or as text such as 64G")
     runtime: Literal["auto"] | Minutes = Field(
         30,
-        description="Time limit, minutes, or text such as 2d, 12h, 90m; `auto`: of each job, 1.5 times what `estimate` "
-        "says, at least 15 minutes, at most `jobs.longest`",
+        description="Time limit, in minutes, or as text such as 2d, 12h, 90m. `auto`: 1.5 times the job's time from "
+        "`estimate`, at least 15 minutes, at most `jobs.longest`",
     )
     gpu: Natural = Field(
         0,
         json_schema_extra={"type": ["integer", "string"], "pattern": r"^([A-Za-z0-9_.]+:)?\d+$"},
-        description="GPUs; 0 runs on the CPU; with their kind, as in `a100:2`, on Slurm",
+        description="Number of GPUs. 0: the job runs on the CPU. On Slurm also with the kind of GPU, such as `a100:2`",
     )
     gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")] | None = Field(
-        None, description="Kind of GPU (Slurm only), as sinfo prints it; the same as a `gpu` with a kind"
+        None, description="Kind of GPU as sinfo prints it (Slurm only). The same as the kind in `gpu`"
     )
 
     @model_validator(mode="before")
@@ -39,9 +39,11 @@ class Resources(Block):
 
 
 class TrainingResources(Resources):
-    """What a training asks for; `gpu` counts those of all nodes, and each runs one process."""
+    """Resources per training job. `gpu` counts the GPUs of all nodes; each GPU runs one process."""
 
-    nodes: Count = Field(1, description="Nodes of a job, joined by torchrun (Slurm only); `gpu` is a multiple of them")
+    nodes: Count = Field(
+        1, description="Number of nodes per job, joined by torchrun (Slurm only). `gpu` must be a multiple of it"
+    )
     scratch: bool = Field(False, description="Copy the latents to the node's `$TMPDIR` before training")
 
     @model_validator(mode="after")
@@ -52,18 +54,18 @@ class TrainingResources(Resources):
 
 
 class Jobs(Block):
-    """Resources a stage."""
+    """Resources per stage."""
 
     longest: Minutes = Field(
         2880,
-        description="Longest time limit that `runtime: auto` asks for (your partition's), minutes, or text such as 2d; "
-        "a training that takes longer is given as many jobs as it takes",
+        description="Longest time limit that `runtime: auto` asks for, in minutes, or as text such as 2d. Use your "
+        "partition's limit. A longer training is split into several jobs",
     )
-    data: Resources = Field(Resources(), description="Autoencoder and encoding")
+    data: Resources = Field(Resources(), description="Training of autoencoders, and encoding")
     oracle: Resources = Field(Resources(), description="Oracle posterior")
     synthetic: Resources = Field(Resources(), description="Synthetic Gaussians")
-    training: TrainingResources = Field(TrainingResources(), description="Training, a model")
+    training: TrainingResources = Field(TrainingResources(), description="Training of a model")
     sampling: Resources = Field(Resources(), description="Sampling, and the models' oracle loss")
-    flux: Resources = Field(Resources(mem_mb=64000, runtime=240), description="Flux, where it is configured")
+    flux: Resources = Field(Resources(mem_mb=64000, runtime=240), description="Flux, if it is configured")
     evaluation: Resources = Field(Resources(), description="Classifier, features and distances")
-    report: Resources = Field(Resources(mem_mb=1000, runtime=10), description="Figures, tables, claims")
+    report: Resources = Field(Resources(mem_mb=1000, runtime=10), description="Figures, tables and claims")

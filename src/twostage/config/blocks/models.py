@@ -11,22 +11,24 @@ from twostage.model.sizes import SIZES
 
 
 class Model(Block):
-    """A LightningDiT. A name among S, B, L, XL without a width has the paper's size."""
+    """A LightningDiT. Under the names S, B, L and XL its size is the paper's by default."""
 
     hidden_size: Count = Field(description="Width of the tokens")
-    depth: Count = Field(description="Number of blocks")
-    num_heads: Count = Field(description="Attention heads; must divide hidden_size")
-    steps: Count | None = Field(None, description="Training steps of this model, when not `training.steps`")
+    depth: Count = Field(description="Number of transformer blocks")
+    num_heads: Count = Field(
+        description="Number of attention heads. `hidden_size` must be a multiple of 4 times this number"
+    )
+    steps: Count | None = Field(None, description="Number of training steps of this model. Default: `training.steps`")
     target: Literal["cfm", "oracle"] | None = Field(
         None,
-        description="Regression target of this model, when not `training.target`: it is then trained in those latent "
-        "spaces alone where an experiment names it",
+        description="Regression target of this model. Default: `training.target`. A model with another target is "
+        "trained only in the latent spaces of experiments that name it",
     )
     checkpoint: dict[str, Checkpoint] = Field(
         {},
         json_schema_extra={"type": ["object", "string"]},
-        description="Weights to import in place of training, by latent space (a bare file: in all of them); `steps` "
-        "says how long they were trained. LightningDiT's .pt (its `ema`, or `weights`), SiT-style .pt, safetensors",
+        description="Weights to import instead of training, per latent space. One file alone is used in every latent "
+        "space. `steps` then says how long the model was trained. Formats: LightningDiT's .pt, SiT's .pt, safetensors",
     )
 
     @model_validator(mode="after")

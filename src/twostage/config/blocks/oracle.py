@@ -7,37 +7,45 @@ from twostage.config.values import Count, Distinct, Intervals, Mebibytes, Severa
 
 
 class Oracle(Block):
-    """The posterior study on real latents (Fig. 2) and the transition measured from it."""
+    """The posterior of the oracle on latents (Fig. 2), and the transition that is measured from it."""
 
     time_steps: Intervals = Field(
         100,
-        description="Intervals of the time grid on [0, 1]; times that resolve the transition, and those at which the "
-        "paper was read off, are added",
+        description="Number of intervals of the time grid on [0, 1]. Times that resolve the transition, and the times "
+        "read off the paper's figure, are added",
     )
-    pairs_per_class: Count = Field(128, description="Pairs (x_0, x_1) a class")
-    pairs_unconditional: Count = Field(512, description="Pairs for the unconditional oracle")
-    bootstrap: Count = Field(1000, description="Resamples of the pairs for the transition's interval")
+    pairs_per_class: Count = Field(128, description="Number of pairs (x_0, x_1) per class")
+    pairs_unconditional: Count = Field(512, description="Number of pairs (x_0, x_1) for the unconditional oracle")
+    bootstrap: Count = Field(
+        1000, description="Number of resamples of the pairs for the confidence interval of the transition"
+    )
     memory_mb: Mebibytes = Field(
-        1024, description="Memory that latents may take at a time, MiB; larger classes are streamed"
+        1024, description="Memory for latents at one time, in MiB. Larger classes are read in parts"
     )
 
 
 class SizeSweep(Block):
-    """N varied on the real data at fixed D: subsets of each class, then of all classes together."""
+    """The number of training samples N, varied at fixed D: subsets of each class, then of all classes together."""
 
     sizes: Distinct[Several] = Field(
-        [10, 20, 50, 100, 200, 500, 1000, 2000, 5000], min_length=1, description="N; those beyond a pool are left out"
+        [10, 20, 50, 100, 200, 500, 1000, 2000, 5000],
+        min_length=1,
+        description="Sizes N of the subsets. A size above the number of available samples is left out",
     )
-    pairs: Count = Field(40, description="Pairs (x_0, x_1) per subset")
+    pairs: Count = Field(40, description="Number of pairs (x_0, x_1) per subset")
     repeats: Count = Field(
-        5, description="Random subsets of each size; intervals are over them (Student's t), so one subset has none"
+        5,
+        description="Number of random subsets per size. Confidence intervals are over the subsets (Student's t); one "
+        "subset has none",
     )
 
 
 class OracleLoss(Block):
-    """The models' error against both targets by t (Figs. 7 and 9)."""
+    """The models' error against both targets, by t (Figs. 7 and 9)."""
 
     time_steps: Intervals = Field(
-        50, description="Intervals of the time grid on [0, 1]; times are added as for `oracle`"
+        50, description="Number of intervals of the time grid on [0, 1]. Times are added as for `oracle`"
     )
-    pairs: Count = Field(256, description="Pairs (x_0, x_1), balanced over the classes, the same for every model")
+    pairs: Count = Field(
+        256, description="Number of pairs (x_0, x_1), balanced over the classes. Every model gets the same pairs"
+    )

@@ -10,7 +10,7 @@ from twostage.config.values import Count, NotNegative, PathText, Positive
 
 
 class IdentityEncoder(Block):
-    """Pixels as they are, scaled to [-1, 1]."""
+    """Pixels without an encoder, scaled to [-1, 1]."""
 
     kind: Literal["identity"] = Field("identity", description="Pixels scaled to [-1, 1]")
 
@@ -18,19 +18,26 @@ class IdentityEncoder(Block):
 class KLEncoder(Block):
     """A small KL autoencoder (diffusers' AutoencoderKL) that the workflow trains on the training images."""
 
-    kind: Literal["kl"] = Field("kl", description="KL autoencoder trained by the workflow")
-    latent_channels: Count = Field(4, description="Channels of the latent")
-    downsample: Literal[1, 2, 4, 8] = Field(2, description="Spatial reduction factor")
-    channels: list[Count] = Field([16, 32], min_length=1, description="Channels of the resolution levels, finest first")
-    steps: Count = Field(600, description="Training steps")
-    batch_size: Count = Field(32, description="Images a training step")
-    lr: Positive = Field(1e-2, description="AdamW learning rate")
-    kl_weight: NotNegative = Field(1e-4, description="Weight of the KL term, in nats a latent dimension")
+    kind: Literal["kl"] = Field("kl", description="KL autoencoder that the workflow trains")
+    latent_channels: Count = Field(4, description="Number of latent channels")
+    downsample: Literal[1, 2, 4, 8] = Field(
+        2, description="Factor by which the side of an image shrinks to the side of a latent"
+    )
+    channels: list[Count] = Field(
+        [16, 32], min_length=1, description="Channels per resolution level, finest level first"
+    )
+    steps: Count = Field(600, description="Number of training steps")
+    batch_size: Count = Field(32, description="Images per training step")
+    lr: Positive = Field(1e-2, description="Learning rate of AdamW")
+    kl_weight: NotNegative = Field(1e-4, description="Weight of the KL term, in nats per latent dimension")
     align_weight: NotNegative = Field(
         0.0,
-        description="Weight of the alignment to the classifier's features, as VA-VAE's to DINOv2's; 0 is none",
+        description="Weight of the term that aligns latents to the classifier's features, as VA-VAE aligns to "
+        "DINOv2's. 0 turns it off",
     )
-    posterior: Literal["mean", "sample"] = Field("mean", description="What is stored of each image's latent posterior")
+    posterior: Literal["mean", "sample"] = Field(
+        "mean", description="What is stored per image: the mean of its latent posterior, or a sample"
+    )
 
     @model_validator(mode="after")
     def _levels_reduce(self):
@@ -44,15 +51,15 @@ class KLEncoder(Block):
 
 
 class Latents(Block):
-    """Training latents that others made with the encoder, taken in place of encoding the training images."""
+    """Training latents that were encoded elsewhere, imported instead of encoding the training images."""
 
     format: Literal["lightningdit", "repa", "npy"] = Field(
-        description="LightningDiT's latents_rank*_shard*.safetensors, REPA's img-mean-std-*.npy with dataset.json, or "
-        "one .npy (N, C, H, W)"
+        description="File format: LightningDiT's latents_rank*_shard*.safetensors, REPA's img-mean-std-*.npy with "
+        "dataset.json, or one .npy (N, C, H, W)"
     )
-    path: PathText = Field(description="Folder that holds them; for npy the file")
+    path: PathText = Field(description="Folder with the latents. For `npy`: the file")
     labels: PathText | None = Field(
-        None, description="For npy: the .npy of the labels (N,); unless given, labels.npy beside the latents"
+        None, description="For `npy`: the .npy with the labels (N,). Default: labels.npy beside the latents"
     )
 
 
@@ -60,17 +67,22 @@ class PretrainedEncoder(Block):
     """A published autoencoder, loaded through diffusers."""
 
     kind: Literal["sd-vae", "va-vae", "autoencoder-kl", "tiny"] = Field(
-        description="SD-VAE (f8, 4 channels), VA-VAE (f16; 16, 32 or 64 channels), any other AutoencoderKL (SD3's, "
-        "Flux's, MAR's), TAESD and its like"
+        description="SD-VAE (f8, 4 channels), VA-VAE (f16; 16, 32 or 64 channels), any other AutoencoderKL (e.g. of "
+        "SD3, Flux, MAR), or TAESD and similar ones"
     )
-    weights: File = Field(description="The weights: a diffusers file or folder, or an LDM checkpoint")
+    weights: File = Field(description="The weights: a file or folder of diffusers, or an LDM checkpoint")
     decoder: File | None = Field(
         None,
-        description="For `tiny` that comes as two files, such as taesd_encoder.pth and taesd_decoder.pth: the other",
+        description="The decoder's weights, for a `tiny` autoencoder in two files, e.g. taesd_encoder.pth and "
+        "taesd_decoder.pth",
     )
-    posterior: Literal["mean", "sample"] = Field("mean", description="What is stored of each image's latent posterior")
+    posterior: Literal["mean", "sample"] = Field(
+        "mean", description="What is stored per image: the mean of its latent posterior, or a sample"
+    )
     latents: Latents | None = Field(
-        None, description="Training latents to import; the held-out images are still encoded"
+        None,
+        description="Training latents to import instead of encoding the training images. Held-out images are still "
+        "encoded",
     )
 
     @model_validator(mode="after")
@@ -87,7 +99,7 @@ class PretrainedEncoder(Block):
 
 
 class NoEncoder(Block):
-    """Latents alone: nothing is encoded or decoded, so that only what needs no images runs in the space."""
+    """Latents alone. Nothing is encoded or decoded, so only what needs no images runs in this latent space."""
 
     kind: Literal["none"] = Field(description="No encoder and no decoder")
     latents: Latents = Field(description="Training latents to import")
@@ -97,10 +109,10 @@ Encoder = Annotated[IdentityEncoder | KLEncoder | PretrainedEncoder | NoEncoder,
 
 
 class Space(Block):
-    """A latent space: the encoder that makes it, and how the model cuts it into patches."""
+    """A latent space: the encoder that makes it, and the model's patch size."""
 
-    encoder: Encoder = Field(description="What turns images into latents")
-    patch_size: Count = Field(1, description="Side of a LightningDiT patch, latent pixels")
+    encoder: Encoder = Field(description="Encoder that turns images into latents")
+    patch_size: Count = Field(1, description="Side of a LightningDiT patch, in latent pixels")
 
     @property
     def imported(self):

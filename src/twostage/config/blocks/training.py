@@ -16,62 +16,71 @@ def _words(settings):
 
 
 class Training(Block):
-    """The training recipe; defaults are the paper's, or those of the `preset`."""
+    """The training recipe. Defaults are the paper's, or those of the `preset`."""
 
     preset: Literal["paper", "lightningdit"] = Field(
-        "paper", description=f"Whose defaults the keys below have; `lightningdit`: {_words(PRESETS['lightningdit'])}"
+        "paper",
+        description=f"Recipe whose defaults the keys below take. `lightningdit` sets {_words(PRESETS['lightningdit'])}",
     )
     steps: Count = Field(description="Optimiser steps")
-    snapshots: Distinct[Count] = Field([], description="Steps at which EMA weights are kept, besides the last")
-    batch_size: Count = Field(Recipe.batch_size, description="Samples a step, over all processes")
-    lr: Positive = Field(Recipe.lr, description="AdamW learning rate, constant")
-    betas: tuple[Below1, Below1] = Field(Recipe.betas, description="AdamW betas, two numbers in [0, 1)")
-    weight_decay: NotNegative = Field(Recipe.weight_decay, description="AdamW weight decay")
-    max_grad_norm: Positive | None = Field(
-        Recipe.max_grad_norm, description="Largest gradient norm; beyond it gradients are scaled down; null scales none"
+    snapshots: Distinct[Count] = Field(
+        [], description="Steps at which the EMA weights are kept. Those of the last step are always kept"
     )
-    ema: Below1 = Field(Recipe.ema, description="Decay of the exponential moving average of the weights, a step")
+    batch_size: Count = Field(Recipe.batch_size, description="Samples per step, over all processes together")
+    lr: Positive = Field(Recipe.lr, description="Learning rate of AdamW, constant")
+    betas: tuple[Below1, Below1] = Field(Recipe.betas, description="Betas of AdamW, two numbers in [0, 1)")
+    weight_decay: NotNegative = Field(Recipe.weight_decay, description="Weight decay of AdamW")
+    max_grad_norm: Positive | None = Field(
+        Recipe.max_grad_norm,
+        description="Largest gradient norm. Larger gradients are scaled down to it. null: no limit",
+    )
+    ema: Below1 = Field(Recipe.ema, description="Decay per step of the exponential moving average (EMA) of the weights")
     time: Literal["uniform", "lognormal"] = Field(
         Recipe.time, description="Distribution of the training times on [0, 1]"
     )
-    class_drop: Below1 = Field(Recipe.class_drop, description="Probability that a sample's class is dropped")
+    class_drop: Below1 = Field(Recipe.class_drop, description="Probability that a sample is trained without its class")
     target: Literal["cfm", "oracle"] = Field(
-        Recipe.target, description="Regression target: x_1 - x_0, or the oracle velocity (App. B)"
+        Recipe.target, description="Regression target: `cfm` is x_1 - x_0, `oracle` is the oracle velocity (App. B)"
     )
     cosine_loss: bool = Field(Recipe.cosine_loss, description="Add LightningDiT's cosine loss")
     precision: Literal["auto", "float32", "bf16"] = Field(
         Recipe.precision,
-        description="Precision of the forward and backward pass (autocast); `auto`: bf16 on a GPU, else float32",
+        description="Precision of the forward and backward pass (autocast). `auto`: bf16 on a GPU, float32 on a CPU",
     )
     compile: Literal["auto"] | bool = Field(
         Recipe.compile,
-        description="Compile the model's blocks; `auto`: on a GPU; plain, with a warning, without a compiler",
+        description="Compile the model's blocks. `auto`: only on a GPU. Without a compiler the model runs uncompiled, "
+        "with a warning",
     )
-    accumulate: Count = Field(Recipe.accumulate, description="Parts a batch is cut into, to fit the device's memory")
+    accumulate: Count = Field(
+        Recipe.accumulate,
+        description="Number of parts into which each process cuts its batch, to fit the device's memory",
+    )
     activation_checkpointing: bool = Field(
-        Recipe.activation_checkpointing, description="Recompute activations in the backward pass, to save memory"
+        Recipe.activation_checkpointing, description="Save memory: compute activations again in the backward pass"
     )
     checkpoint_every: Count = Field(Recipe.checkpoint_every, description="Steps between resumable checkpoints")
     keep_state: bool = Field(
         Recipe.keep_state,
-        description="Keep the last checkpoint of a finished training (16 bytes a parameter: 10.8 GB for XL), so that "
-        "more `steps` go on from it; else they begin anew",
+        description="Keep the last checkpoint of a finished training, so that more `steps` continue from it. It takes "
+        "16 bytes per parameter (10.8 GB for XL). Without it, more `steps` start from the beginning",
     )
     log_every: Count = Field(
         Recipe.log_every,
-        description="Number of steps averaged in one line of stats.jsonl; on a GPU a loss that is not finite, or has "
-        "exploded, ends the training at most twice as many steps later",
+        description="Number of steps averaged in one line of stats.jsonl. If the loss on a GPU is not finite or "
+        "explodes, training stops at most twice as many steps later",
     )
     tensorboard: bool = Field(
         Recipe.tensorboard, description="Also write TensorBoard's event files, to `tensorboard/` beside the snapshots"
     )
     memory_mb: Mebibytes = Field(
         Recipe.memory_mb,
-        description="Latents held in memory, MiB; a larger store is read in sequence and shuffled in windows",
+        description="Memory for latents, in MiB. A larger store is read in order and shuffled within windows",
     )
     minutes: RealMinutes | None = Field(
         Recipe.minutes,
-        description="Wall-clock budget of one job, minutes; at its end it checkpoints and leaves to be requeued",
+        description="Time limit of one job, in minutes. At the limit the job writes a checkpoint and ends, to be "
+        "queued again",
     )
 
     @model_validator(mode="before")
