@@ -1,7 +1,7 @@
 """What the blocks of a configuration must agree on: each check gives lines on what does not fit."""
 
-from twostage.config.errors import closest
 from twostage.data.published import ASSUMED
+from twostage.spelling import did_you_mean
 
 # Sides of the images of data sets that have one, and the pixels that a latent covers along a side by kind of encoder.
 SIDES = {"digits": 8, "cifar10": 32}
@@ -28,7 +28,7 @@ def missing(config):
     """Names of models and latent spaces that are used but not there."""
 
     def line(name, known, key, kind):
-        return f"{key} is {name!r}; expected {kind}: {', '.join(known)}{closest(name, known)}"
+        return f"{key} is {name!r}; expected {kind}: {', '.join(known)}{did_you_mean(name, known)}"
 
     for name, model in config.models.items():
         for space in model.checkpoint:

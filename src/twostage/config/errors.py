@@ -1,22 +1,15 @@
 """What a user reads of a configuration that cannot be run: one line a mistake."""
 
-import difflib
 import json
 import re
 
 from twostage.config.locations import Place
 from twostage.config.values import as_text
+from twostage.spelling import did_you_mean
 
 
 class ConfigError(ValueError):
     """A configuration that cannot be run; one line a mistake."""
-
-
-def closest(name, names):
-    """A hint to the name that is most like ``name``, or nothing."""
-    by_lower = {str(known).lower(): str(known) for known in names}
-    match = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
-    return f"; did you mean {by_lower[match[0]]!r}?" if match else ""
 
 
 _TYPES = {
@@ -79,14 +72,16 @@ def _line(problem, root):
     key = _key(location, root)
     if kind == "extra_forbidden":
         names = list(Place(location[:-1], root).block.model_fields)
-        return f"unknown key {key}: {_short(value)}; expected one of {', '.join(names)}{closest(location[-1], names)}"
+        return (
+            f"unknown key {key}: {_short(value)}; expected one of {', '.join(names)}{did_you_mean(location[-1], names)}"
+        )
     if kind == "missing" and isinstance(location[-1], int):
         return f"{_key(location[:-1], root)} is {_short(value)}; expected {location[-1] + 1} items"
     if kind == "value_error":
         return f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"])
     if kind == "union_tag_invalid":
         tags = problem["ctx"]["expected_tags"]
-        nearest = closest(value["kind"], [tag.strip("' ") for tag in tags.split(",")])
+        nearest = did_you_mean(value["kind"], [tag.strip("' ") for tag in tags.split(",")])
         return f"{key}.kind is {_short(value['kind'])}; expected one of {tags}{nearest}"
     if kind == "union_tag_not_found":
         return f"{key}.kind is missing; expected a kind of encoder, such as kl"
@@ -118,7 +113,7 @@ def _expected(alternatives, root):
     field = Place(alternatives[0]["loc"], root).field
     optional = value is None and field is not None and not field.is_required()
     omit = ": leave the key out for its default" if optional else ""
-    return f"{_short(value)}; expected {' or '.join(wanted)}{omit}{closest(value, filter(None, literals))}"
+    return f"{_short(value)}; expected {' or '.join(wanted)}{omit}{did_you_mean(value, filter(None, literals))}"
 
 
 def _key(location, root):
