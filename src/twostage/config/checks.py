@@ -210,7 +210,7 @@ def _channels(config, space):
 
 
 def batches(config):
-    """The batch against the processes of a training, one a GPU, and the parts that each cuts its share into."""
+    """The batch against the processes of a training, one per GPU, and the parts into which each cuts its share."""
     training, processes = config.training, max(config.jobs.training.gpu, 1)
     if training.batch_size % (processes * training.accumulate):
         yield (
@@ -229,7 +229,7 @@ def shards(config):
         counts[f"experiments.tab_plans.plans.{name}.samples"] = plan.samples
     key, least = min(((key, count) for key, count in counts.items() if count), key=lambda item: item[1])
     if least < config.sampling.shards:
-        yield f"sampling.shards is {config.sampling.shards}; expected at most {least}, which is {key}: one a shard"
+        yield f"sampling.shards is {config.sampling.shards}; expected at most {least}, which is {key}: one per shard"
 
 
 def files(config):

@@ -1,4 +1,4 @@
-"""What a user reads of a configuration that cannot be run: one line a mistake."""
+"""What a user reads of a configuration that cannot be run: one line per mistake."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from twostage.spelling import did_you_mean
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be run; one line a mistake."""
+    """A configuration that cannot be run; one line per mistake."""
 
 
 _TYPES = {
@@ -35,7 +35,7 @@ _PATTERNS = {
 def explain(problems, root):
     """Lines on pydantic's ``problems`` with a configuration whose blocks begin at ``root``.
 
-    One line a key: what pydantic says of each alternative of a union is joined by "or", and keys that one block lacks
+    One line per key: what pydantic says of each alternative of a union is joined by "or", and keys that one block lacks
     are named together.
     """
     lines, expected, absent = [], {}, {}

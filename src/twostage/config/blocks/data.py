@@ -62,7 +62,7 @@ class Data(Block):
     @model_validator(mode="after")
     def _has_path(self):
         if self.name == "image_folder" and self.path is None:
-            raise ValueError("image_folder needs `path`, the folder that holds one folder a class")
+            raise ValueError("image_folder needs `path`, the folder that holds one folder per class")
         if self.name == "cifar10" and self.path is None:
             raise ValueError("cifar10 needs `path`, the folder that its archive is unpacked in")
         return self

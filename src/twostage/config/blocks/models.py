@@ -42,7 +42,7 @@ class Model(Block):
 
     @property
     def parameters(self):
-        """Number of parameters of a LightningDiT of this size, but for those that the latents decide: what is made of
+        """Number of parameters of a LightningDiT of this size, without those whose number depends on the latents: of
         patches, positions and classes."""
         width, gated = self.hidden_size, int(2 / 3 * 4 * self.hidden_size)
         attention = 4 * width * (width + 1)
