@@ -4,7 +4,6 @@ import copy
 import inspect
 import json
 import re
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -16,15 +15,11 @@ from test_config import DEFAULT, ROOT, with_value
 from twostage.config import Config, load
 from twostage.config.blocks.base import blocks_within
 from twostage.config.blocks.evaluation import Classifier, Evaluation
-from twostage.config.blocks.flux import Flux
 from twostage.config.blocks.spaces import IdentityEncoder, KLEncoder, NoEncoder, PretrainedEncoder
-from twostage.config.blocks.synthetic import Synthetic
 from twostage.config.schema import schema
 from twostage.data import autoencoder, encoders
 from twostage.evaluation.classifier import train_classifier
 from twostage.evaluation.memorization import measure_memorization
-from twostage.oracle import panels
-from twostage.sampling.flux import study_flux
 
 SCHEMA = json.loads((ROOT / "config/schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -122,10 +117,3 @@ def test_functions_that_the_blocks_cannot_ask_have_the_same_defaults():
     assert Classifier().model_dump().items() <= defaults(train_classifier).items()
     assert KLEncoder().model_dump(exclude={"kind", "posterior"}) == autoencoder.DEFAULTS
     assert defaults(measure_memorization)["control_images"] == Evaluation().control_images
-    flux, theirs = Flux(model=str(Path(__file__).parent)).model_dump(), defaults(study_flux)
-    assert all(flux[name] == theirs[name] for name in ("steps", "guidance", "height", "width"))
-    assert flux["shifts"] == list(theirs["shifts"])
-    synthetic = Synthetic()
-    assert {"size": synthetic.size, "dims": synthetic.dims} == panels.PAPER_DIMENSIONS
-    assert {"dim": synthetic.dim, "sizes": synthetic.sizes} == panels.PAPER_SIZES
-    assert [(dim, size) for dim in synthetic.law_dims for size in synthetic.law_sizes] == panels.LAW_GRID
