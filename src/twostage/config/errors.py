@@ -3,6 +3,7 @@
 import json
 import re
 
+from twostage.config.blocks.files import File
 from twostage.config.locations import Place
 from twostage.config.values import as_text
 from twostage.spelling import did_you_mean
@@ -149,8 +150,9 @@ def _mapping(place):
         return "a mapping with kind"
     needed = [key for key, field in block.model_fields.items() if field.is_required()]
     first = needed or [*list(block.model_fields)[:3], "..."]
-    bare = "a path, or " if block.__name__ == "File" else ""
-    return f"{bare}a mapping{' with' if needed else ' such as {} or one with'} {', '.join(first)}"
+    if issubclass(block, File):
+        return f"a path, or a mapping with {', '.join(first)}"
+    return f"a mapping{' with' if needed else ' such as {} or one with'} {', '.join(first)}"
 
 
 def _short(value):

@@ -28,7 +28,6 @@ class Place:
                 self.field, here = _inside(members, part)
         blocks = [member for member in _members(here) if _is_block(member)]
         self.block = blocks[0] if len(blocks) == 1 else None
-        self.of_kind = len(blocks) > 1
 
 
 def _is_block(annotation):
@@ -45,7 +44,7 @@ def _members(annotation):
 
 
 def _named(name, members):
-    """What pydantic calls ``name`` among the members of a union: one, or all but the blocks where it names none."""
+    """The member of a union that pydantic calls ``name``: a block; else all that are neither blocks nor words."""
     for member in members:
         block = get_args(member)[0] if get_origin(member) is Annotated else member
         tags = [extra.tag for extra in getattr(member, "__metadata__", ()) if isinstance(extra, Tag)]
