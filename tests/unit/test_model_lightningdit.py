@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from twostage.model.fused import GatedSiLU, ModulatedNorm, RotatedHeads
-from twostage.model.lightningdit import SIZES, LightningDiT, count_parameters, rotate, sincos_positions
+from twostage.model.lightningdit import LightningDiT, count_parameters, rotate, sincos_positions
+from twostage.model.sizes import SIZES
 
 TINY = {
     "input_size": 4,

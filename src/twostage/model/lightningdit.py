@@ -18,13 +18,6 @@ TIME_FREQUENCIES = 256  # sinusoids of the time embedding, half of them cosines
 MAX_PERIOD = 10_000.0  # of the time embedding, of the fixed positions and of the rotary ones
 NORM_EPS = 1e-6
 
-SIZES = {
-    "S": {"hidden_size": 384, "depth": 12, "num_heads": 6},
-    "B": {"hidden_size": 768, "depth": 12, "num_heads": 12},
-    "L": {"hidden_size": 1024, "depth": 24, "num_heads": 16},
-    "XL": {"hidden_size": 1152, "depth": 28, "num_heads": 16},
-}
-
 
 class LightningDiT(nn.Module):
     """Class-conditional velocity model v(x_t, t, y).

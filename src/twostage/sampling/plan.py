@@ -5,11 +5,12 @@ and in the attributes of the samples; ``Plan`` is its checked form. Nothing here
 plans while it is parsed.
 """
 
-import difflib
 import itertools
 import json
 import math
 from dataclasses import asdict, dataclass, fields, replace
+
+from twostage.spelling import did_you_mean
 
 SPLIT = "split"
 ORACLE = "oracle"
@@ -116,7 +117,7 @@ class Plan:
         if self.solver not in SOLVERS:
             raise ValueError(
                 f"plan {self.name}: solver is {self.solver!r}; expected one of {', '.join(SOLVERS)}"
-                f"{_closest(self.solver, SOLVERS)}"
+                f"{did_you_mean(self.solver, SOLVERS)}"
             )
         _check_count(f"plan {self.name}: steps", self.steps)
         if self.samples is not None:
@@ -222,15 +223,12 @@ def _without_defaults(record):
     }
 
 
-def _closest(name, names):
-    match = difflib.get_close_matches(str(name), [str(known) for known in names], n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""
-
-
 def _known_keys(where, content, names):
     for key in content:
         if key not in names:
-            raise ValueError(f"plan {where}: unknown key {key!r}; expected {', '.join(names)}{_closest(key, names)}")
+            raise ValueError(
+                f"plan {where}: unknown key {key!r}; expected {', '.join(names)}{did_you_mean(key, names)}"
+            )
 
 
 def _check_count(what, value):
@@ -267,7 +265,7 @@ def _check_part(where, part, models):
     if not isinstance(part.field, str) or (known is not None and part.field not in known):
         raise ValueError(
             f"{where}: field is {part.field!r}; expected one of {', '.join(known or ['a model', ORACLE])}"
-            f"{_closest(part.field, known or [])}"
+            f"{did_you_mean(part.field, known or [])}"
         )
     _check_time(f"{where}: stop", part.stop)
     if part.start is not None:

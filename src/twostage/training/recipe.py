@@ -1,9 +1,9 @@
 """The training recipe: the paper's by default, LightningDiT's own by name."""
 
 import dataclasses
-import difflib
 from dataclasses import dataclass
 
+from twostage.spelling import did_you_mean
 from twostage.training import OPERATIONAL
 
 # What LightningDiT's published configuration sets otherwise than the paper (its code clips no gradients).
@@ -102,8 +102,7 @@ class Recipe:
         known = [field.name for field in dataclasses.fields(cls)]
         for name in settings:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else f"; expected one of {', '.join(known)}"
+                hint = did_you_mean(name, known) or f"; expected one of {', '.join(known)}"
                 raise ValueError(f"recipe: there is no {name!r}{hint}")
         if "steps" not in settings:
             raise ValueError("recipe: steps is missing; expected the number of optimiser steps")
