@@ -219,7 +219,7 @@ rule memorization:
         **resources_of("evaluation"),
     params:
         plans=lambda w: list(PLANS[w.experiment]),
-        # A sheet of samples alone has room for more of them than one with a column a plan.
+        # A sheet of samples alone has room for more of them than one with a column per plan.
         rows=lambda w: 36 if w.experiment == "fig_samples" else 8,
         encoder=lambda w: encoder_of(w.space),
         features=CONFIG.evaluation.features,

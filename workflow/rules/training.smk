@@ -70,7 +70,7 @@ HOW = {
     "processes": TRAINING_JOBS.gpu,
 }
 if TRAINING_JOBS.nodes > 1:
-    # srun starts a process a node only where Snakemake has not put the command into a step of one task: what `mpi` does.
+    # srun starts a process per node only where Snakemake has not put the command into a step of one task: what `mpi` does.
     # Without tasks_per_gpu the executor would ask for as many tasks on each GPU.
     HOW |= {"mpi": "srun", "tasks": TRAINING_JOBS.nodes, "tasks_per_gpu": 0}
 

@@ -55,7 +55,7 @@ class Moments:
             self.merge(values[:, 0].size, mean.reshape(-1), ((values - mean) ** 2).sum(axes))
 
     def merge(self, count, mean, squares):
-        """Take in ``count`` values a channel of this mean and this sum of squared deviations from it."""
+        """Take in ``count`` values per channel of this mean and this sum of squared deviations from it."""
         total, shift = self.count + count, mean - self.mean
         self.mean = self.mean + shift * (count / total)
         self.squares = self.squares + squares + shift**2 * (self.count * count / total)
@@ -181,7 +181,7 @@ def write_attributes(file, moments, attributes, normalisation=None):
 
 
 def write_left_out(file, problems):
-    """``/left_out``: one line an image that could not be used, path and reason; nothing when there is none."""
+    """``/left_out``: one line per image that could not be used, path and reason; nothing when there is none."""
     write_texts(file, "left_out", [str(problem) for problem in problems])
 
 
@@ -448,7 +448,7 @@ class Header:
     source: np.ndarray
     attributes: dict
     parts: dict  # data set name -> [Part]
-    left_out: list  # one line an image that could not be used
+    left_out: list  # one line per image that could not be used
     contents: dict | None  # {"content", and with flips "content_flip": ids}; None in a store that lacks them
     class_names: list  # empty in a store that lacks them
 

@@ -1,4 +1,4 @@
-"""Distances of samples to the training images, one row a plan, seed and kind of features."""
+"""Distances of samples to the training images, one row per plan, seed and kind of features."""
 
 import warnings
 from pathlib import Path

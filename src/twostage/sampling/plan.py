@@ -50,7 +50,7 @@ class Plan:
         own noise.
     solver: "euler" or "heun".
     steps: steps of the uniform grid over all of [0, 1]; parts without ``steps`` of their own share them by length.
-    samples: images a seed, where it is not what the run asks for.
+    samples: images per seed, where it is not what the run asks for.
     follow: record the training image in which the oracle, kept on to t = 1 from the end of the oracle's part (from
         the prior where there is none), ends: the image whose trajectory the sample follows or leaves.
     kind: what kind of row the plan is in its table ("short" or "wide" in Tab. 3); for the record.
@@ -168,7 +168,7 @@ class Plan:
     def nfe(self):
         """Evaluations of the velocity field a trajectory, of a resolved plan (a guided evaluation counts once).
 
-        Euler takes one a step; Heun two, but one for a step that ends at t = 1.
+        Euler takes one per step; Heun two, but one for a step that ends at t = 1.
         """
         steps = sum(part.steps for part in self.parts)
         return steps if self.solver == "euler" else 2 * steps - 1

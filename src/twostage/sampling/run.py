@@ -25,7 +25,7 @@ SCHEMA = 1
 def sample_plans(context, outputs, *, samples, seeds, shard=(0, 1), batch_size=256):
     """Run every plan of a ``Context`` on one shard of the samples and write one HDF5 file a plan.
 
-    outputs: {plan name: path of this shard's file}; samples, seeds: images a seed, and the seeds; a plan's own
+    outputs: {plan name: path of this shard's file}; samples, seeds: images per seed, and the seeds; a plan's own
     ``samples`` takes precedence; shard: (k, n), this shard and their number; batch_size: trajectories solved at a time.
 
     Each file holds /images uint8 (n, H, W, C), /labels, /seed, /index int64 (n,), ordered by seed, then index, and

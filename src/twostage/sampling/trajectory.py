@@ -27,7 +27,7 @@ def record_trajectories(
     outputs: {plan name: HDF5 path}: /predictions uint8 (shown, T, H, W, C), the decoded one-step predictions
         x_t + (1 - t) v of the first seed's first ``shown`` samples at ``times`` (t = 1: the sample itself), /times
         (T,), /labels, /class_names (a text per label).
-    output_csv: one row a plan (with its fields, solver, steps and NFE) and step start t over the ``samples`` of all
+    output_csv: one row per plan (with its fields, solver, steps and NFE) and step start t over the ``samples`` of all
         ``seeds``, means and standard errors (``_sem``) of
         norm: root mean square of the velocity over the latent's dimensions;
         to_end: the same of (prediction - end of the trajectory), layout_to_end: after averaging both to a quarter of

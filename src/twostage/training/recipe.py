@@ -25,7 +25,7 @@ class Recipe:
     """How a model is trained (Sec. 4 and App. C of the paper).
 
     steps: optimiser steps; snapshots: the steps at which EMA weights are kept, the last one always among them.
-    batch_size: samples a step over all processes; accumulate: parts a process cuts its share into.
+    batch_size: samples per step over all processes; accumulate: parts that a process cuts its share into.
     max_grad_norm: None clips nothing. time: ``uniform`` on [0, 1], or ``lognormal`` (sigmoid of a standard normal).
     target: ``cfm`` is x_1 - x_0, ``oracle`` the class's oracle velocity (App. B). cosine_loss: add LightningDiT's.
     precision: ``float32``, ``bf16`` (autocast), or ``auto``: bf16 on a GPU. compile: True, False or ``auto``: on a GPU.

@@ -2,10 +2,10 @@
 
 Tables are as printed. Curves were read off the authors' published figures to about 0.01 in weight or loss (0.02 in the
 steep parts of Fig. 3b); the time of a point is its grid time. They come from ImageNet at 256 pixels: D = 8192 (VA-VAE),
-D = 4096 (SD-VAE), about 1,300 images a class.
+D = 4096 (SD-VAE), about 1,300 images per class.
 """
 
-SETTING = "ImageNet 256 px, VA-VAE (D = 8192) and SD-VAE (D = 4096) latents, about 1,300 images a class"
+SETTING = "ImageNet 256 px, VA-VAE (D = 8192) and SD-VAE (D = 4096) latents, about 1,300 images per class"
 
 # Fig. 2a: MSE between the CFM target and the class-conditional oracle target, (t, MSE).
 FIG2A = {
