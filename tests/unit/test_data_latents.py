@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from twostage.data.encode import encode, join
 from twostage.data.encoders import Encoder
-from twostage.data.latents import LatentStore, Moments, write_store
+from twostage.data.latents import ChannelMoments, LatentStore, write_store
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def store(tmp_path):
 )
 def test_streamed_moments_are_those_of_the_whole(sizes, shift, seed):
     values = np.random.default_rng(seed).normal(shift, 2.0, (sum(sizes), 3, 2, 2))
-    moments = Moments(3)
+    moments = ChannelMoments(3)
     for part in np.split(values, np.cumsum(sizes)[:-1]):
         moments.add(part)
     np.testing.assert_allclose(moments.mean, values.mean((0, 2, 3)), rtol=1e-13, atol=1e-13)

@@ -11,7 +11,7 @@ from twostage.data.datasets import ArrayDataset
 from twostage.data.encode import encode
 from twostage.data.encoders import load_encoder
 from twostage.data.latents import LatentStore
-from twostage.evaluation.images import Samples
+from twostage.evaluation.images import SampledImages
 from twostage.flow import sample_noise
 from twostage.model.checkpoints import save_model
 from twostage.model.lightningdit import LightningDiT
@@ -223,15 +223,15 @@ def test_samples_carry_the_split_where_their_plan_names_it(world):
             assert (facts["split"], facts["split_source"]) == split[:2]
             np.testing.assert_array_equal([facts["split_low"], facts["split_high"]], split[2:])
         assert json.loads(facts["plan"])["parts"][0]["interval"] == [0.1, split[0]]
-        columns = Samples.open("guided", [outputs["guided"]]).facts()
+        columns = SampledImages.open("guided", [outputs["guided"]]).facts()
         assert columns["interval"] == "0.1-split"
         assert (columns["interval_low"], columns["interval_high"]) == (0.1, split[0])
-        columns = Samples.open("named", [outputs["named"]]).facts()
+        columns = SampledImages.open("named", [outputs["named"]]).facts()
         assert (columns["stage_1"], columns["stage_2"], columns["split_at"]) == ("B", "XL", split[0])
         assert "split" not in read(outputs["plain"])[1]
         made = json.loads(provenance_path(outputs["plain"]).read_text())
         assert not any("split.json" in path or "fixed.json" in path for path in made["inputs"])
-    assert np.isnan(Samples.open("plain", [outputs["plain"]]).facts()["split"])
+    assert np.isnan(SampledImages.open("plain", [outputs["plain"]]).facts()["split"])
     with pytest.raises(ValueError, match="plan named: the split is None"):
         Context(world["folder"] / "latents.h5", IDENTITY, None, world["checkpoints"], {"named": named})
 

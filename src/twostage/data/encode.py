@@ -13,8 +13,8 @@ from tqdm import tqdm
 from twostage.data.index import refuse_other_index
 from twostage.data.latents import (
     IDENTITY_ATTRIBUTES,
+    ChannelMoments,
     LatentStore,
-    Moments,
     read_header,
     write_attributes,
     write_contents,
@@ -173,7 +173,7 @@ def join(shards, output, statistics=None):
         raise ValueError("no shards to join; expected at least one file")
     headers = sorted(((_position(header), header) for header in map(read_header, shards)), key=lambda pair: pair[0])
     positions, headers = zip(*headers)
-    first, moments = headers[0], Moments(headers[0].shape[1])
+    first, moments = headers[0], ChannelMoments(headers[0].shape[1])
     if [number for number, _ in positions] != list(range(1, positions[0][1] + 1)) or len(
         {of for _, of in positions}
     ) > 1:

@@ -40,7 +40,7 @@ LATENTS = ("latents", "latents_flip")  # what a joined store takes from its shar
 # ---------------------------------------------------------------------------------------------------------- statistics
 
 
-class Moments:
+class ChannelMoments:
     """Mean and variance a channel, streamed in float64 and merged exactly (Chan, Golub & LeVeque 1983)."""
 
     def __init__(self, channels):
@@ -74,7 +74,7 @@ class StoreWriter:
     """Writes a store of at most ``capacity`` samples, in one file, by ``write_store``."""
 
     def __init__(self, path, temporary, capacity, sample_shape, flips):
-        self.path, self.sample_shape, self.moments = path, tuple(sample_shape), Moments(sample_shape[0])
+        self.path, self.sample_shape, self.moments = path, tuple(sample_shape), ChannelMoments(sample_shape[0])
         self.file = h5py.File(temporary, "w")
         names = ("latents", "latents_flip") if flips else ("latents",)
         for name in names:
@@ -200,7 +200,7 @@ def write_contents(file, contents, flips):
 
 
 @dataclass(frozen=True)
-class Part:
+class Piece:
     """Rows ``start`` to ``stop`` of a data set, lying in one piece in ``path`` from byte ``offset`` on."""
 
     path: str
@@ -447,7 +447,7 @@ class Header:
     class_offsets: np.ndarray
     source: np.ndarray
     attributes: dict
-    parts: dict  # data set name -> [Part]
+    parts: dict  # data set name -> [Piece]
     left_out: list  # one line per image that could not be used
     contents: dict | None  # {"content", and with flips "content_flip": ids}; None in a store that lacks them
     class_names: list  # empty in a store that lacks them
@@ -462,7 +462,7 @@ class Header:
 
     @property
     def moments(self):
-        moments = Moments(self.shape[1])
+        moments = ChannelMoments(self.shape[1])
         moments.count, moments.mean = int(self.attributes["count"]), self.attributes["mean"]
         moments.squares = self.attributes["std"] ** 2 * moments.count
         return moments
@@ -533,7 +533,7 @@ def _parts(path, dataset):
         offset = dataset.id.get_offset()
         if offset is None:
             raise ValueError(f"{path}: {dataset.name} is not stored in one piece; expected a store that twostage wrote")
-        return [Part(str(path), offset, 0, len(dataset))]
+        return [Piece(str(path), offset, 0, len(dataset))]
     parts = []
     for mapping in dataset.virtual_sources():
         (start, *firsts), (last, *_) = mapping.vspace.get_select_bounds()
@@ -564,7 +564,7 @@ def _shard_part(joined, shard, name, start, stop, dataset):
             same = file.attrs["encoder_sha256"] == dataset.file.attrs["encoder_sha256"]
             if source.shape != (stop - start, *dataset.shape[1:]) or not same or source.id.get_offset() is None:
                 raise ValueError(f"{shard}: not the shard that {joined} was joined from; join again")
-            return Part(str(shard), source.id.get_offset(), start, stop)
+            return Piece(str(shard), source.id.get_offset(), start, stop)
     except (OSError, KeyError) as error:
         raise ValueError(f"{shard}: a damaged shard of {joined} ({_first_line(error)}); encode it again") from None
 

@@ -35,7 +35,7 @@ def dataset_batches(dataset, batch_size):
 
 
 @dataclass(frozen=True)
-class Samples:
+class SampledImages:
     """The samples of one plan, over all its shards: images stay in the files until ``batches`` reads them.
 
     seed, index, labels: int64 (n,); followed: row of the latent store of the image whose trajectory a sample follows,

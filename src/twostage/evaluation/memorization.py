@@ -19,7 +19,7 @@ from twostage.data.index import refuse_other_index
 from twostage.data.latents import LatentStore
 from twostage.evaluation.classifier import index_of
 from twostage.evaluation.features import batch_size_for, load_extractors
-from twostage.evaluation.images import Samples
+from twostage.evaluation.images import SampledImages
 from twostage.evaluation.neighbours import NearestNeighbours
 from twostage.provenance import atomic_write, write_provenance
 
@@ -68,7 +68,7 @@ def measure_memorization(
     name). Pixel distances are root mean squares in grey levels (0-255), feature distances Euclidean.
     output_csv, one row a plan, seed and space: means and standard errors (``_sem``) of the distances, the ratio and
     the shares copied (ratio below 1/3, of the samples that have one), retrieved and within_one_grey_level
-    (followed_grey at most 1); how the samples were made (``Samples.facts``), features_sha256 of the weights, and
+    (followed_grey at most 1); how the samples were made (``SampledImages.facts``), features_sha256 of the weights, and
     reference_sha256, the fingerprint of the training images' store.
     Returns the summary table.
     """
@@ -78,7 +78,7 @@ def measure_memorization(
     extractors = load_extractors(
         features, classifier_path=classifier, inception_path=inception, dinov2_path=dinov2, device=device
     )
-    opened = {plan: Samples.open(plan, paths) for plan, paths in samples.items()}
+    opened = {plan: SampledImages.open(plan, paths) for plan, paths in samples.items()}
     for plan, item in opened.items():
         refuse_other_index(f"samples of plan {plan}", item.attributes.get("index"), store_path, store.index)
     if "classifier" in features:
