@@ -2,11 +2,10 @@
 
     python -m twostage.provenance verify results/digits
 
-says whether a run's files are still what their JSONs say (``twostage.verify``), exit code 1 if not.
+says whether a run's files are still what their JSONs say (``twostage.provenance.verify``), exit code 1 if not.
 Nothing here imports torch or runs anything heavy: Snakemake calls ``code_of`` while it builds the DAG.
 """
 
-import argparse
 import ast
 import contextlib
 import hashlib
@@ -23,7 +22,7 @@ import uuid
 from functools import cache
 from pathlib import Path
 
-PACKAGE_ROOT = Path(__file__).resolve().parent
+PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 VERSIONED_PACKAGES = ("twostage", "torch", "numpy", "snakemake", "diffusers", "timm", "h5py")
 
 
@@ -177,25 +176,3 @@ def _syntax(name):
         digest.update(script.read_bytes())
     imported = [module for module in found if module.split(".")[0] == "twostage" and _module_file(module)]
     return digest.hexdigest(), imported
-
-
-def main(arguments=None):
-    """``verify RUN``: a line per problem and a summary; 1 where there is one, or where RUN is no run, else 0."""
-    parser = argparse.ArgumentParser(prog="python -m twostage.provenance", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(required=True, metavar="command")
-    text = "Recompute the sha256 of a run's files and of what they were made from, and compare."
-    command = commands.add_parser("verify", help=text, description=text)
-    command.add_argument("run", help="folder of the run, such as results/digits")
-    options = parser.parse_args(arguments)
-    try:
-        # By name: an import would make it part of what every rule's code_of hashes.
-        found = importlib.import_module("twostage.verify").verify(options.run)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print("\n".join(found.lines()))
-    return 1 if found.problems else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
