@@ -60,14 +60,20 @@ def test_gradients_are_dropped():
     assert all(weight.grad is None for weight in named.values())
 
 
-def test_a_training_that_is_not_compiled_does_not_import_the_compiler(tmp_path):
-    """Which would be half of a short training's time."""
+def test_a_training_and_what_loads_its_model_do_without_the_compiler(tmp_path):
+    """To import it would be half of a short job's time."""
     latents = write_latents(tmp_path / "latents.h5")
     given = json.dumps([str(latents), ARCHITECTURE, {**RECIPE, "compile": False}, str(tmp_path / "out")])
-    program = (
-        "import json, sys; from twostage.training.loop import train; train(*json.loads(sys.argv[1])); "
-        "print('torch._dynamo' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", program, given], capture_output=True, text=True)
+    program = """
+import json, sys
+from twostage.model.checkpoints import load_model
+from twostage.training.loop import train
+
+train(*json.loads(sys.argv[1]))
+load_model(sys.argv[2])
+print("torch._dynamo" in sys.modules)
+"""
+    snapshot = tmp_path / "out/step-0000012.safetensors"
+    done = subprocess.run([sys.executable, "-c", program, given, snapshot], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "False\n"
