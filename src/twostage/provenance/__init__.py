@@ -163,7 +163,7 @@ def _syntax(name):
     file = _module_file(name)
     tree = ast.parse(file.read_text(encoding="utf-8"))
     found = set()
-    for node in ast.walk(tree):
+    for node in [tree, *_statements(tree)]:
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             if ast.get_docstring(node, clean=False) is not None:
                 node.body = node.body[1:]
@@ -171,8 +171,37 @@ def _syntax(name):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             found.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
-    digest = hashlib.sha256(ast.dump(tree).encode())
+    words = []
+    _put_words(tree, words.append)
+    digest = hashlib.sha256("".join(words).encode())
     for script in sorted(file.parent.glob(f"{file.stem}*.js")):
         digest.update(script.read_bytes())
     imported = [module for module in found if module.split(".")[0] == "twostage" and _module_file(module)]
     return digest.hexdigest(), imported
+
+
+def _statements(node):
+    """Every statement below a node; ``ast.walk`` goes through every name besides."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        if isinstance(below := getattr(node, field, None), list):
+            for statement in below:
+                yield statement
+                yield from _statements(statement)
+
+
+def _put_words(node, put):
+    """A syntax tree as text, word by word, in half the time of ``ast.dump``: every start of Snakemake waits for it."""
+    if isinstance(node, list):
+        put("[")
+        for item in node:
+            _put_words(item, put)
+        put("]")
+    elif isinstance(node, ast.AST):
+        put(type(node).__name__)
+        put("(")
+        for field in node._fields:
+            _put_words(getattr(node, field, None), put)
+        put(")")
+    else:
+        put(repr(node))
+        put(",")

@@ -16,6 +16,7 @@ from twostage.model.identity import latents_of
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import write_json, write_provenance
 from twostage.training import TRAINING_VERSION
+from twostage.training.adamw import AdamW
 from twostage.training.batches import Batches
 from twostage.training.objective import Draws, Objective
 from twostage.training.oracle_target import OracleTarget
@@ -79,9 +80,7 @@ class Run:
         self.model.checkpoint_activations = recipe.activation_checkpointing
         self.weights = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
         self.ema = {name: weight.detach().clone() for name, weight in self.weights.items()}
-        self.optimizer = torch.optim.AdamW(
-            self.weights.values(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True
-        )
+        self.optimizer = AdamW(self.weights, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
         share = processes.share(recipe.batch_size, recipe.accumulate)
         size = share // recipe.accumulate
         self.parts = [slice(start, start + size) for start in range(0, share, size)]
@@ -108,7 +107,7 @@ class Run:
             velocity.float().sum().backward()
         except Exception as error:  # many kinds, no C++ compiler and no Triton among them; others come again in a step
             reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.drop_gradients()
         if not self.processes.any(reason is not None):
             return True
         self.model.uncompile_blocks()
@@ -140,7 +139,7 @@ class Run:
         if recipe.max_grad_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self.weights.values(), recipe.max_grad_norm, norm)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.drop_gradients()
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.values()), list(self.weights.values()), 1 - recipe.ema)
         return total, norm
@@ -151,28 +150,22 @@ class Run:
 
     def state(self):
         """Everything a resumed training needs beyond recipe and data, as tensors on the CPU."""
-        moments = {name: self.optimizer.state[weight] for name, weight in self.weights.items()}
         groups = {
             "model": self.weights,
             "ema": self.ema,
-            "exp_avg": {name: moment["exp_avg"] for name, moment in moments.items()},
-            "exp_avg_sq": {name: moment["exp_avg_sq"] for name, moment in moments.items()},
+            "exp_avg": self.optimizer.exp_avg,
+            "exp_avg_sq": self.optimizer.exp_avg_sq,
         }
         return {f"{group}.{name}": t.detach().cpu() for group, named in groups.items() for name, t in named.items()}
 
     @torch.no_grad()
     def restore(self, step, tensors):
         """Go back to where ``state`` was taken, after ``step`` steps."""
-        moments = {}
-        for index, (name, weight) in enumerate(self.weights.items()):
+        for name, weight in self.weights.items():
             weight.copy_(tensors[f"model.{name}"])
             self.ema[name].copy_(tensors[f"ema.{name}"])
-            moments[index] = {
-                "step": torch.tensor(float(step)),
-                "exp_avg": tensors[f"exp_avg.{name}"].clone(),
-                "exp_avg_sq": tensors[f"exp_avg_sq.{name}"].clone(),
-            }
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        moments = ({name: tensors[f"{moment}.{name}"] for name in self.weights} for moment in ("exp_avg", "exp_avg_sq"))
+        self.optimizer.restore(step, *moments)
 
     def snapshot(self):
         """State dict of the EMA model."""
