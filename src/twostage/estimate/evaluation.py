@@ -86,16 +86,12 @@ def _evaluate(setting, space, experiment):
 
 def _memorization(setting, space, experiment):
     """Samples, and held-out images as a control, against all training images as the encoder shows them."""
-    from twostage.evaluation.memorization import QUERY_BYTES
-
     samples = samples_of(setting, experiment)
     control = min(setting.images["held_out"], setting.config.evaluation.control_images)
     plans = setting.plans[experiment]
     followed = sum(count for name, count in samples.items() if _follows(plans[name]))
     queries, stored = sum(samples.values()) + control, setting.stored
-    passes = -(-queries * setting.pixels // QUERY_BYTES)  # over the training images
-    decoded = passes * stored + control + followed
-    looked_at = queries + passes * stored + followed
+    decoded, looked_at = stored + control + followed, queries + stored + followed
     distances = MULTIPLY_ADD * queries * stored * (setting.pixels + setting.feature_width())
     return Row(
         "memorization",

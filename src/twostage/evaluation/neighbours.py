@@ -30,13 +30,17 @@ class NearestNeighbours:
     distances are of float64 differences, so that a copy has distance 0 exactly.
 
     ``distances`` (n, k) float64 increasing and ``positions`` (n, k) int64, places in the stream, are on the queries'
-    device; inf and -1 where there were fewer than k references.
+    device; inf and -1 where there were fewer than k references. earlier: ``state`` of a search of the same queries
+    that ended, which this one continues.
     """
 
-    def __init__(self, queries, k=2, groups=None):
-        self.queries, self.groups, self.k, self.seen = queries, groups, k, 0
-        self._distances = torch.full((len(queries), k), torch.inf, dtype=WIDE, device=queries.device)
-        self._positions = torch.full((len(queries), k), -1, dtype=torch.int64, device=queries.device)
+    def __init__(self, queries, k=2, groups=None, earlier=None):
+        self.queries, self.groups, self.k = queries, groups, k
+        self._distances, self._positions, self.seen = earlier or (
+            torch.full((len(queries), k), torch.inf, dtype=WIDE, device=queries.device),
+            torch.full((len(queries), k), -1, dtype=torch.int64, device=queries.device),
+            0,
+        )
         self._centre, self._waiting = None, []
         self._size = block_rows(REFERENCES, queries.shape[1])
 
@@ -60,6 +64,12 @@ class NearestNeighbours:
     def positions(self):
         self._search()
         return self._positions
+
+    @property
+    def state(self):
+        """What a later search of the same queries goes on from: distances, positions, references seen."""
+        self._search()
+        return self._distances, self._positions, self.seen
 
     def _search(self):
         """Look among the references that wait: few at a time would not be worth the reading of the queries."""
