@@ -43,10 +43,10 @@ class HostMemory:
     # ------------------------------------------------------------------------------------------------------------ data
 
     def _reading(self, stage):
-        """The data set's table, its images where they are one array, a picture per thread and a batch of images."""
+        """The data set's table, its images where they are one array; a picture and a batch of images per thread."""
         images, threads = sum(self.setting.images.values()), getattr(self.config.jobs, stage).threads
         pictures = threads * PICTURE if self.config.data.name == "image_folder" else images * self.setting.pixels
-        return ENTRY * images + pictures + 4 * READ * self.setting.pixels
+        return ENTRY * images + pictures + (4 + threads) * READ * self.setting.pixels
 
     def _store(self, space):
         """A store, its latents aside."""
