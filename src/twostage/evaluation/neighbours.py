@@ -132,7 +132,7 @@ class Products:
         self.centre, self.width, (self.count, dim) = centre, width, references.shape
         rows = -(-self.count // width) * width
         self.rows = centre.new_zeros(rows, -(-(dim + 2) // ALIGNED) * ALIGNED)
-        torch.sub(references.to(centre.dtype), centre, out=self.rows[: self.count, :dim])
+        torch.sub(references, centre, out=self.rows[: self.count, :dim])
         lengths = torch.linalg.vector_norm(self.rows, dim=1)
         self.rows[:, dim] = lengths.square() / 2
         self.rows[self.count :, dim] = torch.inf
@@ -150,10 +150,10 @@ class Products:
         how far off its numbers may be, (n, 1) float64.
         """
         dim = queries.shape[1]
-        rows = self.rows.new_zeros(len(queries), self.rows.shape[1])
-        torch.sub(self.centre, queries.to(self.centre.dtype), out=rows[:, :dim])
-        length = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-        rows[:, dim], rows[:, dim + 1 : dim + 2] = 1, length.square() / 2
+        rows = self.rows.new_empty(len(queries), self.rows.shape[1])
+        differences = torch.sub(self.centre, queries, out=rows[:, :dim])
+        length = torch.linalg.vector_norm(differences, dim=1, keepdim=True)
+        rows[:, dim], rows[:, dim + 1 : dim + 2], rows[:, dim + 2 :] = 1, length.square() / 2, 0
         if len(self._result) < len(queries):
             self._result = self.rows.new_empty(len(queries), len(self.rows))
         halves = exact_product(rows, self.rows.T, out=self._result[: len(queries)])
