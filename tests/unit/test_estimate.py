@@ -1,6 +1,7 @@
 """The estimate: operations against closed forms, rows against the configuration, hours against the hardware."""
 
 import copy
+import dataclasses
 import json
 import math
 import subprocess
@@ -293,6 +294,22 @@ def test_held_out_images_are_measured_as_samples_are():
     features = classifier_flops((8, 8, 1), 32, 10)
     distances = 2 * (100 + 359) * 1438 * (64 + 128)
     assert found.flops == pytest.approx((100 + 359 + 1438) * features + distances)
+
+
+def test_a_gpu_waits_for_resizing_and_for_distances_but_not_for_reading():
+    jobs = {"evaluation": {"gpu": 1, "threads": 4}}
+    found = costs(evaluation__features=["inception"], jobs=jobs)
+    one, images = row(found, "reference", "inception"), 1438
+    alone = images * 2 * 5.7e9 / (67e12 * 0.35)
+    assert found.hours(one)[0] == pytest.approx((alone + images * 0.006 / 4) / 3600)
+    reading = dataclasses.replace(one, cpu_seconds=one.cpu_seconds + 1000)
+    assert found.hours(reading)[0] == pytest.approx((images * 0.006 + 1000) / 4 / 3600)
+    one, width = row(found, "evaluate", "pixel, tab1"), 2048
+    sets = len(PLANS["tab1"]) * len(found.config.sampling.seeds)  # each of its own distance
+    count = one.samples / sets
+    distances = 3 * count * width**2 + 11 * 3 * min(count, width) ** 2 * width + 4 * count**2 * width
+    assert one.cpu_seconds == one.waited_seconds
+    assert one.cpu_seconds == pytest.approx(one.samples * 0.006 + sets * 2 * distances / 40e9)
 
 
 # ------------------------------------------------------------------------------------------------ what is not there yet

@@ -1,16 +1,27 @@
-"""Where the host waits for the GPU: nowhere in a step of training or of guided sampling, once in an oracle's velocity.
+"""Where the host waits for the GPU, held to the table in docs/scales.md: nowhere in a step of training or of guided
+sampling, once in an oracle's velocity.
 
-Waits are allowed by file and function, so that lines may move; a failure prints the lines.
+Where nothing waits the failure prints the file, function and line that does.
 """
 
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from training_examples import ARCHITECTURE, RECIPE, SIZES, write_latents
 
+from twostage.data.chunks import MOST
+from twostage.data.encoders import Autoencoder
 from twostage.data.latents import LatentStore
+from twostage.evaluation.classifier import Classifier
+from twostage.evaluation.features import FeatureExtractor
+from twostage.evaluation.neighbours import QUERIES, NearestNeighbours
 from twostage.flow import time_grid
 from twostage.model.lightningdit import LightningDiT
-from twostage.oracle import Oracle
+from twostage.oracle import Oracle, sweep
 from twostage.sampling.solver import SOLVERS
 from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity, Staged
 from twostage.testing.pretended_gpu import pretended_gpu
@@ -19,6 +30,10 @@ from twostage.training.processes import Processes
 from twostage.training.recipe import Recipe
 
 STEPS = 5
+TABLE = (Path(__file__).parents[2] / "docs/scales.md").read_text(encoding="utf-8").partition("| in one |")[2]
+WAITS = {name: int(most) for name, most in re.findall(r"^\| ([^|`]+?) \| `.* \| (\d+) \|$", TABLE, flags=re.MULTILINE)}
+# What is made and read once, in whatever is called first, is not of a step.
+CLASS_MADE, SWEEP_MADE = 5, 30
 
 
 def assert_waits(record, allowed, calls=1):
@@ -50,6 +65,7 @@ def test_a_guided_sampling_step_waits_nowhere(model, solver, precision):
         SOLVERS[solver](field, x, time_grid(STEPS), y)
         assert record.operations > 0
         assert_waits(record, {})
+    assert WAITS["sampling step with networks, guided or not"] == 0
 
 
 @pytest.mark.parametrize("time", [0.0, 0.3, 0.95, 1 - 1e-6])
@@ -61,7 +77,7 @@ def test_a_velocity_of_the_oracle_waits_once(time):
         for each in (time, t):
             record.clear()
             field(x, each, None)
-            assert sum(record.syncs.values()) <= 1, f"more than one wait for the GPU in a call:\n{record}"
+            assert sum(record.syncs.values()) <= WAITS["velocity of the oracle"] == 1, record
 
 
 def test_a_training_step_waits_nowhere(tmp_path):
@@ -75,6 +91,70 @@ def test_a_training_step_waits_nowhere(tmp_path):
             run.step(step, *batch)
         assert record.bytes_in > 0
         assert_waits(record, {})
+    assert WAITS["training step"] == 0
+
+
+def test_a_training_step_on_the_oracle_velocity_waits_for_each_class_that_it_asks(tmp_path):
+    store = LatentStore.open(write_latents(tmp_path / "latents.h5", flips=True), split="train")
+    recipe = Recipe.parse({**RECIPE, "precision": "bf16", "compile": False, "target": "oracle"})
+    step_waits = WAITS["training step on the oracle velocity"], WAITS["class that is asked in such a step"]
+    with pretended_gpu(backward=True) as record:
+        run = Run(store, SIZES, recipe, 0, Processes("cuda"))
+        run.prepare()
+        found, made = [], set()
+        for step, batch in enumerate(run.batches.stream(0, 3 * STEPS, run.device)):
+            record.clear()
+            run.step(step, *batch)
+            asked = sum(count for event, count in record.syncs.items() if event.function == "read")  # once per class
+            new = sum(count for event, count in record.syncs.items() if event.function == "check_finite")
+            found.append(sum(record.syncs.values()) - new * CLASS_MADE)
+            made.add(asked)
+            assert found[-1] <= step_waits[0] + step_waits[1] * asked, record
+    assert max(made) > 1
+    assert found[-1] == step_waits[0] + step_waits[1] * asked  # no more is allowed than is needed
+
+
+@pytest.mark.parametrize(("count", "budget_mb"), [(400, 8), (3000, 8)])
+def test_a_sweep_waits_by_chunk_and_time(count, budget_mb):
+    data, times, draw = torch.randn(count, 32), torch.linspace(0, 1, 11), torch.randn(30, 32)
+    with pretended_gpu() as record:
+        sweep(data.to("cuda"), torch.arange(30), draw, times, budget_mb=budget_mb)
+        chunks = sum(count for event, count in record.syncs.items() if event.function == "__init__") // 2
+        waits = sum(record.syncs.values())
+    most = WAITS["chunk of samples and time of a sweep"]
+    assert waits <= SWEEP_MADE + most * chunks * len(times)
+    assert waits >= most / 2 * chunks * len(times[1:-1])
+
+
+def test_a_chunk_of_images_waits_to_be_sent_checked_and_sent_back():
+    torch.manual_seed(0)
+    images, latents = np.zeros((3 * MOST - 1, 8, 8, 1), np.uint8), torch.randn(3 * MOST - 1, 2, 8, 8)
+    network = AutoencoderKL(
+        in_channels=1, out_channels=1, block_out_channels=(8,), norm_num_groups=4, latent_channels=2,
+        down_block_types=("DownEncoderBlock2D",), up_block_types=("UpDecoderBlock2D",),
+    )  # fmt: skip
+    with pretended_gpu() as record:
+        encoder = Autoencoder("kl", network, "", "sample", "cuda")
+        extractor = FeatureExtractor("classifier", Classifier((8, 8, 1), 8, 10).eval().to("cuda").features, "", "cuda")
+        for what, call in {
+            "that is encoded": lambda: encoder.encode(torch.from_numpy(images), latents),
+            "that is decoded": lambda: encoder.decode(latents),
+            "whose features are taken": lambda: extractor(images),
+        }.items():
+            record.clear()
+            call()
+            assert sum(record.syncs.values()) == 3 * WAITS[f"chunk of 64 images {what}"], record
+
+
+def test_a_block_of_training_images_waits_for_the_pairs_in_doubt():
+    with pretended_gpu() as record:
+        search = NearestNeighbours(torch.randn(QUERIES + 1, 16).to("cuda"), 3)
+        references = torch.randn(100, 16).to("cuda")
+        record.clear()
+        search.add(references)
+        assert search.distances.isfinite().all().item()
+        waits = WAITS["block of training images that a block of samples is compared with"]
+        assert sum(record.syncs.values()) - 1 <= 2 * waits, record
 
 
 def test_a_training_waits_only_for_numbers_of_the_line_before_and_to_save(tmp_path, monkeypatch):

@@ -10,7 +10,6 @@ from twostage.estimate import peaks
 from twostage.estimate.host_memory import FLUX_WEIGHTS, GIB, MIB, ORACLE_MB, TIMES, kind_of, space_of
 from twostage.estimate.networks import FLUX_VAE, autoencoder_widths
 from twostage.estimate.row import BYTES, WIDE
-from twostage.estimate.sampling import samples_of
 
 CONTEXT = 2 * GIB  # CUDA's and NCCL's own, workspaces of kernels, what the allocator rounds up
 FORWARD = 256  # states at a time of the oracle loss
@@ -168,11 +167,10 @@ class GpuMemory:
         return self._extractors()
 
     def _memorization(self, row):
-        from twostage.evaluation.memorization import QUERY_BYTES
+        from twostage.evaluation.nearest_images import rows_at_a_time
 
-        plan = max(samples_of(self.setting, row.where.partition(", ")[2]).values())
-        queries = max(min(row.samples, QUERY_BYTES // self.setting.pixels), plan)
-        kept = queries * (self.setting.pixels + self.setting.feature_width() * BYTES)
+        rows = sum(rows_at_a_time(row.samples, self.setting.stored, self.setting.pixels))
+        kept = rows * (self.setting.pixels + self.setting.feature_width() * BYTES)
         search = min(SEARCH, 256 * MIB + 50 * (row.samples + self.setting.stored) * self.setting.pixels)
         return self._autoencoder_peaks(space_of(row), "evaluation")[1] + self._extractors() + kept + search
 
