@@ -171,13 +171,17 @@ class Samples:
         return (self._rows.nbytes if read else 0) + (self._centred.nbytes if copied else 0)
 
     def chunks(self, size):
-        """Yield (start, rows (n, D)) with n <= size, in order, as they are in the data (not centred)."""
+        """Yield (start, rows (n, D)) with n <= size, in order, as they are in the data (not centred).
+
+        Streamed rows share few buffers: what is read of a chunk must be done with before the next is asked for.
+        """
         if self._rows is not None:
             for start in range(0, self.count, size):
                 yield start, self._rows[start : start + size]
             return
         start = 0
-        for batch in _ahead(self._store.batches(size, self._label)):
+        buffers = torch.empty(3, min(size, self.count), *self.shape)  # one in use, one read ahead, one being filled
+        for batch in _ahead(self._store.batches(len(buffers[0]), self._label, buffers=buffers)):
             rows = batch.reshape(len(batch), -1).to(self.device)
             yield start, rows
             start += len(rows)
