@@ -10,7 +10,8 @@ from training_examples import ARCHITECTURE, RECIPE, SIZES, write_latents
 from twostage.data.latents import LatentStore
 from twostage.flow import time_grid
 from twostage.model.lightningdit import LightningDiT
-from twostage.oracle import Oracle
+from twostage.oracle import ClassOracle, Oracle, sweep
+from twostage.oracle.samples import Samples
 from twostage.sampling.solver import SOLVERS
 from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity, Staged
 from twostage.testing.pretended_gpu import pretended_gpu
@@ -62,6 +63,41 @@ def test_a_velocity_of_the_oracle_waits_once(time):
             record.clear()
             field(x, each, None)
             assert sum(record.syncs.values()) <= 1, f"more than one wait for the GPU in a call:\n{record}"
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_velocity_of_several_classes_waits_once_a_class(device):
+    data, labels, y = torch.randn(40, 8), torch.arange(40) % 4, torch.tensor([0, 3, 0, 1])
+    with pretended_gpu() as record:
+        oracle, x = ClassOracle(data.to("cuda"), labels), torch.randn(4, 8).to("cuda")
+        t = torch.tensor([0.2, 0.5, 0.95, 0.3]).to(device)
+        oracle.velocity(x, t, y)
+        record.clear()
+        oracle.velocity(x, t, y)
+        assert_waits(record, {("oracle/posterior.py", "read"): 3})
+
+
+@pytest.mark.parametrize("budget_mb", [1024, 0.05])
+def test_a_sweep_waits_thrice_for_a_time_of_a_chunk(budget_mb, monkeypatch):
+    """Which pairs are still alive, whether their weights are many, and where the few are."""
+    torch.manual_seed(0)
+    times, chunks = torch.linspace(0.05, 0.95, 10), []
+    with pretended_gpu() as record:
+        samples = Samples(torch.randn(300, 32).to("cuda"))
+        index, noise = torch.arange(6).to("cuda"), torch.randn(6, 32).to("cuda")
+        assert samples.distinct == 300
+        samples.budget, whole = int(budget_mb * 2**20), samples.chunks
+        monkeypatch.setattr(samples, "chunks", lambda size: (chunks.append(each) or each for each in whole(size)))
+        record.clear()
+        found = sweep(samples, index, noise, times)
+        assert len(chunks) == 1 if budget_mb == 1024 else len(chunks) > 5
+        pairs = "oracle/pairs.py"
+        each = {(pairs, "_add"): 10, (pairs, "_few"): 10, (pairs, "_sparse_product"): 10}
+        each |= {(pairs, "_add_moved"): 10, (pairs, "__init__"): 3}
+        once = {(pairs, "result"): 20, (pairs, "<dictcomp>"): 5, (pairs, "sweep"): 2, (pairs, "_check_pairs"): 1}
+        once[("oracle/samples.py", "check_finite")] = 1
+        assert_waits(record, {**{place: count * len(chunks) for place, count in each.items()}, **once})
+    assert (found.self_weight[:, 0] < 0.5).all()
 
 
 def test_a_training_step_waits_nowhere(tmp_path):

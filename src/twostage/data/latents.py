@@ -312,8 +312,9 @@ class LatentStore:
 
         index: a slice, integers 0..N-1, or a mask of N booleans; flipped: False, True, or a boolean for each, to read
         the mirrored images' latents; out: a float32 tensor on the CPU of at least n such rows, whose first n are filled
-        and returned, where new memory for each call would take longer than the reading. Raises IndexError outside the store, ValueError for an index or flips of another
-        kind, for flips that it lacks and for latents that are not finite.
+        and returned, where new memory for each call would take longer than the reading. Raises IndexError outside the
+        store, ValueError for an index or flips of another kind, for flips that it lacks and for latents that are not
+        finite.
         """
         rows = self._rows(index)
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):

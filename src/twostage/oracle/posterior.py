@@ -116,8 +116,8 @@ class Oracle:
     def _displacement(self, points, whole):
         """(m - x_t) / (1 - t), (B, D), and the log-evidence, (B,) float64, by a running log-sum-exp over the chunks.
 
-        In float64, or in float32 where both the samples and the points are. Undivided where the points may be at t = 1. whole: whether the samples are the whole data set, so that the
-        evidence need not be exact.
+        In float64, or in float32 where both the samples and the points are. Undivided where the points may be at t = 1.
+        whole: whether the samples are the whole data set, so that the evidence need not be exact.
         """
         peak = torch.full_like(points.t, -math.inf)
         total, moved = torch.zeros_like(peak), None
@@ -222,7 +222,7 @@ class _Part:
 
     near: (2, p) rows and columns near the data that were taken again by differences; total_of_product: the sum of the
     weights that are left for a matrix product. All float64, positions int64; ``weights`` in the dtype of the samples
-    where no logit was taken again. alone: whether in every row one weight is 1 and the others, together, below rounding.
+    where no logit was taken again. alone: whether in each row one weight is 1 and all others, together, below rounding.
     """
 
     logits: torch.Tensor
@@ -238,8 +238,8 @@ class _Points:
     """Points x_t (B, D) with their times t (B, 1) float64, as the samples see them: B <= what the budget allows.
 
     given: in their own dtype, or the samples' if that is wider; x: in float64; base: less the samples' centre, in
-    float64 where there is one; narrow: less t times the centre, in the samples' dtype, with the square (B, 1) float64 of
-    what it rounds; scale: (1 - t)^-2, 1 at t = 1; divisor: 1 - t, or 1 where points at t = 1 are asked for; near:
+    float64 where there is one; narrow: less t times the centre, in the samples' dtype; square: of what narrow rounds,
+    (B, 1) float64; scale: (1 - t)^-2, 1 at t = 1; divisor: 1 - t, or 1 where points at t = 1 are asked for; near:
     whether t is near 1, (B, 1).
 
     What the host must know of values, whether there is a point at t = 0 (``at_prior``) or t = 1 (``at_end``), it learns
@@ -347,8 +347,9 @@ class ClassOracle:
         y, t = one_each("y", as_labels("y", y).cpu(), len(x_t)), one_each("t", as_times(t), len(x_t))
         result = torch.empty_like(x_t)
         for label in y.unique().tolist():
-            rows = (y == label).nonzero()[:, 0].to(x_t.device)
-            answer = getattr(self.oracle(label), method)(x_t[rows], t[rows.to(t.device)])
+            members = (y == label).nonzero()[:, 0]
+            rows, at = (members.to(each.device, non_blocking=True) for each in (x_t, t))
+            answer = getattr(self.oracle(label), method)(x_t[rows], t[at])
             result[rows] = answer.to(x_t.device)
         return result
 
