@@ -10,19 +10,26 @@ are of differences ``x^(i) - x_t`` and run over chunks with a running log-sum-ex
 
 import dataclasses
 import math
-from functools import cached_property
 
 import torch
 
 from twostage.arguments import as_floating, as_labels, as_tensor
 from twostage.arithmetic import exact_product
-from twostage.oracle.samples import SMALLEST, WIDE, Samples, as_times, check_finite, check_times, one_each
+from twostage.oracle.samples import (
+    SMALLEST,
+    WIDE,
+    Samples,
+    as_times,
+    check_finite,
+    check_times,
+    one_each,
+    product_weights,
+)
 
 TOLERANCE = 1e-6  # error of a posterior weight, absolute, beyond which its squared distance is taken again
 NEAR_DATA = 0.1  # below this 1 - t, sums are of float64 differences: float32 products lose u / (1 - t)
 ALONE = 1e-9  # sum of all other weights, of the largest, below which the velocity is that to one sample
-NOTHING = 1e-20  # sum of weights, of the largest, that is left out where nothing else needs a product
-FAINT = math.log(SMALLEST)  # of a weight: kept from falling below, where exp and products are many times slower
+FAINT = math.log(SMALLEST) - 1  # of a weight: none is less, where exp and float32 products are many times slower
 
 
 class Oracle:
@@ -143,22 +150,22 @@ class Oracle:
         """
         if part.alone:
             return rows.index_select(0, part.logits.argmax(1)) - points.given
-        row, column = part.near
-        near = None
+        (row, column), weights, total, near = part.near, part.weights, part.total, None
         if len(row):
             # their weights leave the product, which in float32 would lose the differences
-            weight, near = part.weights[row, column], torch.zeros_like(points.x)
-            part.weights[row, column] = 0
+            weight, near = weights[row, column], torch.zeros_like(points.x)
+            weights[row, column] = 0
             for some in self.samples.pairs(len(row)):
                 difference = rows.index_select(0, column[some]).to(WIDE).sub_(points.x.index_select(0, row[some]))
                 near.index_add_(0, row[some], difference.mul_(weight[some, None]))
-            part.total_of_product = part.weights.sum(1, keepdim=True)
-            # a GPU multiplies next to nothing sooner than it tells the host of it
-            if near.device.type == "cpu" and part.total_of_product.max() < NOTHING:
+            weights = product_weights(weights, rows.dtype)
+            total = weights.sum(1, keepdim=True, dtype=WIDE)
+            # a GPU multiplies zeros sooner than it tells the host of them
+            if weights.device.type == "cpu" and not weights.any():
                 return near
-        moved = exact_product(part.weights.to(rows.dtype), self.samples.centred(start, rows)).to(points.base.dtype)
-        moved.addcmul_(part.total_of_product.to(moved.dtype), points.base, value=-1)
-        return moved if near is None else moved.add_(near)
+        moved = exact_product(weights.to(rows.dtype), self.samples.centred(start, rows)).to(points.base.dtype)
+        moved.addcmul_(total.to(moved.dtype), points.base, value=-1)
+        return moved if near is None else moved.to(WIDE).add_(near)
 
     def _part(self, points, start, rows, level, whole=True):
         """The logits -|x_t - t x^(i)|^2 / (2 (1 - t)^2) of a chunk, and what is made of them: a ``_Part``.
@@ -193,7 +200,7 @@ class Oracle:
         pairs, near, others = points.read(count.sum(), (count * points.near).sum(), (alone == 0).sum())
         none = torch.empty(2, 0, dtype=torch.int64, device=logits.device)
         if (pairs == 0 or others == 0) and not points.at_end:
-            return _Part(logits, peak, weights, total, total, none, alone=others == 0)
+            return _Part(logits, peak, weights, total, none, alone=others == 0)
 
         doubtful *= again
         row, column = doubtful.nonzero_static(size=pairs).T
@@ -206,7 +213,7 @@ class Oracle:
         weights = points.weights(logits, peak, WIDE)
         total = weights.sum(1, keepdim=True)
         chosen = points.near[row, 0].nonzero_static(size=near)[:, 0]
-        return _Part(logits, peak, weights, total, total, torch.stack([row[chosen], column[chosen]]))
+        return _Part(logits, peak, weights, total, torch.stack([row[chosen], column[chosen]]))
 
     def _product_error(self, products, square):
         """How far rounding moves an inner product, (B, 1): estimated from above: terms of random and of equal sign."""
@@ -220,16 +227,15 @@ class Oracle:
 class _Part:
     """A chunk's logits (B, n), the largest (B, 1), ``weights`` exp(logits - peak), and their sum ``total`` (B, 1).
 
-    near: (2, p) rows and columns near the data that were taken again by differences; total_of_product: the sum of the
-    weights that are left for a matrix product. All float64, positions int64; ``weights`` in the dtype of the samples
-    where no logit was taken again. alone: whether in each row one weight is 1 and all others, together, below rounding.
+    near: (2, p) rows and columns near the data that were taken again by differences. All float64, positions int64;
+    ``weights`` in the dtype of the samples where no logit was taken again. alone: whether in each row one weight is 1
+    and all others, together, below rounding.
     """
 
     logits: torch.Tensor
     peak: torch.Tensor
     weights: torch.Tensor
     total: torch.Tensor
-    total_of_product: torch.Tensor
     near: torch.Tensor
     alone: bool = False
 
@@ -249,12 +255,12 @@ class _Points:
     def __init__(self, samples, x_t, t, to_end=False):
         self.given, self.t = x_t.detach().to(samples.device).reshape(len(x_t), -1), t[:, None]
         self.given = self.given.to(torch.promote_types(x_t.dtype, samples.dtype))
+        self.x = self.given.to(WIDE)
+        self.base, query = samples.shifted(self.x), samples.shifted(self.x, self.t)
+        self.square = torch.linalg.vector_norm(query, dim=1, keepdim=True).square_()
         if samples.centre is None:
             self.base = query = self.given
-        else:
-            self.base, query = samples.shifted(self.x), samples.shifted(self.x, self.t)
         self.narrow = query.to(samples.dtype)
-        self.square = torch.linalg.vector_norm(query, dim=1, keepdim=True, dtype=WIDE).square_()
         rest = 1 - self.t
         self.last = self.t == 1
         self.scale = torch.where(self.last, 1.0, rest**-2.0)
@@ -263,10 +269,6 @@ class _Points:
         self.to_end, self.at_end, self.at_prior = to_end, None, None
         outside, infinite = ~((self.t >= 0) & (self.t <= 1)), ~torch.isfinite(self.square)
         self._facts = torch.cat([outside, infinite, self.last, self.t == 0], 1).sum(0)
-
-    @cached_property
-    def x(self):
-        return self.given.to(WIDE)
 
     def read(self, *numbers):
         """Numbers (tensors of one whole number) as Python's. ValueError for times or points that are not fit."""
@@ -281,7 +283,7 @@ class _Points:
         return [int(number) for number in numbers[4:]]
 
     def weights(self, logits, peak, dtype):
-        """exp(logits - peak) in ``dtype``, at least ``SMALLEST``; at t = 1 the limit: 1 at the peak, 0 below it."""
+        """exp(logits - peak) in ``dtype``, at least exp(``FAINT``); at t = 1 the limit: 1 at the peak, 0 below it."""
         gaps = logits - peak
         weights = gaps.to(dtype, copy=True).clamp_(min=FAINT).exp_()
         return weights.masked_fill_(self.last & (gaps < 0), 0.0) if self.at_end else weights
