@@ -210,8 +210,8 @@ class Oracle:
             distance = torch.linalg.vector_norm(difference, dim=1)
             logits[row[some], column[some]] = distance.square_() * (scale[row[some], 0] / -2)
         peak = logits.amax(1, keepdim=True)
-        weights = points.weights(logits, peak, WIDE)
-        total = weights.sum(1, keepdim=True)
+        weights = points.weights(logits, peak, WIDE if near else rows.dtype)
+        total = weights.sum(1, keepdim=True, dtype=WIDE)
         chosen = points.near[row, 0].nonzero_static(size=near)[:, 0]
         return _Part(logits, peak, weights, total, torch.stack([row[chosen], column[chosen]]))
 
@@ -228,7 +228,7 @@ class _Part:
     """A chunk's logits (B, n), the largest (B, 1), ``weights`` exp(logits - peak), and their sum ``total`` (B, 1).
 
     near: (2, p) rows and columns near the data that were taken again by differences. All float64, positions int64;
-    ``weights`` in the dtype of the samples where no logit was taken again. alone: whether in each row one weight is 1
+    ``weights`` in the dtype of the samples where none is near the data. alone: whether in each row one weight is 1
     and all others, together, below rounding.
     """
 
