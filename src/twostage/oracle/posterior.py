@@ -137,7 +137,8 @@ class Oracle:
             before, peak = peak, torch.maximum(peak, part.peak)
             keep, add = points.weights(before, peak, WIDE), points.weights(part.peak, peak, WIDE)
             total, moved = total * keep + part.total * add, moved.to(WIDE).mul_(keep).add_(here * add)
-        moved *= 1 / (total * points.divisor)  # a division of all numbers takes three times as long
+        # a division of all numbers takes three times as long, a float64 factor of float32 numbers more
+        moved *= (1 / (total * points.divisor)).to(moved.dtype)
         if points.at_prior:
             away = (self.samples.mean - points.x) / points.divisor
             moved = torch.where(points.t == 0, away, moved)
