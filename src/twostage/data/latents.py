@@ -423,11 +423,11 @@ class LatentStore:
             raise ValueError(f"{self.path} holds no latents of mirrored images; encode with flips")
         parts = self._header.parts[name]
         starts = np.array([part.start for part in parts])
-        order = np.argsort(rows, kind="stable")
-        in_order = bool((order == np.arange(len(rows))).all())
+        in_order = bool((np.diff(rows) >= 0).all())
+        order = slice(None) if in_order else np.argsort(rows, kind="stable")
         sorted_rows, target = rows[order], out if in_order else np.empty_like(out)
         breaks = np.flatnonzero(np.diff(sorted_rows) != 1) + 1
-        for first, last in zip(np.r_[0, breaks].tolist(), np.r_[breaks, len(rows)].tolist()):
+        for first, last in itertools.pairwise([0, *breaks.tolist(), len(rows)]):
             while first < last:  # a run of consecutive rows, cut where one part ends and the next begins
                 row = int(sorted_rows[first])
                 part = parts[np.searchsorted(starts, row, side="right") - 1]
