@@ -21,7 +21,8 @@ from twostage.evaluation.features import FeatureExtractor
 from twostage.evaluation.neighbours import QUERIES, NearestNeighbours
 from twostage.flow import time_grid
 from twostage.model.lightningdit import LightningDiT
-from twostage.oracle import Oracle, sweep
+from twostage.oracle import ClassOracle, Oracle, sweep
+from twostage.oracle.samples import Samples
 from twostage.sampling.solver import SOLVERS
 from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity, Staged
 from twostage.testing.pretended_gpu import pretended_gpu
@@ -33,7 +34,7 @@ STEPS = 5
 TABLE = (Path(__file__).parents[2] / "docs/scales.md").read_text(encoding="utf-8").partition("| in one |")[2]
 WAITS = {name: int(most) for name, most in re.findall(r"^\| ([^|`]+?) \| `.* \| (\d+) \|$", TABLE, flags=re.MULTILINE)}
 # What is made and read once, in whatever is called first, is not of a step.
-CLASS_MADE, SWEEP_MADE = 5, 30
+CLASS_MADE = 5
 
 
 def assert_waits(record, allowed, calls=1):
@@ -80,6 +81,43 @@ def test_a_velocity_of_the_oracle_waits_once(time):
             assert sum(record.syncs.values()) <= WAITS["velocity of the oracle"] == 1, record
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_velocity_of_several_classes_waits_once_a_class(device):
+    data, labels, y = torch.randn(40, 8), torch.arange(40) % 4, torch.tensor([0, 3, 0, 1])
+    with pretended_gpu() as record:
+        oracle, x = ClassOracle(data.to("cuda"), labels), torch.randn(4, 8).to("cuda")
+        t = torch.tensor([0.2, 0.5, 0.95, 0.3]).to(device)
+        oracle.velocity(x, t, y)
+        record.clear()
+        oracle.velocity(x, t, y)
+        assert_waits(record, {("oracle/posterior.py", "read"): 3})
+
+
+@pytest.mark.parametrize("budget_mb", [1024, 0.05])
+def test_a_sweep_waits_thrice_for_a_time_of_a_chunk(budget_mb, monkeypatch):
+    """Which pairs are still alive, whether their weights are many, and where the few are."""
+    torch.manual_seed(0)
+    times, chunks = torch.linspace(0.05, 0.95, 10), []
+    with pretended_gpu() as record:
+        samples = Samples(torch.randn(300, 32).to("cuda"))
+        index, noise = torch.arange(6).to("cuda"), torch.randn(6, 32).to("cuda")
+        assert samples.distinct == 300
+        samples.budget, whole = int(budget_mb * 2**20), samples.chunks
+        monkeypatch.setattr(samples, "chunks", lambda size: (chunks.append(each) or each for each in whole(size)))
+        record.clear()
+        found = sweep(samples, index, noise, times)
+        assert len(chunks) == 1 if budget_mb == 1024 else len(chunks) > 5
+        pairs = "oracle/pairs.py"
+        each = {(pairs, "_add"): 10, (pairs, "_few"): 10, (pairs, "_sparse_product"): 10}
+        each |= {(pairs, "_add_moved"): 10, (pairs, "__init__"): 3}
+        once = {(pairs, "result"): 20, (pairs, "<dictcomp>"): 5, (pairs, "sweep"): 2, (pairs, "_check_pairs"): 1}
+        once[("oracle/samples.py", "check_finite")] = 1
+        assert_waits(record, {**{place: count * len(chunks) for place, count in each.items()}, **once})
+        waits = sum(record.syncs.values()) - sum(once.values())
+        assert waits <= WAITS["chunk of samples and time of a sweep"] * len(chunks) * len(times)
+    assert (found.self_weight[:, 0] < 0.5).all()
+
+
 def test_a_training_step_waits_nowhere(tmp_path):
     store = LatentStore.open(write_latents(tmp_path / "latents.h5", flips=True), split="train")
     recipe = Recipe.parse({**RECIPE, "precision": "bf16", "compile": False, "max_grad_norm": 1.0, "accumulate": 2})
@@ -112,18 +150,6 @@ def test_a_training_step_on_the_oracle_velocity_waits_for_each_class_that_it_ask
             assert found[-1] <= step_waits[0] + step_waits[1] * asked, record
     assert max(made) > 1
     assert found[-1] == step_waits[0] + step_waits[1] * asked  # no more is allowed than is needed
-
-
-@pytest.mark.parametrize(("count", "budget_mb"), [(400, 8), (3000, 8)])
-def test_a_sweep_waits_by_chunk_and_time(count, budget_mb):
-    data, times, draw = torch.randn(count, 32), torch.linspace(0, 1, 11), torch.randn(30, 32)
-    with pretended_gpu() as record:
-        sweep(data.to("cuda"), torch.arange(30), draw, times, budget_mb=budget_mb)
-        chunks = sum(count for event, count in record.syncs.items() if event.function == "__init__") // 2
-        waits = sum(record.syncs.values())
-    most = WAITS["chunk of samples and time of a sweep"]
-    assert waits <= SWEEP_MADE + most * chunks * len(times)
-    assert waits >= most / 2 * chunks * len(times[1:-1])
 
 
 def test_a_chunk_of_images_waits_to_be_sent_checked_and_sent_back():
