@@ -1,7 +1,10 @@
-"""Where the host waits for the GPU: nowhere in a step of training or of guided sampling, once in an oracle's velocity.
+"""Where the host waits for the GPU: nowhere in a step of training or of guided sampling, once in an oracle's velocity,
+three times in the targets of a block of steps on the oracle velocity.
 
 Waits are allowed by file and function, so that lines may move; a failure prints the lines.
 """
+
+from itertools import islice
 
 import pytest
 import torch
@@ -14,6 +17,7 @@ from twostage.oracle import Oracle
 from twostage.sampling.solver import SOLVERS
 from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity, Staged
 from twostage.testing.pretended_gpu import pretended_gpu
+from twostage.training.ahead import AHEAD
 from twostage.training.loop import Run, train
 from twostage.training.processes import Processes
 from twostage.training.recipe import Recipe
@@ -71,10 +75,29 @@ def test_a_training_step_waits_nowhere(tmp_path):
         run = Run(store, SIZES, recipe, 0, Processes("cuda"))
         run.prepare()
         record.clear()
-        for step, batch in enumerate(run.batches.stream(0, STEPS, run.device)):
-            run.step(step, *batch)
+        for batch in run.stream(0, STEPS):
+            run.step(*batch)
         assert record.bytes_in > 0
         assert_waits(record, {})
+
+
+def test_steps_on_the_oracle_velocity_wait_three_times_in_a_block(tmp_path):
+    """To know who is asked, and once in each of its two answers: to points with a class and to those without."""
+    store = LatentStore.open(write_latents(tmp_path / "latents.h5", flips=True), split="train")
+    recipe = {**RECIPE, "target": "oracle", "class_drop": 0.3, "batch_size": 16, "precision": "bf16", "compile": False}
+    blocks = 3
+    with pretended_gpu(backward=True) as record:
+        run = Run(store, SIZES, Recipe.parse({**recipe, "steps": 100}), 0, Processes("cuda"))
+        run.prepare()
+        batches = run.stream(0, (blocks + 1) * AHEAD)
+        *_, batch = islice(batches, AHEAD)  # the first block asks for the longest sample, once
+        run.step(*batch)
+        record.clear()
+        run.step(*next(batches))
+        assert len([*batches]) == blocks * AHEAD - 1
+        allowed = {("training/oracle_target.py", "__call__"): 1, ("oracle/posterior.py", "read"): 2}
+        assert_waits(record, allowed, calls=blocks)
+        assert sum(record.syncs.values()) == 3 * blocks  # the points did need an oracle of either kind
 
 
 def test_a_training_waits_only_for_numbers_of_the_line_before_and_to_save(tmp_path, monkeypatch):
@@ -93,7 +116,7 @@ def test_a_training_waits_only_for_numbers_of_the_line_before_and_to_save(tmp_pa
 
         step = Run.step
         patched.setattr(torch.cuda, "Event", Mark)
-        patched.setattr(Run, "step", lambda run, number, *batch: steps.append(number) or step(run, number, *batch))
+        patched.setattr(Run, "step", lambda run, *batch: steps.append(batch) or step(run, *batch))
         train(latents, ARCHITECTURE, {**recipe, "checkpoint_every": 100}, tmp_path / "out", device="cuda")
         made_and_saved = {("training/loop.py", "__init__"): 100}  # the model's way there
         for event in record.syncs:

@@ -150,14 +150,14 @@ class Oracle:
             weight, near = part.weights[row, column], torch.zeros_like(points.x)
             part.weights[row, column] = 0
             for some in self.samples.pairs(len(row)):
-                difference = rows[column[some]].to(WIDE).sub_(points.x[row[some]])
+                difference = self._paired(rows, row[some], column[some]).sub_(points.x[row[some]])
                 near.index_add_(0, row[some], difference.mul_(weight[some, None]))
             part.total_of_product = part.weights.sum(1, keepdim=True)
         weights = product_weights(part.weights, rows.dtype)
         # a GPU multiplies zeros sooner than it tells the host of them
         if near is not None and weights.device.type == "cpu" and not weights.any():
             return near
-        moved = exact_product(weights, self.samples.centred(start, rows)).to(WIDE)
+        moved = self._sum(weights, start, rows).to(WIDE)
         moved.addcmul_(part.total_of_product, points.base, value=-1)
         return moved if near is None else moved.add_(near)
 
@@ -168,11 +168,8 @@ class Oracle:
         distance is not divided, which orders the samples as the limit does.
         """
         samples, t, scale = self.samples, points.t, points.scale
-        half_norms = samples.half_norms[start : start + len(rows)]
-        products = exact_product(points.narrow, samples.centred(start, rows).T)
+        products, logits = self._logits(points, start, rows)
         error = t * scale * self._product_error(products, points.square)
-        own = torch.cat([-t * t * scale, points.square * scale / -2], 1)
-        logits = products.to(WIDE).mul_(t * scale).addmm_(own, torch.stack([half_norms, torch.ones_like(half_norms)]))
         peak = logits.amax(1, keepdim=True)
         weights = points.weights(logits, peak)
         total = weights.sum(1, keepdim=True)
@@ -195,7 +192,9 @@ class Oracle:
 
         row, column = doubtful.nonzero_static(size=pairs).T
         for some in samples.pairs(pairs):
-            difference = points.x[row[some]].addcmul_(rows[column[some]].to(WIDE), t[row[some]], value=-1)
+            difference = points.x[row[some]].addcmul_(
+                self._paired(rows, row[some], column[some]), t[row[some]], value=-1
+            )
             distance = torch.linalg.vector_norm(difference, dim=1)
             logits[row[some], column[some]] = distance.square_() * (scale[row[some], 0] / -2)
         peak = logits.amax(1, keepdim=True)
@@ -203,6 +202,22 @@ class Oracle:
         total = weights.sum(1, keepdim=True)
         chosen = points.near[row, 0].nonzero_static(size=near)[:, 0]
         return _Part(logits, peak, weights, total, total, torch.stack([row[chosen], column[chosen]]))
+
+    def _logits(self, points, start, rows):
+        """Inner products (B, n) of the queries with a chunk about the centre, and the logits (B, n) float64 by them."""
+        half_norms, t, scale = self.samples.half_norms[start : start + len(rows)], points.t, points.scale
+        products = exact_product(points.narrow, self.samples.centred(start, rows).T)
+        own = torch.cat([-t * t * scale, points.square * scale / -2], 1)
+        logits = products.to(WIDE).mul_(t * scale).addmm_(own, torch.stack([half_norms, torch.ones_like(half_norms)]))
+        return products, logits
+
+    def _sum(self, weights, start, rows):
+        """Sum of the weights (B, n) times a chunk about the centre, (B, D) in the data's dtype."""
+        return exact_product(weights, self.samples.centred(start, rows))
+
+    def _paired(self, rows, row, column):
+        """The samples of pairs: of the point ``row`` (k,) that at ``column`` (k,) of a chunk, (k, D) float64."""
+        return rows[column].to(WIDE)
 
     def _product_error(self, products, square):
         """How far rounding moves an inner product, (B, 1): estimated from above: terms of random and of equal sign."""
