@@ -76,14 +76,17 @@ def in_processes(count, work, *arguments):
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    context = multiprocessing.get_context("fork")
+    # Not forked from this process, whose autograd may have threads by now: a fork of those cannot train.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["twostage.training.loop", "torch._dynamo", __name__])
     pipes = [context.Pipe(duplex=False) for _ in range(count)]
     started = [
         context.Process(target=_become, args=(rank, count, port, pipe, work, arguments))
         for rank, (_, pipe) in enumerate(pipes)
     ]
-    for process in started:
+    for process, (_, theirs) in zip(started, pipes):
         process.start()
+        theirs.close()  # so that one that fails is not waited for
     found = [mine.recv() if mine.poll(600) else None for mine, _ in pipes]
     for process in started:
         process.join(10)
