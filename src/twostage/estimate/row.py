@@ -11,9 +11,9 @@ MULTIPLY_ADD = 2
 class Row:
     """Jobs of one rule that do the same; numbers are sums over the ``jobs``.
 
-    flops: floating-point operations; bf16_flops: those of them that run in bf16; cpu_seconds: core-seconds besides;
-    disk: bytes; stage: whose block of `jobs` says what a job asks for; needs, makes: paths below results/{run} (or of
-    weights), or their beginnings.
+    flops: floating-point operations; bf16_flops: those of them that run in bf16; cpu_seconds, gpu_seconds: seconds of
+    cores and of GPUs besides; disk: bytes; stage: whose block of `jobs` says what a job asks for; needs, makes: paths
+    below results/{run} (or of weights), or their beginnings.
     """
 
     rule: str
@@ -23,6 +23,7 @@ class Row:
     flops: float = 0.0
     bf16_flops: float = 0.0
     cpu_seconds: float = 0.0
+    gpu_seconds: float = 0.0
     disk: float = 0.0
     stage: str = "report"
     needs: tuple = ()
