@@ -117,7 +117,7 @@ def test_an_oracle_target_takes_time_beside_its_products_in_latents_read_calls_a
     classes = 125 * (1 - np.exp(-points / 125))
     reading = classes * 2 * (owned / 125) / bandwidth - points * 4 * 1281.167 * 8192 / (67e12 * 0.35)
     logits = 160 * 16 * 512 * 0.2 * 0.1 * 1281167 / 8 / bandwidth
-    calls = 5e-6 * (400 + 6 * classes)
+    calls = 5e-6 * (320 + 4 * classes)
     exchanges = 4e-4 + 2 * (points + 16 * 512 * 0.2 * 0.1) * 8192 * 4 / 5e10
     assert s.gpu_seconds == pytest.approx(8 * blocks * (reading + logits + calls + exchanges))
     assert s.cpu_seconds == 0

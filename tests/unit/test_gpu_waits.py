@@ -11,6 +11,7 @@ import torch
 from training_examples import ARCHITECTURE, RECIPE, SIZES, write_latents
 
 from twostage.data.latents import LatentStore
+from twostage.estimate.oracle_target import OF_CLASS, OPERATIONS
 from twostage.flow import time_grid
 from twostage.model.lightningdit import LightningDiT
 from twostage.oracle import Oracle
@@ -19,6 +20,7 @@ from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity, St
 from twostage.testing.pretended_gpu import pretended_gpu
 from twostage.training.ahead import AHEAD
 from twostage.training.loop import Run, train
+from twostage.training.oracle_target import OracleTarget
 from twostage.training.processes import Processes
 from twostage.training.recipe import Recipe
 
@@ -98,6 +100,20 @@ def test_steps_on_the_oracle_velocity_wait_three_times_in_a_block(tmp_path):
         allowed = {("training/oracle_target.py", "__call__"): 1, ("oracle/posterior.py", "read"): 2}
         assert_waits(record, allowed, calls=blocks)
         assert sum(record.syncs.values()) == 3 * blocks  # the points did need an oracle of either kind
+
+
+@pytest.mark.parametrize("classes", [2, 20])
+def test_a_target_takes_no_more_operations_than_the_estimate_reckons_with(tmp_path, classes):
+    """Of those counted for each class, all but two look at tensors, and are reckoned as a quarter of one."""
+    store = LatentStore.open(write_latents(tmp_path / "latents.h5", counts=(9,) * classes), split="train")
+    x, y, rows = torch.randn(60, 2, 4, 4), torch.arange(60) % (classes + 1), torch.arange(60) % len(store)
+    with pretended_gpu() as record:
+        target = OracleTarget(store, Processes("cuda"), class_drop=0.1)
+        asked = x.to("cuda"), x.to("cuda"), torch.full((60,), 0.05, device="cuda"), y.to("cuda"), rows.to("cuda")
+        target(*asked)
+        record.clear()
+        target(*asked)
+    assert 0.5 < record.operations / (OPERATIONS + (2 + 4 * (OF_CLASS - 2)) * classes) <= 1, record
 
 
 def test_a_training_waits_only_for_numbers_of_the_line_before_and_to_save(tmp_path, monkeypatch):

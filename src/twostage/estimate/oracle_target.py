@@ -3,8 +3,8 @@
 It is computed for ``AHEAD`` steps at a time (``twostage.training.ahead``), by as many processes as there are GPUs, each
 of which owns its share of the classes, on its GPU. A matrix product takes as long as its operations or as reading its
 latents, whichever takes longer. Rates that the configuration does not state are an H100's and a present server's; the
-rest was counted on a pretended GPU, where a block of steps took 500 operations with 3 classes, and 12 more per class,
-of which two thirds only look at tensors.
+rest was counted on a pretended GPU, where a block of steps took 345 operations with 4 classes and 545 with 24: two
+products per class, and eight views of tensors, taken here as two more.
 """
 
 import math
@@ -14,7 +14,7 @@ from twostage.estimate.row import BYTES, MULTIPLY_ADD
 
 GPU_MEMORY, CPU_MEMORY = 3.35e12, 1e10  # bytes per second: of an H100 (an H200 has 4.8e12), by one core
 OPERATION = 5e-6  # seconds that Python, torch and the driver take to start one small operation
-OPERATIONS, OF_CLASS = 400, 6  # in a block of steps; more for each class asked
+OPERATIONS, OF_CLASS = 320, 4  # in a block of steps; more for each class asked
 LOGIT = 160  # bytes moved per logit: ten passes over float64
 NETWORK = 5e10  # bytes per second between processes, each way (400 Gbit/s; NVLink has several times that)
 EXCHANGES, EXCHANGE = (
