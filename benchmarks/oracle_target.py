@@ -1,13 +1,14 @@
 """What the oracle velocity costs as a training target: steps of two processes against those on x_1 - x_0, in one run.
 
-    OMP_NUM_THREADS=1 python benchmarks/oracle_target.py [--processes 2] [--blocks 2]
+    OMP_NUM_THREADS=1 python benchmarks/oracle_target.py [--processes 2] [--blocks 2] [--steps 4]
 
 The training's own steps (``twostage.training.loop.Run``), gloo processes of one thread each. Latents of VA-VAE's shape
 (32 x 16 x 16, D = 8,192), correlated as latents are; as many, for the model, that the oracle's share of the operations
 is that of XL on ImageNet in bf16, by ``estimate`` (`config/imagenet256.yaml`, products with nothing skipped). Blocks of
 steps on x_1 - x_0, on the oracle velocity, and on it with nothing skipped take turns; a block is as many steps as have
-their targets found at once. Printed are the ratios of the blocks' wall clock and of the processes' CPU time (which
-other work on the machine disturbs less), what each process holds, and what finding the distances took.
+their targets found at once, of which a few are trained. Printed are ratios of what a step takes, its batch and target
+included, of wall clock and of the processes' CPU time (which other work on the machine disturbs less), what each
+process holds, and what finding the distances took.
 """
 
 import argparse
@@ -64,8 +65,13 @@ def classes_for(share, class_drop=0.1):
     return classes
 
 
+def now():
+    """(wall clock, this process's CPU time), seconds."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
 def serve(rank, options, port, path, pipe):
-    """One of the processes: (wall, CPU) seconds of the steps by kind, shares skipped, bytes held, seconds to start."""
+    """One of the processes: (wall, CPU) seconds of a step in each block by kind, shares skipped, bytes held, start."""
     torch.set_num_threads(1)
     keep_freed_memory()
     os.environ |= {"WORLD_SIZE": str(options.processes), "LOCAL_WORLD_SIZE": str(options.processes)}
@@ -82,20 +88,22 @@ def serve(rank, options, port, path, pipe):
     oracle = runs["oracle"].oracle
     settled, never = oracle.settled, torch.full_like(oracle.settled, NEVER)
     seconds = {kind: [] for kind in KINDS}
-    steps = (options.blocks + 1) * AHEAD
-    streams = {kind: runs[kind.split(",")[0]].stream(0, steps) for kind in KINDS}
-    for block in range(options.blocks + 1):
+    streams = {kind: runs[kind.split(",")[0]].stream(0, (options.blocks + 1) * AHEAD) for kind in KINDS}
+    for _ in range(options.blocks + 1):
         for kind in KINDS:
             run = runs[kind.split(",")[0]]
             oracle.settled = never if kind == KINDS[2] else settled
             processes.any(False)  # start together
-            start = time.perf_counter(), time.process_time()
-            for _ in range(options.warm if block == 0 else AHEAD):
-                run.step(*next(streams[kind]))
-            seconds[kind].append((time.perf_counter() - start[0], time.process_time() - start[1]))
-            if block == 0:  # of which the model's steps are as all others
-                for _ in range(AHEAD - options.warm):
-                    next(streams[kind])
+            batches, steps = np.zeros(2), np.zeros(2)
+            for number in range(AHEAD):
+                start = now()
+                batch = next(streams[kind])
+                batches += now() - start
+                if number < options.steps:  # all are alike
+                    start = now()
+                    run.step(*batch)
+                    steps += now() - start
+            seconds[kind].append(batches / AHEAD + steps / options.steps)
     pipe.send(({kind: each[1:] for kind, each in seconds.items()}, oracle.shares, oracle.owned.rows.nbytes, began))
     processes.close()
 
@@ -104,8 +112,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--batch", type=int, default=128, help="samples per step of all processes")
-    parser.add_argument("--blocks", type=int, default=2, help=f"blocks of {AHEAD} steps of each kind")
-    parser.add_argument("--warm", type=int, default=1, help="steps of each kind before, which are not counted")
+    parser.add_argument("--blocks", type=int, default=2, help="blocks of each kind, after one that is not counted")
+    parser.add_argument("--steps", type=int, default=4, help="of each block, steps that are trained")
     options = parser.parse_args()
     share = share_of_xl()
     classes = classes_for(share)
@@ -133,7 +141,7 @@ def main():
         wall = each[0, :, 0] / taken[KINDS[0]][0, :, 0]
         cpu = each[..., 1].sum() / taken[KINDS[0]][..., 1].sum()
         print(
-            f"{kind:24s} median {np.median(each[0, :, 0]) / AHEAD:.3f} s a step; as long as on x_1 - x_0: CPU time "
+            f"{kind:24s} median {np.median(each[0, :, 0]):.3f} s a step; as long as on x_1 - x_0: CPU time "
             f"{cpu:.3f} times, wall clock {np.median(wall):.3f} (from {wall.min():.3f} to {wall.max():.3f})"
         )
 
