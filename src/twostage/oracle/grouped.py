@@ -122,7 +122,7 @@ class _Together(Oracle):
 
     def _logits(self, points, start, rows):
         several, t, scale = self.samples, points.t, points.scale
-        products = points.narrow.new_zeros(len(points.x), several.count)
+        products = points.narrow.new_zeros(len(points.t), several.count)
         with full_products():
             for part, own in several.centred_classes():
                 torch.mm(points.narrow[part], own.T, out=products[part, : len(own)])
@@ -137,7 +137,7 @@ class _Together(Oracle):
         return found
 
     def _paired(self, rows, row, column):
-        return rows[self.samples.first[row] + column].to(WIDE)
+        return rows.index_select(0, self.samples.first[row] + column)
 
 
 def to_device(tensor, device):

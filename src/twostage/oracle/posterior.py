@@ -150,7 +150,7 @@ class Oracle:
             weight, near = part.weights[row, column], torch.zeros_like(points.x)
             part.weights[row, column] = 0
             for some in self.samples.pairs(len(row)):
-                difference = self._paired(rows, row[some], column[some]).sub_(points.x[row[some]])
+                difference = self._paired(rows, row[some], column[some]).to(WIDE).sub_(points.x[row[some]])
                 near.index_add_(0, row[some], difference.mul_(weight[some, None]))
             part.total_of_product = part.weights.sum(1, keepdim=True)
         weights = product_weights(part.weights, rows.dtype)
@@ -192,9 +192,8 @@ class Oracle:
 
         row, column = doubtful.nonzero_static(size=pairs).T
         for some in samples.pairs(pairs):
-            difference = points.x[row[some]].addcmul_(
-                self._paired(rows, row[some], column[some]), t[row[some]], value=-1
-            )
+            sample = self._paired(rows, row[some], column[some]).to(WIDE)
+            difference = points.x[row[some]].addcmul_(sample, t[row[some]], value=-1)
             distance = torch.linalg.vector_norm(difference, dim=1)
             logits[row[some], column[some]] = distance.square_() * (scale[row[some], 0] / -2)
         peak = logits.amax(1, keepdim=True)
@@ -216,8 +215,8 @@ class Oracle:
         return exact_product(weights, self.samples.centred(start, rows))
 
     def _paired(self, rows, row, column):
-        """The samples of pairs: of the point ``row`` (k,) that at ``column`` (k,) of a chunk, (k, D) float64."""
-        return rows[column].to(WIDE)
+        """The samples of pairs: of the point ``row`` (k,) that at ``column`` (k,) of a chunk, (k, D)."""
+        return rows.index_select(0, column)
 
     def _product_error(self, products, square):
         """How far rounding moves an inner product, (B, 1): estimated from above: terms of random and of equal sign."""
