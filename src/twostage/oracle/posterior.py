@@ -150,21 +150,24 @@ class Oracle:
         Where each point has one sample that outweighs all others together, that sample's difference is the sum.
         """
         if part.alone:
-            return rows.index_select(0, part.logits.argmax(1)) - points.given
+            everyone = torch.arange(len(points.t), device=rows.device)
+            return self._paired(rows, everyone, part.logits.argmax(1)) - points.given
         (row, column), weights, total, near = part.near, part.weights, part.total, None
         if len(row):
             # their weights leave the product, which in float32 would lose the differences
             weight, near = weights[row, column], torch.zeros_like(points.x)
             weights[row, column] = 0
             for some in self.samples.pairs(len(row)):
-                difference = rows.index_select(0, column[some]).to(WIDE).sub_(points.x.index_select(0, row[some]))
+                difference = (
+                    self._paired(rows, row[some], column[some]).to(WIDE).sub_(points.x.index_select(0, row[some]))
+                )
                 near.index_add_(0, row[some], difference.mul_(weight[some, None]))
             weights = product_weights(weights, rows.dtype)
             total = weights.sum(1, keepdim=True, dtype=WIDE)
             # a GPU multiplies zeros sooner than it tells the host of them
             if weights.device.type == "cpu" and not weights.any():
                 return near
-        moved = exact_product(weights.to(rows.dtype), self.samples.centred(start, rows)).to(points.base.dtype)
+        moved = self._sum(weights.to(rows.dtype), start, rows).to(points.base.dtype)
         moved.addcmul_(total.to(moved.dtype), points.base, value=-1)
         return moved if near is None else moved.to(WIDE).add_(near)
 
@@ -175,11 +178,8 @@ class Oracle:
         distance is not divided, which orders the samples as the limit does.
         """
         samples, t, scale = self.samples, points.t, points.scale
-        half_norms = samples.half_norms[start : start + len(rows)]
-        products = exact_product(points.narrow, samples.centred(start, rows).T)
+        products, logits = self._logits(points, start, rows)
         error = t * scale * self._product_error(products, points.square)
-        own = torch.cat([-t * t * scale, points.square * scale / -2], 1)
-        logits = products.to(WIDE).mul_(t * scale).addmm_(own, torch.stack([half_norms, torch.ones_like(half_norms)]))
         peak = logits.amax(1, keepdim=True)
         weights = points.weights(logits, peak, rows.dtype)
         total = weights.sum(1, keepdim=True, dtype=WIDE)
@@ -193,7 +193,7 @@ class Oracle:
         doubtful = torch.gt(logits, level - window, out=torch.empty_like(logits))
         count = doubtful.sum(1, keepdim=True)
         again, alone = torch.ones_like(count), torch.zeros_like(count)
-        if whole and len(rows) == samples.count:
+        if whole and logits.shape[1] == samples.count:
             # but one sample that outweighs all others has weight 1, whatever its logit
             settled = (peak - level > -(TOLERANCE / error).clamp(1e-9, 0.5)) & (count <= 1)
             again, alone = points.near | ~settled, settled & (total < 1 + ALONE)
@@ -206,7 +206,7 @@ class Oracle:
         doubtful *= again
         row, column = doubtful.nonzero_static(size=pairs).T
         for some in samples.pairs(pairs):
-            difference = rows.index_select(0, column[some]).to(WIDE).mul_(t[row[some]])
+            difference = self._paired(rows, row[some], column[some]).to(WIDE).mul_(t[row[some]])
             difference.sub_(points.x.index_select(0, row[some]))
             distance = torch.linalg.vector_norm(difference, dim=1)
             logits[row[some], column[some]] = distance.square_() * (scale[row[some], 0] / -2)
@@ -215,6 +215,22 @@ class Oracle:
         total = weights.sum(1, keepdim=True, dtype=WIDE)
         chosen = points.near[row, 0].nonzero_static(size=near)[:, 0]
         return _Part(logits, peak, weights, total, torch.stack([row[chosen], column[chosen]]))
+
+    def _logits(self, points, start, rows):
+        """Inner products (B, n) of the queries with a chunk about the centre, and the logits (B, n) float64 by them."""
+        half_norms, t, scale = self.samples.half_norms[start : start + len(rows)], points.t, points.scale
+        products = exact_product(points.narrow, self.samples.centred(start, rows).T)
+        own = torch.cat([-t * t * scale, points.square * scale / -2], 1)
+        logits = products.to(WIDE).mul_(t * scale).addmm_(own, torch.stack([half_norms, torch.ones_like(half_norms)]))
+        return products, logits
+
+    def _sum(self, weights, start, rows):
+        """Sum of the weights (B, n) times a chunk about the centre, (B, D) in the data's dtype."""
+        return exact_product(weights, self.samples.centred(start, rows))
+
+    def _paired(self, rows, row, column):
+        """The samples of pairs: of the point ``row`` (k,) that at ``column`` (k,) of a chunk, (k, D)."""
+        return rows.index_select(0, column)
 
     def _product_error(self, products, square):
         """How far rounding moves an inner product, (B, 1): estimated from above: terms of random and of equal sign."""
