@@ -54,11 +54,6 @@ def assert_is_text(page, count=1):
     assert 'alert("x")' not in page
 
 
-def run_of(results):
-    """The same results in a latent space of that name, as ``drawn`` takes them."""
-    return results.assign(space=HOSTILE)
-
-
 @pytest.mark.parametrize(
     ("module", "results"),
     [
