@@ -149,10 +149,10 @@ def flux(shifts=(1, 0.3)):
     return pd.concat(tables, ignore_index=True)
 
 
-def write_flux(path, shifts=(1, 0.3), times=(0, 0.2, 1), side=16):
+def write_flux(path, shifts=(1, 0.3), times=(0, 0.2, 1), side=16, prompt="prompt"):
     random = np.random.default_rng(0)
     with h5py.File(path, "w") as file:
-        file["prompts"], file["times"], file["shifts"] = [f"prompt {i}" for i in range(5)], times, shifts
+        file["prompts"], file["times"], file["shifts"] = [f"{prompt} {i}" for i in range(5)], times, shifts
         file["predictions"] = random.integers(0, 256, (5, len(times), side, side, 3), dtype=np.uint8)
         file["images"] = random.integers(0, 256, (5, len(shifts), side, side, 3), dtype=np.uint8)
     return path
