@@ -9,7 +9,7 @@ from twostage.data.encoders import load_encoder
 from twostage.data.held_out import open_held_out
 from twostage.data.latents import LatentStore
 from twostage.evaluation.images import SampledImages
-from twostage.evaluation.memorization import decoded
+from twostage.evaluation.nearest_images import decoded
 from twostage.hdf5 import write_texts
 from twostage.provenance import atomic_write, write_provenance
 

@@ -15,7 +15,7 @@ from twostage.model.checkpoints import load_model, read_header, save_model
 from twostage.model.identity import latents_of
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import write_json, write_provenance
-from twostage.training import TRAINING_VERSION
+from twostage.training import TRAINING_VERSION, ahead
 from twostage.training.adamw import AdamW
 from twostage.training.batches import Batches
 from twostage.training.objective import Draws, Objective
@@ -87,8 +87,9 @@ class Run:
         self.batches = Batches(store, recipe.batch_size, seed, recipe.memory_mb, processes.rank, processes.count)
         shape = (recipe.batch_size, *store.shape[1:])
         self.draws = Draws(seed, shape, recipe.time, recipe.class_drop, self.device)
-        oracle = OracleTarget(store, processes, recipe.class_drop, recipe.time) if recipe.target == "oracle" else None
-        self.objective = Objective(store.num_classes, recipe.cosine_loss, oracle)
+        supervised = recipe.target == "oracle"
+        self.oracle = OracleTarget(store, processes, recipe.class_drop, recipe.time) if supervised else None
+        self.objective = Objective(store.num_classes, recipe.cosine_loss)
 
     def prepare(self):
         """Compile the model and join the processes, once the weights are in place."""
@@ -119,18 +120,21 @@ class Run:
     def _autocast(self):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
 
-    def step(self, step, x_1, labels, places, rows):
-        """One optimiser step on this process's share of the batch: (mean squared error, gradient norm).
+    def stream(self, start, stop):
+        """Yield this process's share of the batch of each step in start..stop-1, an ``ahead.Batch``."""
+        return ahead.stream(self.batches, self.draws, self.oracle, start, stop, self.device)
 
-        Nothing here waits for a GPU, except the oracle where it is the target.
+    def step(self, x_1, labels, draw, target):
+        """One optimiser step on this process's share of a batch: (mean squared error, gradient norm).
+
+        Nothing here waits for a GPU.
         """
-        recipe, draw = self.recipe, self.draws.at(step).part(places)
-        total = 0.0
+        recipe, total = self.recipe, 0.0
         for part in self.parts:
             last = part is self.parts[-1]
             with nullcontext() if last else self.processes.unsynchronised(self.network):
                 with self._autocast():
-                    batch = x_1[part], labels[part], draw.part(part), rows[part]
+                    batch = x_1[part], labels[part], draw.part(part), None if target is None else target[part]
                     loss, squared = self.objective.loss(self.network, *batch)
                 (loss / len(self.parts)).backward()
             total = total + squared / len(self.parts)
@@ -146,7 +150,7 @@ class Run:
 
     def log(self):
         """What the log says besides: with an oracle target, the seconds that it took since the last line."""
-        return {"oracle_seconds": self.objective.oracle.stopwatch.taken()} if self.objective.oracle else {}
+        return {"oracle_seconds": self.oracle.stopwatch.taken()} if self.oracle else {}
 
     def state(self):
         """Everything a resumed training needs beyond recipe and data, as tensors on the CPU."""
@@ -193,15 +197,15 @@ def _run(outputs, processes, stop):
 
     board = outputs.folder / TENSORBOARD if recipe.tensorboard else None
     log = Statistics(outputs.state.path(STATISTICS) if processes.first else None, start, board)
-    if processes.first and run.objective.oracle:
-        print(run.objective.oracle.remark(), file=sys.stderr, flush=True)
+    if processes.first and run.oracle:
+        print(run.oracle.remark(), file=sys.stderr, flush=True)
     if processes.first:
         outputs.state.note("start", step=start, repeated=log.repeated, processes=processes.count, compiled=run.compiled)
     on_gpu = run.device.type == "cuda"
     try:
         progress = tqdm(total=recipe.steps, initial=start, unit="step", disable=None if processes.first else True)
-        for step, batch in enumerate(run.batches.stream(start, recipe.steps, run.device), start=start):
-            log.add(*run.step(step, *batch))
+        for step, batch in enumerate(run.stream(start, recipe.steps), start=start):
+            log.add(*run.step(*batch))
             done = step + 1
             progress.update()
             last = done == recipe.steps
