@@ -160,10 +160,11 @@ def sequence(count):
 
 
 def time_axis(axes, *, label="t (prior → data)", limits=(0.0, 1.0)):
-    """The axis that runs from the prior (t = 0) to the data (t = 1)."""
+    """The axis that runs from the prior (t = 0) to the data (t = 1); returns the axes."""
     low, high = limits
     axes.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
     axes.set_xlabel(label)
+    return axes
 
 
 def half_width(table, name):
