@@ -14,14 +14,18 @@ Within the classes and over all data, the difference is I(Y; x_t), what x_t tell
 import dataclasses
 
 import numpy as np
+import pandas as pd
 
 from twostage.oracle.law import crossing_time
+from twostage.oracle.pairs import Sweep
 
 OPEN = 0.05  # share of H(p) that may lie open within a step of the times: the integral is then off by far less
 LEFT = 0.002  # share of H(p) that may be left at the last time
 FINE = 0.01  # share of H(p) that a step leaves open where times are added
 DOUBLINGS = 10  # of s, added at a time where the times end too early
 LARGEST = 1e12  # s, beyond which float64 has too few times
+ROUNDS = 12  # of adding times
+COLUMNS = ("total", "by_gap", "by_gap_sem", "by_entropy", "by_entropy_sem", "by_weight", "by_weight_sem")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +125,29 @@ def resolving_times(sweep):
     What a step hides shows only once there are times in it: sweep the new times and ask again.
     """
     return _Curves(sweep).resolving_times()
+
+
+def resolved(run, found, each=False):
+    """``found`` = run(times), a list of ``Sweep``, at as many more times as the information of all their pairs needs.
+
+    each: the information of each sweep alone. run is called with the times that are added; what is found is kept.
+    """
+    for _ in range(ROUNDS):
+        finer = [resolving_times(sweep) for sweep in (found if each else [Sweep.merge(found)])]
+        added = np.setdiff1d(np.concatenate(finer), found[0].times)
+        if len(added) == 0:
+            break
+        found = [Sweep.of_times(pair) for pair in zip(found, run(added))]
+    return found
+
+
+def table(conditioning, found, **columns):
+    """Rows of information.csv from an ``Information`` or ``ClassInformation``, one per time, ``columns`` among them."""
+    own = {name: getattr(found, name, np.nan) for name in COLUMNS}
+    if isinstance(found, ClassInformation):
+        own |= {"by_gap": found.nats, "by_gap_sem": found.sem}
+    left = found.total - found.by_entropy
+    return pd.DataFrame({"conditioning": conditioning, "t": found.times, **columns, **own, "left": left})
 
 
 class _Curves:
