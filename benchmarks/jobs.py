@@ -1,4 +1,4 @@
-"""What starting a job costs, here and on a Slurm of its own on this machine, in seconds a job.
+"""What starting a job costs, here and on a Slurm of its own on this machine, in seconds per job.
 
     python benchmarks/jobs.py [--jobs 8]
 

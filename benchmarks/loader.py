@@ -144,7 +144,7 @@ def main():
     parser.add_argument("--original", metavar="FOLDER", help="checkout of hustvl/LightningDiT")
     parser.add_argument("--samples", type=int, default=16384)
     parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--shard-rows", type=int, default=10_000, help="samples a shard of the original's layout")
+    parser.add_argument("--shard-rows", type=int, default=10_000, help="samples per shard of the original's layout")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2], help="DataLoader workers of the original")
     parser.add_argument("--folder", help="where the latents are written (default: the system's temporary folder)")
     parser.add_argument("--rounds", type=int, default=3)

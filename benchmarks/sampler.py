@@ -14,7 +14,8 @@ import torch
 from training import original_model
 
 from twostage.flow import sample_noise, time_grid
-from twostage.model.lightningdit import SIZES, LightningDiT
+from twostage.model.lightningdit import LightningDiT
+from twostage.model.sizes import SIZES
 from twostage.sampling.solver import solve_euler
 from twostage.sampling.velocity import Guided, ModelVelocity
 

@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/synthetic.py [--workers 2] [--largest 10_000_000]
 
-Flat in D: the same N at D = 64 and D = 10^6. Linear in N: seconds a sample and time from 10^5 up. Against brute force:
+Flat in D: the same N at D = 64 and D = 10^6. Linear in N: seconds per sample and time from 10^5 up. Against brute
+force:
 Kolmogorov-Smirnov tests of the top-1 weight, 20,000 trials at each of five (D, N).
 """
 

@@ -22,7 +22,8 @@ import types
 import torch
 import torch.nn.functional as F
 
-from twostage.model.lightningdit import SIZES, LightningDiT
+from twostage.model.lightningdit import LightningDiT
+from twostage.model.sizes import SIZES
 from twostage.training.processes import keep_freed_memory
 
 PEAK_TFLOPS = {"H100": 989.0, "H200": 989.0, "A100": 312.0}  # dense bf16, makers' data sheets

@@ -41,10 +41,10 @@ def full_products():
             switch.fp32_precision = before
 
 
-def exact_product(a, b):
-    """``a @ b`` in full precision of its dtype, whatever this process allows elsewhere."""
+def exact_product(a, b, out=None):
+    """``a @ b`` in full precision of its dtype, whatever this process allows elsewhere; written to ``out`` if given."""
     with full_products():
-        return a @ b
+        return torch.matmul(a, b, out=out)
 
 
 def stated():

@@ -3,12 +3,13 @@
 Slurm says of one job at a time that it cannot run, after hours of waiting where the site lets such jobs queue.
 """
 
-import difflib
 import os
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+
+from twostage.spelling import did_you_mean
 
 FIELDS = "%N|%P|%c|%m|%G|%l"  # of sinfo: node, partition, CPUs, memory (MB), generic resources, time limit
 
@@ -130,9 +131,8 @@ def problem(request, offers):
     """Why no node can run a request, as one line with what to change; None when one can."""
     names = list(dict.fromkeys(offer.partition for offer in offers))
     for unknown in (name for name in request.partitions if name not in names):
-        near = difflib.get_close_matches(unknown, names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{request.rule}: there is no partition {unknown!r}; expected one of {', '.join(names)}{hint}"
+        expected = f"expected one of {', '.join(names)}{did_you_mean(unknown, names)}"
+        return f"{request.rule}: there is no partition {unknown!r}; {expected}"
     asked = request.partitions or [offer.partition for offer in offers if offer.default][:1]
     here = [offer for offer in offers if not asked or offer.partition in asked]
     where = f"partition{'s' * (len(asked) > 1)} {', '.join(asked)}" if asked else "the cluster"

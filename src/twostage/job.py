@@ -35,6 +35,12 @@ def job(snakemake):
             sys.exit(1)
 
 
+def by_name(names, paths):
+    """{name: its paths, in order}, of inputs or outputs that were named one name after the other, as many for each."""
+    each = len(paths) // len(names) if names else 0
+    return {name: list(paths[start * each : (start + 1) * each]) for start, name in enumerate(names)}
+
+
 @contextlib.contextmanager
 def _output_in(stream):
     """stdout and stderr of this process in a file, from here to its end; the stdout that it had, as a text file."""

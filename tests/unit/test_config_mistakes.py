@@ -55,6 +55,14 @@ MISTAKES = [
     ("flux", {"model": "config", "height": 1000}, "flux: height is 1000; expected a multiple of 16, .*: 992"),
     ("flux", {"model": "config", "width": 7}, "flux: width is 7; expected a multiple of 16, .*: 16"),
     ("training.snapshots", [10, 1401, 9999], "training.snapshots has 1401, 9999; expected steps up to 1400, where the"),
+    # One of several ways to write a value, of which pydantic has names of its own.
+    (
+        "experiments.tab1.stage_steps",
+        "equl",
+        "experiments.tab1.stage_steps is \"equl\"; expected 'proportional' or 'equal' or a list; did you mean 'equal'",
+    ),
+    ("experiments.tab1.stage_steps", [1, "x"], 'experiments.tab1.stage_steps.1 is "x"; expected a whole number'),
+    ("experiments.tab_plans", {"plans": {"a": ["B"]}}, "experiments.tab_plans.plans.a is .*; expected a mapping with"),
     # Numbers.
     ("training.betas", [0.9, 1.0], "training.betas.1 is 1.0; expected a number less than 1"),
     ("training.betas", [0.9], r"training.betas is \[0.9\]; expected 2 items"),

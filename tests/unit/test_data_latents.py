@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from twostage.data.encode import encode, join
 from twostage.data.encoders import Encoder
-from twostage.data.latents import LatentStore, Moments, write_store
+from twostage.data.latents import ChannelMoments, LatentStore, write_store
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def store(tmp_path):
 )
 def test_streamed_moments_are_those_of_the_whole(sizes, shift, seed):
     values = np.random.default_rng(seed).normal(shift, 2.0, (sum(sizes), 3, 2, 2))
-    moments = Moments(3)
+    moments = ChannelMoments(3)
     for part in np.split(values, np.cumsum(sizes)[:-1]):
         moments.add(part)
     np.testing.assert_allclose(moments.mean, values.mean((0, 2, 3)), rtol=1e-13, atol=1e-13)
@@ -166,6 +166,20 @@ def test_batches_are_the_class_data_in_order(store, label, batch_size):
     batches = list(store.batches(batch_size, label))
     assert max(map(len, batches)) <= batch_size
     assert torch.equal(torch.cat(batches), store.class_data(label))
+
+
+def test_batches_may_share_memory(store):
+    opened = store[0]
+    opened = store[0]
+    expected, buffers = list(opened.batches(3)), torch.empty(2, 3, *opened.shape[1:])
+    for number, batch in enumerate(opened.batches(3, buffers=buffers)):
+        assert torch.equal(batch, expected[number])
+        assert batch.data_ptr() == buffers[number % 2].data_ptr()
+    filled = torch.zeros(5, *opened.shape[1:])
+    assert torch.equal(
+        opened.read([4, 1], flipped=[True, False], out=filled), opened.read([4, 1], flipped=[True, False])
+    )
+    assert not filled[2:].any()
 
 
 def test_flips_follow_the_plain_samples_of_a_class(store):

@@ -1,5 +1,7 @@
 """Memorisation where training images have copies or mirrored twins: the second distance is to a different image."""
 
+import math
+
 import h5py
 import numpy as np
 import pandas as pd
@@ -10,8 +12,8 @@ from twostage.data.datasets import ArrayDataset
 from twostage.data.encode import encode
 from twostage.data.encoders import load_encoder
 from twostage.data.latents import LatentStore
-from twostage.evaluation import memorization
-from twostage.evaluation.memorization import measure_memorization
+from twostage.evaluation import nearest_images
+from twostage.evaluation.memorization import CONTROL, measure_memorization
 
 SHAPE = (4, 6, 3)
 DISTANCES = ["followed_distance", "nearest_distance", "second_distance", "ratio", "retrieved"]
@@ -85,24 +87,33 @@ def test_without_a_different_image_there_is_no_ratio(tmp_path, pixels):
     assert summary["retrieved"].isna().all()
 
 
-def test_samples_that_are_too_many_at_a_time_have_the_same_numbers(tmp_path, pixels, monkeypatch):
+@pytest.mark.parametrize("within_class", [False, True])
+def test_images_that_are_too_many_at_a_time_have_the_same_numbers(tmp_path, pixels, monkeypatch, within_class):
+    """Whatever fits on the device: training images are decoded once, and the samples' pixels read for every block."""
     dataset = ArrayDataset("t", "train", pixels, np.repeat([0, 1], 6), ["a", "b"])
     encode(dataset, load_encoder(IDENTITY, None, "cpu"), tmp_path / "l.h5")
     held_out = ArrayDataset("t", "held_out", pixels[::-1] ^ 3, np.repeat([0, 1], 6), ["a", "b"])
     encode(held_out, load_encoder(IDENTITY, None, "cpu"), tmp_path / "h.h5", statistics=tmp_path / "l.h5")
     write_samples(tmp_path / "s.h5", pixels[:4] ^ 1, np.zeros(4, int), np.repeat(SEEDS, 2), [0, 1, 0, 1], total=2)
+    size, passed, original = math.prod(SHAPE), [], nearest_images.decoded
+    monkeypatch.setattr(nearest_images, "decoded", lambda *given: passed.append(len(given[2])) or original(*given))
     tables = []
-    for most in (1 << 20, 1):
-        monkeypatch.setattr(memorization, "QUERY_BYTES", most)
-        folder = tmp_path / str(most)
+    for number, (many, few) in enumerate([(1 << 30, 1 << 20), (12 * size, 1 * size), (11 * size, 5 * size), (1, 1)]):
+        monkeypatch.setattr(nearest_images, "MANY", many)
+        monkeypatch.setattr(nearest_images, "FEW", few)
+        monkeypatch.setattr(nearest_images, "READ_BYTES", 3 * size)
+        passed.clear()
+        folder = tmp_path / str(number)
         measure_memorization(
             {name: [tmp_path / "s.h5"] for name in "pq"}, folder / "a.csv", folder / "b.csv",
             store_path=tmp_path / "l.h5", held_out_path=tmp_path / "h.h5", encoder_spec=IDENTITY, features=(),
-            control_images=4,
+            control_images=4, within_class=within_class,
         )  # fmt: skip
+        assert sum(passed) == len(pixels)
         tables.append(pd.read_csv(folder / "b.csv"))
-    pd.testing.assert_frame_equal(*tables)
-    control = tables[0][tables[0]["plan"] == memorization.CONTROL]
+    for table in tables[1:]:
+        pd.testing.assert_frame_equal(table, tables[0], check_exact=True)
+    control = tables[0][tables[0]["plan"] == CONTROL]
     assert control["index"].tolist() == [0, 4, 7, 11]  # evenly spaced over both classes
     assert len(tables[0]) == 4 + 4 + 4
 

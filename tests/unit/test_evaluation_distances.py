@@ -130,6 +130,17 @@ def test_kernel_distance_agrees_with_clean_fid():
         kernel_distance(a[:1], b)
 
 
+HARD = {
+    "spread": lambda draw: draw,
+    "far from the origin": lambda draw: 100 + draw,
+    "near-duplicates": lambda draw: draw[:50].repeat(len(draw) // 50 + 1, 1)[: len(draw)] + 1e-7 * draw,
+    "copies": lambda draw: draw[:50].repeat(len(draw) // 50 + 1, 1)[: len(draw)],
+    "many equal distances": lambda draw: draw.clamp(-1, 1).round(),
+    "tiny": lambda draw: 1e-30 * draw,
+    "products that overflow": lambda draw: 1e25 * draw,
+}
+
+
 # ----------------------------------------------------------------------------------------------------------------- PRDC
 
 
@@ -149,25 +160,39 @@ def test_prdc_agrees_with_loops_over_the_definitions():
         precision_recall_density_coverage(real, fake[:5])
 
 
+def prdc_by_differences(real, fake, k):
+    apart = lambda x, y: torch.stack([(y.double() - each.double()).norm(dim=1) for each in x])  # noqa: E731
+    between, real_radii = apart(fake, real), apart(real, real).kthvalue(k + 1, dim=1).values
+    inside, fake_radii = between < real_radii, apart(fake, fake).kthvalue(k + 1, dim=1).values
+    return {
+        "precision": inside.any(1).double().mean().item(),
+        "recall": (between < fake_radii[:, None]).any(0).double().mean().item(),
+        "density": inside.sum().item() / (k * len(fake)),
+        "coverage": inside.any(0).double().mean().item(),
+    }
+
+
 def test_prdc_counts_as_float64_differences_do():
     """Among near-duplicates and equal distances too, which float32 products do not tell apart."""
     generator = torch.Generator().manual_seed(5)
     base = torch.randn(40, 30, generator=generator)
     real = torch.cat([base, base + 1e-6 * torch.randn(40, 30, generator=generator), base[:7]]) + 10
     fake = torch.cat([real[:9], real[40:49] + 1e-6 * torch.randn(9, 30, generator=generator), base[9:18].round() + 10])
-    between = torch.cdist(fake.double(), real.double(), compute_mode="donot_use_mm_for_euclid_dist")
-    own = [torch.cdist(x.double(), x.double(), compute_mode="donot_use_mm_for_euclid_dist") for x in (real, fake)]
-    real_radii, fake_radii = (distances.kthvalue(4, dim=1).values for distances in own)
-    torch.testing.assert_close(radii(real, 3), real_radii, rtol=1e-14, atol=0)
-    inside = between < real_radii
-    expected = {
-        "precision": inside.any(1).double().mean().item(),
-        "recall": (between < fake_radii[:, None]).any(0).double().mean().item(),
-        "density": inside.sum().item() / (3 * len(fake)),
-        "coverage": inside.any(0).double().mean().item(),
-    }
+    expected = prdc_by_differences(real, fake, 3)
     assert precision_recall_density_coverage(real, fake, 3) == pytest.approx(expected, rel=1e-12)
     assert 0 < expected["recall"] < 1
+
+
+@pytest.mark.parametrize("kind", HARD)
+def test_prdc_does_not_depend_on_the_rounding_of_float32(kind, monkeypatch):
+    monkeypatch.setattr("twostage.evaluation.neighbours.LEAST", 150)
+    monkeypatch.setattr("twostage.evaluation.neighbours.BLOCK_NUMBERS", 150)
+    generator = torch.Generator().manual_seed(6)
+    fake, real = (HARD[kind](torch.randn(n, 12, generator=generator)) for n in (310, 700))
+    found = precision_recall_density_coverage(real, fake, 2)
+    assert found == pytest.approx(prdc_by_differences(real, fake, 2), rel=1e-12)
+    nearest = torch.stack([(real.double() - each.double()).norm(dim=1) for each in real]).kthvalue(3, dim=1).values
+    torch.testing.assert_close(radii(real, 2), nearest, rtol=1e-14, atol=0)
 
 
 def test_prdc_of_a_set_with_itself_and_with_one_far_away():
@@ -198,17 +223,6 @@ def test_neighbours_are_those_of_all_pairs_however_the_references_come(block):
     assert torch.equal(search.positions, positions)
 
 
-HARD = {
-    "spread": lambda draw: draw,
-    "far from the origin": lambda draw: 100 + draw,
-    "near-duplicates": lambda draw: draw[:50].repeat(len(draw) // 50 + 1, 1)[: len(draw)] + 1e-7 * draw,
-    "copies": lambda draw: draw[:50].repeat(len(draw) // 50 + 1, 1)[: len(draw)],
-    "many equal distances": lambda draw: draw.clamp(-1, 1).round(),
-    "tiny": lambda draw: 1e-30 * draw,
-    "products that overflow": lambda draw: 1e25 * draw,
-}
-
-
 @pytest.mark.parametrize("kind", HARD)
 def test_neighbours_do_not_depend_on_the_rounding_of_float32(kind, monkeypatch):
     """Of several blocks, some with products that tell nothing apart: as by float64 differences, ties by position."""
@@ -230,11 +244,13 @@ def test_neighbours_do_not_depend_on_the_rounding_of_float32(kind, monkeypatch):
 def test_the_error_of_a_product_is_within_its_bound(kind, dtype):
     generator = torch.Generator().manual_seed(2)
     queries, references = (HARD[kind](torch.randn(n, 3000, generator=generator)).to(dtype) for n in (20, 300))
-    scores, squares, error = Products(references, centre_of(references, queries))(queries)
+    halves, error = Products(references, centre_of(references, queries))(queries)
     exact = torch.stack([(references.double() - query.double()).square().sum(1) for query in queries])
-    off = (scores + squares / 2 - exact / 2).abs()
-    assert (off <= error).all()
+    assert ((halves - exact / 2).abs() <= error).all()
     assert (error < 1e4 * torch.finfo(dtype).eps * exact.amin(1, keepdim=True)).all()  # and it says something
+    less = exact.amax(0).to(dtype) * torch.rand(300, generator=generator).to(dtype)
+    margins, error = Products(references, centre_of(references, queries), less=less)(queries)
+    assert ((margins - (exact / 2 - less)).abs() <= error).all()
 
 
 def test_few_pairs_are_taken_again(monkeypatch):

@@ -14,7 +14,7 @@ from twostage.evaluation.classifier import Classifier, train_classifier
 from twostage.evaluation.features import batch_size_for, classifier, dinov2, inception, load_extractors
 from twostage.evaluation.frechet import distance_of_roots, mean_and_root
 from twostage.evaluation.given import image_batches, refuse_unfit_reference
-from twostage.evaluation.reference import Moments, read_reference, write_reference
+from twostage.evaluation.reference import FeatureMoments, read_reference, write_reference
 from twostage.provenance import write_provenance
 
 RGB = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), dtype=np.uint8)
@@ -167,7 +167,7 @@ def test_files_that_are_no_classifier_are_refused(tmp_path):
 
 def test_written_references_are_read_back(tmp_path):
     features = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
-    moments = Moments()
+    moments = FeatureMoments()
     for start in (0, 7, 30):
         moments.add(features[start : {0: 7, 7: 30, 30: 50}[start]])
     write_reference(tmp_path / "reference.npz", moments.mean, moments.covariance, 50, features[:20])
@@ -191,7 +191,7 @@ def test_references_of_adm_and_clean_fid_are_read(tmp_path, kind):
 
 def test_moments_of_a_stream_are_those_of_the_whole():
     x = 1e4 + np.random.default_rng(2).standard_normal((101, 4)) * [1, 2, 3, 4]
-    moments = Moments()
+    moments = FeatureMoments()
     for part in np.array_split(x, 7):
         moments.add(part)
     np.testing.assert_allclose(moments.mean, x.mean(0), rtol=1e-14)

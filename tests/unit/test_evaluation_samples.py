@@ -16,7 +16,7 @@ from twostage.evaluation.classifier import train_classifier
 from twostage.evaluation.evaluate import evaluate_samples, measure
 from twostage.evaluation.export import export_adm
 from twostage.evaluation.frechet import distance_of_roots, frechet_distance, mean_and_root
-from twostage.evaluation.images import Samples, dataset_batches, load_split
+from twostage.evaluation.images import SampledImages, dataset_batches, load_split
 from twostage.evaluation.jackknife import standard_error
 from twostage.evaluation.memorization import CONTROL, measure_memorization
 from twostage.evaluation.pictures import collect_pictures
@@ -104,7 +104,7 @@ def world(tmp_path_factory):
 
 
 def test_shards_are_joined_by_seed_and_index(world):
-    samples = Samples.open("copies", world["samples"]["copies"])
+    samples = SampledImages.open("copies", world["samples"]["copies"])
     assert np.array_equal(samples.seed, np.repeat(SEEDS, PER_SEED))
     assert np.array_equal(samples.index, np.tile(np.arange(PER_SEED), 2))
     assert np.array_equal(samples.images(np.arange(len(samples))), world["images"]["copies"])
@@ -116,26 +116,26 @@ def test_shards_are_joined_by_seed_and_index(world):
 def test_missing_shards_and_broken_files_are_refused_by_name(world, tmp_path):
     whole, half = world["samples"]["copies"]
     with pytest.raises(ValueError, match="plan copies: 150 samples in 1 files; expected 300"):
-        Samples.open("copies", [whole])
+        SampledImages.open("copies", [whole])
     broken = tmp_path / "broken.h5"
     broken.write_bytes(half.read_bytes()[:5000])
     with pytest.raises(ValueError, match=r"broken.h5 is not a whole file of samples"):
-        Samples.open("copies", [whole, broken])
+        SampledImages.open("copies", [whole, broken])
     with h5py.File(broken, "w") as file:
         file["other"] = np.zeros(3)
     with pytest.raises(ValueError, match=r"broken.h5 is not a whole file of samples"):
-        Samples.open("copies", [whole, broken])
+        SampledImages.open("copies", [whole, broken])
     with pytest.raises(FileNotFoundError):
-        Samples.open("copies", [whole, tmp_path / "absent.h5"])
+        SampledImages.open("copies", [whole, tmp_path / "absent.h5"])
 
 
 def test_samples_of_earlier_versions_have_no_class_names(world, tmp_path):
-    assert Samples.open("copies", world["samples"]["copies"]).class_names[3] == "name 3"
+    assert SampledImages.open("copies", world["samples"]["copies"]).class_names[3] == "name 3"
     older = [shutil.copy(path, tmp_path) for path in world["samples"]["copies"]]
     for path in older:
         with h5py.File(path, "a") as file:
             del file["class_names"]
-    assert Samples.open("copies", older).class_names == []
+    assert SampledImages.open("copies", older).class_names == []
 
 
 def test_samples_that_lie_in_another_file_are_refused(world, tmp_path):
@@ -145,7 +145,7 @@ def test_samples_that_lie_in_another_file_are_refused(world, tmp_path):
         del file["images"]
         file["images"] = h5py.ExternalLink("/etc/somewhere.h5", "/secret")
     with pytest.raises(ValueError, match=r"x\.h5: /images is a link to another place"):
-        Samples.open("copies", [path])
+        SampledImages.open("copies", [path])
 
 
 # ----------------------------------------------------------------------------------------------------------- evaluation

@@ -31,6 +31,7 @@ from twostage.model.lightningdit import LightningDiT
 from twostage.oracle import ClassOracle, Oracle, sweep
 from twostage.oracle.law import scale_variance, spectrum
 from twostage.provenance import write_json
+from twostage.sampling.context import Context
 from twostage.sampling.run import sample_plans
 from twostage.sampling.snapshots import sample_snapshots
 from twostage.sampling.trajectory import record_trajectories
@@ -245,13 +246,16 @@ def test_the_sweep_and_the_law(tmp_path):
         assert np.array_equal(found[name], expected[name], equal_nan=True), name
 
 
-def sampled(world, device, folder, **options):
-    sample_plans(
+def context_of(world, device, **options):
+    return Context(
         world / "train.h5", IDENTITY, None, {"B": world / "B.safetensors"}, PLANS,
-        {name: folder / f"{name}.h5" for name in PLANS},
-        samples=12, seeds=[3], held_out_path=world / "held_out.h5", split_path=world / "split.json", device=device,
-        **options,
+        held_out_path=world / "held_out.h5", split_path=world / "split.json", device=device, **options,
     )  # fmt: skip
+
+
+def sampled(world, device, folder, **options):
+    context = context_of(world, device, **options)
+    sample_plans(context, {name: folder / f"{name}.h5" for name in PLANS}, samples=12, seeds=[3])
 
 
 def test_sampling(world, tmp_path):
@@ -261,14 +265,10 @@ def test_sampling(world, tmp_path):
 
 def test_trajectories_and_snapshots(world, tmp_path):
     def work(device, folder):
-        arguments = world / "train.h5", IDENTITY, None
-        record_trajectories(
-            *arguments, {"B": world / "B.safetensors"}, PLANS, {name: folder / f"{name}.h5" for name in PLANS},
-            folder / "table.csv", samples=6, split_path=world / "split.json", held_out_path=world / "held_out.h5",
-            device=device,
-        )  # fmt: skip
+        pictures = {name: folder / f"{name}.h5" for name in PLANS}
+        record_trajectories(context_of(world, device), pictures, folder / "table.csv", samples=6)
         sample_snapshots(
-            *arguments, {("B", 5): world / "B.safetensors"}, folder / "snapshots.h5",
+            world / "train.h5", IDENTITY, None, {("B", 5): world / "B.safetensors"}, folder / "snapshots.h5",
             steps=3, solver="heun", seed=0, device=device,
         )  # fmt: skip
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from twostage.model.fused import GatedSiLU, ModulatedNorm, RotatedHeads
-from twostage.model.lightningdit import SIZES, LightningDiT, count_parameters, rotate, sincos_positions
+from twostage.model.lightningdit import LightningDiT, count_parameters, rotate, sincos_positions, state_shapes
+from twostage.model.sizes import SIZES
 
 TINY = {
     "input_size": 4,
@@ -293,3 +294,27 @@ def test_bfloat16_autocast_stays_near_float32():
 def test_sizes_that_do_not_divide_are_refused(sizes, message):
     with pytest.raises(ValueError, match=message):
         LightningDiT(**{**TINY, **sizes})
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {},
+        {"patch_size": 1, "hidden_size": 32, "num_heads": 4, "depth": 1, "num_classes": 1},
+        {"input_size": 6, "patch_size": 3, "in_channels": 1, "hidden_size": 40, "num_heads": 1, "depth": 3},
+        {"depth": 0},
+    ],
+)
+def test_its_shapes_are_known_without_it(sizes):
+    sizes = {**TINY, **sizes}
+    shapes = {name: tuple(tensor.shape) for name, tensor in LightningDiT(**sizes).state_dict().items()}
+    assert list(state_shapes(**sizes).items()) == list(shapes.items())
+
+
+@pytest.mark.parametrize("sizes", [{"patch_size": 3}, {"hidden_size": 28}])
+def test_shapes_of_a_model_that_cannot_be_are_refused_as_it_is(sizes):
+    with pytest.raises(ValueError, match="expected a") as ours:
+        state_shapes(**{**TINY, **sizes})
+    with pytest.raises(ValueError, match="expected a") as theirs:
+        LightningDiT(**{**TINY, **sizes})
+    assert str(ours.value) == str(theirs.value)

@@ -101,3 +101,69 @@ def test_a_change_in_an_imported_module_changes_the_hash(package):
 def test_a_module_that_is_not_there_is_refused(package):
     with pytest.raises(ValueError, match=r"no module 'twostage\.figur'"):
         code_of("twostage.figur")
+
+
+EVERYWHERE = """
+import a
+try:
+    import b
+except ValueError:
+    import c
+else:
+    import d
+finally:
+    import e
+match a:
+    case 1:
+        import f
+for a in b:
+    import g
+else:
+    import h
+while a:
+    with b:
+        if c:
+            import i
+        elif d:
+            import j
+        else:
+            import k
+
+
+class A:
+    async def m():
+        async for a in b:
+            import n
+"""
+
+
+def test_an_import_is_found_wherever_it_stands(package):
+    letters = "abcdefghijkn"
+    assert EVERYWHERE.count("import ") == len(letters)
+    hashes = [package(figure=EVERYWHERE.replace("import ", "from twostage import "))]
+    for letter in letters:
+        hashes.append(package(**{letter: "COLOUR = 1\n"}))
+        hashes.append(package(**{letter: "COLOUR = 2\n"}))
+    assert len(set(hashes)) == len(hashes)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("f(1, 2)", "f(12)"),
+        ("f('a', 'b')", "f(\"a', 'b\")"),
+        ("x = [[a], b]", "x = [[a, b]]"),
+        ("x = a, (b, c)", "x = (a, b), c"),
+        ("x: int", "(x): int"),
+        ("a - b - c", "a - (b - c)"),
+        ("1", "1.0"),
+        ("u'a'", "'a' 'b'"),
+        ("from . import a", "from .. import a"),
+        ("def f(a, *, b): ...", "def f(a, b): ..."),
+        ("def f(a=1): ...", "def f(*, a=1): ..."),
+        ("f'{a!r}'", "f'{a}'"),
+        ("-1", "~1"),
+    ],
+)
+def test_whatever_means_something_else_has_another_hash(package, one, other):
+    assert package(figure=f"x = 0\n{one}\n") != package(figure=f"x = 0\n{other}\n")

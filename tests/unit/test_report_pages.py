@@ -234,22 +234,16 @@ def test_claims_name_the_files_they_were_checked_on(made, sources):
     assert by_id["no-tail"]["sources"] == [str(path) for path in expected]
 
 
-def test_the_overview_goes_into_a_report_of_snakemake_whole(made, tmp_path):
-    report = tmp_path / "report.html"
-    report.write_text('<script id="workflow-desc">\nvar workflow_desc = "<p>old</p>";\n</script>\n<p>rest</p>')
-    overview.put_into(report, made / "overview.html")
-    text = report.read_text()
-    assert "<p>old" not in text
-    assert text.endswith("</script>\n<p>rest</p>")
-    assert text.count("</script>") == 1  # none of the overview's own ends the script around it
-    frame = json.loads(text.split("var workflow_desc = ")[1].split(";\n</script>")[0])
+def test_the_overview_goes_into_a_report_of_snakemake_whole(made):
+    frame = overview.frame(made / "overview.html")
     assert frame.startswith('<iframe class="overview"')
+    assert "</script>" not in frame  # none of the overview's own ends the script that the report has it in
 
 
-def test_a_report_of_something_else_is_refused(made, tmp_path):
+def test_a_report_of_something_else_is_refused(tmp_path):
     (tmp_path / "other.html").write_text("<p></p>")
     with pytest.raises(ValueError, match="expected a report of Snakemake"):
-        overview.put_into(tmp_path / "other.html", made / "overview.html")
+        overview.mend(tmp_path / "other.html")
 
 
 def test_claims_that_cannot_be_read_are_refused_by_name(tmp_path):

@@ -26,7 +26,7 @@ from twostage.report.figures.table import Cell, picture, table_page
 from twostage.report.pages import captions, interactive, overview, side_by_side
 from twostage.report.pages import claims as claims_page
 
-REPORT = Path(tab1_module.__file__).parent
+REPORT = Path(template.__file__).parent
 HOSTILE = """</script><script>alert("x")</script><b id='y'>&amp;$\\frac${{ 7 * 6 }}{% raw %}{#"""
 
 
@@ -117,13 +117,8 @@ def test_the_overview_takes_names_as_text(tmp_path):
     content = checked()
     page = overview.page(tmp_path, content, {"fig2": "What is sampled"}, config, tmp_path, {})
     assert_is_text(page, count=4)
-    report = tmp_path / "report.html"
-    report.write_text("<script>\nvar workflow_desc = 1;\n</script>")
     (tmp_path / "overview.html").write_text(page, encoding="utf-8")
-    overview.put_into(report, tmp_path / "overview.html")
-    around = Tags(report.read_text(encoding="utf-8"))
-    assert [tag for tag, _ in around.tags] == ["script"]
-    frame = Tags(json.loads("".join(around.words).split("var workflow_desc = ")[1].removesuffix(";\n")))
+    frame = Tags(overview.frame(tmp_path / "overview.html"))
     assert [tag for tag, _ in frame.tags] == ["iframe"]
     assert frame.tags[0][1]["srcdoc"] == page
 
@@ -134,11 +129,10 @@ def test_what_snakemake_s_own_report_holds_is_text_too(tmp_path):
         f'<script id="{name}">\n    var {name} = {json.dumps(data)};\n    </script>' for name, data in held.items()
     ]
     report = tmp_path / "report.html"
-    report.write_text("\n".join(["<script>\nvar workflow_desc = 1;\n</script>", *scripts]))
-    (tmp_path / "overview.html").write_text("")
-    overview.put_into(report, tmp_path / "overview.html")
+    report.write_text("\n".join(scripts))
+    overview.mend(report)
     read = Tags(report.read_text(encoding="utf-8"))
-    assert [tag for tag, _ in read.tags] == ["script"] * 3
+    assert [tag for tag, _ in read.tags] == ["script"] * 2
     words = [text.strip() for text in read.words if " = {" in text]
     assert {text.split(" = ")[0][4:]: json.loads(text.split(" = ", 1)[1].removesuffix(";")) for text in words} == held
 

@@ -28,7 +28,8 @@ def pipeline(folder):
 
 
 def study(pipeline, path, **options):
-    arguments = {"steps": STEPS, "height": SIDE, "width": SIDE, "shifts": (1, 0.3), "times": (0, 0.3, 1), **options}
+    size = {"steps": STEPS, "guidance": 3.5, "height": SIDE, "width": SIDE}
+    arguments = {**size, "shifts": (1, 0.3), "times": (0, 0.3, 1), **options}
     study_flux(pipeline, ["a cat", "two dogs"], path / "flux.h5", path / "flux.csv", **arguments)
     with h5py.File(path / "flux.h5") as file:
         content = {name: file[name][:] for name in file}

@@ -11,11 +11,12 @@ from twostage.data.datasets import ArrayDataset
 from twostage.data.encode import encode
 from twostage.data.encoders import load_encoder
 from twostage.data.latents import LatentStore
-from twostage.evaluation.images import Samples
+from twostage.evaluation.images import SampledImages
 from twostage.flow import sample_noise
 from twostage.model.checkpoints import save_model
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import provenance_path, write_json
+from twostage.sampling.context import Context
 from twostage.sampling.run import sample_plans
 from twostage.sampling.snapshots import SAMPLES, sample_snapshots
 from twostage.sampling.trajectory import record_trajectories
@@ -63,16 +64,13 @@ def world(tmp_path_factory):
 def sample(world, plans, tag, **options):
     folder = world["folder"]
     outputs = {name: folder / tag / name / "shard.h5" for name in plans}
-    sample_plans(
-        folder / "latents.h5",
-        IDENTITY,
-        None,
-        world["checkpoints"],
-        plans,
-        outputs,
-        split_path=folder / options.pop("split", "split.json"),
-        **{"samples": 12, "seeds": [3, 4], "held_out_path": folder / "held_out.h5", **options},
-    )
+    options = {"held_out_path": folder / "held_out.h5", "samples": 12, "seeds": [3, 4], **options}
+    split, asked = folder / options.pop("split", "split.json"), {}
+    for name in ("samples", "seeds", "shard", "batch_size"):
+        if name in options:
+            asked[name] = options.pop(name)
+    context = Context(folder / "latents.h5", IDENTITY, None, world["checkpoints"], plans, split_path=split, **options)
+    sample_plans(context, outputs, **asked)
     return outputs
 
 
@@ -225,20 +223,17 @@ def test_samples_carry_the_split_where_their_plan_names_it(world):
             assert (facts["split"], facts["split_source"]) == split[:2]
             np.testing.assert_array_equal([facts["split_low"], facts["split_high"]], split[2:])
         assert json.loads(facts["plan"])["parts"][0]["interval"] == [0.1, split[0]]
-        columns = Samples.open("guided", [outputs["guided"]]).facts()
+        columns = SampledImages.open("guided", [outputs["guided"]]).facts()
         assert columns["interval"] == "0.1-split"
         assert (columns["interval_low"], columns["interval_high"]) == (0.1, split[0])
-        columns = Samples.open("named", [outputs["named"]]).facts()
+        columns = SampledImages.open("named", [outputs["named"]]).facts()
         assert (columns["stage_1"], columns["stage_2"], columns["split_at"]) == ("B", "XL", split[0])
         assert "split" not in read(outputs["plain"])[1]
         made = json.loads(provenance_path(outputs["plain"]).read_text())
         assert not any("split.json" in path or "fixed.json" in path for path in made["inputs"])
-    assert np.isnan(Samples.open("plain", [outputs["plain"]]).facts()["split"])
+    assert np.isnan(SampledImages.open("plain", [outputs["plain"]]).facts()["split"])
     with pytest.raises(ValueError, match="plan named: the split is None"):
-        sample_plans(
-            world["folder"] / "latents.h5", IDENTITY, None, world["checkpoints"], {"named": named},
-            {"named": world["folder"] / "none.h5"}, samples=3, seeds=[0],
-        )  # fmt: skip
+        Context(world["folder"] / "latents.h5", IDENTITY, None, world["checkpoints"], {"named": named})
 
 
 def test_bad_requests_are_refused(world, tmp_path):
@@ -281,15 +276,11 @@ def test_a_velocity_that_is_not_finite_makes_no_image(world, monkeypatch, late):
 
 def trajectories(world, plan, **options):
     folder = world["folder"]
+    split = folder / "split.json"
     record_trajectories(
-        folder / "latents.h5",
-        IDENTITY,
-        None,
-        world["checkpoints"],
-        {"p": plan},
+        Context(folder / "latents.h5", IDENTITY, None, world["checkpoints"], {"p": plan}, split_path=split),
         {"p": folder / "trajectory.h5"},
         folder / "trajectory.csv",
-        split_path=folder / "split.json",
         **{"samples": 9, "shown": 5, "batch_size": 4, "seeds": [3], "times": (0, 0.25, 1), **options},
     )
     content, _ = read(folder / "trajectory.h5")

@@ -69,12 +69,12 @@ def test_blocks_larger_than_a_bucket_of_gradients_stay_whole(latents, tmp_path, 
     try:
         processes = Processes("cpu")
         recipe = Recipe.parse({**RECIPE, "compile": True}).resolved("cpu")
-        run = Run(LatentStore.open(latents), {**SIZES, "hidden_size": 768}, recipe, 0, processes)  # 42 MB a block
+        run = Run(LatentStore.open(latents), {**SIZES, "hidden_size": 768}, recipe, 0, processes)  # 42 MB per block
         processes.count = 2  # wrapped as for two, of which the other takes no part
         run.prepare()
         with monkeypatch.context() as patched:
             patched.setattr(run.network, "_sync_buffers", lambda: pytest.fail("buffers were sent"))
-            run.step(0, *run.batches.load(0))
+            run.step(*next(run.stream(0, 1)))
         assert run.compiled
     finally:
         dist.destroy_process_group()

@@ -66,7 +66,7 @@ def test_errors_of_a_zero_velocity_are_the_targets_squares(latents, tmp_path):
 
 
 def test_pairs_are_balanced_and_depend_on_the_seed_alone(latents):
-    store = LatentStore.open(latents)  # 9, 7 and 5 samples a class
+    store = LatentStore.open(latents)  # 9, 7 and 5 samples per class
     rows = balanced_rows(store, 13, 0)
     counts = np.bincount(store.labels[rows])
     assert sorted(counts) == [4, 4, 5]

@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from twostage.provenance import main, provenance_path, write_provenance
-from twostage.verify import verify
+from twostage.provenance import provenance_path, write_provenance
+from twostage.provenance.__main__ import main
+from twostage.provenance.verify import verify
 
 
 @pytest.fixture

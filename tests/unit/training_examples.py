@@ -27,7 +27,7 @@ ATTRIBUTES = {
 
 
 def write_latents(path, counts=(9, 7, 5), flips=False, seed=0, fingerprint="0" * 64):
-    """A store of random latents (N, 2, 4, 4) with ``counts`` samples a class; its path."""
+    """A store of random latents (N, 2, 4, 4) with ``counts`` samples per class; its path."""
     random = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(counts)), counts)
     latents = random.standard_normal((len(labels), 2, 4, 4)) + labels[:, None, None, None]

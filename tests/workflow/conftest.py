@@ -5,9 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import cluster as slurm
+import forks
 import pytest
 from filelock import FileLock
 
@@ -32,6 +34,17 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: (item.path.stem != FIRST, item.path.parent.name != "workflow"))
 
 
+@cache
+def snakemakes():
+    """What starts Snakemake for the tests of this process."""
+    return forks.Server()
+
+
+def pytest_sessionfinish():
+    if snakemakes.cache_info().currsize:
+        snakemakes().close()
+
+
 class Checkout:
     """A working copy that a test may edit, with Snakemake at hand."""
 
@@ -48,15 +61,18 @@ class Checkout:
                 shutil.copy2(source, target)
 
     def snakemake(
-        self, *arguments, configfile="tests/workflow/smoke.yaml", check=True, where=("--cores", "2"), environment=None
-    ):
-        """Run Snakemake here; the finished process, its output as text."""
-        command = [sys.executable, "-m", "snakemake", *where]
-        command += ["--configfile", configfile] if configfile else []
-        done = subprocess.run(
-            [*command, *arguments], cwd=self.folder, env=environment, capture_output=True, text=True,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        self, *arguments, configfile="tests/workflow/smoke.yaml", check=True, where=("--cores", "2"), environment=None,
+        forked=True,
+    ):  # fmt: skip
+        """Run Snakemake here; the finished process, its output as text. Not ``forked``, it is started as by a shell."""
+        arguments = [*where, *(["--configfile", configfile] if configfile else []), *arguments]
+        if forked:
+            done = snakemakes().run(arguments, self.folder, environment)
+        else:
+            done = subprocess.run(
+                [sys.executable, "-m", "snakemake", *arguments], cwd=self.folder, env=environment, capture_output=True,
+                text=True, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
@@ -92,7 +108,8 @@ def smoke_run(tmp_path_factory):
     with FileLock(common / "smoke.lock"):
         if not done.exists():
             shutil.rmtree(folder, ignore_errors=True)  # of a process that failed
-            Checkout(folder).snakemake()
+            # By a process of its own: sets have another order there, which must not matter to whoever runs on.
+            Checkout(folder).snakemake(forked=False)
             done.touch()
     return folder
 

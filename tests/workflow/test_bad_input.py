@@ -72,7 +72,7 @@ def test_a_key_that_stands_twice_and_a_date(checkout):
     checkout.edit("tests/workflow/smoke.yaml", "seed: 0\n", "seed: 0\nseed: 1\n")
     done = checkout.snakemake("--dry-run", check=False)
     assert (
-        "smoke.yaml, line 4: the key seed stands twice, first in line 3; expected it once" in done.stdout + done.stderr
+        "smoke.yaml, line 5: the key seed stands twice, first in line 4; expected it once" in done.stdout + done.stderr
     )
     checkout.edit("tests/workflow/smoke.yaml", "seed: 0\nseed: 1\n", "")
     checkout.edit("tests/workflow/smoke.yaml", "run: smoke", "run: 2024-01-01")

@@ -83,7 +83,6 @@ def test_the_jobs_are_those_of_the_dry_run(fresh, configfile):
 
 @pytest.mark.parametrize("configfile", CONFIGURATIONS[:3])
 def test_no_job_is_estimated_above_its_time_limit(fresh, configfile):
-    """Of those that a whole run has: other memorisation is made when asked for by name, with a warning."""
     config = load(yaml.safe_load((ROOT / configfile).read_text()))
     kept = fresh.folder / f".snakemake/twostage/hours-{config.run}.json"
     if not kept.exists():
@@ -91,8 +90,6 @@ def test_no_job_is_estimated_above_its_time_limit(fresh, configfile):
     stages = [getattr(config.jobs, stage).runtime for stage in ("data", "oracle", "training", "sampling", "evaluation")]
     for rule, jobs in json.loads(kept.read_text())["hours"].items():
         for where, hours in jobs.items():
-            if rule == "memorization" and not where.endswith((", fig5", ", fig6", ", fig_samples")):
-                continue
             if set(stages) == {"auto"}:
                 limit = minutes(hours, config.jobs.longest)
                 tried = attempts(hours, limit) if resumes(rule) else 1

@@ -37,7 +37,8 @@ def run(checkout):
     (checkout.folder / "bad.yaml").write_text(yaml.safe_dump(CONFIG))
 
     def make(target, *, fails=True):
-        done = checkout.snakemake("--rerun-triggers", "mtime", "--", target, configfile="bad.yaml", check=False)
+        arguments = ("--rerun-triggers", "mtime", "--", target)
+        done = checkout.snakemake(*arguments, configfile="bad.yaml", check=False, forked=False)
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         assert done.stdout == ""
         return checkout.folder, done.stderr.splitlines()

@@ -1,4 +1,21 @@
 # Features, and the distance of samples to the training images in them.
+
+
+def feature_weights():
+    """{features: weights} of the feature extractors whose weights are published."""
+    return {name: getattr(CONFIG.evaluation, f"{name}_weights").place for name in CONFIG.evaluation.published}
+
+
+def feature_references():
+    """{"reference_{features}": npz} that samples are compared with: of the training or held-out images, or given."""
+    asked = CONFIG.evaluation.references
+    kinds = {
+        name: "given" if name in CONFIG.evaluation.given_references else "held_out" if name in asked else "reference"
+        for name in CONFIG.evaluation.features
+    }
+    return {f"reference_{name}": f"results/{CONFIG.run}/evaluation/{name}/{kind}.npz" for name, kind in kinds.items()}
+
+
 GIVEN = CONFIG.evaluation.given_references
 
 
@@ -167,7 +184,7 @@ rule evaluate:
         **resources_of("evaluation"),
     params:
         dataset=DATASET,
-        samples=lambda w: sample_paths(w.space, w.experiment),
+        plans=lambda w: list(PLANS[w.experiment]),
         features=CONFIG.evaluation.features,
         device=device_of("evaluation"),
         code=code_of("twostage.evaluation.evaluate"),
@@ -201,8 +218,8 @@ rule memorization:
     resources:
         **resources_of("evaluation"),
     params:
-        samples=lambda w: sample_paths(w.space, w.experiment),
-        # A sheet of samples alone has room for more of them than one with a column a plan.
+        plans=lambda w: list(PLANS[w.experiment]),
+        # A sheet of samples alone has room for more of them than one with a column per plan.
         rows=lambda w: 36 if w.experiment == "fig_samples" else 8,
         encoder=lambda w: encoder_of(w.space),
         features=CONFIG.evaluation.features,

@@ -1,5 +1,17 @@
 # What figures, tables and pages are drawn from, and how the report shows them.
 
+from twostage.report.results.parts import part_of
+
+
+def spaces_of(name):
+    """The latent spaces an experiment runs in; every one for what is no experiment, or those that make images."""
+    decoded = [space for space in SPACES if CONFIG.spaces[space].decodes]
+    if name == "fig_training":
+        return [space for space in decoded if trained_models(space)]
+    if name == "tab_reconstruction":
+        return decoded
+    return EXPERIMENTS.get(name, {}).get("spaces") or SPACES
+
 
 def spaces_by_source(name, sources):
     """{keyword: latent spaces} of those sources of a figure that name a {space}: where it and what it reads run.

@@ -8,7 +8,7 @@ LAW = paths_of("transition", "synthetic_transition") | {
     "synthetic_curves": "synthetic/law.csv",
 }
 PICTURES = "evaluation/{{space}}/{}-pictures.h5"
-# What each figure reads; a {space} makes one file a latent space, {each} one a plan or model.
+# What each figure reads; a {space} makes one file per latent space, {each} one per plan or model.
 ALWAYS = {
     "fig2": paths_of("posterior", "transition", "split"),
     "fig3": paths_of("top1"),

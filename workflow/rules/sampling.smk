@@ -1,5 +1,70 @@
 # Sampling: one rule an experiment, which runs all its plans in one job a latent space and shard.
 from twostage.sampling.experiments import plans_for
+from twostage.sampling.plan import Plan
+
+
+def plan_checkpoints(space, plans):
+    """{field: weights} of every model that the plans name: `model@step` is a snapshot, `model` the last one."""
+    fields = dict.fromkeys(part["field"] for plan in plans.values() for part in plan["parts"])
+    found = {}
+    for field in fields:
+        model, _, step = field.partition("@")
+        if model in MODELS:
+            paths = snapshot_paths(space, model)
+            found[field] = paths[int(step)] if step else list(paths.values())[-1]
+    return found
+
+
+def plan_models(space, plans):
+    """{field: what its weights must say of themselves} of every model that the plans name."""
+    found = {}
+    for field in plan_checkpoints(space, plans):
+        model, _, step = field.partition("@")
+        step = int(step) if step else CONFIG.snapshots(model, space)[-1]
+        found[field] = expected_of(space, model) | {"step": step}
+    return found
+
+
+def plan_settings(experiments):
+    """What an experiment's plans are made of: its settings without where and how often it runs."""
+    apart = ("spaces", "samples", "seeds")
+    settings = {name: {k: v for k, v in found.items() if k not in apart} for name, found in experiments.items()}
+    if twins := settings.get("fig_oracle_supervised"):
+        first, second = map(CONFIG.snapshots, twins["models"])
+        twins["snapshots"] = [step for step in first if step in second]
+    return settings
+
+
+def samples_of(experiment):
+    """Images a plan and seed of an experiment."""
+    return EXPERIMENTS[experiment]["samples"] or CONFIG.sampling.samples
+
+
+def seeds_of(experiment):
+    """Sampling seeds of an experiment."""
+    return EXPERIMENTS[experiment]["seeds"] or CONFIG.sampling.seeds
+
+
+def sampling_inputs(plans):
+    """What the plans of an experiment are run with: latents, decoder, models, and the split where a plan names it."""
+    named = any(Plan.from_dict(name, plan).names_split for name, plan in plans.items())
+    return ({"split": "<results>/oracle/{space}/split.json"} if named else {}) | {
+        "latents": "<results>/data/{space}/latents.h5",
+        "held_out": "<results>/data/{space}/held_out.h5",
+        "weights": encoder_weights,
+        "snapshots": lambda w: list(plan_checkpoints(w.space, plans).values()),
+    }
+
+
+def sample_paths(space, experiment):
+    """{plan: paths of its shards} of an experiment."""
+    return {
+        plan: [
+            f"results/{CONFIG.run}/samples/{space}/{plan}/shard-{shard}.h5" for shard in range(CONFIG.sampling.shards)
+        ]
+        for plan in PLANS[experiment]
+    }
+
 
 FIELDS = [*MODELS, *(f"{model}@{step}" for model in MODELS for step in CONFIG.snapshots(model))]
 try:
@@ -49,7 +114,6 @@ for experiment in SAMPLED:
             batch_size=CONFIG.sampling.batch_size,
             precision=CONFIG.sampling.precision,
             encoder=lambda w: encoder_of(w.space),
-            checkpoints=lambda w, experiment=experiment: plan_checkpoints(w.space, PLANS[experiment]),
             models=lambda w, experiment=experiment: plan_models(w.space, PLANS[experiment]),
             device=device_of("sampling"),
             code=code_of("twostage.sampling.run"),
@@ -85,7 +149,6 @@ for experiment in TRAJECTORIES:
             batch_size=CONFIG.sampling.batch_size,
             precision=CONFIG.sampling.precision,
             encoder=lambda w: encoder_of(w.space),
-            checkpoints=lambda w, experiment=experiment: plan_checkpoints(w.space, PLANS[experiment]),
             models=lambda w, experiment=experiment: plan_models(w.space, PLANS[experiment]),
             device=device_of("sampling"),
             code=code_of("twostage.sampling.trajectory"),
@@ -140,7 +203,6 @@ if CONFIG.flux:
         resources:
             **resources_of("flux"),
         params:
-            folder=FLUX,
             flux=slice_of(CONFIG.flux),
             seed=CONFIG.seed,
             device=device_of("flux"),

@@ -1,5 +1,7 @@
 """Adapter: one-step predictions, velocity norms and timestep shifts of Flux."""
 
+from pathlib import Path
+
 from twostage.job import job
 from twostage.sampling.flux import load_flux, study_flux
 
@@ -8,7 +10,7 @@ with job(snakemake):
     source = {key: settings.pop(key) for key in ("model", "revision")}
     loading = {key: settings.pop(key) for key in ("precision", "offload")}
     study_flux(
-        load_flux(snakemake.params.folder, device=snakemake.params.device, **loading),
+        load_flux(Path(snakemake.input[0]).parent, device=snakemake.params.device, **loading),
         settings.pop("prompts"),
         snakemake.output.pictures,
         snakemake.output.table,

@@ -1,11 +1,12 @@
 """Adapter: distances of samples to training images, and the pictures that show them side by side."""
 
-from twostage.job import job
+from twostage.job import by_name, job
 from twostage.evaluation.memorization import measure_memorization
 from twostage.evaluation.pictures import collect_pictures
 
 with job(snakemake):
     inputs, params = snakemake.input, snakemake.params
+    samples = by_name(params.plans, inputs.samples)
     latents = {
         "store_path": inputs.latents,
         "held_out_path": inputs.held_out,
@@ -13,7 +14,7 @@ with job(snakemake):
         "encoder_weights": inputs.get("weights"),
     }
     measure_memorization(
-        params.samples,
+        samples,
         snakemake.output.table,
         snakemake.output.neighbours,
         **latents,
@@ -25,7 +26,7 @@ with job(snakemake):
         device=params.device,
     )
     collect_pictures(
-        params.samples,
+        samples,
         snakemake.output.pictures,
         rows=params.rows,
         neighbours_csv=snakemake.output.neighbours,

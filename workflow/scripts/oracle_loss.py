@@ -6,8 +6,8 @@ from twostage.training.oracle_loss import measure_oracle_loss
 
 with job(snakemake):
     params, files = snakemake.params, snakemake.output
-    found = [(model, int(step), path) for model, paths in params.checkpoints.items() for step, path in paths.items()]
-    checkpoints = {(model, step): path for model, step, path in found}
+    snapshots = [(model, step) for model, steps in params.snapshots.items() for step in steps]
+    checkpoints = dict(zip(snapshots, snakemake.input.snapshots))
     common = {"seed": params.seed, "device": params.device, "models": params.models}
     measure_oracle_loss(
         snakemake.input.latents,

@@ -19,7 +19,8 @@ with job(snakemake):
     overview.write(out.overview, folder, snakemake.input.claims, p.figures, **told)
     with atomic_write(out.report) as temporary:
         # Snakemake tells the format of a report by its suffix. The run that called this holds the lock.
-        page = temporary.with_suffix(".html")
+        page, frame = temporary.with_suffix(".html"), temporary.with_suffix(".frame")
+        frame.write_text(overview.frame(out.overview), encoding="utf-8")
         command = [
             sys.executable,
             "-m",
@@ -30,12 +31,14 @@ with job(snakemake):
             "--configfile",
             out.config,
         ]
+        command += ["--config", f"x-overview={frame}"]
         command += ["--report-stylesheet", texts / "report.css", "--report", page, "--", "claims", *p.figures]
         done = subprocess.run(command, capture_output=True, text=True)
+        frame.unlink()
         print(done.stdout, done.stderr)
         if done.returncode:
             raise OSError(f"snakemake --report ended with {done.returncode}: {done.stderr.strip().splitlines()[-1]}")
-        overview.put_into(page, out.overview)
+        overview.mend(page)
         page.rename(temporary)
     write_provenance(out.config, config=p.config)
     write_provenance(out.report, inputs=[out.config, out.overview, snakemake.input.claims])

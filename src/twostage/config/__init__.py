@@ -5,12 +5,15 @@ line that names the key, the value, what was expected and the closest valid name
 from this package (``python -m twostage.config > config/README.md``).
 """
 
+import re
+
 from pydantic import ValidationError
 
 from twostage.config import checks
-from twostage.config.blocks import Config, Model
+from twostage.config.blocks.models import Model
 from twostage.config.errors import ConfigError, explain
 from twostage.config.places import check_places
+from twostage.config.whole import UNREAD, Config
 from twostage.config.written import check_files, without_null_text
 
 __all__ = ["Config", "ConfigError", "Model", "check_files", "check_places", "load"]
@@ -19,11 +22,10 @@ __all__ = ["Config", "ConfigError", "Model", "check_files", "check_places", "loa
 def load(raw):
     """Validate a configuration (a dict as Snakemake reads it) and return a frozen ``Config``.
 
-    Keys that begin with ``x-`` are not read: they hold what YAML's anchors share. Raises ConfigError with one line a
+    Keys that begin with ``x-`` are not read: they hold what YAML's anchors share. Raises ConfigError with one line per
     mistake: key, value, what was expected, closest valid name.
     """
-    unread = lambda key: key == "pathvars" or str(key).startswith("x-")  # noqa: E731
-    raw = {key: value for key, value in without_null_text(raw).items() if not unread(key)}
+    raw = {key: value for key, value in without_null_text(raw).items() if not re.match(UNREAD, str(key))}
     try:
         config = Config.model_validate(raw)
         lines = checks.problems(config)

@@ -1,5 +1,14 @@
-"""``python -m twostage.config`` prints config/README.md."""
+"""``python -m twostage.config`` prints config/README.md; with ``schema``, config/schema.json."""
+
+import argparse
 
 from twostage.config.reference import reference
+from twostage.config.schema import schema
 
-print(reference(), end="")
+PAGES = {"reference": reference, "schema": schema}
+
+parser = argparse.ArgumentParser(prog="python -m twostage.config", description=__doc__)
+parser.add_argument(
+    "page", nargs="?", choices=PAGES, default="reference", help="config/README.md or config/schema.json"
+)
+print(PAGES[parser.parse_args().page](), end="")

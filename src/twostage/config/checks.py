@@ -1,10 +1,11 @@
 """What the blocks of a configuration must agree on: each check gives lines on what does not fit."""
 
-from twostage.config.errors import closest
+from twostage.data.published import ASSUMED
+from twostage.spelling import did_you_mean
 
 # Sides of the images of data sets that have one, and the pixels that a latent covers along a side by kind of encoder.
 SIDES = {"digits": 8, "cifar10": 32}
-FACTORS = {"identity": 1, "sd-vae": 8, "va-vae": 16, "tiny": 8}
+FACTORS = {"identity": 1} | {kind: ASSUMED[kind][1] for kind in ("sd-vae", "va-vae", "tiny")}
 # Channels of the images of data sets, where they are known; and the kinds of encoder that all take colour.
 CHANNELS = {"digits": 1, "cifar10": 3, "image_folder": 3}
 COLOUR = ("sd-vae", "va-vae", "tiny")
@@ -27,7 +28,7 @@ def missing(config):
     """Names of models and latent spaces that are used but not there."""
 
     def line(name, known, key, kind):
-        return f"{key} is {name!r}; expected {kind}: {', '.join(known)}{closest(name, known)}"
+        return f"{key} is {name!r}; expected {kind}: {', '.join(known)}{did_you_mean(name, known)}"
 
     for name, model in config.models.items():
         for space in model.checkpoint:
@@ -209,7 +210,7 @@ def _channels(config, space):
 
 
 def batches(config):
-    """The batch against the processes of a training, one a GPU, and the parts that each cuts its share into."""
+    """The batch against the processes of a training, one per GPU, and the parts into which each cuts its share."""
     training, processes = config.training, max(config.jobs.training.gpu, 1)
     if training.batch_size % (processes * training.accumulate):
         yield (
@@ -228,7 +229,7 @@ def shards(config):
         counts[f"experiments.tab_plans.plans.{name}.samples"] = plan.samples
     key, least = min(((key, count) for key, count in counts.items() if count), key=lambda item: item[1])
     if least < config.sampling.shards:
-        yield f"sampling.shards is {config.sampling.shards}; expected at most {least}, which is {key}: one a shard"
+        yield f"sampling.shards is {config.sampling.shards}; expected at most {least}, which is {key}: one per shard"
 
 
 def files(config):

@@ -1,39 +1,18 @@
-"""What a user reads of a configuration that cannot be run: one line a mistake."""
+"""What a user reads of a configuration that cannot be run: one line per mistake."""
 
-import difflib
 import json
 import re
 
-from pydantic import BaseModel
-
+from twostage.config.blocks.files import File
+from twostage.config.locations import Place
 from twostage.config.values import as_text
+from twostage.spelling import did_you_mean
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be run; one line a mistake."""
+    """A configuration that cannot be run; one line per mistake."""
 
 
-def closest(name, names):
-    """A hint to the name that is most like ``name``, or nothing."""
-    by_lower = {str(known).lower(): str(known) for known in names}
-    match = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
-    return f"; did you mean {by_lower[match[0]]!r}?" if match else ""
-
-
-# What pydantic puts into a location for the members of a union.
-_UNIONS = {"encoder", "start"}
-_UNION_TAGS = {
-    "identity",
-    "kl",
-    "sd-vae",
-    "va-vae",
-    "autoencoder-kl",
-    "tiny",
-    "none",
-    "ResumedStart",
-}
-_SPACED_TAGS = {"held-out images", "a file"}  # no name that a user writes has a space
-_UNION_ENDS = ("literal[", "constrained-", "function-")
 _TYPES = {
     "float_parsing": "a number",
     "float_type": "a number",
@@ -57,7 +36,7 @@ _PATTERNS = {
 def explain(problems, root):
     """Lines on pydantic's ``problems`` with a configuration whose blocks begin at ``root``.
 
-    One line a key: what pydantic says of each alternative of a union is joined by "or", and keys that one block lacks
+    One line per key: what pydantic says of each alternative of a union is joined by "or", and keys that one block lacks
     are named together.
     """
     lines, expected, absent = [], {}, {}
@@ -68,7 +47,7 @@ def explain(problems, root):
         elif problem["type"] == "missing":
             absent.setdefault(location[:-1], []).append(location)
         else:
-            expected.setdefault(_key(location), []).append(problem)
+            expected.setdefault(_key(location, root), []).append(problem)
     lines += [_lacking(block, keys, root) for block, keys in absent.items()]
     for key, alternatives in expected.items():
         if not any(other.startswith(f"{key}.") for other in expected):  # of a union, the member that was meant
@@ -91,31 +70,33 @@ def _once(problems):
 def _line(problem, root):
     """The line on a problem that has nothing to do with others, else None."""
     location, value, kind = problem["loc"], problem["input"], problem["type"]
-    key = _key(location)
+    key = _key(location, root)
     if kind == "extra_forbidden":
-        names = _valid_names(location[:-1], root)
-        return f"unknown key {key}: {_short(value)}; expected one of {', '.join(names)}{closest(location[-1], names)}"
+        names = list(Place(location[:-1], root).block.model_fields)
+        return (
+            f"unknown key {key}: {_short(value)}; expected one of {', '.join(names)}{did_you_mean(location[-1], names)}"
+        )
     if kind == "missing" and isinstance(location[-1], int):
-        return f"{_key(location[:-1])} is {_short(value)}; expected {location[-1] + 1} items"
+        return f"{_key(location[:-1], root)} is {_short(value)}; expected {location[-1] + 1} items"
     if kind == "value_error":
         return f"{key}: {problem['ctx']['error']}" if key else str(problem["ctx"]["error"])
     if kind == "union_tag_invalid":
         tags = problem["ctx"]["expected_tags"]
-        nearest = closest(value["kind"], [tag.strip("' ") for tag in tags.split(",")])
+        nearest = did_you_mean(value["kind"], [tag.strip("' ") for tag in tags.split(",")])
         return f"{key}.kind is {_short(value['kind'])}; expected one of {tags}{nearest}"
     if kind == "union_tag_not_found":
         return f"{key}.kind is missing; expected a kind of encoder, such as kl"
     if location[-1] == "[key]":
-        return f"{_key(location[:-2])} has the name {_short(value)}; expected {_expectation(problem, root)}"
+        return f"{_key(location[:-2], root)} has the name {_short(value)}; expected {_expectation(problem, root)}"
     return None
 
 
 def _lacking(block, keys, root):
     """The line on the keys that a block lacks."""
     if len(keys) == 1:
-        return f"{_key(keys[0])} is missing; expected {_description(keys[0], root)}"
+        return f"{_key(keys[0], root)} is missing; expected {_description(keys[0], root)}"
     wanted = ", ".join(f"{key[-1]} ({_description(key, root)})" for key in keys)
-    return f"{_key(block) or 'the configuration'} lacks keys; expected {wanted}"
+    return f"{_key(block, root) or 'the configuration'} lacks keys; expected {wanted}"
 
 
 def _expected(alternatives, root):
@@ -130,21 +111,15 @@ def _expected(alternatives, root):
         if problem["type"] == "literal_error"
         for word in problem["ctx"]["expected"].replace(" or ", ",").split(",")
     ]
-    omit = ": leave the key out for its default" if value is None and _has_default(alternatives[0]["loc"], root) else ""
-    return f"{_short(value)}; expected {' or '.join(wanted)}{omit}{closest(value, filter(None, literals))}"
+    field = Place(alternatives[0]["loc"], root).field
+    optional = value is None and field is not None and not field.is_required()
+    omit = ": leave the key out for its default" if optional else ""
+    return f"{_short(value)}; expected {' or '.join(wanted)}{omit}{did_you_mean(value, filter(None, literals))}"
 
 
-def _key(location):
-    """The dotted path of a key as the user wrote it, without pydantic's names of union members."""
-    tagged = ["", *location]
-    parts = [
-        str(part)
-        for before, part in zip(tagged, location)
-        if part not in _SPACED_TAGS and (part not in _UNION_TAGS or before not in _UNIONS)
-    ]
-    while parts and (parts[-1].startswith(_UNION_ENDS) or parts[-1] in ("float", "int", "bool")):
-        parts.pop()
-    return ".".join(parts)
+def _key(location, root):
+    """The dotted path of a key."""
+    return ".".join(Place(location, root).key)
 
 
 def _expectation(problem, root):
@@ -164,18 +139,20 @@ def _expectation(problem, root):
         pattern = problem["ctx"]["pattern"]
         return _PATTERNS.get(pattern, f"text that matches {pattern}")
     if problem["type"] in ("model_type", "model_attributes_type"):
-        return _mapping(_block_at(problem["loc"], root))
+        return _mapping(Place(problem["loc"], root))
     return _TYPES.get(problem["type"], message)
 
 
-def _mapping(block):
+def _mapping(place):
     """What a block is written as: a mapping with some of its keys."""
-    if not isinstance(block, type) or "kind" in block.model_fields:
-        return "a mapping" + (" with kind" if block else "")
+    block = place.block
+    if block is None:
+        return "a mapping with kind"
     needed = [key for key, field in block.model_fields.items() if field.is_required()]
     first = needed or [*list(block.model_fields)[:3], "..."]
-    bare = "a path, or " if block.__name__ == "File" else ""
-    return f"{bare}a mapping{' with' if needed else ' such as {} or one with'} {', '.join(first)}"
+    if issubclass(block, File):
+        return f"a path, or a mapping with {', '.join(first)}"
+    return f"a mapping{' with' if needed else ' such as {} or one with'} {', '.join(first)}"
 
 
 def _short(value):
@@ -183,56 +160,6 @@ def _short(value):
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _block_at(location, root):
-    """The block that a location of an error points into; None where it is not a block."""
-    block = root
-    for part in location:
-        if block is None:
-            return None
-        if isinstance(part, int):  # of a list, whose annotation gave the block
-            continue
-        if isinstance(block, dict):
-            block = block["values"]
-            continue
-        if part in _UNION_TAGS | _SPACED_TAGS:
-            continue
-        field = block.model_fields.get(part)
-        block = _inner(field.annotation, location) if field else None
-    return block
-
-
-def _inner(annotation, location):
-    """The block class inside an annotation such as Block, Block | None, dict[str, Block], or the encoders' union."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    arguments = getattr(annotation, "__args__", ())
-    if getattr(annotation, "__origin__", None) is dict:
-        return {"values": _inner(arguments[1], location)}
-    blocks = [found for argument in arguments if (found := _inner(argument, location))]
-    tagged = [block for block in blocks if isinstance(block, type) and _has_tag(block, location)]
-    return (tagged or blocks or [None])[0]
-
-
-def _has_tag(block, location):
-    kind = block.model_fields.get("kind")
-    return kind is not None and any(part in getattr(kind.annotation, "__args__", ()) for part in location)
-
-
-def _valid_names(location, root):
-    block = _block_at(location, root)
-    return list(block.model_fields) if isinstance(block, type) else []
-
-
-def _field_at(location, root):
-    block = _block_at(location[:-1], root)
-    return block.model_fields.get(location[-1]) if isinstance(block, type) else None
-
-
-def _has_default(location, root):
-    field = _field_at(location, root)
-    return field is not None and not field.is_required()
-
-
 def _description(location, root):
-    field = _field_at(location, root)
-    return field.description[0].lower() + field.description[1:] if field else "a value"
+    field = Place(location, root).field
+    return field.description[0].lower() + field.description[1:].split(". ")[0] if field else "a value"

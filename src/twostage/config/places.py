@@ -13,7 +13,7 @@ from twostage.fetch import refuse_stand_in
 
 
 def check_places(config, estimating=False):
-    """Raise ConfigError, one line a mistake, where something that the configuration names on the disk is not there.
+    """Raise ConfigError, one line per mistake, where something that the configuration names on the disk is not there.
 
     estimating: `estimate` does without weights and latents, and without images where their numbers are given.
     """

@@ -109,10 +109,14 @@ def _time(rounded):
     )
 
 
-Megabytes = Annotated[Count, _memory(10**6)]
-Mebibytes = Annotated[Count, _memory(2**20)]
-Minutes = Annotated[Count, _time(lambda minutes: max(int(minutes), 1))]
-RealMinutes = Annotated[Positive, _time(float)]
+# For the JSON schema, which has the types of what is written.
+_OR_TEXT = {"pattern": rf"^({QUANTITY.pattern})+$"}
+_WHOLE_OR_TEXT = Field(json_schema_extra={"type": ["integer", "string"], **_OR_TEXT})
+_REAL_OR_TEXT = Field(json_schema_extra={"type": ["number", "string"], **_OR_TEXT})
+Megabytes = Annotated[Count, _memory(10**6), _WHOLE_OR_TEXT]
+Mebibytes = Annotated[Count, _memory(2**20), _WHOLE_OR_TEXT]
+Minutes = Annotated[Count, _time(lambda minutes: max(int(minutes), 1)), _WHOLE_OR_TEXT]
+RealMinutes = Annotated[Positive, _time(float), _REAL_OR_TEXT]
 
 # --------------------------------------------------------------------------------------------------------------- names
 
@@ -195,4 +199,4 @@ def _distinct(values):
     return values
 
 
-Distinct = Annotated[list[Item], AfterValidator(_distinct)]
+Distinct = Annotated[list[Item], AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True})]

@@ -128,7 +128,7 @@ class Alignment(torch.nn.Module):
         if features is None:
             raise ValueError("align_weight is above 0, but there are no features; expected an array or a callable")
         if not callable(features) and len(features) != len(dataset):
-            raise ValueError(f"{len(features)} features for {len(dataset)} training images; expected one row an image")
+            raise ValueError(f"{len(features)} features for {len(dataset)} training images; expected one row per image")
         self.features = features
         sample = self._of(np.arange(1), torch.from_numpy(dataset.images([0])))
         self.maps = sample.ndim == 4

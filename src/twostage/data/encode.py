@@ -13,8 +13,8 @@ from tqdm import tqdm
 from twostage.data.index import refuse_other_index
 from twostage.data.latents import (
     IDENTITY_ATTRIBUTES,
+    ChannelMoments,
     LatentStore,
-    Moments,
     read_header,
     write_attributes,
     write_contents,
@@ -69,7 +69,7 @@ def encode(
     problems, source = [], []
     progress = tqdm(total=len(rows), desc=f"encode {shard + 1}/{shards}", unit="image", disable=None)
     with write_store(output, len(rows), shape, flips=flips) as writer, progress:
-        for images, kept, unusable in _read_ahead(dataset, rows, batch_size, workers):
+        for images, kept, unusable in read_ahead(dataset, rows, batch_size, workers):
             problems += unusable
             _refuse_too_many(problems, attributes["may_be_left_out"])
             progress.update(len(kept) + len(unusable))
@@ -146,7 +146,7 @@ def _latents(encoder, images, numbers, repeated, shape, seed):
     return latents
 
 
-def _read_ahead(dataset, rows, batch_size, workers):
+def read_ahead(dataset, rows, batch_size, workers):
     """``dataset.readable_images`` over the batches of ``rows``, in order, read by threads a few batches ahead."""
     batches = iter(np.array_split(rows, range(batch_size, len(rows), batch_size)))
     with ThreadPoolExecutor(workers) as pool:
@@ -173,7 +173,7 @@ def join(shards, output, statistics=None):
         raise ValueError("no shards to join; expected at least one file")
     headers = sorted(((_position(header), header) for header in map(read_header, shards)), key=lambda pair: pair[0])
     positions, headers = zip(*headers)
-    first, moments = headers[0], Moments(headers[0].shape[1])
+    first, moments = headers[0], ChannelMoments(headers[0].shape[1])
     if [number for number, _ in positions] != list(range(1, positions[0][1] + 1)) or len(
         {of for _, of in positions}
     ) > 1:

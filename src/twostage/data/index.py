@@ -19,7 +19,6 @@ from twostage.data.images import peculiarities
 from twostage.provenance import atomic_write
 
 COLUMNS = ("folder", "path", "size", "digest", "class")
-FOLDERS = ("path", "held_out_path")  # keys of the configuration, in the column `folder`
 TEXT = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # names of files need not be UTF-8
 BLOCK = 1024  # files handed to the threads at a time
 SAID = {

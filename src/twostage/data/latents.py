@@ -15,6 +15,7 @@ are read from there with positioned reads: no HDF5 handle to share between worke
 
 import contextlib
 import hashlib
+import itertools
 import json
 import operator
 import os
@@ -34,13 +35,14 @@ from twostage.provenance import atomic_write
 
 SCHEMA, SCHEMA_VERSION = "twostage.latents", 1
 COPY_ROWS_BYTES = 64 << 20
+CACHED_BYTES = 1 << 20  # of latents that stay in a core's cache from their reading until they are normalised
 LATENTS = ("latents", "latents_flip")  # what a joined store takes from its shards (``_parts``)
 
 
 # ---------------------------------------------------------------------------------------------------------- statistics
 
 
-class Moments:
+class ChannelMoments:
     """Mean and variance a channel, streamed in float64 and merged exactly (Chan, Golub & LeVeque 1983)."""
 
     def __init__(self, channels):
@@ -55,7 +57,7 @@ class Moments:
             self.merge(values[:, 0].size, mean.reshape(-1), ((values - mean) ** 2).sum(axes))
 
     def merge(self, count, mean, squares):
-        """Take in ``count`` values a channel of this mean and this sum of squared deviations from it."""
+        """Take in ``count`` values per channel of this mean and this sum of squared deviations from it."""
         total, shift = self.count + count, mean - self.mean
         self.mean = self.mean + shift * (count / total)
         self.squares = self.squares + squares + shift**2 * (self.count * count / total)
@@ -74,7 +76,7 @@ class StoreWriter:
     """Writes a store of at most ``capacity`` samples, in one file, by ``write_store``."""
 
     def __init__(self, path, temporary, capacity, sample_shape, flips):
-        self.path, self.sample_shape, self.moments = path, tuple(sample_shape), Moments(sample_shape[0])
+        self.path, self.sample_shape, self.moments = path, tuple(sample_shape), ChannelMoments(sample_shape[0])
         self.file = h5py.File(temporary, "w")
         names = ("latents", "latents_flip") if flips else ("latents",)
         for name in names:
@@ -181,7 +183,7 @@ def write_attributes(file, moments, attributes, normalisation=None):
 
 
 def write_left_out(file, problems):
-    """``/left_out``: one line an image that could not be used, path and reason; nothing when there is none."""
+    """``/left_out``: one line per image that could not be used, path and reason; nothing when there is none."""
     write_texts(file, "left_out", [str(problem) for problem in problems])
 
 
@@ -200,7 +202,7 @@ def write_contents(file, contents, flips):
 
 
 @dataclass(frozen=True)
-class Part:
+class Piece:
     """Rows ``start`` to ``stop`` of a data set, lying in one piece in ``path`` from byte ``offset`` on."""
 
     path: str
@@ -305,12 +307,14 @@ class LatentStore:
             raise ValueError(f"class {label} has no samples in {self.path}")
         return slice(start, stop)
 
-    def read(self, index, normalised=True, flipped=False):
+    def read(self, index, normalised=True, flipped=False, out=None):
         """Latents at ``index``: float32 tensor (n, C, H, W), in the order asked for.
 
         index: a slice, integers 0..N-1, or a mask of N booleans; flipped: False, True, or a boolean for each, to read
-        the mirrored images' latents. Raises IndexError outside the store, ValueError for an index or flips of another
-        kind, for flips that it lacks and for latents that are not finite.
+        the mirrored images' latents; out: a float32 tensor on the CPU of at least n such rows, whose first n are filled
+        and returned, where new memory for each call would take longer than the reading. Raises IndexError outside the
+        store, ValueError for an index or flips of another kind, for flips that it lacks and for latents that are not
+        finite.
         """
         rows = self._rows(index)
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
@@ -324,20 +328,25 @@ class LatentStore:
                 f"{len(rows)} rows"
             )
         flipped = np.broadcast_to(flipped.astype(bool), rows.shape)
-        latents = np.empty((len(rows), *self.shape[1:]), dtype="<f4")
+        latents = torch.empty(len(rows), *self.shape[1:]) if out is None else out[: len(rows)]
+        size = max(1, CACHED_BYTES // (4 * int(np.prod(self.shape[1:]))))
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            self._read_part(rows[part], flipped[part], latents[part].numpy())
+            if normalised:
+                self.normalise_(latents[part])
+        return latents
+
+    def _read_part(self, rows, flipped, latents):
+        """Latents (n, C, H, W) of ``rows`` (n,), checked but not normalised, into the array given."""
         for name, chosen in (("latents", ~flipped), ("latents_flip", flipped)):
             if not chosen.any():
                 continue
-            if chosen.all():
-                self._gather(name, rows, latents)
-                finite(latents, f"{self.path}: /{name}", "encode it again", rows)
-            else:
-                part = np.empty((chosen.sum(), *self.shape[1:]), dtype="<f4")
-                self._gather(name, rows[chosen], part)
-                finite(part, f"{self.path}: /{name}", "encode it again", rows[chosen])
+            part = latents if chosen.all() else np.empty((chosen.sum(), *self.shape[1:]), dtype="<f4")
+            self._gather(name, rows[chosen], part)
+            finite(part, f"{self.path}: /{name}", "encode it again", rows[chosen])
+            if part is not latents:
                 latents[chosen] = part
-        latents = torch.from_numpy(latents)
-        return self.normalise_(latents) if normalised else latents
 
     def read_raw(self, start, stop, out):
         """Latents as they lie in the file, unchecked, into ``out``, a float32 array (stop - start, C, H, W).
@@ -372,16 +381,21 @@ class LatentStore:
         parts = [self.read(rows, flipped=flipped) for flipped in self._passes()]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def batches(self, batch_size, label=None, normalised=True):
-        """The samples of ``class_data`` in its order, as float32 tensors of at most ``batch_size`` samples."""
+    def batches(self, batch_size, label=None, normalised=True, buffers=(None,)):
+        """The samples of ``class_data`` in its order, as float32 tensors of at most ``batch_size`` samples.
+
+        buffers: tensors (batch_size, C, H, W) that are filled in turns, as ``read`` fills ``out``: with k of them, a
+        batch lasts until the k-th after it is asked for.
+        """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size!r}; expected a whole number, at least 1")
-        return self._batches(batch_size, slice(0, len(self)) if label is None else self.class_slice(label), normalised)
+        rows = slice(0, len(self)) if label is None else self.class_slice(label)
+        return self._batches(batch_size, rows, normalised, itertools.cycle(buffers))
 
-    def _batches(self, batch_size, rows, normalised):
+    def _batches(self, batch_size, rows, normalised, buffers):
         for flipped in self._passes():
             for start in range(rows.start, rows.stop, batch_size):
-                yield self.read(slice(start, min(start + batch_size, rows.stop)), normalised, flipped)
+                yield self.read(slice(start, min(start + batch_size, rows.stop)), normalised, flipped, next(buffers))
 
     def normalise(self, latents):
         """(z - mean) / std a channel: latents (n, C, H, W), a tensor or array of any float dtype and device."""
@@ -409,11 +423,11 @@ class LatentStore:
             raise ValueError(f"{self.path} holds no latents of mirrored images; encode with flips")
         parts = self._header.parts[name]
         starts = np.array([part.start for part in parts])
-        order = np.argsort(rows, kind="stable")
-        in_order = bool((order == np.arange(len(rows))).all())
+        in_order = bool((np.diff(rows) >= 0).all())
+        order = slice(None) if in_order else np.argsort(rows, kind="stable")
         sorted_rows, target = rows[order], out if in_order else np.empty_like(out)
         breaks = np.flatnonzero(np.diff(sorted_rows) != 1) + 1
-        for first, last in zip(np.r_[0, breaks].tolist(), np.r_[breaks, len(rows)].tolist()):
+        for first, last in itertools.pairwise([0, *breaks.tolist(), len(rows)]):
             while first < last:  # a run of consecutive rows, cut where one part ends and the next begins
                 row = int(sorted_rows[first])
                 part = parts[np.searchsorted(starts, row, side="right") - 1]
@@ -447,8 +461,8 @@ class Header:
     class_offsets: np.ndarray
     source: np.ndarray
     attributes: dict
-    parts: dict  # data set name -> [Part]
-    left_out: list  # one line an image that could not be used
+    parts: dict  # data set name -> [Piece]
+    left_out: list  # one line per image that could not be used
     contents: dict | None  # {"content", and with flips "content_flip": ids}; None in a store that lacks them
     class_names: list  # empty in a store that lacks them
 
@@ -462,7 +476,7 @@ class Header:
 
     @property
     def moments(self):
-        moments = Moments(self.shape[1])
+        moments = ChannelMoments(self.shape[1])
         moments.count, moments.mean = int(self.attributes["count"]), self.attributes["mean"]
         moments.squares = self.attributes["std"] ** 2 * moments.count
         return moments
@@ -533,7 +547,7 @@ def _parts(path, dataset):
         offset = dataset.id.get_offset()
         if offset is None:
             raise ValueError(f"{path}: {dataset.name} is not stored in one piece; expected a store that twostage wrote")
-        return [Part(str(path), offset, 0, len(dataset))]
+        return [Piece(str(path), offset, 0, len(dataset))]
     parts = []
     for mapping in dataset.virtual_sources():
         (start, *firsts), (last, *_) = mapping.vspace.get_select_bounds()
@@ -564,7 +578,7 @@ def _shard_part(joined, shard, name, start, stop, dataset):
             same = file.attrs["encoder_sha256"] == dataset.file.attrs["encoder_sha256"]
             if source.shape != (stop - start, *dataset.shape[1:]) or not same or source.id.get_offset() is None:
                 raise ValueError(f"{shard}: not the shard that {joined} was joined from; join again")
-            return Part(str(shard), source.id.get_offset(), start, stop)
+            return Piece(str(shard), source.id.get_offset(), start, stop)
     except (OSError, KeyError) as error:
         raise ValueError(f"{shard}: a damaged shard of {joined} ({_first_line(error)}); encode it again") from None
 

@@ -27,7 +27,8 @@ class Costs:
             return 0.0, cpu + row.flops / (1e9 * hardware.cpu_gflops * hardware.cpu_utilisation) / 3600
         seconds = row.bf16_flops / hardware.gpu_bf16_tflops
         seconds += (row.flops - row.bf16_flops) / hardware.gpu_float32_tflops
-        gpu = seconds / (1e12 * hardware.gpu_utilisation) / 3600
+        waited = row.waited_seconds / jobs.threads * jobs.gpu
+        gpu = (seconds / (1e12 * hardware.gpu_utilisation) + waited + row.gpu_seconds) / 3600
         return max(gpu, cpu / jobs.threads * jobs.gpu), max(gpu / jobs.gpu * jobs.threads, cpu)
 
     def hours_by_the_clock(self, row):

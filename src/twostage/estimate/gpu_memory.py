@@ -10,9 +10,9 @@ from twostage.estimate import peaks
 from twostage.estimate.host_memory import FLUX_WEIGHTS, GIB, MIB, ORACLE_MB, TIMES, kind_of, space_of
 from twostage.estimate.networks import FLUX_VAE, autoencoder_widths
 from twostage.estimate.row import BYTES, WIDE
-from twostage.estimate.sampling import samples_of
 
 CONTEXT = 2 * GIB  # CUDA's and NCCL's own, workspaces of kernels, what the allocator rounds up
+COPIES = 9  # of a process's share of the steps that an oracle target is found for at once: both ends, point, target
 FORWARD = 256  # states at a time of the oracle loss
 FLUX_PART = 24e9  # Flux.1's largest part in bf16
 SEARCH = 4 * GIB  # blocks of pixels in float32 and float64, of ``twostage.evaluation.neighbours``
@@ -110,8 +110,12 @@ class GpuMemory:
         # Gradients wait for the other parts of a batch, or lie in the buckets in which processes average them.
         peak += many * self._weights(space, model)
         if (size.target or t.target) == "oracle":
+            from twostage.training.ahead import AHEAD
+
             owned = self.setting.stored * self.setting.dim(space) * BYTES / ranks
-            peak += 2 * owned + self._velocities(space, t.batch_size)  # twice where they are centred
+            ahead = AHEAD * t.batch_size // ranks
+            peak += 2 * owned + self._velocities(space, ahead)  # twice where they are centred
+            peak += COPIES * ahead * self.setting.dim(space) * BYTES
         return peak
 
     def _evaluations(self, space, models, batch):
@@ -168,11 +172,10 @@ class GpuMemory:
         return self._extractors()
 
     def _memorization(self, row):
-        from twostage.evaluation.memorization import QUERY_BYTES
+        from twostage.evaluation.nearest_images import rows_at_a_time
 
-        plan = max(samples_of(self.setting, row.where.partition(", ")[2]).values())
-        queries = max(min(row.samples, QUERY_BYTES // self.setting.pixels), plan)
-        kept = queries * (self.setting.pixels + self.setting.feature_width() * BYTES)
+        rows = sum(rows_at_a_time(row.samples, self.setting.stored, self.setting.pixels))
+        kept = rows * (self.setting.pixels + self.setting.feature_width() * BYTES)
         search = min(SEARCH, 256 * MIB + 50 * (row.samples + self.setting.stored) * self.setting.pixels)
         return self._autoencoder_peaks(space_of(row), "evaluation")[1] + self._extractors() + kept + search
 

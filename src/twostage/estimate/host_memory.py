@@ -43,10 +43,10 @@ class HostMemory:
     # ------------------------------------------------------------------------------------------------------------ data
 
     def _reading(self, stage):
-        """The data set's table, its images where they are one array, a picture per thread and a batch of images."""
+        """The data set's table, its images where they are one array; a picture and a batch of images per thread."""
         images, threads = sum(self.setting.images.values()), getattr(self.config.jobs, stage).threads
         pictures = threads * PICTURE if self.config.data.name == "image_folder" else images * self.setting.pixels
-        return ENTRY * images + pictures + 4 * READ * self.setting.pixels
+        return ENTRY * images + pictures + (4 + threads) * READ * self.setting.pixels
 
     def _store(self, space):
         """A store, its latents aside."""
@@ -171,9 +171,14 @@ class HostMemory:
         return self._reading("evaluation") + self._statistics(max(counts)) + ENTRY * sum(counts) + NETWORK
 
     def _memorization(self, row):
-        space, features = space_of(row), row.samples * self.setting.feature_width() * BYTES
-        batches = READ * (2 * WIDE * self.setting.pixels + 4 * self._latent(space))
-        return self._store(space) + batches + 3 * features + 4 * ENTRY * row.samples + NETWORK
+        from twostage.evaluation.nearest_images import READ_BYTES, rows_at_a_time
+
+        space, pixels, features = space_of(row), self.setting.pixels, self.setting.feature_width() * BYTES
+        block = rows_at_a_time(row.samples, self.setting.stored, pixels)[1]
+        batches = READ * (2 * WIDE * pixels + 4 * self._latent(space)) + 2 * READ_BYTES
+        control = 2 * min(self.setting.images["held_out"], self.config.evaluation.control_images) * pixels
+        held = (row.samples + 2 * block) * features + control + 4 * ENTRY * row.samples
+        return self._store(space) + batches + held + NETWORK
 
     def _reconstruction(self, row):
         images = min(max(self.setting.images.values()), self.config.evaluation.reconstruction_images)

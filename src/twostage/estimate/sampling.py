@@ -42,11 +42,16 @@ def rows_of_space(setting, space):
 def samples_of(setting, experiment):
     """{plan name: images of all seeds}: a plan's own `samples` before the experiment's before the run's."""
     settings, sampling = getattr(setting.config.experiments, experiment), setting.config.sampling
-    seeds, each = len(settings.seeds or sampling.seeds), settings.samples or sampling.samples
+    seeds, each = seeds_of(setting, experiment), settings.samples or sampling.samples
     own = experiment not in TRAJECTORIES
     return {
         name: seeds * (plan.get("samples") or each if own else each) for name, plan in setting.plans[experiment].items()
     }
+
+
+def seeds_of(setting, experiment):
+    """Number of an experiment's seeds."""
+    return len(getattr(setting.config.experiments, experiment).seeds or setting.config.sampling.seeds)
 
 
 def _experiment(setting, space, experiment):

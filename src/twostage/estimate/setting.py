@@ -126,6 +126,10 @@ class Setting:
         """Operations of one image through the feature extractors (all that the configuration names)."""
         return sum(self._extractor(name)[0] for name in names or self.config.evaluation.features)
 
+    def feature_seconds(self, names=None):
+        """Core-seconds per image that the feature extractors (all that the configuration names) take on the host."""
+        return networks.INCEPTION_SECONDS * ("inception" in (names or self.config.evaluation.features))
+
     def feature_width(self, names=None):
         """Numbers that feature extractors (all that the configuration names) give for one image."""
         return sum(self._extractor(name)[1] for name in names or self.config.evaluation.features)

@@ -24,7 +24,7 @@ class Classifier(nn.Module):
     """Blocks of two 3 x 3 convolutions, halving the side and doubling the width, then one hidden layer.
 
     image_shape: (H, W, C); width: channels of the first block; num_classes: outputs. ``features`` is the activation of
-    the hidden layer, 4 x width numbers an image.
+    the hidden layer, 4 x width numbers per image.
     """
 
     def __init__(self, image_shape, width, num_classes):

@@ -1,4 +1,4 @@
-"""Distances of samples to the training images, one row a plan, seed and kind of features."""
+"""Distances of samples to the training images, one row per plan, seed and kind of features."""
 
 import warnings
 from pathlib import Path
@@ -11,7 +11,7 @@ from twostage.data.index import refuse_other_index
 from twostage.evaluation.classifier import index_of
 from twostage.evaluation.features import batch_size_for, load_extractors
 from twostage.evaluation.frechet import distance_of_roots, mean_and_root
-from twostage.evaluation.images import Samples, load_split
+from twostage.evaluation.images import SampledImages, load_split
 from twostage.evaluation.jackknife import PARTS, at_infinity, distances_without, parts_of, standard_error
 from twostage.evaluation.kid import kernel_distances
 from twostage.evaluation.prdc import precision_recall_density_coverage
@@ -50,7 +50,7 @@ def evaluate_samples(
     weights), what the samples' files say (solver, steps, nfe, ...), fields, weights (EMA decay, training step and
     digest of each), guidance, interval and shift of the plan. Returns the table.
     """
-    opened = {plan: Samples.open(plan, paths) for plan, paths in samples.items()}
+    opened = {plan: SampledImages.open(plan, paths) for plan, paths in samples.items()}
     extractors = load_extractors(
         features, classifier_path=classifier, inception_path=inception, dinov2_path=dinov2, device=device
     )

@@ -5,7 +5,7 @@ import zipfile
 
 import numpy as np
 
-from twostage.evaluation.images import Samples
+from twostage.evaluation.images import SampledImages
 from twostage.provenance import atomic_write, write_provenance
 
 
@@ -15,7 +15,7 @@ def export_adm(paths, output, *, seed=None, count=None, name="samples", batch_si
     seed: of that seed only; count: at most so many; grey images get three equal channels. Images are streamed, never
     all in memory. Raises ValueError when there are none.
     """
-    samples = Samples.open(name, paths)
+    samples = SampledImages.open(name, paths)
     chosen = np.arange(len(samples)) if seed is None else np.flatnonzero(samples.seed == seed)
     chosen = chosen[:count]
     if len(chosen) == 0:

@@ -6,6 +6,7 @@ Networks are passed in chunks of one size (``twostage.data.chunks``).
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -88,10 +89,11 @@ def inception(path, device="cpu", expected_sha256=INCEPTION_SHA256):
         raise ValueError(f"{path} is not clean-fid's TorchScript Inception ({_first_line(error)})") from None
     finite_weights(layers.state_dict(), path, "fetch the file again")
     resize = make_resizer("PIL", False, "bicubic", (INCEPTION_SIDE, INCEPTION_SIDE))
+    threads = ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="resize")
 
     def network(images):
         # clean-fid resizes each channel as a float image and does not round: pixels stay in [0, 255].
-        resized = np.stack([resize(image) for image in _rgb(images).cpu().numpy()])
+        resized = np.stack(list(threads.map(resize, _rgb(images).cpu().numpy())))
         x = torch.from_numpy(resized).to(images.device).permute(0, 3, 1, 2)
         return layers((x - 128) / 128).flatten(1)
 

@@ -4,8 +4,10 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from twostage.data.datasets import load_dataset
+from twostage.data.encode import read_ahead
 from twostage.hdf5 import opened, read_texts
 
 SPLIT = ("split", "split_source", "split_low", "split_high")  # of plans that name the split
@@ -19,14 +21,14 @@ def load_split(dataset, split):
 
 
 def dataset_batches(dataset, batch_size):
-    """The images of a data set in order, as uint8 (n, H, W, C) arrays of at most ``batch_size``.
+    """The images of a data set in order, as uint8 (n, H, W, C) arrays of at most ``batch_size``, read ahead by as many
+    threads as torch has: one alone decodes photographs far more slowly than a GPU takes their features.
 
     Unusable images are left out up to the share ``dataset.max_corrupt``, as they are from the latents; one more is
     refused with a ValueError that names it.
     """
     problems = []
-    for start in range(0, len(dataset), batch_size):
-        images, _, found = dataset.readable_images(np.arange(start, min(start + batch_size, len(dataset))))
+    for images, _, found in read_ahead(dataset, np.arange(len(dataset)), batch_size, torch.get_num_threads()):
         problems += found
         if len(problems) > dataset.max_corrupt * len(dataset):
             raise ValueError(f"{problems[-1]}. Repair or remove the file, or raise max_corrupt")
@@ -35,7 +37,7 @@ def dataset_batches(dataset, batch_size):
 
 
 @dataclass(frozen=True)
-class Samples:
+class SampledImages:
     """The samples of one plan, over all its shards: images stay in the files until ``batches`` reads them.
 
     seed, index, labels: int64 (n,); followed: row of the latent store of the image whose trajectory a sample follows,

@@ -1,17 +1,17 @@
 """Memorisation (App. F): how far samples are from the training image they followed, and from the nearest one.
 
 Training images are taken as the autoencoder reconstructs them: what a perfect copy of a training latent looks like.
-For pixels as they are (the identity encoder) these are the images themselves. Images are read and decoded in batches,
-and looked at once; only the samples' pixels are all kept, as bytes on the device: the queries of the search.
+For pixels as they are (the identity encoder) these are the images themselves.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from twostage.data.encoders import load_encoder
 from twostage.data.held_out import open_held_out
@@ -19,16 +19,14 @@ from twostage.data.index import refuse_other_index
 from twostage.data.latents import LatentStore
 from twostage.evaluation.classifier import index_of
 from twostage.evaluation.features import batch_size_for, load_extractors
-from twostage.evaluation.images import Samples
-from twostage.evaluation.neighbours import NearestNeighbours
+from twostage.evaluation.images import SampledImages
+from twostage.evaluation.nearest_images import PIXEL, Queries, References, decoded, nearest_images
 from twostage.provenance import atomic_write, write_provenance
 
-PIXEL = "pixel"
 NEAREST = 3  # an image and its mirrored twin may be the two nearest: the third is another image
 COPY_RATIO = 1 / 3  # a sample is a copy when d1 / d2 is below (Gu et al. 2023, "On memorization in diffusion models")
 CONTROL = "held-out images"
 CONTROL_IMAGES = 10_000  # of them: an interval of 1% of its value needs no more
-QUERY_BYTES = 12 << 30  # pixels that are kept on the device at a time
 SUMMARY = ("followed_distance", "nearest_distance", "ratio", "copied", "retrieved", "within_one_grey_level")
 
 
@@ -68,7 +66,7 @@ def measure_memorization(
     name). Pixel distances are root mean squares in grey levels (0-255), feature distances Euclidean.
     output_csv, one row a plan, seed and space: means and standard errors (``_sem``) of the distances, the ratio and
     the shares copied (ratio below 1/3, of the samples that have one), retrieved and within_one_grey_level
-    (followed_grey at most 1); how the samples were made (``Samples.facts``), features_sha256 of the weights, and
+    (followed_grey at most 1); how the samples were made (``SampledImages.facts``), features_sha256 of the weights, and
     reference_sha256, the fingerprint of the training images' store.
     Returns the summary table.
     """
@@ -78,23 +76,22 @@ def measure_memorization(
     extractors = load_extractors(
         features, classifier_path=classifier, inception_path=inception, dinov2_path=dinov2, device=device
     )
-    opened = {plan: Samples.open(plan, paths) for plan, paths in samples.items()}
+    opened = {plan: SampledImages.open(plan, paths) for plan, paths in samples.items()}
     for plan, item in opened.items():
         refuse_other_index(f"samples of plan {plan}", item.attributes.get("index"), store_path, store.index)
     if "classifier" in features:
         refuse_other_index(classifier, index_of(classifier), store_path, store.index)
-    sets = [_sample_set(item, store, held_out, encoder) for item in opened.values()]
-    if held_out is not None:
-        sets.append(_control_set(held_out, encoder, control_images))
     image_shape = next(iter(opened.values())).image_shape
     size = batch_size or batch_size_for(image_shape)
+    sets = [_sample_set(item, store, held_out, encoder) for item in opened.values()]
+    if held_out is not None:
+        sets.append(_control_set(held_out, encoder, control_images, size))
     references = References(store, within_class)
-    tables = []
-    for part in _together(sets, int(np.prod(image_shape))):
-        queries, followed = _looked_at(part, image_shape, extractors, size, device)
-        searches = _search(queries, part, store, references, encoder, extractors, size, within_class)
-        tables += _table(part, references, searches, followed)
-    table = pd.concat(tables, ignore_index=True)
+    queries, followed = _looked_at(sets, image_shape, extractors, size)
+    nearest = nearest_images(
+        queries, references, encoder, extractors, k=NEAREST, size=size, device=device, within_class=within_class
+    )
+    table = pd.concat(_table(sets, references, queries, nearest, followed), ignore_index=True)
     table["class"] = [store.class_names[label] for label in table["label"].astype(int)]
     with atomic_write(samples_csv) as temporary:
         table.to_csv(temporary, index=False)
@@ -110,11 +107,6 @@ def measure_memorization(
     write_provenance(samples_csv, config=config, inputs=inputs, store_fingerprint=store.fingerprint)
     write_provenance(output_csv, config=config, inputs=[samples_csv], store_fingerprint=store.fingerprint)
     return summary
-
-
-def decoded(store, encoder, rows, mirrored=None):
-    """Images uint8 (n, H, W, C) that the encoder makes of a store's latents."""
-    return encoder.decode(store.read(rows, normalised=False, flipped=False if mirrored is None else mirrored)).numpy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,50 +149,49 @@ def _sample_set(item, store, held_out, encoder):
     return _Set(len(item), columns, item.images, followed, in_training)
 
 
-def _control_set(held_out, encoder, most):
-    """Held-out images as if they were samples: how near real images come to the training images."""
+def _control_set(held_out, encoder, most, size):
+    """Held-out images as if they were samples: how near real images come to the training images. Decoded once."""
     rows = np.unique(np.linspace(0, len(held_out) - 1, min(most, len(held_out))).round().astype(np.int64))
     columns = {"plan": CONTROL, "seed": -1, "index": rows, "label": held_out.labels[rows]}
     columns |= {"t_switch": np.nan, "t_resume": np.nan, "followed": -1, "followed_mirrored": False}
-    return _Set(len(rows), columns, lambda part: decoded(held_out, encoder, rows[part]))
+    images = np.concatenate([decoded(held_out, encoder, part) for part in np.split(rows, range(size, len(rows), size))])
+    return _Set(len(rows), columns, images.__getitem__)
 
 
-def _together(sets, numbers):
-    """The sets in groups whose pixels (``numbers`` a sample) fit in QUERY_BYTES, or that are one set: each has its own
-    search, and the training images are decoded anew."""
-    groups = []
-    for group in sets:
-        if groups and numbers * (group.count + sum(each.count for each in groups[-1])) <= QUERY_BYTES:
-            groups[-1].append(group)
-        else:
-            groups.append([group])
-    return groups
+def _looked_at(sets, image_shape, extractors, size):
+    """(``Queries`` of all sets' samples, [{space: distances to what was followed, "grey": ...} per set]).
 
-
-def _looked_at(sets, image_shape, extractors, size, device):
-    """({space: queries (N, D) on the device}, [{space: distances to what was followed, "grey": ...} per set]).
-
-    Queries are the pixels of all sets' samples as bytes, and their features in float32; distances and grey levels are
-    (n,), NaN where nothing was followed.
+    Distances and grey levels are (n,), NaN where nothing was followed.
     """
-    count = sum(group.count for group in sets)
-    pixels = torch.empty(count, int(np.prod(image_shape)), dtype=torch.uint8, device=device)
-    features, found, start = {extractor.name: [] for extractor in extractors}, [], 0
+    count, start = sum(group.count for group in sets), 0
+    features, found = dict.fromkeys(extractor.name for extractor in extractors), []
     for group in sets:
         batches = []
         for rows in group.batches(size):
             images = group.images(rows)
             taken = {extractor.name: extractor(images) for extractor in extractors}
-            pixels[start : start + len(rows)] = torch.from_numpy(images).flatten(1).to(device)
-            start += len(rows)
             for name, values in taken.items():
-                features[name].append(values)
+                if features[name] is None:
+                    features[name] = np.empty((count, values.shape[1]), dtype=values.dtype)
+                features[name][start : start + len(rows)] = values
+            start += len(rows)
             if group.followed:
                 batches.append(_distances(images, taken, group.followed(rows), extractors))
         spaces = [PIXEL, *features, "grey"]
         found.append({key: np.concatenate([each[key] for each in batches]) if batches else np.nan for key in spaces})
-    queries = {name: torch.from_numpy(np.concatenate(parts)).to(device) for name, parts in features.items()}
-    return {PIXEL: pixels, **queries}, found
+    labels = np.concatenate([group.columns["label"] for group in sets])
+    return Queries(partial(_images, sets), features, labels, math.prod(image_shape)), found
+
+
+def _images(sets, rows):
+    """Images uint8 (n, H, W, C) of a slice of all sets' samples, one set after the other."""
+    found, start = [], 0
+    for group in sets:
+        low, high = max(rows.start - start, 0), min(rows.stop - start, group.count)
+        if low < high:
+            found.append(group.images(np.arange(low, high)))
+        start += group.count
+    return np.concatenate(found)
 
 
 def _distances(images, features, followed, extractors):
@@ -216,57 +207,15 @@ def _distances(images, features, followed, extractors):
     return distances | {"grey": grey}
 
 
-class References:
-    """The different ones among a store's images and their mirrored twins: each is looked at once, whatever its copies.
-
-    by_class: copies in another class are kept. An image and its mirrored twin are both references, of one ``identity``.
-    """
-
-    def __init__(self, store, by_class=False):
-        contents = [store.content] + ([store.content_flip] if store.has_flips else [])
-        self.store, self.content = store, np.concatenate(contents)
-        keys = [self.content, np.tile(store.labels, len(contents))] if by_class else [self.content]
-        self.places = np.sort(np.unique(np.stack(keys), axis=1, return_index=True)[1])
-        self.identity = np.tile(np.minimum.reduce(contents), len(contents))[self.places]
-
-    def __len__(self):
-        return len(self.places)
-
-    def of(self, positions):
-        """Rows of the store and whether they are mirrored, for positions among the references."""
-        mirrored, rows = np.divmod(self.places[positions], len(self.store))
-        return rows, mirrored.astype(bool)
-
-    def content_of(self, rows, mirrored):
-        """Content ids of rows of the store, mirrored or not."""
-        return self.content[rows + np.asarray(mirrored, dtype=bool) * len(self.store)]
-
-
-def _search(queries, sets, store, references, encoder, extractors, size, within_class):
-    """{space: NearestNeighbours} of the queries among the training images, read once."""
-    labels = np.concatenate([group.columns["label"] for group in sets])
-    groups = torch.from_numpy(labels).to(queries[PIXEL].device) if within_class else None
-    searches = {space: NearestNeighbours(points, NEAREST, groups) for space, points in queries.items()}
-    for start in tqdm(range(0, len(references), size), desc="memorisation", unit="batch", disable=None):
-        rows, mirrored = references.of(slice(start, start + size))
-        batch = decoded(store, encoder, rows, mirrored)
-        own = torch.from_numpy(store.labels[rows])
-        searches[PIXEL].add(torch.from_numpy(batch).flatten(1), own)
-        for extractor in extractors:
-            searches[extractor.name].add(torch.from_numpy(extractor(batch)), own)
-    return searches
-
-
-def _table(sets, references, searches, followed):
-    """One table per set and space, a row per sample."""
+def _table(sets, references, queries, found, followed):
+    """One table per set and space, a row per sample; found: of ``nearest_images``."""
     start = 0
     for group, to_followed in zip(sets, followed):
         rows = slice(start, start + group.count)
         start = rows.stop
-        for space, search in searches.items():
-            scale = np.sqrt(search.queries.shape[1]) if space == PIXEL else 1.0
-            distances = search.distances[rows].cpu().numpy() / scale
-            positions = search.positions[rows].cpu().numpy()
+        for space, (distances, positions) in found.items():
+            scale = np.sqrt(queries.numbers) if space == PIXEL else 1.0
+            distances, positions = distances[rows] / scale, positions[rows]
             first, second = distances[:, 0], _nearest_other(distances, references.identity[positions])
             nearest, nearest_mirrored = references.of(positions[:, 0])
             yield pd.DataFrame(

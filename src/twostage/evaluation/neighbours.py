@@ -1,11 +1,11 @@
 """Exact nearest neighbours for little more than one matrix product.
 
-With a = q - c and b = r - c about a centre c, the product gives |q - r|^2 up to rounding: (|q - r|^2 - |a|^2) / 2 =
-|b|^2 / 2 - a . b. A sum of n products is off by at most n u / (1 - n u) times the sum of their sizes, u the unit
-roundoff, whatever the order of its terms (Higham 2002, "Accuracy and Stability of Numerical Algorithms", Sec. 3.1).
-With n = D + 8, which leaves room for the rounding of a and b and for the last steps, this holds for a . b, |a|^2 and
-|b|^2, so that (|a| + |b|)^2 / 2 times it bounds the error of all three; as much again is for the rounding of the
-differences themselves. Only pairs that this leaves in doubt are taken again, by differences in float64.
+With a = c - q and b = r - c about a centre c, |q - r|^2 / 2 = a . b + |b|^2 / 2 + |a|^2 / 2: one product of rows
+(a, 1, |a|^2 / 2) and (b, |b|^2 / 2, 1), and no pass over its result. A sum of n products is off by at most
+n u / (1 - n u) times the sum of their sizes, u the unit roundoff, whatever the order of its terms (Higham 2002,
+"Accuracy and Stability of Numerical Algorithms", Sec. 3.1): here at most by that share of (|a| + |b|)^2 / 2. As much
+again bounds the errors of |a|^2 / 2 and |b|^2 / 2. With n = D + 8 in place of D + 2 there is room for the rounding of a
+and b. Only pairs that this leaves in doubt are taken again, by differences in float64.
 """
 
 import torch
@@ -16,6 +16,7 @@ QUERIES = 1024  # rows of a block of queries
 REFERENCES = 16384  # rows of a block of references
 BLOCK_NUMBERS = 1 << 25  # numbers of a block: wider vectors go in smaller blocks,
 LEAST = 512  # but of this many rows, for a product to be worth reading them
+ALIGNED = 4  # numbers to whose multiple a product's rows are filled up: 16 bytes, of float32
 GROUP = 32  # references whose smallest score is looked at first
 PAIR_NUMBERS = 1 << 16  # float64 numbers of differences that stay in a core's cache
 PAIR_NUMBERS_GPU = 1 << 24  # differences taken at a time on a GPU
@@ -30,13 +31,17 @@ class NearestNeighbours:
     distances are of float64 differences, so that a copy has distance 0 exactly.
 
     ``distances`` (n, k) float64 increasing and ``positions`` (n, k) int64, places in the stream, are on the queries'
-    device; inf and -1 where there were fewer than k references.
+    device; inf and -1 where there were fewer than k references. earlier: ``state`` of a search of the same queries
+    that ended, which this one continues.
     """
 
-    def __init__(self, queries, k=2, groups=None):
-        self.queries, self.groups, self.k, self.seen = queries, groups, k, 0
-        self._distances = torch.full((len(queries), k), torch.inf, dtype=WIDE, device=queries.device)
-        self._positions = torch.full((len(queries), k), -1, dtype=torch.int64, device=queries.device)
+    def __init__(self, queries, k=2, groups=None, earlier=None):
+        self.queries, self.groups, self.k = queries, groups, k
+        self._distances, self._positions, self.seen = earlier or (
+            torch.full((len(queries), k), torch.inf, dtype=WIDE, device=queries.device),
+            torch.full((len(queries), k), -1, dtype=torch.int64, device=queries.device),
+            0,
+        )
         self._centre, self._waiting = None, []
         self._size = block_rows(REFERENCES, queries.shape[1])
 
@@ -61,6 +66,12 @@ class NearestNeighbours:
         self._search()
         return self._positions
 
+    @property
+    def state(self):
+        """What a later search of the same queries goes on from: distances, positions, references seen."""
+        self._search()
+        return self._distances, self._positions, self.seen
+
     def _search(self):
         """Look among the references that wait: few at a time would not be worth the reading of the queries."""
         if not self._waiting:
@@ -82,25 +93,17 @@ class NearestNeighbours:
     def _search_among(self, members, references, places):
         if len(members) == 0:
             return
-        width = max(1, min(GROUP, len(references) // (8 * self.k)))
-        products = Products(references, self._centre, multiple=width)
+        products = Products(references, self._centre, group_width(len(references), self.k))
         for rows in members.split(block_rows(QUERIES, self.queries.shape[1])):
             queries = self.queries[rows]
-            scores, squares, error = products(queries)
+            halves, error = products(queries)
             # all that may be as near as the k-th found so far, or as the k-th smallest of groups of these
-            limit = (self._distances[rows, -1:].square() - squares) / 2 + error
-            groups = scores.view(len(rows), width, -1)
-            lowest = groups.amin(1) if width > 1 else groups[:, 0]
+            limit = self._distances[rows, -1:].square() / 2 + error
+            lowest = products.lowest(halves)
             if lowest.shape[1] >= self.k:
                 kth = lowest.topk(self.k, dim=1, largest=False).values[:, -1:]
                 limit = torch.minimum(limit, kth + 2 * error)
-            limit = limit.to(scores.dtype)
-            # "not above", so that what overflowed, NaN, counts as in doubt
-            row, group = (~(lowest > limit)).nonzero().T
-            chosen, member = (~(groups[row, :, group] > limit[row])).nonzero().T
-            row, column = row[chosen], member * lowest.shape[1] + group[chosen]
-            there = column < len(references)
-            row, column = row[there], column[there]
+            row, column = products.not_above(halves, limit, lowest)
             self._merge(rows, row, pair_distances(queries, references, row, column), places[column])
 
     def _merge(self, rows, row, distances, places):
@@ -118,31 +121,61 @@ class NearestNeighbours:
 
 
 class Products:
-    """Scores (|q - r|^2 - |q - c|^2) / 2 of queries against references (m, D), by one matrix product.
+    """|q - r|^2 / 2 of queries and references (m, D), by one matrix product.
 
-    centre: (D,) c, whose dtype is that of the product; multiple: columns of inf make their number a multiple of it.
+    centre: (D,) c, whose dtype is that of the product; width: references of a group, whose smallest is looked at first,
+    for which columns of inf make the number of references a multiple; less: (m,) numbers >= 0, a half of the square of
+    something that each reference's column is less by.
     """
 
-    def __init__(self, references, centre, multiple=1):
-        count = -(-len(references) // multiple) * multiple
-        self.centre = centre
-        self.centred = centre.new_zeros(count, references.shape[1])
-        torch.sub(references.to(centre.dtype), centre, out=self.centred[: len(references)])
-        lengths = torch.linalg.vector_norm(self.centred, dim=1)
-        self.half_squares = lengths.square() / 2
-        self.half_squares[len(references) :] = torch.inf
-        self.reach = lengths.max().to(WIDE)
-        share = (references.shape[1] + 8) * torch.finfo(centre.dtype).eps / 2
+    def __init__(self, references, centre, width=1, less=None):
+        self.centre, self.width, (self.count, dim) = centre, width, references.shape
+        rows = -(-self.count // width) * width
+        self.rows = centre.new_zeros(rows, -(-(dim + 2) // ALIGNED) * ALIGNED)
+        torch.sub(references, centre, out=self.rows[: self.count, :dim])
+        lengths = torch.linalg.vector_norm(self.rows, dim=1)
+        self.rows[:, dim] = lengths.square() / 2
+        self.rows[self.count :, dim] = torch.inf
+        self.rows[:, dim + 1] = 1
+        self.reach, self.most = lengths.max().to(WIDE), 0
+        if less is not None:
+            self.rows[: self.count, dim] -= less
+            self.most = 2 * less.max().to(WIDE)
+        share = (dim + 8) * torch.finfo(centre.dtype).eps / 2
         self.rounding = share / (1 - 2 * share)  # once more, for lengths that were rounded down
+        self._result = centre.new_empty(0, rows)
 
     def __call__(self, queries):
-        """Of queries (n, D): scores (n, m) in the centre's dtype; |q - c|^2, and a bound on how far off the sum of a
-        score and half of it may be, both (n, 1) float64.
+        """Of queries (n, D): the product (n, m) in the centre's dtype, which the next call writes over, and a bound on
+        how far off its numbers may be, (n, 1) float64.
         """
-        opposite = self.centre - queries.to(self.centre.dtype)
-        scores = exact_product(opposite, self.centred.T).add_(self.half_squares)
-        length = torch.linalg.vector_norm(opposite, dim=1, keepdim=True).to(WIDE)
-        return scores, length.square(), self.rounding * (length + self.reach) ** 2
+        dim = queries.shape[1]
+        rows = self.rows.new_empty(len(queries), self.rows.shape[1])
+        differences = torch.sub(self.centre, queries, out=rows[:, :dim])
+        length = torch.linalg.vector_norm(differences, dim=1, keepdim=True)
+        rows[:, dim], rows[:, dim + 1 : dim + 2], rows[:, dim + 2 :] = 1, length.square() / 2, 0
+        if len(self._result) < len(queries):
+            self._result = self.rows.new_empty(len(queries), len(self.rows))
+        halves = exact_product(rows, self.rows.T, out=self._result[: len(queries)])
+        return halves, self.rounding * ((length.to(WIDE) + self.reach) ** 2 + self.most)
+
+    def lowest(self, halves):
+        """The smallest number of each group of columns, every ``m / width``-th: (n, m / width)."""
+        return halves.view(len(halves), self.width, -1).amin(1) if self.width > 1 else halves
+
+    def not_above(self, halves, limit, lowest):
+        """Rows and columns, (p,) each, of numbers not above their row's limit (n, 1): what overflowed, NaN, is none."""
+        limit, groups = limit.to(halves.dtype), halves.view(len(halves), self.width, -1)
+        row, group = (~(lowest > limit)).nonzero().T
+        chosen, member = (~(groups[row, :, group] > limit[row])).nonzero().T
+        row, column = row[chosen], member * lowest.shape[1] + group[chosen]
+        there = column < self.count
+        return row[there], column[there]
+
+
+def group_width(count, k):
+    """References of a group: few enough that there are many more groups than k."""
+    return max(1, min(GROUP, count // (8 * k)))
 
 
 def block_rows(most, width):

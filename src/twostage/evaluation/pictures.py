@@ -8,8 +8,8 @@ import torch
 from twostage.data.encoders import load_encoder
 from twostage.data.held_out import open_held_out
 from twostage.data.latents import LatentStore
-from twostage.evaluation.images import Samples
-from twostage.evaluation.memorization import decoded
+from twostage.evaluation.images import SampledImages
+from twostage.evaluation.nearest_images import decoded
 from twostage.hdf5 import write_texts
 from twostage.provenance import atomic_write, write_provenance
 
@@ -38,7 +38,7 @@ def collect_pictures(
     /followed (rows, H, W, C), of the last plan that follows one. Contact sheets for people: each sample with its
     nearest training image beside.
     """
-    opened = [Samples.open(plan, paths) for plan, paths in samples.items()]
+    opened = [SampledImages.open(plan, paths) for plan, paths in samples.items()]
     seed = int(opened[0].seed[0]) if seed is None else seed
     places = [np.flatnonzero(item.seed == seed)[:rows] for item in opened]
     if min(map(len, places)) == 0:

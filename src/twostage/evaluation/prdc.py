@@ -11,6 +11,7 @@ from twostage.evaluation.neighbours import (
     Products,
     block_rows,
     centre_of,
+    group_width,
     pair_distances,
 )
 
@@ -30,11 +31,11 @@ def precision_recall_density_coverage(real, fake, k=5, real_radii=None):
     reals_in_fakes = torch.zeros(len(real), dtype=torch.bool, device=real.device)
     covered = torch.zeros(len(real), dtype=torch.bool, device=real.device)
     inside_any, balls = 0, 0
-    for in_real, in_fake in _inside(real, fake, real_radii, fake_radii):
-        inside_any += in_real.any(1).sum().item()
-        balls += in_real.sum().item()
-        covered |= in_real.any(0)
-        reals_in_fakes |= in_fake.any(0)
+    for (row, column), in_fake in _inside(real, fake, real_radii, fake_radii, k):
+        inside_any += len(row.unique())
+        balls += len(row)
+        covered[column] = True
+        reals_in_fakes[in_fake] = True
     return {
         "precision": inside_any / len(fake),
         "recall": reals_in_fakes.double().mean().item(),
@@ -51,29 +52,39 @@ def radii(features, k):
     return search.distances[:, -1]
 
 
-def _inside(real, fake, real_radii, fake_radii):
-    """Yield, of blocks of fakes, (n, N) booleans: within the reals' radii of them, and within the fakes' own radii.
+def _inside(real, fake, real_radii, fake_radii, k):
+    """Yield, of blocks of fakes, the pairs (row, column) where a fake is within a real's radius, and the reals (p,)
+    that are within the radius of a fake.
 
-    Of one product: with s = (d^2 - |a|^2) / 2 (``Products``), d < radius is s < (radius^2 - |a|^2) / 2.
+    Of one product: each column is less by half of the square of the real's radius, so that it is below 0 for the fakes
+    within. Of each real the smallest number over the fakes, each less by half of the square of the fake's, says the
+    same of the fakes' radii.
     """
-    products = Products(real, centre_of(real, fake))
-    real_halves = (real_radii.square() / 2).to(products.centre.dtype)
-    rounding = torch.finfo(products.centre.dtype).eps * real_radii.max().square()
+    centre = centre_of(real, fake)
+    real_halves = (real_radii.square() / 2).to(centre.dtype)
+    products = Products(real, centre, group_width(len(real), k), real_halves)
     for rows in torch.arange(len(fake), device=fake.device).split(block_rows(QUERIES, fake.shape[1])):
         queries, radius = fake[rows], fake_radii[rows, None]
-        scores, squares, error = products(queries)
-        in_fake = _below(scores, (radius.square() - squares) / 2, error)
-        in_real = _below(scores.sub_(real_halves), -squares / 2, error + rounding)
-        for (inside, doubtful), limits in (
-            (in_fake, radius.expand(-1, len(real))),
-            (in_real, real_radii.expand(len(rows), -1)),
-        ):
-            row, column = doubtful.nonzero().T
-            inside[row, column] = pair_distances(queries, real, row, column) < limits[row, column]
-        yield in_real[0], in_fake[0]
+        margins, error = products(queries)
+        row, column = products.not_above(margins, error, products.lowest(margins))
+        inside = margins[row, column] < -error[row, 0]
+        in_real = _with_doubtful(inside, queries, real, row, column, real_radii[column])
+        half = (radius.square() / 2).to(centre.dtype)
+        error = error.max() + products.rounding * half.max()
+        margins = margins[:, : len(real)].sub_(half)
+        lowest = margins.amin(0) + real_halves
+        inside = lowest < -error
+        doubtful = (~inside & ~(lowest > error)).nonzero()[:, 0]
+        row, column = (~(margins[:, doubtful] + real_halves[doubtful] > error)).nonzero().T
+        column = doubtful[column]
+        again = pair_distances(queries, real, row, column) < radius[row, 0]
+        inside[column[again]] = True
+        yield in_real, inside
 
 
-def _below(scores, limit, error):
-    """Where scores (n, m) are below a limit (n, 1), and where an ``error`` (n, 1) of theirs leaves that in doubt."""
-    surely = scores < (limit - error).to(scores.dtype)
-    return surely, surely ^ ~(scores > (limit + error).to(scores.dtype))
+def _with_doubtful(inside, queries, real, row, column, radius):
+    """The pairs (row, column) that are ``inside``, or are found to be by differences in float64."""
+    doubtful = (~inside).nonzero()[:, 0]
+    found = pair_distances(queries, real, row[doubtful], column[doubtful]) < radius[doubtful]
+    inside[doubtful] = found
+    return row[inside], column[inside]

@@ -59,7 +59,7 @@ class Reference:
         return radii(self.features, k)
 
 
-class Moments:
+class FeatureMoments:
     """Mean and covariance of a stream of features, in float64; batches merged exactly (Chan, Golub & LeVeque 1983)."""
 
     def __init__(self):
@@ -215,7 +215,7 @@ def index_of_reference(path):
 def _stream(batches, count, extractor, keep, seed):
     """Moments of the features of ``count`` images in batches, and a seeded choice of at most ``keep``, in order."""
     chosen = np.random.default_rng(seed).permutation(count) < keep
-    moments, kept = Moments(), []
+    moments, kept = FeatureMoments(), []
     for images in tqdm(batches, desc=f"{extractor.name} reference", unit="batch", disable=None):
         features = extractor(images)
         kept.append(features[chosen[moments.count : moments.count + len(features)]])

@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 
 from twostage.arguments import as_device
 from twostage.finite import finite_weights
-from twostage.model.lightningdit import LightningDiT
+from twostage.model.lightningdit import LightningDiT, state_shapes
 from twostage.provenance import atomic_write
-from twostage.weights_file import EMA_ENTRIES, numbered, read_weights, refuse_misfit, shapes_of, some
+from twostage.weights_file import EMA_ENTRIES, numbered, read_weights, refuse_misfit, some
 
 SCHEMA = "twostage.model/1"
 
@@ -145,22 +145,12 @@ def _sizes_of(state, path, num_heads):
 
 def _model_of(state, architecture, path):
     """The model of these sizes with these weights, built when every name and shape is the right one."""
-    refuse_misfit(path, state, _expected_shapes(architecture, path), f"a LightningDiT {architecture}")
+    try:
+        shapes = state_shapes(**architecture)
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"{path}: no LightningDiT has the sizes {architecture} ({error})") from None
+    refuse_misfit(path, state, shapes, f"a LightningDiT {architecture}")
     finite_weights(state, path, "train it again, or fetch it again")
     model = LightningDiT(**architecture)
     model.load_state_dict(state)
     return model
-
-
-def _expected_shapes(architecture, path):
-    """{name: shape} of a LightningDiT, from one block of it without memory: all blocks are alike."""
-    try:
-        with torch.device("meta"):
-            shapes = shapes_of(LightningDiT(**{**architecture, "depth": 1}))
-    except (ValueError, TypeError, ZeroDivisionError, RuntimeError) as error:
-        raise ValueError(f"{path}: no LightningDiT has the sizes {architecture} ({error})") from None
-    blocks = {name.removeprefix("blocks.0."): shapes.pop(name) for name in list(shapes) if name.startswith("blocks.")}
-    repeated = {
-        f"blocks.{number}.{name}": shape for number in range(architecture["depth"]) for name, shape in blocks.items()
-    }
-    return shapes | repeated

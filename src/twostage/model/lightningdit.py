@@ -18,13 +18,6 @@ TIME_FREQUENCIES = 256  # sinusoids of the time embedding, half of them cosines
 MAX_PERIOD = 10_000.0  # of the time embedding, of the fixed positions and of the rotary ones
 NORM_EPS = 1e-6
 
-SIZES = {
-    "S": {"hidden_size": 384, "depth": 12, "num_heads": 6},
-    "B": {"hidden_size": 768, "depth": 12, "num_heads": 12},
-    "L": {"hidden_size": 1024, "depth": 24, "num_heads": 16},
-    "XL": {"hidden_size": 1152, "depth": 28, "num_heads": 16},
-}
-
 
 class LightningDiT(nn.Module):
     """Class-conditional velocity model v(x_t, t, y).
@@ -50,13 +43,7 @@ class LightningDiT(nn.Module):
         class_drop=0.1,
     ):
         super().__init__()
-        if input_size % patch_size:
-            raise ValueError(f"patch_size is {patch_size}; expected a divisor of input_size {input_size}")
-        if hidden_size % (4 * num_heads):
-            raise ValueError(
-                f"hidden_size is {hidden_size}; expected a multiple of 4 * num_heads = {4 * num_heads}, "
-                "so that rotary positions turn whole pairs along two axes"
-            )
+        _refuse_sizes(input_size, patch_size, hidden_size, num_heads)
         self.architecture = {
             "input_size": input_size,
             "patch_size": patch_size,
@@ -275,7 +262,7 @@ class Block(nn.Module):
         self.norm1 = RMSNorm(dim)
         self.norm2 = RMSNorm(dim)
         self.attn = Attention(dim, num_heads)
-        self.mlp = SwiGLU(dim, int(2 / 3 * int(4.0 * dim)))
+        self.mlp = SwiGLU(dim, _mlp_width(dim))
         self.adaLN_modulation = nn.Sequential(nn.Identity(), nn.Linear(dim, 6 * dim))
 
     def forward(self, x, condition, rotation):
@@ -309,6 +296,56 @@ def sincos_positions(grid, dim):
     columns = axis[None, :, :].expand(grid, grid, -1)
     rows = axis[:, None, :].expand(grid, grid, -1)
     return torch.cat([columns, rows], dim=-1).flatten(0, 1).float()
+
+
+def _mlp_width(dim):
+    return int(2 / 3 * int(4.0 * dim))
+
+
+def _refuse_sizes(input_size, patch_size, hidden_size, num_heads):
+    if input_size % patch_size:
+        raise ValueError(f"patch_size is {patch_size}; expected a divisor of input_size {input_size}")
+    if hidden_size % (4 * num_heads):
+        raise ValueError(
+            f"hidden_size is {hidden_size}; expected a multiple of 4 * num_heads = {4 * num_heads}, "
+            "so that rotary positions turn whole pairs along two axes"
+        )
+
+
+def state_shapes(input_size, patch_size, in_channels, hidden_size, depth, num_heads, num_classes):
+    """{name: shape} of the state dict of a LightningDiT of these sizes, in no time and memory. ValueError as for it.
+
+    On torch's meta device the model would say the same, after two seconds in which torch imports its compiler.
+    """
+    _refuse_sizes(input_size, patch_size, hidden_size, num_heads)
+    tokens, width = (input_size // patch_size) ** 2, _mlp_width(hidden_size)
+
+    def linear(name, inside, outside):
+        return {f"{name}.weight": (outside, inside), f"{name}.bias": (outside,)}
+
+    block = {
+        "norm1.weight": (hidden_size,),
+        "norm2.weight": (hidden_size,),
+        **linear("attn.qkv", hidden_size, 3 * hidden_size),
+        **linear("attn.proj", hidden_size, hidden_size),
+        **linear("mlp.w12", hidden_size, 2 * width),
+        **linear("mlp.w3", width, hidden_size),
+        **linear("adaLN_modulation.1", hidden_size, 6 * hidden_size),
+    }
+    return {
+        "pos_embed": (1, tokens, hidden_size),
+        "x_embedder.proj.weight": (hidden_size, in_channels, patch_size, patch_size),
+        "x_embedder.proj.bias": (hidden_size,),
+        **linear("t_embedder.mlp.0", TIME_FREQUENCIES, hidden_size),
+        **linear("t_embedder.mlp.2", hidden_size, hidden_size),
+        "y_embedder.embedding_table.weight": (num_classes + 1, hidden_size),
+        "feat_rope.freqs_cos": (tokens, hidden_size // num_heads),
+        "feat_rope.freqs_sin": (tokens, hidden_size // num_heads),
+        **{f"blocks.{number}.{name}": shape for number in range(depth) for name, shape in block.items()},
+        "final_layer.norm_final.weight": (hidden_size,),
+        **linear("final_layer.linear", hidden_size, patch_size**2 * in_channels),
+        **linear("final_layer.adaLN_modulation.1", hidden_size, 2 * hidden_size),
+    }
 
 
 def count_parameters(model):

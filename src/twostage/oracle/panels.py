@@ -25,14 +25,11 @@ from twostage.oracle.pairs import sweep
 from twostage.oracle.synthetic import gaussian_curves
 from twostage.oracle.tables import mean_and_error, write_table
 
-PAPER_DIMENSIONS = {"size": 1400, "dims": [512, 2048, 8192]}
-PAPER_SIZES = {"dim": 1024, "sizes": [100, 1000, 10000]}
 # Times at which the paper's Fig. 3 was read off.
 READ_OFF = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2)
 RESOLUTION = 0.1  # step of t / (1 - t) about a transition, over its value there
 LARGEST = (1024, 1000)  # D and N of the data sets on which the information is measured, at most
 BUDGET_MB = 64  # working memory of that
-LAW_GRID = [(dim, size) for dim in (16, 64, 512, 4096) for size in (10, 100, 1000, 10000)]
 
 
 def measure_synthetic(
@@ -41,9 +38,9 @@ def measure_synthetic(
     times,
     trials,
     seed,
-    dimension_panel=PAPER_DIMENSIONS,
-    size_panel=PAPER_SIZES,
-    law_grid=LAW_GRID,
+    dimension_panel,
+    size_panel,
+    law_grid,
     law_trials=None,
     bootstrap=1000,
     workers=1,

@@ -1,4 +1,4 @@
-"""Posterior weights on unit Gaussian data of any dimension, at three random numbers a sample.
+"""Posterior weights on unit Gaussian data of any dimension, at three random numbers per sample.
 
 With x_1, x_0 and the other samples iid N(0, 1) in R^D, the posterior depends on a sample only through its components
 u, v on an orthonormal basis of span(x_0, x_1), normal both, and its squared length c outside that plane, chi-square

@@ -23,8 +23,15 @@ from twostage.split import read_split
 class Context:
     """Resolved plans, and what they draw on.
 
-    plans: {name: resolved Plan}; split: the ``Split`` that stood for "split", or None; splits: {name: that split where
-    the plan names it, else None}; given: {name: the plan as it was written}; train: the training LatentStore;
+    store_path: latents.h5 of the training split; held_out_path: that of the held-out split, for plans that resume from
+    it; encoder_spec, encoder_weights: what decodes the latents (``twostage.data.encoders.load_encoder``); checkpoints:
+    {model name: path of its weights}; plans: {plan name: dict} (``twostage.sampling.plan``); split_path: split.json,
+    whose split stands for the plans' "split", needed where a plan names it; precision: "float32", or "bf16" for the
+    models' autocast; space: the latent space's name, for the record; models: {model name: what is expected of its
+    weights} (``twostage.model.identity.refuse_other_model``). Raises ValueError for a plan that cannot be run.
+
+    Has plans: {name: resolved Plan}; split: the ``Split`` that stood for "split", or None; splits: {name: that split
+    where the plan names it, else None}; given: {name: the plan as it was written}; train: the training LatentStore;
     classes: labels that occur in it; fields: {model name or "oracle": velocity field}; oracle: its ``ClassOracle``;
     facts: attributes that every file of samples records; weights: {model name: {"sha256", "metadata"}}.
     """
@@ -79,6 +86,11 @@ class Context:
         }
         files = {"encoder": encoder_weights, "split": split_path, **checkpoints}
         self._files = {name: files_of(paths) for name, paths in files.items()}
+
+    def refuse_missing(self, outputs):
+        """ValueError unless ``outputs`` names a file for every plan."""
+        if missing := [name for name in self.plans if name not in outputs]:
+            raise ValueError(f"no output is named for plan {', '.join(missing)}; expected a path for every plan")
 
     def inputs(self, plan):
         """Paths that a plan's samples come from, the latents aside (their fingerprint stands for them)."""

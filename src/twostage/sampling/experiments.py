@@ -13,6 +13,7 @@ COMMON = ("steps", "solver", "samples")
 
 # Defaults are the paper's: Tab. 1 (splits fixed at .1 and .2 there), Tab. 2, Tab. 3, Fig. 5, Fig. 6 and Fig. 8.
 SHIFTS = (4, 2, 1, 0.7, 0.5, 0.3, 0.1)
+GUIDANCE = 2.0
 SHORT_INTERVALS = tuple((k / 10, (k + 1) / 10) for k in range(10))
 WIDE_INTERVALS = tuple((low, high) for low in (0, 0.1, 0.2) for high in (0.4, 0.6, 0.8, 1))
 SWITCH_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
@@ -20,7 +21,7 @@ RESUME_TIMES = (0.1, 0.2, 0.4, 0.8)
 SHOWN_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
 
 
-def plans_for(name, settings, *, steps=50, solver="euler", guidance=None, models=None, source=MEASURED):
+def plans_for(name, settings, *, steps=Plan.steps, solver=Plan.solver, guidance=None, models=None, source=MEASURED):
     """The plans of experiment ``name``: {plan name: plan dict}, in the order in which they are shown.
 
     settings: the experiment's settings (a dict, see the functions below; a missing key has the paper's value).
@@ -80,7 +81,7 @@ def timestep_shift(common, guided, *, model, shifts=SHIFTS):
 
 
 def guidance_interval(
-    common, guided, *, model, guidance=2.0, short=SHORT_INTERVALS, wide=WIDE_INTERVALS, channels="all"
+    common, guided, *, model, guidance=GUIDANCE, short=SHORT_INTERVALS, wide=WIDE_INTERVALS, channels="all"
 ):
     """Tab. 3: guidance of scale ``guidance`` on one interval at a time, and none; each plan's ``kind`` is its list.
 

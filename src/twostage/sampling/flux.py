@@ -15,11 +15,9 @@ from tqdm import tqdm
 from twostage.finite import finite
 from twostage.flow import predict_data, sample_noise, time_grid
 from twostage.provenance import atomic_write, write_provenance
-from twostage.sampling.experiments import SHOWN_TIMES
 from twostage.sampling.trajectory import layout, rms
 
 MEASURES = ("norm", "to_end", "layout_to_end")
-SHIFTS = (1, 0.7, 0.5, 0.3, 0.2, 0.1)
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -59,12 +57,12 @@ def study_flux(
     output,
     output_csv,
     *,
-    shifts=SHIFTS,
-    times=SHOWN_TIMES,
-    steps=50,
-    guidance=3.5,
-    height=1024,
-    width=1024,
+    shifts,
+    times,
+    steps,
+    guidance,
+    height,
+    width,
     seed=0,
     source=None,
 ):

@@ -5,11 +5,12 @@ and in the attributes of the samples; ``Plan`` is its checked form. Nothing here
 plans while it is parsed.
 """
 
-import difflib
 import itertools
 import json
 import math
 from dataclasses import asdict, dataclass, fields, replace
+
+from twostage.spelling import did_you_mean
 
 SPLIT = "split"
 ORACLE = "oracle"
@@ -49,7 +50,7 @@ class Plan:
         own noise.
     solver: "euler" or "heun".
     steps: steps of the uniform grid over all of [0, 1]; parts without ``steps`` of their own share them by length.
-    samples: images a seed, where it is not what the run asks for.
+    samples: images per seed, where it is not what the run asks for.
     follow: record the training image in which the oracle, kept on to t = 1 from the end of the oracle's part (from
         the prior where there is none), ends: the image whose trajectory the sample follows or leaves.
     kind: what kind of row the plan is in its table ("short" or "wide" in Tab. 3); for the record.
@@ -116,7 +117,7 @@ class Plan:
         if self.solver not in SOLVERS:
             raise ValueError(
                 f"plan {self.name}: solver is {self.solver!r}; expected one of {', '.join(SOLVERS)}"
-                f"{_closest(self.solver, SOLVERS)}"
+                f"{did_you_mean(self.solver, SOLVERS)}"
             )
         _check_count(f"plan {self.name}: steps", self.steps)
         if self.samples is not None:
@@ -167,7 +168,7 @@ class Plan:
     def nfe(self):
         """Evaluations of the velocity field a trajectory, of a resolved plan (a guided evaluation counts once).
 
-        Euler takes one a step; Heun two, but one for a step that ends at t = 1.
+        Euler takes one per step; Heun two, but one for a step that ends at t = 1.
         """
         steps = sum(part.steps for part in self.parts)
         return steps if self.solver == "euler" else 2 * steps - 1
@@ -222,15 +223,12 @@ def _without_defaults(record):
     }
 
 
-def _closest(name, names):
-    match = difflib.get_close_matches(str(name), [str(known) for known in names], n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""
-
-
 def _known_keys(where, content, names):
     for key in content:
         if key not in names:
-            raise ValueError(f"plan {where}: unknown key {key!r}; expected {', '.join(names)}{_closest(key, names)}")
+            raise ValueError(
+                f"plan {where}: unknown key {key!r}; expected {', '.join(names)}{did_you_mean(key, names)}"
+            )
 
 
 def _check_count(what, value):
@@ -267,7 +265,7 @@ def _check_part(where, part, models):
     if not isinstance(part.field, str) or (known is not None and part.field not in known):
         raise ValueError(
             f"{where}: field is {part.field!r}; expected one of {', '.join(known or ['a model', ORACLE])}"
-            f"{_closest(part.field, known or [])}"
+            f"{did_you_mean(part.field, known or [])}"
         )
     _check_time(f"{where}: stop", part.stop)
     if part.start is not None:

@@ -15,67 +15,28 @@ from tqdm import tqdm
 
 from twostage.hdf5 import write_texts
 from twostage.provenance import atomic_write, write_provenance
-from twostage.sampling.context import Context, follow_grid
+from twostage.sampling.context import follow_grid
 from twostage.sampling.plan import ORACLE, prefixes, share_before, step_starts
 from twostage.sampling.starts import shard_items
 
 SCHEMA = 1
 
 
-def sample_plans(
-    store_path,
-    encoder_spec,
-    encoder_weights,
-    checkpoints,
-    plans,
-    outputs,
-    *,
-    samples,
-    seeds,
-    split_path=None,
-    shard=(0, 1),
-    batch_size=256,
-    device="cpu",
-    precision="float32",
-    held_out_path=None,
-    space=None,
-    models=None,
-):
-    """Run every plan on one shard of the samples and write one HDF5 file a plan.
+def sample_plans(context, outputs, *, samples, seeds, shard=(0, 1), batch_size=256):
+    """Run every plan of a ``Context`` on one shard of the samples and write one HDF5 file a plan.
 
-    store_path: latents.h5 of the training split; held_out_path: that of the held-out split, for plans that resume from
-        it. encoder_spec, encoder_weights: what decodes the latents (``twostage.data.encoders.load_encoder``).
-    checkpoints: {model name: path of its weights}; plans: {plan name: dict} (``twostage.sampling.plan``).
-    outputs: {plan name: path of this shard's file}.
-    samples, seeds: images a seed, and the seeds; a plan's own ``samples`` takes precedence.
-    split_path: split.json, whose split stands for the plans' "split"; needed where a plan names it.
-    shard: (k, n), this shard and their number. batch_size: trajectories solved at a time.
-    precision: "float32", or "bf16" for the models' autocast. space: the latent space's name, for the record.
-    models: {model name: what is expected of its weights} (``twostage.model.identity.refuse_other_model``).
+    outputs: {plan name: path of this shard's file}; samples, seeds: images per seed, and the seeds; a plan's own
+    ``samples`` takes precedence; shard: (k, n), this shard and their number; batch_size: trajectories solved at a time.
 
     Each file holds /images uint8 (n, H, W, C), /labels, /seed, /index int64 (n,), ordered by seed, then index, and
     /class_names, a text per label; plans that resume or follow also /followed int64, the row of the image in its
     split's latent store, and /followed_mirrored bool.
     Its attributes say how: the resolved plan (JSON), the plan as it was written (JSON, ``given``), NFE, step starts,
     weights, encoder, store; and the split with its source and interval where the plan names it.
-    Plans that begin with the same parts share them. Raises ValueError for a plan that cannot be run.
+    Plans that begin with the same parts share them. Raises ValueError for a plan without an output, and for states that
+    are not finite.
     """
-    missing = [name for name in plans if name not in outputs]
-    if missing:
-        raise ValueError(f"no output is named for plan {', '.join(missing)}; expected a path for every plan")
-    context = Context(
-        store_path,
-        encoder_spec,
-        encoder_weights,
-        checkpoints,
-        plans,
-        split_path=split_path,
-        device=device,
-        precision=precision,
-        held_out_path=held_out_path,
-        space=space,
-        models=models,
-    )
+    context.refuse_missing(outputs)
     with ExitStack() as files, torch.inference_mode():
         written = {}
         for name, plan in context.plans.items():

@@ -10,7 +10,6 @@ from tqdm import tqdm
 from twostage.flow import predict_data
 from twostage.hdf5 import write_texts
 from twostage.provenance import atomic_write, write_provenance
-from twostage.sampling.context import Context
 from twostage.sampling.experiments import SHOWN_TIMES
 from twostage.sampling.run import attributes_of
 from twostage.sampling.starts import shard_items
@@ -20,53 +19,21 @@ MEASURES = ("norm", "to_end", "layout_to_end", "to_class_mean")
 
 
 def record_trajectories(
-    store_path,
-    encoder_spec,
-    encoder_weights,
-    checkpoints,
-    plans,
-    outputs,
-    output_csv,
-    *,
-    samples=256,
-    seeds=(0,),
-    split_path=None,
-    shown=16,
-    times=SHOWN_TIMES,
-    batch_size=256,
-    device="cpu",
-    precision="float32",
-    held_out_path=None,
-    space=None,
-    models=None,
+    context, outputs, output_csv, *, samples=256, seeds=(0,), shown=16, times=SHOWN_TIMES, batch_size=256
 ):
-    """Follow the trajectories of each plan; arguments as in ``twostage.sampling.run.sample_plans``, and:
+    """Follow the trajectories of each plan of a ``Context``.
 
+    samples, seeds, batch_size: as in ``twostage.sampling.run.sample_plans``.
     outputs: {plan name: HDF5 path}: /predictions uint8 (shown, T, H, W, C), the decoded one-step predictions
         x_t + (1 - t) v of the first seed's first ``shown`` samples at ``times`` (t = 1: the sample itself), /times
         (T,), /labels, /class_names (a text per label).
-    output_csv: one row a plan (with its fields, solver, steps and NFE) and step start t over the ``samples`` of all
+    output_csv: one row per plan (with its fields, solver, steps and NFE) and step start t over the ``samples`` of all
         ``seeds``, means and standard errors (``_sem``) of
         norm: root mean square of the velocity over the latent's dimensions;
         to_end: the same of (prediction - end of the trajectory), layout_to_end: after averaging both to a quarter of
         their side; to_class_mean: of (prediction - mean training latent of the sample's class).
     """
-    missing = [name for name in plans if name not in outputs]
-    if missing:
-        raise ValueError(f"no output is named for plan {', '.join(missing)}; expected a path for every plan")
-    context = Context(
-        store_path,
-        encoder_spec,
-        encoder_weights,
-        checkpoints,
-        plans,
-        split_path=split_path,
-        device=device,
-        precision=precision,
-        held_out_path=held_out_path,
-        space=space,
-        models=models,
-    )
+    context.refuse_missing(outputs)
     shown = min(shown, samples)
     tables = []
     with torch.inference_mode():
@@ -85,7 +52,12 @@ def record_trajectories(
     for name, plan in context.plans.items():
         facts = {"samples": samples, "store_fingerprint": context.train.fingerprint}
         write_provenance(outputs[name], config=plan.to_dict(), seed=list(seeds), inputs=context.inputs(plan), **facts)
-    write_provenance(output_csv, config={"plans": plans}, seed=list(seeds), inputs=list(outputs.values()))
+    write_provenance(
+        output_csv,
+        config={"plans": {name: plan.to_dict() for name, plan in context.given.items()}},
+        seed=list(seeds),
+        inputs=list(outputs.values()),
+    )
 
 
 def _follow_plan(plan, items, context, shown, times, batch_size):

@@ -23,7 +23,7 @@ GRACE_S = 600  # what torchrun gives its processes after SIGTERM, in place of 30
 
 
 def launch(gpus, nodes, threads, arguments):
-    """Run ``python -m twostage.training *arguments`` as one process a GPU (one a node without any): its exit code.
+    """Run ``python -m twostage.training *arguments`` as one process per GPU (one per node without any): its exit code.
 
     gpus: of all nodes together. Raises ValueError when they do not come out even, or for several nodes outside Slurm.
     """

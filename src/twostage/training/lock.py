@@ -14,6 +14,8 @@ import subprocess
 import sys
 import time
 
+import psutil
+
 POLL_S = 2  # between two looks of a process that waits
 HEARTBEAT_S = 60  # how often a holder touches its lock
 SILENT_S = 600  # without a touch for so long, a holder on another host counts as dead
@@ -140,7 +142,7 @@ def _same_file(file, path):
 def _alive(owner, touched):
     me = identity()
     if owner.get("host") == me["host"]:
-        return owner.get("pid") != me["pid"] and _start_time(owner.get("pid")) == owner.get("started", -1)
+        return owner.get("pid") not in (None, me["pid"]) and _start_time(owner["pid"]) == owner.get("started", -1)
     if me["slurm_job"] and owner.get("slurm_job") == me["slurm_job"] and me["slurm_restart"] > owner["slurm_restart"]:
         return False  # this very job before it was requeued
     if owner.get("slurm_job") and _slurm_ended(owner["slurm_job"]):
@@ -149,23 +151,15 @@ def _alive(owner, touched):
 
 
 def _start_time(pid):
-    """When a process began, in clock ticks since boot, so that a reused number is told apart; None when it is gone."""
+    """When a process began, in hundredths of a second since boot (whatever the clock says since), so that a reused
+    number is told apart; None when it is gone."""
     try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as stream:
-            fields = stream.read().rpartition(")")[2].split()
-    except OSError:
-        return None if os.path.isdir("/proc/self") or not _signalable(pid) else 0
-    return None if fields[0] == "Z" else int(fields[19])
-
-
-def _signalable(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        booted, process = psutil.boot_time(), psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        return round(100 * (process.create_time() - booted))
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _slurm_ended(job):

@@ -15,7 +15,8 @@ from twostage.model.checkpoints import load_model, read_header, save_model
 from twostage.model.identity import latents_of
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import write_json, write_provenance
-from twostage.training import TRAINING_VERSION
+from twostage.training import TRAINING_VERSION, ahead
+from twostage.training.adamw import AdamW
 from twostage.training.batches import Batches
 from twostage.training.objective import Draws, Objective
 from twostage.training.oracle_target import OracleTarget
@@ -79,17 +80,16 @@ class Run:
         self.model.checkpoint_activations = recipe.activation_checkpointing
         self.weights = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
         self.ema = {name: weight.detach().clone() for name, weight in self.weights.items()}
-        self.optimizer = torch.optim.AdamW(
-            self.weights.values(), lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True
-        )
+        self.optimizer = AdamW(self.weights, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
         share = processes.share(recipe.batch_size, recipe.accumulate)
         size = share // recipe.accumulate
         self.parts = [slice(start, start + size) for start in range(0, share, size)]
         self.batches = Batches(store, recipe.batch_size, seed, recipe.memory_mb, processes.rank, processes.count)
         shape = (recipe.batch_size, *store.shape[1:])
         self.draws = Draws(seed, shape, recipe.time, recipe.class_drop, self.device)
-        oracle = OracleTarget(store, processes, recipe.class_drop, recipe.time) if recipe.target == "oracle" else None
-        self.objective = Objective(store.num_classes, recipe.cosine_loss, oracle)
+        supervised = recipe.target == "oracle"
+        self.oracle = OracleTarget(store, processes, recipe.class_drop, recipe.time) if supervised else None
+        self.objective = Objective(store.num_classes, recipe.cosine_loss)
 
     def prepare(self):
         """Compile the model and join the processes, once the weights are in place."""
@@ -108,7 +108,7 @@ class Run:
             velocity.float().sum().backward()
         except Exception as error:  # many kinds, no C++ compiler and no Triton among them; others come again in a step
             reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.drop_gradients()
         if not self.processes.any(reason is not None):
             return True
         self.model.uncompile_blocks()
@@ -120,18 +120,21 @@ class Run:
     def _autocast(self):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
 
-    def step(self, step, x_1, labels, places, rows):
-        """One optimiser step on this process's share of the batch: (mean squared error, gradient norm).
+    def stream(self, start, stop):
+        """Yield this process's share of the batch of each step in start..stop-1, an ``ahead.Batch``."""
+        return ahead.stream(self.batches, self.draws, self.oracle, start, stop, self.device)
 
-        Nothing here waits for a GPU, except the oracle where it is the target.
+    def step(self, x_1, labels, draw, target):
+        """One optimiser step on this process's share of a batch: (mean squared error, gradient norm).
+
+        Nothing here waits for a GPU.
         """
-        recipe, draw = self.recipe, self.draws.at(step).part(places)
-        total = 0.0
+        recipe, total = self.recipe, 0.0
         for part in self.parts:
             last = part is self.parts[-1]
             with nullcontext() if last else self.processes.unsynchronised(self.network):
                 with self._autocast():
-                    batch = x_1[part], labels[part], draw.part(part), rows[part]
+                    batch = x_1[part], labels[part], draw.part(part), None if target is None else target[part]
                     loss, squared = self.objective.loss(self.network, *batch)
                 (loss / len(self.parts)).backward()
             total = total + squared / len(self.parts)
@@ -140,39 +143,33 @@ class Run:
         if recipe.max_grad_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self.weights.values(), recipe.max_grad_norm, norm)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.drop_gradients()
         with torch.no_grad():
             torch._foreach_lerp_(list(self.ema.values()), list(self.weights.values()), 1 - recipe.ema)
         return total, norm
 
     def log(self):
         """What the log says besides: with an oracle target, the seconds that it took since the last line."""
-        return {"oracle_seconds": self.objective.oracle.stopwatch.taken()} if self.objective.oracle else {}
+        return {"oracle_seconds": self.oracle.stopwatch.taken()} if self.oracle else {}
 
     def state(self):
         """Everything a resumed training needs beyond recipe and data, as tensors on the CPU."""
-        moments = {name: self.optimizer.state[weight] for name, weight in self.weights.items()}
         groups = {
             "model": self.weights,
             "ema": self.ema,
-            "exp_avg": {name: moment["exp_avg"] for name, moment in moments.items()},
-            "exp_avg_sq": {name: moment["exp_avg_sq"] for name, moment in moments.items()},
+            "exp_avg": self.optimizer.exp_avg,
+            "exp_avg_sq": self.optimizer.exp_avg_sq,
         }
         return {f"{group}.{name}": t.detach().cpu() for group, named in groups.items() for name, t in named.items()}
 
     @torch.no_grad()
     def restore(self, step, tensors):
         """Go back to where ``state`` was taken, after ``step`` steps."""
-        moments = {}
-        for index, (name, weight) in enumerate(self.weights.items()):
+        for name, weight in self.weights.items():
             weight.copy_(tensors[f"model.{name}"])
             self.ema[name].copy_(tensors[f"ema.{name}"])
-            moments[index] = {
-                "step": torch.tensor(float(step)),
-                "exp_avg": tensors[f"exp_avg.{name}"].clone(),
-                "exp_avg_sq": tensors[f"exp_avg_sq.{name}"].clone(),
-            }
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        moments = ({name: tensors[f"{moment}.{name}"] for name in self.weights} for moment in ("exp_avg", "exp_avg_sq"))
+        self.optimizer.restore(step, *moments)
 
     def snapshot(self):
         """State dict of the EMA model."""
@@ -200,15 +197,15 @@ def _run(outputs, processes, stop):
 
     board = outputs.folder / TENSORBOARD if recipe.tensorboard else None
     log = Statistics(outputs.state.path(STATISTICS) if processes.first else None, start, board)
-    if processes.first and run.objective.oracle:
-        print(run.objective.oracle.remark(), file=sys.stderr, flush=True)
+    if processes.first and run.oracle:
+        print(run.oracle.remark(), file=sys.stderr, flush=True)
     if processes.first:
         outputs.state.note("start", step=start, repeated=log.repeated, processes=processes.count, compiled=run.compiled)
     on_gpu = run.device.type == "cuda"
     try:
         progress = tqdm(total=recipe.steps, initial=start, unit="step", disable=None if processes.first else True)
-        for step, batch in enumerate(run.batches.stream(start, recipe.steps, run.device), start=start):
-            log.add(*run.step(step, *batch))
+        for step, batch in enumerate(run.stream(start, recipe.steps), start=start):
+            log.add(*run.step(*batch))
             done = step + 1
             progress.update()
             last = done == recipe.steps

@@ -1,9 +1,9 @@
 """The training recipe: the paper's by default, LightningDiT's own by name."""
 
 import dataclasses
-import difflib
 from dataclasses import dataclass
 
+from twostage.spelling import did_you_mean
 from twostage.training import OPERATIONAL
 
 # What LightningDiT's published configuration sets otherwise than the paper (its code clips no gradients).
@@ -25,7 +25,7 @@ class Recipe:
     """How a model is trained (Sec. 4 and App. C of the paper).
 
     steps: optimiser steps; snapshots: the steps at which EMA weights are kept, the last one always among them.
-    batch_size: samples a step over all processes; accumulate: parts a process cuts its share into.
+    batch_size: samples per step over all processes; accumulate: parts that a process cuts its share into.
     max_grad_norm: None clips nothing. time: ``uniform`` on [0, 1], or ``lognormal`` (sigmoid of a standard normal).
     target: ``cfm`` is x_1 - x_0, ``oracle`` the class's oracle velocity (App. B). cosine_loss: add LightningDiT's.
     precision: ``float32``, ``bf16`` (autocast), or ``auto``: bf16 on a GPU. compile: True, False or ``auto``: on a GPU.
@@ -102,8 +102,7 @@ class Recipe:
         known = [field.name for field in dataclasses.fields(cls)]
         for name in settings:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else f"; expected one of {', '.join(known)}"
+                hint = did_you_mean(name, known) or f"; expected one of {', '.join(known)}"
                 raise ValueError(f"recipe: there is no {name!r}{hint}")
         if "steps" not in settings:
             raise ValueError("recipe: steps is missing; expected the number of optimiser steps")

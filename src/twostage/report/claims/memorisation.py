@@ -52,8 +52,8 @@ def _measured(row, name):
 def _memorised(source, judge, pixels=None):
     """A check that calls ``judge(case, points, control)`` for each space and features of ``run``'s table ``source``.
 
-    points: a row a time; control: the held-out images' row, or None. pixels: True for pixel distances alone, False for
-    features alone, None for both.
+    points: a row per time; control: the held-out images' row, or None. pixels: True for pixel distances alone, False
+    for features alone, None for both.
     """
 
     def check(run):

@@ -26,7 +26,7 @@ LOSSES = ("oracle_loss", *POSTERIOR, "split")
 GONE = 1e-4  # of the MSE at t = 0
 FACTOR = 2  # between two tails that are alike
 SAME = 0.1  # of the targets' gap
-LAW, LAW_CURVE, LAW_WORST = 0.05, 0.10, 0.15  # errors of the law: relative, of a weight, relative
+TYPICAL, OF_WEIGHT, WORST = 0.05, 0.10, 0.15  # errors of the law: of a time, of a weight, the largest of a time
 TAIL = paper.FIG2A_TAIL[:3]
 POOLS = (
     f"interval by bootstrap over the pools of samples, {curves.FEWEST_POOLS} or more (a class is one, in however many "
@@ -166,10 +166,10 @@ LAW_MEDIAN = Claim(
     paper="dependence on D, N and geometry in words only",
     figure="law",
     quantity="median relative error of the predicted time",
-    rule=f"holds if the whole interval is at most {LAW:.0%}; {POOLS}",
+    rule=f"holds if the whole interval is at most {TYPICAL:.0%}; {POOLS}",
     form="share",
     needs=("transition",),
-    check=_law("error", _median_error(LAW)),
+    check=_law("error", _median_error(TYPICAL)),
 )
 
 
@@ -181,9 +181,9 @@ LAW_CURVE = Claim(
     paper="not stated",
     figure="law",
     quantity="median over cases of the largest difference between the two curves",
-    rule=f"holds if the whole interval is at most {LAW_CURVE:.2f}; {POOLS}",
+    rule=f"holds if the whole interval is at most {OF_WEIGHT:.2f}; {POOLS}",
     needs=("transition",),
-    check=_law("curve_error", _median_error(LAW_CURVE)),
+    check=_law("curve_error", _median_error(OF_WEIGHT)),
 )
 
 
@@ -203,10 +203,10 @@ LAW_WORST = Claim(
     paper="dependence on D, N and geometry in words only",
     figure="law",
     quantity="largest relative error of the predicted time",
-    rule=f"holds if it is at most {LAW_WORST:.0%}",
+    rule=f"holds if it is at most {WORST:.0%}",
     form="share",
     needs=("transition",),
-    check=_law("error", _worst_error(LAW_WORST)),
+    check=_law("error", _worst_error(WORST)),
 )
 
 
@@ -284,7 +284,7 @@ def _size_law(run):
         note = f"{len(errors)} cases, worst {errors.max():.1%} at N = {worst['n']:,}"
         pools = rows.loc[errors.index, "pool"] + " " + rows.loc[errors.index, "label"]
         median = curves.median_of(errors, pools)
-        findings.append(Finding(space, below(median, LAW), median, f"{note}, {pools.nunique()} pools"))
+        findings.append(Finding(space, below(median, TYPICAL), median, f"{note}, {pools.nunique()} pools"))
     return findings
 
 
@@ -296,7 +296,7 @@ LAW_OF_SAMPLE_SIZE = Claim(
     paper="not stated",
     figure="nsweep",
     quantity="median relative error of the predicted time over all N",
-    rule=f"holds if the whole interval is at most {LAW:.0%}; {POOLS}",
+    rule=f"holds if the whole interval is at most {TYPICAL:.0%}; {POOLS}",
     form="share",
     needs=("nsweep",),
     check=_size_law,

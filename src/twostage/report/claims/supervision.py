@@ -30,7 +30,7 @@ PAIRED = "both are measured on the same pairs (x_0, x_1)"
 def _twins(judge):
     """A check that calls ``judge(case, {step: (CFM losses, oracle-supervised losses)})`` for every space and twins.
 
-    The losses are means over t, one a pair (x_0, x_1), the same pairs for both: (pairs,) arrays.
+    The losses are means over t, one per pair (x_0, x_1), the same pairs for both: (pairs,) arrays.
     """
 
     def check(run):

@@ -97,7 +97,7 @@ WEIGHT_SATURATES = Claim(
 def _position(run, space, rows):
     first = rows.iloc[0]
     split = curves.Estimate(*first[["measured", "measured_low", "measured_high"]])
-    scale = f"D = {first['dim']:,.0f}, {first['n']:,.0f} samples a class"
+    scale = f"D = {first['dim']:,.0f}, {first['n']:,.0f} samples per class"
     alike = PAPER_DIM[0] <= first["dim"] <= PAPER_DIM[1] and PAPER_SIZE[0] <= first["n"] <= PAPER_SIZE[1]
     if not alike:
         return Finding(space, NOT_TESTED, split, f"{scale}: another scale than the paper's, where the split differs")
@@ -107,11 +107,11 @@ def _position(run, space, rows):
 SPLIT_NEAR_0_1 = Claim(
     id="split-near-0.1",
     section="3",
-    statement="At the paper's scale (D = 4,096 or 8,192, about 1,300 samples a class) the split is before t = 0.1.",
+    statement="At the paper's scale (D = 4,096 or 8,192, about 1,300 samples per class) the split is before t = 0.1.",
     paper="about 0.1 for both latent spaces",
     figure="fig2",
     quantity="measured split (weight of the true sample is one half)",
-    rule="tested for D of 3,000 to 10,000 and 1,000 to 2,000 samples a class; holds if the interval is at most 0.1",
+    rule="tested for D of 3,000 to 10,000 and 1,000 to 2,000 samples per class; holds if the interval is at most 0.1",
     form="time",
     needs=POSTERIOR,
     check=_by_space(_position),

@@ -13,7 +13,7 @@ def groups_of(table):
 
 
 def part_of(table, space, features):
-    """One space's rows in one kind of features, a row a plan: what all its seeds have in common."""
+    """One space's rows in one kind of features, a row per plan: what all its seeds have in common."""
     return table[(table["space"] == space) & (table["features"] == features)].drop_duplicates("plan")
 
 
@@ -40,7 +40,7 @@ def seeds_note(table):
     if "nfe" in table.columns:
         words += f" {_or(table['nfe'])} function evaluations."
     if "samples" in table.columns:
-        words += f" {_or(table['samples'])} samples a row and seed: compare with distances of as many only."
+        words += f" {_or(table['samples'])} samples per row and seed: compare with distances of as many only."
     return words
 
 

@@ -36,7 +36,7 @@ LEAST, TITLE = 6.5, 0.95
 def drawn(trajectories, pictures, split=None):
     """What Fig. 8 draws, DataFrame: of kind "curve" ``sample_trajectories``, of kind "tile" the predictions.
 
-    pictures: {space: paths of trajectory.h5, one a plan}. A tile has its space, field, t, label, class_name, image
+    pictures: {space: paths of trajectory.h5, one per plan}. A tile has its space, field, t, label, class_name, image
     (``pictures.as_text``), the block of its sample, and in it the row of its field and the column of its time. Shown
     are the first samples of the first classes, the same for all plans. Raises ValueError for a plan whose times or
     labels are not those of the others.
@@ -174,7 +174,7 @@ def _panels(panels, rows, colours):
 
 
 def draw(trajectories, pictures, output_pdf, output_png, output_csv, *, split=None, config=None):
-    """Read {space: fig8.csv} and {space: paths of trajectory.h5, one a plan}; write Fig. 8 as PDF, PNG and CSV.
+    """Read {space: fig8.csv} and {space: paths of trajectory.h5, one per plan}; write Fig. 8 as PDF, PNG and CSV.
 
     split: {space: split.json}, marks the stage splits.
     """

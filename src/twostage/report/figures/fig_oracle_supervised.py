@@ -19,7 +19,7 @@ TARGETS = {convergence.CFM: "CFM target", convergence.ORACLE: "oracle target"}
 
 
 def drawn(oracle_loss, evaluation, split, *, pairs):
-    """What App. B's figure draws, DataFrame; ``kind`` is "loss" (a row a time) or "distance" (a row a seed).
+    """What App. B's figure draws, DataFrame; ``kind`` is "loss" (a row per time) or "distance" (a row per seed).
 
     Arguments and columns as in ``convergence.losses_of_twins`` (last and middle snapshots) and ``distances_of_twins``.
     """

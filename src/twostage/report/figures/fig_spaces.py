@@ -1,4 +1,4 @@
-"""App. E: the latent spaces side by side. A column a space, a row a figure: along it is seen what differs.
+"""App. E: the latent spaces side by side. A column per space, a row per figure: along it is seen what differs.
 
 Rows: the gap between the targets and the top-1 weight (Fig. 2), the models' oracle loss and the share of the oracle's
 variance that they explain (Fig. 7), the largest model's loss as it trains (Fig. 9), and, where they were run in every

@@ -56,7 +56,7 @@ def drawn(stats, samples, *, models=None):
 
 
 def _tiles(space, snapshots):
-    """The samples of a latent space's snapshots: a row a step, a block of columns a model, a column free between."""
+    """The samples of a latent space's snapshots: a row per step, a block of columns per model, one free between."""
     models, steps = snapshots.models, snapshots.steps
     count = max(1, min(len(snapshots.labels), (TILES - len(models) + 1) // len(models)))
     for (model, step), images in snapshots.images.items():

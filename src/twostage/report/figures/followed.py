@@ -37,7 +37,7 @@ NARROWEST = 7.6
 class Words(NamedTuple):
     """What a figure calls its times, the image followed (over its column, and in the legend), and its sheets' titles.
 
-    title(space, points): the title of a sheet; points: one row a time.
+    title(space, points): the title of a sheet; points: one row per time.
     """
 
     time: str

@@ -25,7 +25,7 @@ LARGEST = 128  # pixels of a tile's longer side: a tile is an inch wide, and a p
 
 
 class Pictures(NamedTuple):
-    """Rows of samples side by side, one column a plan.
+    """Rows of samples side by side, one column per plan.
 
     images: uint8 (rows, columns, H, W, C); labels, index: int (rows,); plans: names (columns,); t: float (columns,), a
     switch or resume time or NaN; nearest: training images like ``images``, or None; followed: (rows, H, W, C), the

@@ -34,7 +34,7 @@ def cells(table):
 
 
 def notes(table):
-    """What a reader needs to judge the numbers, one sentence or two a line."""
+    """What a reader needs to judge the numbers, one sentence or two per line."""
     lines = [seeds_note(table), "Change: against the first row of the split, seed by seed (same noise and labels)."]
     stages = table[table["split"].isin([MEASURED, FIXED])].drop_duplicates("space")
     lines += filter(None, [split_note(stages.assign(split_source=stages["split"], split=stages["split_time"]))])

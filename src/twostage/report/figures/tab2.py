@@ -48,7 +48,7 @@ def _percent(share):
 
 
 def notes(table):
-    """What a reader needs to judge the numbers, one sentence or two a line."""
+    """What a reader needs to judge the numbers, one sentence or two per line."""
     lines = [
         seeds_note(table),
         "Change: against uniform steps, seed by seed (same noise and labels).",

@@ -47,7 +47,7 @@ def _interval(row):
 
 
 def notes(table):
-    """What a reader needs to judge the numbers, one sentence or two a line."""
+    """What a reader needs to judge the numbers, one sentence or two per line."""
     scale = ""
     if "guidance" in table.columns:
         scales = sorted(set(table.loc[table["kind"] != "none", "guidance"]))
@@ -65,7 +65,7 @@ def notes(table):
 
 
 def figure(table):
-    """The table as a picture, and under it the distance on short and on wide intervals, a row a space."""
+    """The table as a picture, and under it the distance on short and on wide intervals, a row per space."""
     headings, rows, quiet = cells(table)
     short = [text.replace(" (classifier)", "\n(classifier)").replace(", ", "\n", 1) for text in headings]
     made = picture(TITLE, short, rows, notes(table), quiet=quiet)

@@ -70,7 +70,7 @@ def _guidance(row):
 
 
 def notes(table):
-    """What a reader needs to judge the numbers, one sentence or two a line."""
+    """What a reader needs to judge the numbers, one sentence or two per line."""
     first = table["name"].iloc[0]
     change = f"Change: against {first}, seed by seed (same noise and labels). {BEST}the lowest."
     lines = [seeds_note(table), change, *filter(None, [split_note(table)])]

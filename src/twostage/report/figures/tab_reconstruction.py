@@ -23,7 +23,7 @@ def drawn(reconstruction):
 
 
 def cells(table):
-    """Headings and rows of Cell: a row a space and split."""
+    """Headings and rows of Cell: a row per space and split."""
     features = list(dict.fromkeys(table["features"]))
     headings = ["latent space", "images", "PSNR, dB", *(DISTANCES.get(name, name) for name in features)]
     rows = []

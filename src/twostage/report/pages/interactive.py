@@ -1,7 +1,7 @@
 """The transition law to play with: N, D and a covariance spectrum move, the predicted split and the posterior follow.
 
 A self-contained page; the arithmetic of ``twostage.oracle.law`` in JavaScript (``interactive.js``), on presets or on a
-spectrum that the reader drops in as CSV. The run's own spectra, one a latent space, are among the presets.
+spectrum that the reader drops in as CSV. The run's own spectra, one per latent space, are among the presets.
 """
 
 from twostage.report import template

@@ -1,7 +1,7 @@
 """The report on one page: stages, claims, figures with captions and findings, and what made every number.
 
-The page lies beside the figures it shows. Inside Snakemake's report (``put_into``) it is the first thing one sees, and
-takes the pictures and files from there.
+The page lies beside the figures it shows. In Snakemake's report it is the description of the workflow
+(``workflow/report/workflow.rst`` takes its ``frame``), which one sees first, with the pictures and files from there.
 """
 
 import re
@@ -82,20 +82,21 @@ def write(output, folder, claims_json, items, *, config, captions, benchmarks, s
     template.write(output, page(folder, content, items, config, captions, done), inputs=[claims_json])
 
 
-def put_into(report, overview):
-    """Make the page ``overview`` the first thing that Snakemake's report (path) shows, in place.
+def frame(overview):
+    """The page ``overview`` (path) as a frame (HTML, str) for Snakemake's report, whose pictures it takes."""
+    return template.render("pages/frame.html", page=Path(overview).read_text(encoding="utf-8")).strip()
 
-    Snakemake writes its JSON into scripts as it is, where a path could end the script: that is mended here, too.
+
+def mend(report):
+    """Mend Snakemake's report (path) in place: it writes its JSON into scripts as it is, where a path could end them.
+
     Raises ValueError where the report is not one that Snakemake wrote.
     """
-    text, marker = Path(report).read_text(encoding="utf-8"), "var workflow_desc = "
-    start = text.find(marker)
-    end = text.find("\n", start)
-    if start < 0:
-        raise ValueError(f"{report} has no {marker.strip()!r}; expected a report of Snakemake 9.10 or newer")
-    frame = template.render("pages/frame.html", page=Path(overview).read_text(encoding="utf-8")).strip()
-    rest = _DATA.sub(lambda found: f"{found[1]}{_inside_script(found[2])};", text[end:])
-    Path(report).write_text(f"{text[:start]}{marker}{frame};{rest}", encoding="utf-8")
+    text = Path(report).read_text(encoding="utf-8")
+    if not _DATA.search(text):
+        raise ValueError(f"{report} holds no 'var results = '; expected a report of Snakemake 9.10 or newer")
+    text = _DATA.sub(lambda found: f"{found[1]}{_inside_script(found[2])};", text)
+    Path(report).write_text(text, encoding="utf-8")
 
 
 def _inside_script(data):

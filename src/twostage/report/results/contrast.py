@@ -30,8 +30,8 @@ def known_columns(table):
 class Distances:
     """Distances of plans over the sampling seeds that all of them have.
 
-    values: DataFrame, a row a seed, a column a plan; parts: the same, a row a part of the samples of a seed: what the
-    part says of the distance, its pseudo-value, about the seed's own. Their mean is that of ``values``, and their
+    values: DataFrame, a row per seed, a column per plan; parts: the same, a row per part of the samples of a seed: what
+    the part says of the distance, its pseudo-value, about the seed's own. Their mean is that of ``values``, and their
     spread is how sure it is. Where distances without parts are not known, the seeds are the parts.
     """
 
@@ -40,7 +40,7 @@ class Distances:
 
     @classmethod
     def of(cls, rows, names):
-        """From rows of a table with seed and distance; names: the label of each row, one a plan."""
+        """From rows of a table with seed and distance; names: the label of each row, one per plan."""
         rows = rows.assign(name=list(names))
         values = rows.pivot(index="seed", columns="name", values="distance").dropna()
         tables = [rows.pivot(index="seed", columns="name", values=column) for column in without_columns(rows)]

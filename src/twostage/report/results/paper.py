@@ -2,13 +2,13 @@
 
 Tables are as printed. Curves were read off the authors' published figures to about 0.01 in weight or loss (0.02 in the
 steep parts of Fig. 3b); the time of a point is its grid time. They come from ImageNet at 256 pixels: D = 8192 (VA-VAE),
-D = 4096 (SD-VAE), about 1,300 images a class.
+D = 4096 (SD-VAE), about 1,300 images per class.
 """
 
 DIMENSION = {"VA-VAE": 8192, "SD-VAE": 4096}
-IMAGES = 1300  # of a class, about
+IMAGES = 1300  # per class, about
 READING = 0.01  # error of a point read off a figure, of a weight or loss
-SETTING = "ImageNet 256 px, VA-VAE (D = 8192) and SD-VAE (D = 4096) latents, about 1,300 images a class"
+SETTING = "ImageNet 256 px, VA-VAE (D = 8192) and SD-VAE (D = 4096) latents, about 1,300 images per class"
 
 # Fig. 2a: MSE between the CFM target and the class-conditional oracle target, (t, MSE).
 FIG2A = {

@@ -2,11 +2,10 @@
 
     python -m twostage.provenance verify results/digits
 
-says whether a run's files are still what their JSONs say (``twostage.verify``), exit code 1 if not.
+says whether a run's files are still what their JSONs say (``twostage.provenance.verify``), exit code 1 if not.
 Nothing here imports torch or runs anything heavy: Snakemake calls ``code_of`` while it builds the DAG.
 """
 
-import argparse
 import ast
 import contextlib
 import hashlib
@@ -23,7 +22,7 @@ import uuid
 from functools import cache
 from pathlib import Path
 
-PACKAGE_ROOT = Path(__file__).resolve().parent
+PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 VERSIONED_PACKAGES = ("twostage", "torch", "numpy", "snakemake", "diffusers", "timm", "h5py")
 
 
@@ -164,7 +163,7 @@ def _syntax(name):
     file = _module_file(name)
     tree = ast.parse(file.read_text(encoding="utf-8"))
     found = set()
-    for node in ast.walk(tree):
+    for node in [tree, *_statements(tree)]:
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             if ast.get_docstring(node, clean=False) is not None:
                 node.body = node.body[1:]
@@ -172,30 +171,37 @@ def _syntax(name):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             found.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
-    digest = hashlib.sha256(ast.dump(tree).encode())
+    words = []
+    _put_words(tree, words.append)
+    digest = hashlib.sha256("".join(words).encode())
     for script in sorted(file.parent.glob(f"{file.stem}*.js")):
         digest.update(script.read_bytes())
     imported = [module for module in found if module.split(".")[0] == "twostage" and _module_file(module)]
     return digest.hexdigest(), imported
 
 
-def main(arguments=None):
-    """``verify RUN``: a line per problem and a summary; 1 where there is one, or where RUN is no run, else 0."""
-    parser = argparse.ArgumentParser(prog="python -m twostage.provenance", description=__doc__.splitlines()[0])
-    commands = parser.add_subparsers(required=True, metavar="command")
-    text = "Recompute the sha256 of a run's files and of what they were made from, and compare."
-    command = commands.add_parser("verify", help=text, description=text)
-    command.add_argument("run", help="folder of the run, such as results/digits")
-    options = parser.parse_args(arguments)
-    try:
-        # By name: an import would make it part of what every rule's code_of hashes.
-        found = importlib.import_module("twostage.verify").verify(options.run)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print("\n".join(found.lines()))
-    return 1 if found.problems else 0
+def _statements(node):
+    """Every statement below a node; ``ast.walk`` goes through every name besides."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        if isinstance(below := getattr(node, field, None), list):
+            for statement in below:
+                yield statement
+                yield from _statements(statement)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _put_words(node, put):
+    """A syntax tree as text, word by word, in half the time of ``ast.dump``: every start of Snakemake waits for it."""
+    if isinstance(node, list):
+        put("[")
+        for item in node:
+            _put_words(item, put)
+        put("]")
+    elif isinstance(node, ast.AST):
+        put(type(node).__name__)
+        put("(")
+        for field in node._fields:
+            _put_words(getattr(node, field, None), put)
+        put(")")
+    else:
+        put(repr(node))
+        put(",")

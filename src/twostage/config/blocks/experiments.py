@@ -1,0 +1,124 @@
+"""``experiments``: the paper's tables and figures that are made of samples."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from twostage.config.blocks.base import Block
+from twostage.config.blocks.experiment import Experiment
+from twostage.config.blocks.plans import OwnPlans
+from twostage.config.values import Count, Distinct, Positive, Share, Time
+from twostage.sampling import experiments
+
+
+class StageSwap(Experiment):
+    """Tab. 1: one model before the split, another after it, in every combination, with a fixed number of steps."""
+
+    models: Distinct[str] = Field(
+        ["XL", "B"],
+        min_length=2,
+        description="Models to combine, two or more. The first one, used in both stages, is the baseline of the "
+        "comparison",
+    )
+    splits: Distinct[Literal["measured"] | Share] = Field(
+        ["measured"],
+        min_length=1,
+        description="Stage splits: `measured` (from the transition of this run's data), or fixed times",
+    )
+    stage_steps: Literal["proportional", "equal"] | tuple[Count, Count] = Field(
+        "proportional",
+        description="How the steps are divided between the stages: `proportional` to their lengths, `equal`, or two "
+        "numbers. Steps are uniform within a stage",
+    )
+
+
+class TimestepShift(Experiment):
+    """Tab. 2: one model with timestep shifts t' = s t / (1 + (s - 1) t)."""
+
+    model: str = Field("B", description="Model to sample from")
+    shifts: Distinct[Positive] = Field(
+        list(experiments.SHIFTS), min_length=1, description="Shifts s. Below 1, more steps are near the noise (t = 0)"
+    )
+
+
+class GuidanceInterval(Experiment):
+    """Tab. 3: classifier-free guidance in one interval of t at a time."""
+
+    model: str = Field("B", description="Model to sample from")
+    guidance: Positive = Field(experiments.GUIDANCE, description="Guidance scale. 1 is no guidance")
+    channels: Literal["all"] | Count = Field(
+        "all", description="Latent channels that are guided: `all`, or the number of first channels"
+    )
+    short: Distinct[tuple[Time, Time]] = Field(
+        list(experiments.SHORT_INTERVALS), description="Short intervals [start, end] of t"
+    )
+    wide: Distinct[tuple[Time, Time]] = Field(
+        list(experiments.WIDE_INTERVALS), description="Wide intervals [start, end] of t"
+    )
+
+    @model_validator(mode="after")
+    def _has_an_interval(self):
+        if not (self.short or self.wide):
+            raise ValueError("short and wide are both empty; expected an interval in one of them")
+        return self
+
+
+class MixedSampling(Experiment):
+    """Fig. 5: the oracle up to a switch time, then a model."""
+
+    model: str = Field("XL", description="Model to sample from")
+    times: Distinct[Time] = Field(
+        list(experiments.SWITCH_TIMES),
+        min_length=1,
+        description="Switch times. 0: the model alone. 1: the oracle alone",
+    )
+    oracle_samples: Count | None = Field(
+        None,
+        description="Number of images of the oracle alone (switch time 1). Default: `samples`. With 381 images and no "
+        "miss, the 95% interval of the retrieved share lies above 99%",
+    )
+
+
+class ResumedSampling(Experiment):
+    """Fig. 6: a model that starts from x_t of held-out images."""
+
+    model: str = Field("XL", description="Model to sample from")
+    times: Distinct[Share] = Field(
+        list(experiments.RESUME_TIMES), min_length=1, description="Times from which sampling resumes"
+    )
+
+
+class Predictions(Experiment):
+    """Figs. 4 and 8: one-step predictions and velocity norms along trajectories, of the models and of the oracle."""
+
+    models: Distinct[str] = Field(["XL"], min_length=1, description="Models whose trajectories are recorded")
+
+
+class Pictures(Experiment):
+    """App. G: more samples."""
+
+    models: Distinct[str] = Field(["XL"], min_length=1, description="Models to sample from")
+
+
+class Convergence(Experiment):
+    """App. B: a model trained on the oracle velocity beside its twin that is not, at each snapshot."""
+
+    models: Distinct[str] = Field(
+        min_length=2,
+        max_length=2,
+        description="Two models: the one trained with target `cfm`, then its twin with target `oracle`",
+    )
+
+
+class Experiments(Block):
+    """The experiments. Those that are left out do not run."""
+
+    tab1: StageSwap | None = Field(None, description="Stage swap (Tab. 1)")
+    tab2: TimestepShift | None = Field(None, description="Timestep shift (Tab. 2)")
+    tab3: GuidanceInterval | None = Field(None, description="Guidance interval (Tab. 3)")
+    fig5: MixedSampling | None = Field(None, description="Oracle, then model (Fig. 5)")
+    fig6: ResumedSampling | None = Field(None, description="Resuming from unseen images (Fig. 6)")
+    fig8: Predictions | None = Field(None, description="Predictions along trajectories (Figs. 4 and 8)")
+    tab_plans: OwnPlans | None = Field(None, description="Plans of one's own")
+    fig_samples: Pictures | None = Field(None, description="Samples (App. G)")
+    fig_oracle_supervised: Convergence | None = Field(None, description="Oracle-supervised training (App. B)")

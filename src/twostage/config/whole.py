@@ -1,0 +1,135 @@
+"""The whole configuration, composed of its blocks."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from twostage.config.blocks.base import Block
+from twostage.config.blocks.data import Data
+from twostage.config.blocks.estimate import Hardware
+from twostage.config.blocks.evaluation import Classifier, Evaluation
+from twostage.config.blocks.experiments import Experiments
+from twostage.config.blocks.flux import Flux
+from twostage.config.blocks.jobs import Jobs
+from twostage.config.blocks.models import Model, in_full
+from twostage.config.blocks.networks import Networks
+from twostage.config.blocks.oracle import Oracle, OracleLoss, SizeSweep
+from twostage.config.blocks.sampling import Sampling
+from twostage.config.blocks.spaces import Space
+from twostage.config.blocks.synthetic import Synthetic
+from twostage.config.blocks.training import Training
+from twostage.config.values import DashedName, Name, Natural, RunName, Share
+
+# Top keys that are not read: what YAML's anchors share, and Snakemake's own.
+UNREAD = "^(x-|pathvars$)"
+
+
+class Config(Block):
+    """The whole configuration."""
+
+    run: RunName = Field(description="Name of the run. Results go to results/{run}/")
+    seed: Natural = Field(0, description="Seed of everything except sampling, which has its own seeds")
+    split: Literal["measured"] | Share = Field(
+        "measured",
+        description="Time that splits the two stages: `measured` (per latent space, from its posterior; "
+        "transition.json), or a fixed time",
+    )
+    data: Data = Field(description="The images")
+    spaces: dict[DashedName, Space] = Field(min_length=1, description="Latent spaces by name. null leaves one out")
+    models: dict[Name, Model] = Field(min_length=1, description="Models by name. Figures and claims order them by size")
+    training: Training = Field(description="Training recipe")
+    oracle: Oracle = Field(Oracle(), description="Oracle posterior on the latents")
+    synthetic: Synthetic = Field(Synthetic(), description="Synthetic Gaussians")
+    nsweep: SizeSweep = Field(SizeSweep(), description="Number of training samples N, varied on the latents")
+    oracle_loss: OracleLoss = Field(OracleLoss(), description="Models' error by t")
+    sampling: Sampling = Field(Sampling(), description="Sampling")
+    experiments: Experiments = Field(Experiments(), description="Experiments")
+    flux: Flux | None = Field(None, description="The two stages in Flux.1 (App. H). Without this key it does not run")
+    classifier: Classifier = Field(Classifier(), description="Classifier whose features compare images")
+    evaluation: Evaluation = Field(Evaluation(), description="Evaluation")
+    networks: Networks = Field(Networks(), description="Encoders, decoders and feature networks")
+    jobs: Jobs = Field(Jobs(), description="Resources of the jobs")
+    estimate: Hardware = Field(Hardware(), description="Hardware that `estimate` assumes")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _models_in_full(cls, raw):
+        """A name of the paper without its own sizes has the paper's; a bare `checkpoint` is that of every space.
+
+        Where no latent space encodes or decodes, there are no images, and `data` need not be written. A latent space or
+        an experiment that is null is left out, so that `--config 'spaces={vae: null}'` can do
+        without one of a file's; `{vae: }` and `{vae: ~}` come from a command line as text.
+        """
+        raw = dict(raw) if isinstance(raw, dict) else raw
+        for key in ("spaces", "experiments"):
+            if isinstance(raw, dict) and isinstance(raw.get(key), dict):
+                raw[key] = {name: value for name, value in raw[key].items() if value not in (None, "", "~")}
+        if not (isinstance(raw, dict) and isinstance(raw.get("models"), dict) and isinstance(raw.get("spaces"), dict)):
+            return raw
+        if "data" not in raw and raw["spaces"] and all(_kind_of(space) == "none" for space in raw["spaces"].values()):
+            raw["data"] = {"name": "none", "image_size": 1}
+        return {
+            **raw,
+            "models": {name: in_full(name, model, raw["spaces"]) for name, model in raw["models"].items()},
+        }
+
+    def files_by_key(self):
+        """Every ``File`` of weights that a run with this configuration reads, by its key."""
+        found = {}
+        for name, space in self.spaces.items():
+            for key in ("weights", "decoder"):
+                found[f"spaces.{name}.encoder.{key}"] = getattr(space.encoder, key, None)
+        for name, model in self.models.items():
+            found |= {f"models.{name}.checkpoint.{space}": file for space, file in model.checkpoint.items()}
+        for name in self.evaluation.published:
+            found[f"evaluation.{name}_weights"] = getattr(self.evaluation, f"{name}_weights")
+        found |= {f"evaluation.references.{name}": file for name, file in self.evaluation.given_references.items()}
+        return {key: file for key, file in found.items() if file}
+
+    def files(self):
+        """Those files by their place."""
+        return {file.place: file for file in self.files_by_key().values()}
+
+    @property
+    def sizes(self):
+        """The models that differ in size alone, by their number of parameters, smallest first, wherever they stand in
+        the file: what comparisons of sizes are drawn from."""
+        alike = [name for name, model in self.models.items() if model.target in (None, self.training.target)]
+        return sorted(alike, key=lambda name: self.models[name].parameters)
+
+    def models_of(self, space):
+        """The models of a latent space: all ``sizes``, and others where an experiment asks for them."""
+        asked = {
+            model
+            for experiment, settings in self.experiments
+            if settings is not None and space in (settings.spaces or self.spaces)
+            for model in self.models_named(experiment)
+        }
+        return [model for model in self.models if model in self.sizes or model in asked]
+
+    def models_named(self, experiment):
+        """The models that an experiment's settings name, in plans of one's own too (which are checked elsewhere)."""
+        settings = getattr(self.experiments, experiment)
+        parts = [part for plan in getattr(settings, "plans", {}).values() for part in plan.parts]
+        fields = [part.field.partition("@")[0] for part in parts]
+        named = [*getattr(settings, "models", ()), getattr(settings, "model", None), *fields]
+        return [name for name in dict.fromkeys(named) if name in self.models]
+
+    def model_steps(self, model):
+        """Optimiser steps of a model."""
+        return self.models[model].steps or self.training.steps
+
+    def snapshots(self, model, space=None):
+        """Steps at which a model's EMA weights are kept, in order, its last step included.
+
+        space: the latent space; where the model's weights are imported there is the last alone. None: as trained.
+        """
+        last = self.model_steps(model)
+        if space in self.models[model].checkpoint:
+            return [last]
+        return sorted({step for step in self.training.snapshots if step < last} | {last})
+
+
+def _kind_of(space):
+    encoder = space.get("encoder") if isinstance(space, dict) else None
+    return encoder.get("kind") if isinstance(encoder, dict) else None
