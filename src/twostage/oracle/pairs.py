@@ -297,6 +297,7 @@ class _Pairs:
         target = self.data_point - self.noise
         length, along = torch.zeros_like(total), torch.zeros_like(total)  # means of (m - x_1)^2, of (m - x_1) u
         scale = (self.reach - log_total).clamp(min=-1e300)
+        spread = self.spread / total / self.samples.dim
         bases = {WIDE: self.base, self.samples.dtype: self.base.to(self.samples.dtype)}
         for k in range(len(times)):
             if first[k]:
@@ -310,16 +311,15 @@ class _Pairs:
             else:
                 continue
             length[k] = torch.linalg.vector_norm(moved, dim=1).to(WIDE).square_() / self.samples.dim
+            if first[k]:
+                spread[k] = length[k] + self._variance_of_data() / self.samples.dim
             if offset is not None:
                 along[k] = torch.linalg.vecdot(moved.to(WIDE), target) / self.samples.dim
         length[last] = 0
         rest = 1 - times
         mse = length * (2 * (scale - rest.clamp(min=1e-300).log())).exp()
         # sum_i gamma_i |x^(i) - m|^2 = sum_i gamma_i q_i - |m - x_1|^2
-        spread = self.spread / total
-        spread[first] = self._variance_of_data() + length[first] * self.samples.dim
-        variance = (spread / self.samples.dim / rest.clamp(min=1e-300).square() - mse).clamp(min=0)
-        variance[last] = 0
+        variance = (spread / rest.clamp(min=1e-150).square() - mse).clamp(min=0)
         arrays = {"top1": top1, "self_weight": self_weight, "effective_samples": effective, "mse": mse}
         arrays["variance"] = variance
         arrays["mse_offset"] = None
