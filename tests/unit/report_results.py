@@ -144,6 +144,26 @@ def nsweep(*, dim=64, error=0.03):
     return pd.DataFrame(rows, columns=["pool", "label", "n", "dim", "measured", "lo", "hi", "predicted"])
 
 
+def information(*, whole=1.0, sem=0.01, conditionings=("class", "all", "label"), dim=64, size=144):
+    """What x_t tells, as ``whole`` of what there is to know by the gap and all of it by the entropy."""
+    t, tables = np.linspace(0, 1, 51), []
+    for kind in conditionings:
+        total = np.log({"class": size, "all": 10 * size, "label": 10, "synthetic": size}[kind])
+        nats = total * weight(t, 0.4, 0.03)
+        gaussian = dim / 2 * np.log1p((t / np.maximum(1 - t, 1e-9)) ** 2)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "conditioning": kind, "t": t, "n": size, "dim": dim, "pairs": 512, "gaussian": gaussian,
+                    "total": total, "by_gap": whole * nats, "by_gap_sem": sem * nats, "by_entropy": nats,
+                    "by_entropy_sem": sem * (total - nats), "by_weight": np.nan if kind == "label" else nats,
+                    "by_weight_sem": sem * (total - nats), "left": total - nats,
+                }
+            )
+        )  # fmt: skip
+    return pd.concat(tables, ignore_index=True)
+
+
 def oracle_loss(split, *, sizes=MODELS, steps=(75, 150, 300, 600), longer=1200, noise=0.004):
     """Losses of the paper's shape: near zero at t = 0, a rise, a bump after ``split``, a dip, a rise to t = 1."""
     t = np.linspace(0, 1, 51)
@@ -266,6 +286,7 @@ def write_run(folder, splits=None):
         "split": lambda space: split_of(splits[space]),
         "curves": lambda space: law(splits[space]),
         "nsweep": lambda space: nsweep(),
+        "information": lambda space: information(),
         "oracle_loss": lambda space: oracle_loss(splits[space]),
         "evaluation": lambda space: tab1(),
     }
@@ -280,6 +301,9 @@ def write_run(folder, splits=None):
         space: write_pairs(folder, f"{space}/oracle_loss.h5", oracle_loss(split)) for space, split in splits.items()
     }
     run["top1"] = write(folder, "synthetic/top1.csv", top1())
+    run["synthetic_information"] = write(
+        folder, "synthetic/information.csv", information(conditionings=["synthetic"], dim=512, size=1000)
+    )
     run["synthetic_curves"] = write(folder, "synthetic/law.csv", synthetic_law())
     run["synthetic_transition"] = write(folder, "synthetic/transition.csv", synthetic_transition())
     return run

@@ -71,6 +71,7 @@ def measured(world, steps):
         pairs=48, seed=0,
     )  # fmt: skip
     one = {name: {"x": made / f"{name}.json"} for name in ("transition", "split")}
+    one["information"] = {"x": made / "information.csv"}
     return Results(
         posterior={"x": made / "posterior.csv"}, oracle_loss={"x": losses}, pair_errors={"x": pairs}, models=["S", "B"],
         top1=made / "top1.csv", synthetic_transition=made / "transition.csv", **one,

@@ -122,7 +122,16 @@ def test_posterior_stage(store, tmp_path):
     entry = transition["classes"][0]
     of_class = law[(law.conditioning == "class") & (law.label == "0")]
     assert entry["curve_error"] == pytest.approx((of_class.measured - of_class.predicted).abs().max())
-    for name in ("posterior.csv", "law.csv", "transition.json"):
+    told = pd.read_csv(tmp_path / "oracle" / "information.csv")
+    assert list(dict.fromkeys(told.conditioning)) == ["class", "all", "label"]
+    ends = told.groupby("conditioning").last()
+    sizes = copies * np.array([30, 25, 1])
+    assert ends.total["all"] == pytest.approx(np.log(sizes.sum()))
+    assert ends.total["class"] == pytest.approx(np.average(np.log(sizes), weights=sizes))
+    # the six pairs over all data need not be of every class
+    assert 0 < ends.total["label"] <= np.log(3)
+    np.testing.assert_allclose(told.by_entropy + told.left, told.total)
+    for name in ("posterior.csv", "law.csv", "information.csv", "transition.json"):
         made = json.loads(provenance_path(tmp_path / "oracle" / name).read_text())
         assert made["seed"] == 3
         assert str(store.path) in made["inputs"]
@@ -205,7 +214,12 @@ def test_synthetic_stage(tmp_path):
     assert transition.lo < transition.measured < transition.hi
     assert transition.curve_error == pytest.approx((law.measured - law.predicted).abs().max())
     assert transition.corrected_curve_error == pytest.approx((law.measured - law.corrected).abs().max())
-    for name in ("top1.csv", "law.csv", "transition.csv"):
+    told = pd.read_csv(tmp_path / "synthetic" / "information.csv")
+    assert set(zip(told.dim, told.n, told.pairs)) == {(16, 50, 30)}
+    last = told.iloc[-1]
+    assert last.total == pytest.approx(np.log(50))
+    assert abs(last.by_gap - last.total) < 4 * last.by_gap_sem < 0.5 * last.total
+    for name in ("top1.csv", "law.csv", "transition.csv", "information.csv"):
         assert provenance_path(tmp_path / "synthetic" / name).exists()
     again = measure_synthetic(tmp_path / "again", **arguments, workers=3, state_dir=tmp_path / "state")
     pd.testing.assert_frame_equal(again, table)

@@ -9,7 +9,7 @@ from twostage.oracle import Oracle, Sweep, sweep
 from twostage.oracle.samples import Samples
 
 TIMES = (0.0, 1e-4, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.999, 1 - 1e-6)
-STATISTICS = ("top1", "self_weight", "effective_samples", "mse")
+STATISTICS = ("top1", "self_weight", "effective_samples", "mse", "variance")
 
 
 def near_duplicates(distance, mean=0.0):
@@ -33,7 +33,7 @@ DATA = {
 
 
 def reference(data, k, noise, t):
-    """top-1, self weight, effective samples and squared error of one pair by definition, in 340 digits.
+    """What ``STATISTICS`` name, of one pair by definition, in 340 digits.
 
     Equal rows are one sample, whose weight is the sum over them.
     """
@@ -49,6 +49,9 @@ def reference(data, k, noise, t):
         mean = [mpmath.fsum(w * row[d] for w, row in zip(weights, rows)) for d in range(len(noise))]
         velocity = [(m - x) / (1 - t) for m, x in zip(mean, x_t)]
         squares = [(v - (a - b)) ** 2 for v, a, b in zip(velocity, rows[k], noise)]
+        variance = mpmath.fsum(
+            w * mpmath.fsum((a - m) ** 2 for a, m in zip(row, mean)) for w, row in zip(weights, rows)
+        )
         images = {}
         for row, weight in zip(data.tolist(), weights):
             images[tuple(row)] = images.get(tuple(row), 0) + weight
@@ -59,6 +62,7 @@ def reference(data, k, noise, t):
             images[tuple(data[k].tolist())],
             mpmath.exp(entropy),
             mpmath.fsum(squares) / len(squares),
+            variance / len(mean) / (1 - t) ** 2,
         )
         return [float(value) for value in found]
 
@@ -84,6 +88,7 @@ def test_statistics_match_their_definition(data):
             got = [getattr(found, name)[p, k] for name in STATISTICS]
             np.testing.assert_allclose(got[:3], expected[:3], rtol=1e-7, err_msg=f"pair {p}, t = {t}")
             np.testing.assert_allclose(got[3], expected[3], rtol=1e-5, atol=1e-300, err_msg=f"pair {p}, t = {t}")
+            np.testing.assert_allclose(got[4], expected[4], rtol=1e-5, atol=1e-170, err_msg=f"pair {p}, t = {t}")
 
 
 def test_tiny_squared_errors_are_reached():

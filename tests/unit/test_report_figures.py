@@ -10,7 +10,7 @@ import pytest
 from report_results import law, oracle_loss, posterior, split_of, tab1, top1, transition, write, write_run
 
 from twostage.provenance import provenance_path
-from twostage.report.figures import fig2, fig3, fig7, fig9, nsweep
+from twostage.report.figures import fig2, fig3, fig7, fig9, fig_information, nsweep
 from twostage.report.figures import law as law_figure
 from twostage.report.figures import tab1 as table_1
 from twostage.report.results.posterior import posterior_of
@@ -20,6 +20,7 @@ FIGURES = {
     "fig3": (fig3, ("top1",)),
     "fig7": (fig7, ("oracle_loss", "split")),
     "fig9": (fig9, ("oracle_loss", "split")),
+    "fig_information": (fig_information, ("information",)),
     "law": (law_figure, ("transition", "curves", "synthetic_transition", "synthetic_curves")),
     "nsweep": (nsweep, ("nsweep",)),
     "tab1": (table_1, ("evaluation",)),
@@ -98,6 +99,8 @@ def test_the_csv_alone_gives_the_picture_back(run, made, name):
         ("fig9", 1, "space == 'vae' and step == 150", "oracle"),
         ("law", 3, "kind == 'curve' and choice == 'worst' and space == 'pixel'", "measured"),
         ("law", 3, "kind == 'curve' and choice == 'worst' and space == 'pixel'", "predicted"),
+        ("fig_information", 1, "space == 'vae' and conditioning == 'all'", "by_gap"),
+        ("fig_information", 0, "space == 'pixel' and conditioning == 'label'", "by_entropy"),
         ("nsweep", 0, "space == 'pixel' and pool == 'pooled'", "predicted"),
     ],
 )

@@ -11,7 +11,8 @@ import yaml
 from PIL import Image
 
 SAMPLING = {"sample_tab1", "sample_tab2", "sample_tab3", "sample_fig5", "sample_fig6", "follow_fig8", "evaluate"}
-UPSTREAM = {"encode", "autoencoder", "posterior", "synthetic", "vary_size", "fig2", "fig3", "law", "nsweep"}
+UPSTREAM = {"encode", "autoencoder", "posterior", "synthetic", "vary_size"}
+UPSTREAM |= {"fig2", "fig3", "law", "nsweep", "fig_information"}
 TRAINING = {"train_S", "train_S_oracle", "train_B", "train_XL"}
 
 

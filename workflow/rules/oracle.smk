@@ -1,4 +1,5 @@
-# The exact posterior over the training latents, the transition measured from it and the one the law predicts.
+# The exact posterior over the training latents, the transition measured from it and the one the law predicts, and what
+# x_t tells of x_1.
 
 
 rule posterior:
@@ -8,6 +9,7 @@ rule posterior:
         posterior="<results>/oracle/{space}/posterior.csv",
         transition="<results>/oracle/{space}/transition.json",
         law="<results>/oracle/{space}/law.csv",
+        information="<results>/oracle/{space}/information.csv",
     log:
         "<logs>/posterior/{space}.log",
     benchmark:

@@ -16,6 +16,7 @@ ALWAYS = {
     "fig9": paths_of("oracle_loss", "split"),
     "law": LAW,
     "nsweep": paths_of("nsweep"),
+    "fig_information": paths_of("information", "synthetic_information"),
     "fig_training": {"stats": "training/{space}/{each}/stats.jsonl", "samples": "training/{space}/samples.h5"},
 }
 OF_EXPERIMENTS = {

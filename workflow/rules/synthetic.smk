@@ -6,6 +6,7 @@ rule synthetic:
         top1="<results>/synthetic/top1.csv",
         law="<results>/synthetic/law.csv",
         transition="<results>/synthetic/transition.csv",
+        information="<results>/synthetic/information.csv",
     log:
         "<logs>/synthetic.log",
     benchmark:

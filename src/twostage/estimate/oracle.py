@@ -36,10 +36,11 @@ def rows_of_space(setting, space):
         flops=sum(
             times * (sweep_flops(pairs, pool, dim, wide) + spectrum_flops(pool, dim, wide))
             for pool, times, pairs in pools
-        ),
+        )
+        + sweep_flops(o.pairs_unconditional, setting.class_size, dim, wide),  # each within its class
         stage="oracle",
         needs=latents,
-        makes=tuple(f"oracle/{space}/{name}" for name in ("posterior", "transition", "law")),
+        makes=tuple(f"oracle/{space}/{name}" for name in ("posterior", "transition", "law", "information")),
     )
     yield Row("split", space, needs=(f"oracle/{space}/transition",), makes=(f"oracle/{space}/split",))
     flops = pairs = 0

@@ -40,7 +40,9 @@ class Sweep:
     Exact copies are one sample, whose weight is the sum over them. top1: largest posterior weight; self_weight: the
     weight of the true sample x_1; effective_samples: exp of the posterior's entropy; mse: mean over D of
     (u* - (x_1 - x_0))^2; mse_offset: the same when ``offset`` is added to 1 - t in the coefficients A = 1 / (1 - t) and
-    B = -1 / (1 - t), the weights exact (None: no offset was asked for).
+    B = -1 / (1 - t), the weights exact (None: no offset was asked for); variance: what mse is on average over the x_1
+    that could have led to x_t, sum_i gamma_i |x^(i) - m|^2 / (D (1 - t)^2), 0 where below 1e-170; rows: (P,) number of
+    samples, copies counted, that each pair's posterior ran over (None: as count).
     """
 
     times: np.ndarray
@@ -53,6 +55,8 @@ class Sweep:
     effective_samples: np.ndarray
     mse: np.ndarray
     mse_offset: np.ndarray | None = None
+    variance: np.ndarray | None = None
+    rows: np.ndarray | None = None
 
     def __len__(self):
         return len(self.index)
@@ -84,6 +88,17 @@ class Sweep:
             if getattr(first, name) is not None
         }
         return dataclasses.replace(first, **fields)
+
+    @staticmethod
+    def of_times(sweeps):
+        """One sweep of the same pairs at all the times of several, in ascending order."""
+        sweeps = list(sweeps)
+        times = np.concatenate([each.times for each in sweeps])
+        order, fields = np.argsort(times, kind="stable"), {}
+        for name in Sweep._per_pair():
+            if getattr(sweeps[0], name) is not None and getattr(sweeps[0], name).ndim == 2:
+                fields[name] = np.concatenate([getattr(each, name) for each in sweeps], 1)[:, order]
+        return dataclasses.replace(sweeps[0], times=times[order], **fields)
 
     def save(self, path):
         """Write as .npz, atomically."""
@@ -128,6 +143,7 @@ def sweep(data, index, x_0, times, *, label=None, offset=None, device=None, budg
         index=index.cpu().numpy(),
         label=np.full(len(index), -1 if label is None else int(label)),
         count=np.full(len(index), samples.distinct),
+        rows=np.full(len(index), samples.count),
         dim=samples.dim,
         **{
             name: np.concatenate([part[name] for part in parts]) if parts[0][name] is not None else None
@@ -159,8 +175,8 @@ class _Pairs:
     """The running sums of some pairs over the chunks of the data.
 
     Per time: ``peak``, the largest log-weight r, not below 0, that of the true sample; ``best``, the largest r + log m,
-    m the number of a sample's copies; ``total`` and ``tilt``, the sums of exp(r - peak) and of exp(r - peak) (r + log
-    m); ``reach``, the largest r_i + log |d_i|; over exp(reach), ``moved`` and
+    m the number of a sample's copies; ``total``, ``tilt`` and ``spread``, the sums of exp(r - peak), of exp(r - peak)
+    (r + log m) and of exp(r - peak) q; ``reach``, the largest r_i + log |d_i|; over exp(reach), ``moved`` and
     ``weight``, the sums of exp(r_i) x^(i) and of exp(r_i), and ``near``, that of exp(r_i) d_i over near-duplicates.
     The true sample and its exact copies have r = 0 and d = 0 at all times: they are only counted.
     """
@@ -173,7 +189,7 @@ class _Pairs:
         self.base = samples.shifted(self.data_point)
         self.copies = torch.zeros(len(index), dtype=WIDE, device=samples.device)
         shape = (len(times), len(index))
-        self.peak, self.total, self.tilt, self.weight = self.copies.new_zeros((4, *shape))
+        self.peak, self.total, self.tilt, self.spread, self.weight = self.copies.new_zeros((5, *shape))
         self.logs = None if samples.multiplicity is None else samples.multiplicity.log()
         self.best = self.copies.new_full(shape, -math.inf)
         self.reach = torch.full(shape, -math.inf, dtype=WIDE, device=samples.device)
@@ -200,8 +216,9 @@ class _Pairs:
                     break
             peak = torch.maximum(self.peak[k, pairs], top)
             weights = (r - peak[:, None]).clamp_(min=LEAST).exp_()
-            self._add_totals(k, pairs, peak, r, weights, top, start)
             sizes = weights * chunk.lengths
+            shrink = self._add_totals(k, pairs, peak, r, weights, top, start)
+            self.spread[k, pairs] = self.spread[k, pairs] * shrink + torch.mul(sizes, chunk.lengths, out=r).sum(1)
             largest = sizes.amax(1)
             weights = _few(weights, sizes, largest)
             shrink = self._add_near(k, pairs, peak, weights, largest, chunk)
@@ -219,7 +236,8 @@ class _Pairs:
         shrink = (self.peak[k, pairs] - peak).exp_()
         self.peak[k, pairs] = peak
         self.total[k, pairs] = self.total[k, pairs] * shrink + weights.sum(1)
-        self.tilt[k, pairs] = self.tilt[k, pairs] * shrink + torch.linalg.vecdot(weights, r)
+        self.tilt[k, pairs] = self.tilt[k, pairs] * shrink + torch.mul(weights, r, out=r).sum(1)
+        return shrink
 
     def _add_near(self, k, pairs, peak, weights, largest, chunk):
         """Raise ``reach``, bring ``weights`` to it, add the near-duplicates' part; returns by what old sums shrink."""
@@ -254,6 +272,12 @@ class _Pairs:
                 moved = whole.index_copy_(0, pairs, moved.to(WIDE))
             self.moved[k] = moved
 
+    def _variance_of_data(self):
+        """Mean of |x - mean|^2 over the samples, () float64."""
+        samples = self.samples
+        shift = samples.mean if samples.centre is None else samples.mean - samples.centre.to(WIDE)
+        return (2 * samples.half_norms.mean() - shift.square().sum()).clamp(min=0)
+
     def result(self, offset):
         """The arrays of a ``Sweep``, each (P, T) float64."""
         times = self.times.to(self.base.device)[:, None]
@@ -273,6 +297,7 @@ class _Pairs:
         target = self.data_point - self.noise
         length, along = torch.zeros_like(total), torch.zeros_like(total)  # means of (m - x_1)^2, of (m - x_1) u
         scale = (self.reach - log_total).clamp(min=-1e300)
+        spread = self.spread / total / self.samples.dim
         bases = {WIDE: self.base, self.samples.dtype: self.base.to(self.samples.dtype)}
         for k in range(len(times)):
             if first[k]:
@@ -286,12 +311,17 @@ class _Pairs:
             else:
                 continue
             length[k] = torch.linalg.vector_norm(moved, dim=1).to(WIDE).square_() / self.samples.dim
+            if first[k]:
+                spread[k] = length[k] + self._variance_of_data() / self.samples.dim
             if offset is not None:
                 along[k] = torch.linalg.vecdot(moved.to(WIDE), target) / self.samples.dim
         length[last] = 0
         rest = 1 - times
         mse = length * (2 * (scale - rest.clamp(min=1e-300).log())).exp()
+        # sum_i gamma_i |x^(i) - m|^2 = sum_i gamma_i q_i - |m - x_1|^2
+        variance = (spread / rest.clamp(min=1e-150).square() - mse).clamp(min=0)
         arrays = {"top1": top1, "self_weight": self_weight, "effective_samples": effective, "mse": mse}
+        arrays["variance"] = variance
         arrays["mse_offset"] = None
         if offset is not None:
             # (m - x_t) / (1 - t + offset) - u = ((m - x_1) - offset u) / (1 - t + offset)

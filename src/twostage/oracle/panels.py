@@ -1,4 +1,4 @@
-"""The synthetic stage: top-1 weights on unit Gaussians (Fig. 3) and the law on a grid of dimensions and sizes."""
+"""The synthetic stage: top-1 weights on unit Gaussians (Fig. 3), the law and the information on a grid of (D, N)."""
 
 import hashlib
 import json
@@ -6,8 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
+from twostage.flow import sample_noise
+from twostage.oracle.information import information, resolved
+from twostage.oracle.information import table as information_table
 from twostage.oracle.law import (
+    channel_information,
     corrected_self_weight,
     crossing_time,
     predicted_self_weight,
@@ -16,12 +21,15 @@ from twostage.oracle.law import (
     transition_interval,
     transition_time,
 )
+from twostage.oracle.pairs import sweep
 from twostage.oracle.synthetic import gaussian_curves
 from twostage.oracle.tables import mean_and_error, write_table
 
 # Times at which the paper's Fig. 3 was read off.
 READ_OFF = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2)
 RESOLUTION = 0.1  # step of t / (1 - t) about a transition, over its value there
+LARGEST = (1024, 1000)  # D and N of the data sets on which the information is measured, at most
+BUDGET_MB = 64  # working memory of that
 
 
 def measure_synthetic(
@@ -38,7 +46,7 @@ def measure_synthetic(
     workers=1,
     state_dir=None,
 ):
-    """Write top1.csv, law.csv and transition.csv into ``output_dir``; returns the top-1 table.
+    """Write top1.csv, law.csv, transition.csv and information.csv into ``output_dir``; returns the top-1 table.
 
     dimension_panel: one size, several dims; size_panel: one dim, several sizes (Figs. 3a, 3b); times: (T,) of Fig. 3,
     to which those are added that resolve the predicted transition, and those at which the paper's points were read off;
@@ -46,6 +54,7 @@ def measure_synthetic(
     its own times about the predicted transition, with ``law_trials`` trials; workers: threads; state_dir: where
     finished trials are kept until all is written, so that the same call goes on where a killed one stopped.
 
+    information.csv is of one data set per (D, N) of the law's grid, cut to ``LARGEST``, and ``law_trials`` pairs.
     ``corrected`` in law.csv and transition.csv is ``corrected_self_weight``, the prediction for Gaussian data.
     """
     draw = _Draw(seed, workers, state_dir)
@@ -64,6 +73,8 @@ def measure_synthetic(
         law, transition = _law(draw, dim, size, law_trials or trials, bootstrap)
         laws.append(law)
         transitions.append(transition)
+    small = dict.fromkeys((min(dim, LARGEST[0]), min(size, LARGEST[1])) for dim, size in law_grid)
+    informations = [_information(dim, size, asked, law_trials or trials, seed) for dim, size in small]
 
     settings = {
         "dimension_panel": dimension_panel,
@@ -76,6 +87,7 @@ def measure_synthetic(
     }
     table = pd.concat(tables, ignore_index=True)
     written = {"top1.csv": table, "law.csv": pd.concat(laws), "transition.csv": pd.DataFrame(transitions)}
+    written["information.csv"] = pd.concat(informations)
     for name, content in written.items():
         write_table(Path(output_dir) / name, content, config=settings, seed=seed)
     draw.forget()
@@ -104,6 +116,19 @@ def _law(draw, dim, size, trials, bootstrap):
         "corrected_curve_error": np.abs(mean - corrected).max(),
     }
     return pd.DataFrame({**law, "corrected": corrected}), transition
+
+
+def _information(dim, size, times, pairs, seed):
+    """Rows of information.csv for one (D, N)."""
+    data, noise = (sample_noise(seed, first + np.arange(count), (dim,)) for first, count in ((0, size), (size, pairs)))
+    index = torch.arange(pairs) % size
+
+    def run(times):
+        return [sweep(data, index, noise, times, budget_mb=BUDGET_MB)]
+
+    (found,) = resolved(run, run(resolved_times(times, [transition_time(np.ones(dim), size)], step=RESOLUTION)))
+    nats = channel_information(np.ones(dim), found.times)[0]
+    return information_table("synthetic", information(found), n=size, dim=dim, pairs=pairs, gaussian=nats)
 
 
 class _Draw:

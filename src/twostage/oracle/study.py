@@ -13,7 +13,10 @@ from scipy.special import stdtrit
 from tqdm import tqdm
 
 from twostage.flow import sample_noise
+from twostage.oracle.information import class_information, information, resolved
+from twostage.oracle.information import table as information_table
 from twostage.oracle.law import (
+    channel_information,
     crossing_time,
     measured_transition,
     predicted_self_weight,
@@ -31,6 +34,7 @@ from twostage.provenance import write_json, write_provenance
 STATISTICS = ("top1", "self_weight", "effective_samples", "mse", "mse_offset")
 # Times at which the paper's Figs. 2a and 2b were read off: a run's values there are measured, not interpolated.
 READ_OFF = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.95, 0.98, 0.99, 1.0)
+WHOLE = 2**32 - 1  # the seed's key of pairs over all samples, where a class has its number
 DEFINITION = (
     "first time at which the mean posterior weight of the true sample, exact copies added up, crosses one half, on "
     "times that resolve it; class-conditional pairs pooled over the classes; interval: 95% percentile bootstrap over "
@@ -52,10 +56,11 @@ def measure_posterior(
     device="cpu",
     budget_mb=1024,
 ):
-    """Write posterior.csv, transition.json and law.csv into ``output_dir``; returns the posterior table.
+    """Write posterior.csv, transition.json, law.csv and information.csv into ``output_dir``; returns the first.
 
     store_path: latents.h5; times: (T,) in [0, 1], to which those are added that resolve every transition
-    (``resolved_times``) and those at which the paper's values were read off; pairs_per_class, pairs_unconditional:
+    (``resolved_times``) and the information (``twostage.oracle.information``), and those at which the paper's values
+    were read off; pairs_per_class, pairs_unconditional:
     pairs (x_0, x_1) a class and over all samples (0: leave the unconditional part out); offset: see
     ``Sweep.mse_offset``; bootstrap: resamples.
     Pair j of a class depends on (seed, class, j) alone. Sec. 3, Figs. 2a and 2b of the paper.
@@ -76,7 +81,7 @@ def measure_posterior(
             for label in tqdm(labels, desc="oracle, by class", disable=None)
         ]
 
-    found = _resolved(sweep_classes, times)
+    found = resolved(sweep_classes, _resolved(sweep_classes, times))
     pooled, times = Sweep.merge(found), found[0].times
     count = int(np.median([each.count[0] for each in found]))
     tables = [_table("class", int(each.label[0]), each.count[0], each) for each in found]
@@ -85,6 +90,10 @@ def measure_posterior(
     laws = [_law_table("class", int(each.label[0]), each.count[0], each, curve) for each, curve in zip(found, curves)]
     pooled_curve = np.average(curves, axis=0, weights=[len(each) for each in found])
     laws.append(_law_table("class", "pooled", count, pooled, pooled_curve))
+    nats = [channel_information(values, times)[0] for values in predicted]
+    nats = np.average(nats, axis=0, weights=[each.rows[0] for each in found])
+    told = {"n": count, "dim": pooled.dim, "pairs": len(pooled)}
+    informations = [information_table("class", information(pooled), **told, gaussian=nats)]
     transition = {
         "space": Path(store_path).parent.name,
         "split": measured_transition(pooled),
@@ -106,10 +115,26 @@ def measure_posterior(
         samples = Samples(store, None, device, budget_mb)
         values = spectrum(samples)
         times = resolved_times(asked, [transition_time(values, samples.distinct)])
-        (whole,) = _resolved(
-            lambda times: [_sweep_class(samples, None, times, pairs_unconditional, seed, offset)], times
-        )
+
+        def sweep_all(times):
+            return [_sweep_class(samples, None, times, pairs_unconditional, seed, offset)]
+
+        (whole,) = resolved(sweep_all, _resolved(sweep_all, times))
         curve = predicted_self_weight(values, samples.distinct, whole.times)
+        told = {"n": samples.distinct, "dim": samples.dim, "pairs": len(whole)}
+        nats = channel_information(values, whole.times)[0]
+        informations.append(information_table("all", information(whole), **told, gaussian=nats))
+        if len(labels) > 1:
+            label = store.labels[whole.index % len(store)]
+            order = np.argsort(label, kind="stable")
+
+            def sweep_both(times):
+                own = _sweep_own_class(store, whole, times, seed, device, budget_mb)
+                return [own, *(each.select(order) for each in sweep_all(times))]
+
+            found = [_sweep_own_class(store, whole, whole.times, seed, device, budget_mb), whole.select(order)]
+            told_of_class = class_information(*resolved(sweep_both, found, each=True))
+            informations.append(information_table("label", told_of_class, **told, gaussian=np.nan))
         tables.append(_table("all", -1, samples.distinct, whole))
         laws.append(_law_table("all", -1, samples.distinct, whole, curve))
         transition["unconditional"] = {"label": -1, **_compare(whole, values, curve, bootstrap, seed)}
@@ -125,6 +150,7 @@ def measure_posterior(
     made = {"config": settings, "seed": seed, "inputs": [store_path]}
     write_table(output_dir / "posterior.csv", table, **made)
     write_table(output_dir / "law.csv", _named(pd.concat(laws, ignore_index=True), store), **made)
+    write_table(output_dir / "information.csv", pd.concat(informations, ignore_index=True), **made)
     write_json(output_dir / "transition.json", transition)
     write_provenance(output_dir / "transition.json", **made)
     return table
@@ -194,10 +220,23 @@ def _open(store_path):
 
 def _sweep_class(samples, label, times, pairs, seed, offset):
     """Pairs of one class (None: of all samples): x_1 without repetition as long as there are samples."""
-    key = 2**32 - 1 if label is None else int(label)
+    key = WHOLE if label is None else int(label)
     index = _choose(np.random.default_rng([seed, key]), samples.count, pairs)
     noise = sample_noise(seed, key * 2**24 + np.arange(pairs), (samples.dim,))
     return sweep(samples, index, noise, times, label=label, offset=offset)
+
+
+def _sweep_own_class(store, whole, times, seed, device, budget_mb):
+    """The pairs of ``whole``, a sweep over all samples, each within the class of its x_1; in order of the classes."""
+    row, flipped = whole.index % len(store), whole.index >= len(store)
+    noise = sample_noise(seed, WHOLE * 2**24 + np.arange(len(whole)), (whole.dim,))
+    label, parts = store.labels[row], []
+    for each in tqdm(np.unique(label).tolist(), desc="oracle, own class", disable=None):
+        mine, of_class = np.flatnonzero(label == each), store.class_slice(each)
+        index = row[mine] - of_class.start + flipped[mine] * (of_class.stop - of_class.start)
+        samples = Samples(store, each, device, budget_mb)
+        parts.append(sweep(samples, torch.from_numpy(index), noise[mine], times, label=each))
+    return Sweep.merge(parts)
 
 
 def _resolved(run, times):

@@ -13,6 +13,7 @@ from twostage.report.claims import (
     flux,
     geometry,
     guidance,
+    information,
     learning,
     memorisation,
     project,
@@ -31,6 +32,7 @@ from twostage.report.results.run import Results
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
     target, geometry, trajectories, memorisation, learning, swap, shift, guidance, supervision, flux, untested, project,
+    information,
 )  # fmt: skip
 
 

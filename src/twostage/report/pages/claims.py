@@ -80,7 +80,8 @@ def shown(claim):
         **(vars(claim) | {"findings": findings}),
         place=f"Sec. {claim.section}" if claim.section[:1].isdigit() else claim.section,
         name=figure_name(claim.figure),
-        seen=any(finding.case for finding in findings),
+        # what is decided on the paper's numbers alone is so where nothing was drawn, too
+        seen=bool(claim.sources) and any(finding.case for finding in findings),
         order=VERDICTS.index(claim.verdict),
         same=sum(finding.verdict == claim.verdict for finding in findings),
     )

@@ -5,6 +5,9 @@ steep parts of Fig. 3b); the time of a point is its grid time. They come from Im
 D = 4096 (SD-VAE), about 1,300 images per class.
 """
 
+DIMENSION = {"VA-VAE": 8192, "SD-VAE": 4096}
+IMAGES = 1300  # per class, about
+READING = 0.01  # error of a point read off a figure, of a weight or loss
 SETTING = "ImageNet 256 px, VA-VAE (D = 8192) and SD-VAE (D = 4096) latents, about 1,300 images per class"
 
 # Fig. 2a: MSE between the CFM target and the class-conditional oracle target, (t, MSE).

@@ -4,6 +4,7 @@ from functools import cached_property
 
 from twostage.report.results import convergence
 from twostage.report.results.gaussians import gaussian_curves
+from twostage.report.results.information import information_curves
 from twostage.report.results.losses import loss_curves
 from twostage.report.results.memorisation import memorisation_distances
 from twostage.report.results.paired import PairErrors
@@ -49,6 +50,10 @@ class Results:
     @cached_property
     def posteriors(self):
         return posterior_curves(self.path("posterior"), self.path("transition"), self.path("split"))
+
+    @cached_property
+    def information(self):
+        return information_curves(self.path("information"), self.path("synthetic_information"))
 
     @cached_property
     def gaussians(self):

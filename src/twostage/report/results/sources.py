@@ -45,6 +45,8 @@ SOURCES = {
     "transition": Source("oracle/{space}/transition.json", OF_DATA),
     "posterior": Source("oracle/{space}/posterior.csv", OF_DATA),
     "split": Source("oracle/{space}/split.json"),
+    "information": Source("oracle/{space}/information.csv", OF_DATA),
+    "synthetic_information": Source("synthetic/information.csv", OF_TRIALS),
 }
 
 
