@@ -33,9 +33,9 @@ from twostage.oracle.samples import (
 )
 
 TOLERANCE = 1e-6  # error of a posterior weight, absolute, beyond which its squared distance is taken again
-Labels: TypeAlias = int | Int[Array, ""] | Int[Array, " #batch"]  # one for all samples, or one per sample
-
 NEAR_DATA = 0.1  # below this 1 - t, sums are of float64 differences: float32 products lose u / (1 - t)
+
+Labels: TypeAlias = int | Int[Array, ""] | Int[Array, " #batch"]  # one for all samples, or one per sample
 
 
 class Oracle:
