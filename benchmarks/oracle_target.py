@@ -1,13 +1,14 @@
 """What the oracle velocity costs as a training target: steps of two processes against those on x_1 - x_0, in one run.
 
-    OMP_NUM_THREADS=1 python benchmarks/oracle_target.py [--processes 2] [--steps 12]
+    OMP_NUM_THREADS=1 python benchmarks/oracle_target.py [--processes 2] [--blocks 2] [--steps 4]
 
 The training's own steps (``twostage.training.loop.Run``), gloo processes of one thread each. Latents of VA-VAE's shape
 (32 x 16 x 16, D = 8,192), correlated as latents are; as many, for the model, that the oracle's share of the operations
-is that of XL on ImageNet in bf16, by ``estimate`` (`config/imagenet256.yaml`, nothing skipped). Steps on x_1 - x_0, on
-the oracle velocity, and on it with nothing skipped take turns. Printed are medians, the ratios of each step's wall
-clock and of the processes' CPU time (which other work on the machine disturbs less), what each process holds, and what
-finding the distances took.
+is that of XL on ImageNet in bf16, by ``estimate`` (`config/imagenet256.yaml`, products with nothing skipped). Blocks of
+steps on x_1 - x_0, on the oracle velocity, and on it with nothing skipped take turns; a block is as many steps as have
+their targets found at once, of which a few are trained. Printed are ratios of what a step takes, its batch and target
+included, of wall clock and of the processes' CPU time (which other work on the machine disturbs less), what each
+process holds, and what finding the distances took.
 """
 
 import argparse
@@ -27,8 +28,9 @@ from twostage.config import load
 from twostage.data.latents import LatentStore
 from twostage.estimate import Costs
 from twostage.estimate.networks import lightningdit_cost
-from twostage.estimate.training import oracle_overhead
+from twostage.estimate.oracle_target import float32_rate, target_cost
 from twostage.oracle.settled import NEVER
+from twostage.training.ahead import AHEAD
 from twostage.training.loop import Run
 from twostage.training.processes import Processes, keep_freed_memory
 from twostage.training.recipe import Recipe
@@ -43,10 +45,14 @@ KINDS = ("x_1 - x_0", "oracle", "oracle, nothing skipped")
 
 
 def share_of_xl():
-    """Seconds of the oracle over those of the network, for XL on ImageNet, nothing skipped, by ``estimate``."""
+    """Seconds of the oracle's products over those of the network, by ``estimate``: XL on ImageNet, nothing skipped."""
     raw = yaml.safe_load((Path(__file__).parents[1] / "config/imagenet256.yaml").read_text(encoding="utf-8"))
     raw["estimate"] = {"oracle_skipped": 0.0}
-    return oracle_overhead(Costs(load(raw), {}).setting, "vavae", "XL") - 1
+    config = load(raw)
+    costs = Costs(config, {})
+    products = target_cost(costs.setting, "vavae", "XL").flops / float32_rate(config)
+    (row,) = (row for row in costs.rows if row.rule == "train_XL" and row.where == "vavae")
+    return products / (3600 * costs.hours(row)[0])
 
 
 def classes_for(share, class_drop=0.1):
@@ -59,8 +65,13 @@ def classes_for(share, class_drop=0.1):
     return classes
 
 
+def now():
+    """(wall clock, this process's CPU time), seconds."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
 def serve(rank, options, port, path, pipe):
-    """One of the processes: (wall, CPU) seconds of the steps by kind, shares skipped, bytes held, seconds to start."""
+    """One of the processes: (wall, CPU) seconds of a step in each block by kind, shares skipped, bytes held, start."""
     torch.set_num_threads(1)
     keep_freed_memory()
     os.environ |= {"WORLD_SIZE": str(options.processes), "LOCAL_WORLD_SIZE": str(options.processes)}
@@ -74,18 +85,25 @@ def serve(rank, options, port, path, pipe):
         runs[kind] = Run(store, sizes, recipe.resolved("cpu"), 0, processes)
         began = time.perf_counter() - start - began
         runs[kind].prepare()
-    oracle = runs["oracle"].objective.oracle
+    oracle = runs["oracle"].oracle
     settled, never = oracle.settled, torch.full_like(oracle.settled, NEVER)
     seconds = {kind: [] for kind in KINDS}
-    for step in range(options.steps + 1):
+    streams = {kind: runs[kind.split(",")[0]].stream(0, (options.blocks + 1) * AHEAD) for kind in KINDS}
+    for _ in range(options.blocks + 1):
         for kind in KINDS:
             run = runs[kind.split(",")[0]]
             oracle.settled = never if kind == KINDS[2] else settled
-            batch = run.batches.load(step)
             processes.any(False)  # start together
-            start = time.perf_counter(), time.process_time()
-            run.step(step, *batch)
-            seconds[kind].append((time.perf_counter() - start[0], time.process_time() - start[1]))
+            batches, steps = np.zeros(2), np.zeros(2)
+            for number in range(AHEAD):
+                start = now()
+                batch = next(streams[kind])
+                batches += now() - start
+                if number < options.steps:  # all are alike
+                    start = now()
+                    run.step(*batch)
+                    steps += now() - start
+            seconds[kind].append(batches / AHEAD + steps / options.steps)
     pipe.send(({kind: each[1:] for kind, each in seconds.items()}, oracle.shares, oracle.owned.rows.nbytes, began))
     processes.close()
 
@@ -94,7 +112,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--batch", type=int, default=128, help="samples per step of all processes")
-    parser.add_argument("--steps", type=int, default=12, help="steps of each kind")
+    parser.add_argument("--blocks", type=int, default=2, help="blocks of each kind, after one that is not counted")
+    parser.add_argument("--steps", type=int, default=4, help="of each block, steps that are trained")
     options = parser.parse_args()
     share = share_of_xl()
     classes = classes_for(share)
@@ -117,13 +136,13 @@ def main():
     )
     print(f"skipped: {labelled:.1%} with their class, {dropped:.1%} without; distances found in {began:.1f} s")
     print("held by a process: " + ", ".join(f"{each[2] / total:.1%}" for each in found) + " of the latents")
-    taken = {kind: np.array([each[0][kind] for each in found]) for kind in KINDS}  # (processes, steps, 2)
+    taken = {kind: np.array([each[0][kind] for each in found]) for kind in KINDS}  # (processes, blocks, 2)
     for kind, each in taken.items():
-        wall = np.quantile(each[0, :, 0] / taken[KINDS[0]][0, :, 0], [0.25, 0.5, 0.75])
+        wall = each[0, :, 0] / taken[KINDS[0]][0, :, 0]
         cpu = each[..., 1].sum() / taken[KINDS[0]][..., 1].sum()
         print(
-            f"{kind:24s} median {np.median(each[0, :, 0]):.3f} s a step; as long as on x_1 - x_0: CPU time {cpu:.3f} "
-            f"times, wall clock {wall[1]:.3f} (quartiles {wall[0]:.3f}, {wall[2]:.3f})"
+            f"{kind:24s} median {np.median(each[0, :, 0]):.3f} s a step; as long as on x_1 - x_0: CPU time "
+            f"{cpu:.3f} times, wall clock {np.median(wall):.3f} (from {wall.min():.3f} to {wall.max():.3f})"
         )
 
 

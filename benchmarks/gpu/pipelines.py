@@ -77,8 +77,8 @@ def ours(machine, store):
             run = Run(store, {**architecture, **sizes.model}, recipe, 0, Processes("cuda"))
             run.prepare()
             seconds, start = [], time.perf_counter()
-            for step, batch in enumerate(run.batches.stream(0, recipe.steps, run.device)):
-                run.step(step, *batch)
+            for batch in run.stream(0, recipe.steps):
+                run.step(*batch)
                 torch.cuda.synchronize()
                 seconds.append(time.perf_counter() - start)
                 start = time.perf_counter()

@@ -168,6 +168,20 @@ def test_batches_are_the_class_data_in_order(store, label, batch_size):
     assert torch.equal(torch.cat(batches), store.class_data(label))
 
 
+def test_batches_may_share_memory(store):
+    opened = store[0]
+    opened = store[0]
+    expected, buffers = list(opened.batches(3)), torch.empty(2, 3, *opened.shape[1:])
+    for number, batch in enumerate(opened.batches(3, buffers=buffers)):
+        assert torch.equal(batch, expected[number])
+        assert batch.data_ptr() == buffers[number % 2].data_ptr()
+    filled = torch.zeros(5, *opened.shape[1:])
+    assert torch.equal(
+        opened.read([4, 1], flipped=[True, False], out=filled), opened.read([4, 1], flipped=[True, False])
+    )
+    assert not filled[2:].any()
+
+
 def test_flips_follow_the_plain_samples_of_a_class(store):
     store, plain, flips = store
     expected = np.concatenate([plain[3:5], flips[3:5]])

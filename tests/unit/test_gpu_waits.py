@@ -1,10 +1,11 @@
 """Where the host waits for the GPU, held to the table in docs/scales.md: nowhere in a step of training or of guided
-sampling, once in an oracle's velocity.
+sampling, once in an oracle's velocity, three times in the targets of a block of steps on the oracle velocity.
 
 Where nothing waits the failure prints the file, function and line that does.
 """
 
 import re
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +17,20 @@ from training_examples import ARCHITECTURE, RECIPE, SIZES, write_latents
 from twostage.data.chunks import MOST
 from twostage.data.encoders import Autoencoder
 from twostage.data.latents import LatentStore
+from twostage.estimate.oracle_target import OF_CLASS, OPERATIONS
 from twostage.evaluation.classifier import Classifier
 from twostage.evaluation.features import FeatureExtractor
 from twostage.evaluation.neighbours import QUERIES, NearestNeighbours
 from twostage.flow import time_grid
 from twostage.model.lightningdit import LightningDiT
-from twostage.oracle import Oracle, sweep
+from twostage.oracle import ClassOracle, Oracle, sweep
+from twostage.oracle.samples import Samples
 from twostage.sampling.solver import SOLVERS
 from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity, Staged
 from twostage.testing.pretended_gpu import pretended_gpu
+from twostage.training.ahead import AHEAD
 from twostage.training.loop import Run, train
+from twostage.training.oracle_target import OracleTarget
 from twostage.training.processes import Processes
 from twostage.training.recipe import Recipe
 
@@ -33,7 +38,6 @@ STEPS = 5
 TABLE = (Path(__file__).parents[2] / "docs/scales.md").read_text(encoding="utf-8").partition("| in one |")[2]
 WAITS = {name: int(most) for name, most in re.findall(r"^\| ([^|`]+?) \| `.* \| (\d+) \|$", TABLE, flags=re.MULTILINE)}
 # What is made and read once, in whatever is called first, is not of a step.
-CLASS_MADE, SWEEP_MADE = 5, 30
 
 
 def assert_waits(record, allowed, calls=1):
@@ -80,6 +84,43 @@ def test_a_velocity_of_the_oracle_waits_once(time):
             assert sum(record.syncs.values()) <= WAITS["velocity of the oracle"] == 1, record
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_velocity_of_several_classes_waits_once_a_class(device):
+    data, labels, y = torch.randn(40, 8), torch.arange(40) % 4, torch.tensor([0, 3, 0, 1])
+    with pretended_gpu() as record:
+        oracle, x = ClassOracle(data.to("cuda"), labels), torch.randn(4, 8).to("cuda")
+        t = torch.tensor([0.2, 0.5, 0.95, 0.3]).to(device)
+        oracle.velocity(x, t, y)
+        record.clear()
+        oracle.velocity(x, t, y)
+        assert_waits(record, {("oracle/posterior.py", "read"): 3})
+
+
+@pytest.mark.parametrize("budget_mb", [1024, 0.05])
+def test_a_sweep_waits_thrice_for_a_time_of_a_chunk(budget_mb, monkeypatch):
+    """Which pairs are still alive, whether their weights are many, and where the few are."""
+    torch.manual_seed(0)
+    times, chunks = torch.linspace(0.05, 0.95, 10), []
+    with pretended_gpu() as record:
+        samples = Samples(torch.randn(300, 32).to("cuda"))
+        index, noise = torch.arange(6).to("cuda"), torch.randn(6, 32).to("cuda")
+        assert samples.distinct == 300
+        samples.budget, whole = int(budget_mb * 2**20), samples.chunks
+        monkeypatch.setattr(samples, "chunks", lambda size: (chunks.append(each) or each for each in whole(size)))
+        record.clear()
+        found = sweep(samples, index, noise, times)
+        assert len(chunks) == 1 if budget_mb == 1024 else len(chunks) > 5
+        pairs = "oracle/pairs.py"
+        each = {(pairs, "_add"): 10, (pairs, "_few"): 10, (pairs, "_sparse_product"): 10}
+        each |= {(pairs, "_add_moved"): 10, (pairs, "__init__"): 3}
+        once = {(pairs, "result"): 20, (pairs, "<dictcomp>"): 5, (pairs, "sweep"): 2, (pairs, "_check_pairs"): 1}
+        once[("oracle/samples.py", "check_finite")] = 1
+        assert_waits(record, {**{place: count * len(chunks) for place, count in each.items()}, **once})
+        waits = sum(record.syncs.values()) - sum(once.values())
+        assert waits <= WAITS["chunk of samples and time of a sweep"] * len(chunks) * len(times)
+    assert (found.self_weight[:, 0] < 0.5).all()
+
+
 def test_a_training_step_waits_nowhere(tmp_path):
     store = LatentStore.open(write_latents(tmp_path / "latents.h5", flips=True), split="train")
     recipe = Recipe.parse({**RECIPE, "precision": "bf16", "compile": False, "max_grad_norm": 1.0, "accumulate": 2})
@@ -87,43 +128,11 @@ def test_a_training_step_waits_nowhere(tmp_path):
         run = Run(store, SIZES, recipe, 0, Processes("cuda"))
         run.prepare()
         record.clear()
-        for step, batch in enumerate(run.batches.stream(0, STEPS, run.device)):
-            run.step(step, *batch)
+        for batch in run.stream(0, STEPS):
+            run.step(*batch)
         assert record.bytes_in > 0
         assert_waits(record, {})
     assert WAITS["training step"] == 0
-
-
-def test_a_training_step_on_the_oracle_velocity_waits_for_each_class_that_it_asks(tmp_path):
-    store = LatentStore.open(write_latents(tmp_path / "latents.h5", flips=True), split="train")
-    recipe = Recipe.parse({**RECIPE, "precision": "bf16", "compile": False, "target": "oracle"})
-    step_waits = WAITS["training step on the oracle velocity"], WAITS["class that is asked in such a step"]
-    with pretended_gpu(backward=True) as record:
-        run = Run(store, SIZES, recipe, 0, Processes("cuda"))
-        run.prepare()
-        found, made = [], set()
-        for step, batch in enumerate(run.batches.stream(0, 3 * STEPS, run.device)):
-            record.clear()
-            run.step(step, *batch)
-            asked = sum(count for event, count in record.syncs.items() if event.function == "read")  # once per class
-            new = sum(count for event, count in record.syncs.items() if event.function == "check_finite")
-            found.append(sum(record.syncs.values()) - new * CLASS_MADE)
-            made.add(asked)
-            assert found[-1] <= step_waits[0] + step_waits[1] * asked, record
-    assert max(made) > 1
-    assert found[-1] == step_waits[0] + step_waits[1] * asked  # no more is allowed than is needed
-
-
-@pytest.mark.parametrize(("count", "budget_mb"), [(400, 8), (3000, 8)])
-def test_a_sweep_waits_by_chunk_and_time(count, budget_mb):
-    data, times, draw = torch.randn(count, 32), torch.linspace(0, 1, 11), torch.randn(30, 32)
-    with pretended_gpu() as record:
-        sweep(data.to("cuda"), torch.arange(30), draw, times, budget_mb=budget_mb)
-        chunks = sum(count for event, count in record.syncs.items() if event.function == "__init__") // 2
-        waits = sum(record.syncs.values())
-    most = WAITS["chunk of samples and time of a sweep"]
-    assert waits <= SWEEP_MADE + most * chunks * len(times)
-    assert waits >= most / 2 * chunks * len(times[1:-1])
 
 
 def test_a_chunk_of_images_waits_to_be_sent_checked_and_sent_back():
@@ -157,6 +166,41 @@ def test_a_block_of_training_images_waits_for_the_pairs_in_doubt():
         assert sum(record.syncs.values()) - 1 <= 2 * waits, record
 
 
+def test_steps_on_the_oracle_velocity_wait_three_times_in_a_block(tmp_path):
+    """To know who is asked, and once in each of its two answers: to points with a class and to those without."""
+    store = LatentStore.open(write_latents(tmp_path / "latents.h5", flips=True), split="train")
+    recipe = {**RECIPE, "target": "oracle", "class_drop": 0.3, "batch_size": 16, "precision": "bf16", "compile": False}
+    blocks = 3
+    with pretended_gpu(backward=True) as record:
+        run = Run(store, SIZES, Recipe.parse({**recipe, "steps": 100}), 0, Processes("cuda"))
+        run.prepare()
+        batches = run.stream(0, (blocks + 1) * AHEAD)
+        *_, batch = islice(batches, AHEAD)  # the first block asks for the longest sample, once
+        run.step(*batch)
+        record.clear()
+        run.step(*next(batches))
+        assert len([*batches]) == blocks * AHEAD - 1
+        allowed = {("training/oracle_target.py", "__call__"): 1, ("oracle/posterior.py", "read"): 2}
+        assert_waits(record, allowed, calls=blocks)
+        most = WAITS["block of 16 training steps on the oracle velocity"]
+        assert AHEAD == 16
+        assert sum(record.syncs.values()) == most * blocks  # the points did need an oracle of either kind
+
+
+@pytest.mark.parametrize("classes", [2, 20])
+def test_a_target_takes_no_more_operations_than_the_estimate_reckons_with(tmp_path, classes):
+    """Of those counted for each class, all but two look at tensors, and are reckoned as a quarter of one."""
+    store = LatentStore.open(write_latents(tmp_path / "latents.h5", counts=(9,) * classes), split="train")
+    x, y, rows = torch.randn(60, 2, 4, 4), torch.arange(60) % (classes + 1), torch.arange(60) % len(store)
+    with pretended_gpu() as record:
+        target = OracleTarget(store, Processes("cuda"), class_drop=0.1)
+        asked = x.to("cuda"), x.to("cuda"), torch.full((60,), 0.05, device="cuda"), y.to("cuda"), rows.to("cuda")
+        target(*asked)
+        record.clear()
+        target(*asked)
+    assert 0.5 < record.operations / (OPERATIONS + (2 + 4 * (OF_CLASS - 2)) * classes) <= 1, record
+
+
 def test_a_training_waits_only_for_numbers_of_the_line_before_and_to_save(tmp_path, monkeypatch):
     latents = write_latents(tmp_path / "latents.h5", flips=True)
     recipe = {**RECIPE, "precision": "float32", "compile": False, "steps": 24, "snapshots": [], "log_every": 3}
@@ -173,7 +217,7 @@ def test_a_training_waits_only_for_numbers_of_the_line_before_and_to_save(tmp_pa
 
         step = Run.step
         patched.setattr(torch.cuda, "Event", Mark)
-        patched.setattr(Run, "step", lambda run, number, *batch: steps.append(number) or step(run, number, *batch))
+        patched.setattr(Run, "step", lambda run, *batch: steps.append(batch) or step(run, *batch))
         train(latents, ARCHITECTURE, {**recipe, "checkpoint_every": 100}, tmp_path / "out", device="cuda")
         made_and_saved = {("training/loop.py", "__init__"): 100}  # the model's way there
         for event in record.syncs:

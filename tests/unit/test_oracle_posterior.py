@@ -159,6 +159,18 @@ def test_chunks_add_up_to_the_whole(data, t):
     torch.testing.assert_close(chunked.posterior_mean(x_t, t), whole.posterior_mean(x_t, t), rtol=2e-6, atol=2e-6)
 
 
+def test_a_near_duplicate_in_a_later_chunk_shares_as_it_should():
+    """A chunk whose one sample outweighs its others must have that logit exact: its twin may be in the next."""
+    torch.manual_seed(0)
+    base = torch.randn(8, 8192)
+    data = torch.cat([base, base + 2e-3 * torch.randn(8, 8192)])
+    oracle, x_t = Oracle(data, budget_mb=0.6), points(data, 0.6)[:2]
+    assert oracle._chunk(2) <= 8
+    expected, _ = reference(data, x_t, 0.6)
+    assert expected.max() < 0.9
+    torch.testing.assert_close(oracle.log_weights(x_t, 0.6).exp(), expected, rtol=0, atol=2e-6)
+
+
 def test_a_time_for_each_sample():
     torch.manual_seed(0)
     data, times = torch.randn(40, 3, 4, 4), torch.tensor([0.0, 0.05, 0.3, 0.7, 0.95, 0.9999])

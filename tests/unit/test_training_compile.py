@@ -74,7 +74,7 @@ def test_blocks_larger_than_a_bucket_of_gradients_stay_whole(latents, tmp_path, 
         run.prepare()
         with monkeypatch.context() as patched:
             patched.setattr(run.network, "_sync_buffers", lambda: pytest.fail("buffers were sent"))
-            run.step(0, *run.batches.load(0))
+            run.step(*next(run.stream(0, 1)))
         assert run.compiled
     finally:
         dist.destroy_process_group()

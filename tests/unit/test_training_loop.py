@@ -123,7 +123,7 @@ def test_steps_leave_no_graph_behind(latents):
     """Averages and losses that kept their history would make every step hold on to all before it."""
     run = Run(LatentStore.open(latents), SIZES, Recipe.parse(RECIPE).resolved("cpu"), 0, Processes("cpu"))
     run.prepare()
-    kept = [*run.step(0, *run.batches.load(0)), *run.ema.values(), *run.state().values()]
+    kept = [*run.step(*next(run.stream(0, 1))), *run.ema.values(), *run.state().values()]
     assert not any(tensor.requires_grad for tensor in kept)
 
 

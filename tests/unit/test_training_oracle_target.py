@@ -76,14 +76,17 @@ def in_processes(count, work, *arguments):
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    context = multiprocessing.get_context("fork")
+    # Not forked from this process, whose autograd may have threads by now: a fork of those cannot train.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["twostage.training.loop", "torch._dynamo", __name__])
     pipes = [context.Pipe(duplex=False) for _ in range(count)]
     started = [
         context.Process(target=_become, args=(rank, count, port, pipe, work, arguments))
         for rank, (_, pipe) in enumerate(pipes)
     ]
-    for process in started:
+    for process, (_, theirs) in zip(started, pipes):
         process.start()
+        theirs.close()  # so that one that fails is not waited for
     found = [mine.recv() if mine.poll(600) else None for mine, _ in pipes]
     for process in started:
         process.join(10)
@@ -107,9 +110,7 @@ def share_of_target(path):
     share = processes.share(BATCH, 1)
     part = slice(processes.rank * share, (processes.rank + 1) * share)
     found = case.ask(target, part)
-    loss, _ = Objective(4, oracle=target).loss(
-        lambda x, t, y: 0.5 * x, case.x_1[part], case.labels[part], case.draw.part(part), case.rows[part]
-    )
+    loss, _ = Objective(4).loss(lambda x, t, y: 0.5 * x, case.x_1[part], case.labels[part], case.draw.part(part), found)
     processes.mean_(loss)
     processes.close()
     owned = np.unique(case.store.labels[target.owned.places.numpy() % len(case.store)])
@@ -178,11 +179,10 @@ def losses_of_one_class(path):
     target = OracleTarget(store, processes, class_drop=0.5)
     share, x_1 = processes.share(28, 1), store.class_data()
     part = slice(processes.rank * share, (processes.rank + 1) * share)
-    draw = Draw(torch.ones_like(x_1[:28]), torch.linspace(0, 1, 28), torch.arange(28) % 2 == 0)
-    objective = Objective(1, oracle=target)
-    rows, labels = torch.arange(28), torch.zeros(28, dtype=torch.int64)
-    zero = lambda x, t, y: torch.zeros_like(x)  # noqa: E731
-    loss, _ = objective.loss(zero, x_1[rows[part]], labels[part], draw.part(part), rows[part])
+    draw = Draw(torch.ones_like(x_1[:28]), torch.linspace(0, 1, 28), torch.arange(28) % 2 == 0).part(part)
+    rows, x_1, labels = torch.arange(28)[part], x_1[:28][part], torch.zeros(share, dtype=torch.int64)
+    x_t, u = interpolate(draw.x_0, x_1, draw.t), velocity_target(draw.x_0, x_1)
+    loss = target(u, x_t, draw.t, draw.drop(labels, 1), rows).square().mean()
     processes.mean_(loss)
     processes.close()
     return loss.item()
@@ -194,7 +194,7 @@ def test_autocast_changes_no_bit_of_the_target(path, alone):
     with torch.autocast("cpu", torch.bfloat16):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
         found = case.ask(target)
-        losses = Objective(4, oracle=target).loss(lambda x, t, y: 0.5 * x, case.x_1, case.labels, case.draw, case.rows)
+        losses = Objective(4).loss(lambda x, t, y: 0.5 * x, case.x_1, case.labels, case.draw, found)
     assert found.dtype == torch.float32
     assert np.array_equal(found.numpy(), alone["target"])
     assert losses[0].item() == alone["loss"]

@@ -16,6 +16,7 @@ are read from there with positioned reads: no HDF5 handle to share between worke
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import operator
 import os
@@ -40,6 +41,7 @@ from twostage.provenance import PathLike, atomic_write
 
 SCHEMA, SCHEMA_VERSION = "twostage.latents", 1
 COPY_ROWS_BYTES = 64 << 20
+CACHED_BYTES = 1 << 20  # of latents that stay in a core's cache from their reading until they are normalised
 LATENTS = ("latents", "latents_flip")  # what a joined store takes from its shards (``_parts``)
 
 
@@ -380,15 +382,18 @@ class LatentStore:
 
     def read(
         self,
-        index: slice | Integer[Array, " n"] | Bool[Array, " rows"] | Sequence[int] | SupportsIndex,
+        index: slice | Integer[Array, " n"] | Bool[Array, " all"] | Sequence[int] | SupportsIndex,
         normalised: bool = True,
         flipped: bool | Bool[Array, " n"] | Sequence[bool] = False,
+        out: Float32[Tensor, "_ channels height width"] | None = None,
     ) -> Float32[Tensor, "n channels height width"]:
         """Latents at ``index``: float32 tensor (n, C, H, W), in the order asked for.
 
         index: a slice, integers 0..N-1, or a mask of N booleans; flipped: False, True, or a boolean for each, to read
-        the mirrored images' latents. Raises IndexError outside the store, ValueError for an index or flips of another
-        kind, for flips that it lacks and for latents that are not finite.
+        the mirrored images' latents; out: a float32 tensor on the CPU of at least n such rows, whose first n are filled
+        and returned, where new memory for each call would take longer than the reading. Raises IndexError outside the
+        store, ValueError for an index or flips of another kind, for flips that it lacks and for latents that are not
+        finite.
         """
         rows = self._rows(index)
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
@@ -402,20 +407,25 @@ class LatentStore:
                 f"{len(rows)} rows"
             )
         flipped = np.broadcast_to(flipped.astype(bool), rows.shape)
-        latents = np.empty((len(rows), *self.shape[1:]), dtype="<f4")
+        latents = torch.empty(len(rows), *self.shape[1:]) if out is None else out[: len(rows)]
+        size = max(1, CACHED_BYTES // (4 * int(np.prod(self.shape[1:]))))
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            self._read_part(rows[part], flipped[part], latents[part].numpy())
+            if normalised:
+                self.normalise_(latents[part])
+        return latents
+
+    def _read_part(self, rows, flipped, latents):
+        """Latents (n, C, H, W) of ``rows`` (n,), checked but not normalised, into the array given."""
         for name, chosen in (("latents", ~flipped), ("latents_flip", flipped)):
             if not chosen.any():
                 continue
-            if chosen.all():
-                self._gather(name, rows, latents)
-                finite(latents, f"{self.path}: /{name}", "encode it again", rows)
-            else:
-                part = np.empty((chosen.sum(), *self.shape[1:]), dtype="<f4")
-                self._gather(name, rows[chosen], part)
-                finite(part, f"{self.path}: /{name}", "encode it again", rows[chosen])
+            part = latents if chosen.all() else np.empty((chosen.sum(), *self.shape[1:]), dtype="<f4")
+            self._gather(name, rows[chosen], part)
+            finite(part, f"{self.path}: /{name}", "encode it again", rows[chosen])
+            if part is not latents:
                 latents[chosen] = part
-        latents = torch.from_numpy(latents)
-        return self.normalise_(latents) if normalised else latents
 
     def read_raw(self, start: int, stop: int, out: Float32[np.ndarray, "{stop}-{start} channels height width"]) -> None:
         """Latents as they lie in the file, unchecked, into ``out``, a float32 array (stop - start, C, H, W).
@@ -451,17 +461,26 @@ class LatentStore:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def batches(
-        self, batch_size: int, label: SupportsIndex | None = None, normalised: bool = True
+        self,
+        batch_size: int,
+        label: SupportsIndex | None = None,
+        normalised: bool = True,
+        buffers: Sequence[Float32[Tensor, "_ channels height width"] | None] = (None,),
     ) -> Iterator[Float32[Tensor, "n channels height width"]]:
-        """The samples of ``class_data`` in its order, as float32 tensors of at most ``batch_size`` samples."""
+        """The samples of ``class_data`` in its order, as float32 tensors of at most ``batch_size`` samples.
+
+        buffers: tensors (batch_size, C, H, W) that are filled in turns, as ``read`` fills ``out``: with k of them, a
+        batch lasts until the k-th after it is asked for.
+        """
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size!r}; expected a whole number, at least 1")
-        return self._batches(batch_size, slice(0, len(self)) if label is None else self.class_slice(label), normalised)
+        rows = slice(0, len(self)) if label is None else self.class_slice(label)
+        return self._batches(batch_size, rows, normalised, itertools.cycle(buffers))
 
-    def _batches(self, batch_size, rows, normalised):
+    def _batches(self, batch_size, rows, normalised, buffers):
         for flipped in self._passes():
             for start in range(rows.start, rows.stop, batch_size):
-                yield self.read(slice(start, min(start + batch_size, rows.stop)), normalised, flipped)
+                yield self.read(slice(start, min(start + batch_size, rows.stop)), normalised, flipped, next(buffers))
 
     def normalise(self, latents: Float[Array, "n channels height width"]) -> Float[Tensor, "n channels height width"]:
         """(z - mean) / std a channel: latents (n, C, H, W), a tensor or array of any float dtype and device."""
@@ -489,11 +508,11 @@ class LatentStore:
             raise ValueError(f"{self.path} holds no latents of mirrored images; encode with flips")
         parts = self._header.parts[name]
         starts = np.array([part.start for part in parts])
-        order = np.argsort(rows, kind="stable")
-        in_order = bool((order == np.arange(len(rows))).all())
+        in_order = bool((np.diff(rows) >= 0).all())
+        order = slice(None) if in_order else np.argsort(rows, kind="stable")
         sorted_rows, target = rows[order], out if in_order else np.empty_like(out)
         breaks = np.flatnonzero(np.diff(sorted_rows) != 1) + 1
-        for first, last in zip(np.r_[0, breaks].tolist(), np.r_[breaks, len(rows)].tolist()):
+        for first, last in itertools.pairwise([0, *breaks.tolist(), len(rows)]):
             while first < last:  # a run of consecutive rows, cut where one part ends and the next begins
                 row = int(sorted_rows[first])
                 part = parts[np.searchsorted(starts, row, side="right") - 1]

@@ -28,7 +28,7 @@ class Costs:
         seconds = row.bf16_flops / hardware.gpu_bf16_tflops
         seconds += (row.flops - row.bf16_flops) / hardware.gpu_float32_tflops
         waited = row.waited_seconds / jobs.threads * jobs.gpu
-        gpu = (seconds / (1e12 * hardware.gpu_utilisation) + waited) / 3600
+        gpu = (seconds / (1e12 * hardware.gpu_utilisation) + waited + row.gpu_seconds) / 3600
         return max(gpu, cpu / jobs.threads * jobs.gpu), max(gpu / jobs.gpu * jobs.threads, cpu)
 
     def hours_by_the_clock(self, row):

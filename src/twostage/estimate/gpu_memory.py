@@ -12,6 +12,7 @@ from twostage.estimate.networks import FLUX_VAE, autoencoder_widths
 from twostage.estimate.row import BYTES, WIDE
 
 CONTEXT = 2 * GIB  # CUDA's and NCCL's own, workspaces of kernels, what the allocator rounds up
+COPIES = 9  # of a process's share of the steps that an oracle target is found for at once: both ends, point, target
 FORWARD = 256  # states at a time of the oracle loss
 FLUX_PART = 24e9  # Flux.1's largest part in bf16
 SEARCH = 4 * GIB  # blocks of pixels in float32 and float64, of ``twostage.evaluation.neighbours``
@@ -109,8 +110,12 @@ class GpuMemory:
         # Gradients wait for the other parts of a batch, or lie in the buckets in which processes average them.
         peak += many * self._weights(space, model)
         if (size.target or t.target) == "oracle":
+            from twostage.training.ahead import AHEAD
+
             owned = self.setting.stored * self.setting.dim(space) * BYTES / ranks
-            peak += 2 * owned + self._velocities(space, t.batch_size)  # twice where they are centred
+            ahead = AHEAD * t.batch_size // ranks
+            peak += 2 * owned + self._velocities(space, ahead)  # twice where they are centred
+            peak += COPIES * ahead * self.setting.dim(space) * BYTES
         return peak
 
     def _evaluations(self, space, models, batch):

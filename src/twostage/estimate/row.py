@@ -11,9 +11,10 @@ MULTIPLY_ADD = 2
 class Row:
     """Jobs of one rule that do the same; numbers are sums over the ``jobs``.
 
-    flops: floating-point operations; bf16_flops: those of them that run in bf16; cpu_seconds: core-seconds besides,
-    which pass while a GPU works, all but waited_seconds of them, for which it waits; disk: bytes; stage: whose block of
-    `jobs` says what a job asks for; needs, makes: paths below results/{run} (or of weights), or their beginnings.
+    flops: floating-point operations; bf16_flops: those of them that run in bf16; gpu_seconds: seconds of GPUs besides;
+    cpu_seconds: core-seconds besides, which pass while a GPU works, all but waited_seconds of them, for which it waits;
+    disk: bytes; stage: whose block of `jobs` says what a job asks for; needs, makes: paths below results/{run} (or of
+    weights), or their beginnings.
     """
 
     rule: str
@@ -24,6 +25,7 @@ class Row:
     bf16_flops: float = 0.0
     cpu_seconds: float = 0.0
     waited_seconds: float = 0.0
+    gpu_seconds: float = 0.0
     disk: float = 0.0
     stage: str = "report"
     needs: tuple = ()

@@ -2,7 +2,8 @@
 
 from twostage.estimate.data import PASSES
 from twostage.estimate.evaluations import evaluations
-from twostage.estimate.row import BYTES, MULTIPLY_ADD, Row
+from twostage.estimate.oracle_target import TargetCost, float32_rate, target_cost
+from twostage.estimate.row import BYTES, Row
 from twostage.sampling.plan import Part, Plan
 from twostage.training.recipe import Recipe
 
@@ -27,12 +28,16 @@ def _trained(setting, space, model):
     t, network = config.training, _network(setting, space, model)
     seen = config.model_steps(model) * t.batch_size
     supervised = (config.models[model].target or t.target) == "oracle"
-    oracle, search = _oracle(setting, space, model) if supervised else (0, 0)
+    oracle, on_gpu = (
+        target_cost(setting, space, model) if supervised else TargetCost(0, 0, 0),
+        config.jobs.training.gpu > 0,
+    )
     # Beside the snapshots a checkpoint (weights, their average, AdamW's two moments), two while one is written.
     disk = setting.parameters(space, model) * BYTES * (len(config.snapshots(model)) + 2 * 4)
     return Row(
-        f"train_{model}", space, samples=seen, flops=network + oracle + search,
-        bf16_flops=network * _in_bf16(config) + search * bool(config.jobs.training.gpu), disk=disk,
+        f"train_{model}", space, samples=seen, flops=network + oracle.flops + oracle.search_flops,
+        bf16_flops=network * _in_bf16(config) + oracle.search_flops * on_gpu, disk=disk,
+        gpu_seconds=oracle.waiting * on_gpu, cpu_seconds=oracle.waiting * (not on_gpu),
         stage="training", needs=(f"data/{space}/latents.h5",), makes=(f"training/{space}/{model}/",),
     )  # fmt: skip
 
@@ -44,20 +49,6 @@ def _network(setting, space, model):
     return seen * (PASSES + config.training.activation_checkpointing) * setting.forward(space, model)
 
 
-def _oracle(setting, space, model):
-    """Operations of the oracle as a model's target: (velocities, distances that say which need not be computed).
-
-    Where the class is dropped, the velocity is over all latents. Distances are found once, of all pairs of latents
-    and of all pairs of a class, in bf16 on a GPU (``twostage.oracle.settled``).
-    """
-    config = setting.config
-    seen, drop = config.model_steps(model) * config.training.batch_size, config.training.class_drop
-    of_all = setting.oracle_velocity(space, setting.stored)
-    velocities = seen * ((1 - drop) * setting.oracle_velocity(space) + drop * of_all)
-    pairs = setting.stored * (setting.class_size + setting.stored * (drop > 0))
-    return (1 - config.estimate.oracle_skipped) * velocities, MULTIPLY_ADD * pairs * setting.dim(space)
-
-
 def _in_bf16(config):
     device = "cuda" if config.jobs.training.gpu else "cpu"
     return Recipe(steps=1, precision=config.training.precision).resolved(device).precision == "bf16"
@@ -65,11 +56,13 @@ def _in_bf16(config):
 
 def oracle_overhead(setting, space, model):
     """What training a model on the oracle velocity costs, over training it on x_1 - x_0: at least 1."""
-    hardware, gpu = setting.config.estimate, setting.config.jobs.training.gpu
-    in_bf16, in_float32 = (hardware.gpu_bf16_tflops, hardware.gpu_float32_tflops) if gpu else (1.0, 1.0)
-    network, (oracle, search) = _network(setting, space, model), _oracle(setting, space, model)
-    rate = in_bf16 if _in_bf16(setting.config) else in_float32
-    return 1 + (oracle / in_float32 + search / in_bf16) * rate / network
+    config, network, cost = setting.config, _network(setting, space, model), target_cost(setting, space, model)
+    in_float32 = float32_rate(config)
+    in_bf16 = in_float32
+    if config.jobs.training.gpu:
+        in_bf16 *= config.estimate.gpu_bf16_tflops / config.estimate.gpu_float32_tflops
+    taken = cost.flops / in_float32 + cost.search_flops / in_bf16 + cost.waiting
+    return 1 + taken * (in_bf16 if _in_bf16(config) else in_float32) / network
 
 
 def _oracle_loss(setting, space):

@@ -28,7 +28,8 @@ from twostage.provenance import PathLike, atomic_write
 NEAR_DUPLICATE = 2e-3  # share of |x^(i)|^2 + |x_1|^2 below which q_i is taken by direct differences
 NEGLIGIBLE = -400.0  # log-weights below this change no float64 result, squared errors included
 DROPPED = 2e-6  # share of sum_i gamma_i |d_i| that may be left out where few samples carry the rest
-SHARES = [10.0 ** -(k / 2) for k in range(6, 20)]  # of the largest |gamma_i d_i|: where a pair's cut may lie
+MOST_DROPPED = 1e-3  # share of the largest |gamma_i d_i| above which none is left out
+BISECTIONS = 4  # of the level, from ``MOST_DROPPED`` down to one that is always low enough
 MANY = 0.06  # share of weights that are not zero above which a matrix product is as fast as sums over them
 FAR = 1e250  # the q of the true sample and its copies, which are counted apart
 AT_PRIOR = 1e-100  # times below this are t = 0 in float64
@@ -214,8 +215,8 @@ class _Pairs:
             r = torch.add(chunk.a, chunk.q, alpha=-s / 2).mul_(s)
             top = r.amax(1)
             # r_i / s falls with s: a pair to which all samples are negligible stays so at all later times
-            alive = top > NEGLIGIBLE
-            if not alive.all():
+            alive = (top > NEGLIGIBLE).nonzero()[:, 0]
+            if len(alive) < len(pairs):
                 pairs, r, top = pairs[alive], r[alive], top[alive]
                 chunk.select(alive)
                 if len(pairs) == 0:
@@ -260,7 +261,10 @@ class _Pairs:
 
     def _add_moved(self, waiting, y):
         """Add the sums of weights times x^(i) of several times, those with many weights in one matrix product."""
-        dense = [weights.count_nonzero() > MANY * weights.numel() for *_, weights in waiting]
+        if not waiting:
+            return
+        filled = torch.stack([weights.sign().sum() for *_, weights in waiting]).tolist()
+        dense = [count > MANY * weights.numel() for count, (*_, weights) in zip(filled, waiting)]
         many = [each[3] for each, is_dense in zip(waiting, dense) if is_dense]
         products = exact_product(torch.cat(many), y).split([len(each) for each in many]) if many else ()
         products = iter(products)
@@ -283,7 +287,7 @@ class _Pairs:
         self_weight = (own - log_total).exp()
         top1 = (torch.maximum(self.best, own) - log_total).exp()
         effective = (log_total - (self.tilt + mine * own) / total).exp()
-        first, last = (times <= AT_PRIOR)[:, 0], (times == 1)[:, 0]
+        first, last = self.times <= AT_PRIOR, self.times == 1  # on the CPU, where they are asked for
         count, logs = self.samples.count, self.copies.new_zeros(1) if self.logs is None else self.logs
         self_weight[first], top1[first] = self.copies / count, logs.max().exp() / count
         effective[first] = count * (-logs.mean()).exp()
@@ -348,18 +352,22 @@ class _Chunk:
         self.q.masked_fill_(copies, FAR)
 
     def select(self, alive):
-        """Keep only the pairs that ``alive`` (P,) says."""
+        """Keep only the pairs at the positions ``alive``."""
+        if len(self.near):
+            position = torch.full((len(self.a),), -1, device=alive.device)
+            position[alive] = torch.arange(len(alive), device=alive.device)
+            pair, row = position[self.near[:, 0]], self.near[:, 1]
+            self.near = torch.stack([pair, row], 1)[pair >= 0]
         self.a, self.q, self.lengths = self.a[alive], self.q[alive], self.lengths[alive]
         self.data_point = self.data_point[alive]
-        position = alive.cumsum(0) - 1
-        kept = self.near[alive[self.near[:, 0]]]
-        self.near = torch.stack([position[kept[:, 0]], kept[:, 1]], 1)
 
     def near_sum(self, weights):
         """Sum of ``weights`` times d_i over near-duplicates, (P, D) by float64 differences; None where there is none.
 
         Their ``weights`` are set to zero: in float32 sums of x^(i) their differences would be lost.
         """
+        if len(self.near) == 0:
+            return None
         pair, row = self.near.T
         weight = weights[pair, row]
         weights[pair, row] = 0
@@ -376,24 +384,21 @@ class _Chunk:
 def _few(weights, sizes, largest):
     """``weights`` (P, n), the least of each pair set to zero: as many as make up ``DROPPED`` of the sum of ``sizes``.
 
-    None is dropped where so many would be left that a matrix product is as fast. largest: (P,) of ``sizes``.
+    None is dropped where so many would be left that a matrix product is as fast. largest: (P,) of ``sizes``, which are
+    overwritten. The level below which a pair's are dropped is found by bisection of its logarithm.
     """
-    sizes = (sizes / largest[:, None]).float()
-    allowed = DROPPED * sizes.sum(1)
-    if _above(sizes, SHARES[0]).count_nonzero() > MANY * sizes.numel():
+    sizes = sizes.div_(largest[:, None]).float()
+    above = torch.empty_like(sizes)  # 1 or 0: comparisons that give booleans take four times as long
+    if torch.gt(sizes, MOST_DROPPED, out=above).sum() > MANY * sizes.numel():
         return weights
-    least = torch.zeros_like(allowed)
-    for share in SHARES:
-        fits = (sizes - _above(sizes, share)).sum(1) <= allowed
-        least[fits & (least == 0)] = share
-        if least.all():
-            break
-    return weights * torch.ge(sizes, least[:, None], out=torch.empty_like(sizes))
-
-
-def _above(values, level):
-    """``values`` where they are above ``level``, 0 elsewhere; many times faster than a mask."""
-    return torch.nn.functional.threshold(values, level, 0.0)
+    allowed = DROPPED * sizes.sum(1, keepdim=True)
+    # all that are below DROPPED / n of the largest may go
+    low, high = (torch.full_like(allowed, math.log(level)) for level in (DROPPED / sizes.shape[1], MOST_DROPPED))
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        fits = torch.lt(sizes, middle.exp(), out=above).mul_(sizes).sum(1, keepdim=True) <= allowed
+        low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
+    return weights.mul_(torch.ge(sizes, low.exp(), out=above))
 
 
 def _sparse_product(weights, y):

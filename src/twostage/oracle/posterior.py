@@ -22,7 +22,7 @@ from twostage.arithmetic import exact_product
 from twostage.data.latents import LatentStore
 from twostage.flow import Time
 from twostage.oracle.samples import (
-    LEAST,
+    SMALLEST,
     WIDE,
     Samples,
     as_times,
@@ -34,6 +34,8 @@ from twostage.oracle.samples import (
 
 TOLERANCE = 1e-6  # error of a posterior weight, absolute, beyond which its squared distance is taken again
 NEAR_DATA = 0.1  # below this 1 - t, sums are of float64 differences: float32 products lose u / (1 - t)
+ALONE = 1e-9  # sum of all other weights, of the largest, below which the velocity is that to one sample
+FAINT = math.log(SMALLEST) - 1  # of a weight: none is less, where exp and float32 products are many times slower
 
 Labels: TypeAlias = int | Int[Array, ""] | Int[Array, " #batch"]  # one for all samples, or one per sample
 
@@ -75,8 +77,8 @@ class Oracle:
         """
         x_t, t = self._check(x_t, t)
         points = _Points(self.samples, x_t, t)
-        logits = torch.empty(len(x_t), self.samples.count, dtype=WIDE, device=points.x.device)
-        level = torch.full((len(x_t), 1), -math.inf, dtype=WIDE, device=points.x.device)
+        logits = torch.empty(len(x_t), self.samples.count, dtype=WIDE, device=points.t.device)
+        level = torch.full_like(points.t, -math.inf)
         for start, rows in self.samples.chunks(self._chunk(len(x_t))):
             part = self._part(points, start, rows, level)
             logits[:, start : start + len(rows)] = part.logits
@@ -144,47 +146,55 @@ class Oracle:
         return found[0] if len(found) == 1 else tuple(torch.cat(each) for each in zip(*found))
 
     def _displacement(self, points, whole):
-        """(m - x_t) / (1 - t) and the log-evidence, (B, D) and (B,) float64, by a running log-sum-exp over the chunks.
+        """(m - x_t) / (1 - t), (B, D), and the log-evidence, (B,) float64, by a running log-sum-exp over the chunks.
 
-        Undivided where the points may be at t = 1. whole: whether the samples are the whole data set, so that the
-        evidence need not be exact.
+        In float64, or in float32 where both the samples and the points are. Undivided where the points may be at t = 1.
+        whole: whether the samples are the whole data set, so that the evidence need not be exact.
         """
-        peak = torch.full((len(points.x), 1), -math.inf, dtype=WIDE, device=points.x.device)
+        peak = torch.full_like(points.t, -math.inf)
         total, moved = torch.zeros_like(peak), None
-        for start, rows in self.samples.chunks(self._chunk(len(points.x))):
+        for start, rows in self.samples.chunks(self._chunk(len(points.t))):
             part = self._part(points, start, rows, peak + total.log(), whole)
             here = self._moved(points, start, rows, part)
             if moved is None:
                 peak, total, moved = part.peak, part.total, here
                 continue
             before, peak = peak, torch.maximum(peak, part.peak)
-            keep, add = points.weights(before, peak), points.weights(part.peak, peak)
-            total, moved = total * keep + part.total * add, moved.mul_(keep).addcmul_(here, add)
-        moved *= 1 / (total * points.divisor)  # a division of all numbers takes three times as long
+            keep, add = points.weights(before, peak, WIDE), points.weights(part.peak, peak, WIDE)
+            total, moved = total * keep + part.total * add, moved.to(WIDE).mul_(keep).add_(here * add)
+        # a division of all numbers takes three times as long, a float64 factor of float32 numbers more
+        moved *= (1 / (total * points.divisor)).to(moved.dtype)
         if points.at_prior:
             away = (self.samples.mean - points.x) / points.divisor
             moved = torch.where(points.t == 0, away, moved)
         return moved, (peak + total.log())[:, 0]
 
     def _moved(self, points, start, rows, part):
-        """Sum of the weights times ``x^(i) - x_t``, (B, D) float64: near the data by differences, else by a product."""
-        row, column = part.near
-        near = None
+        """Sum of the weights times ``x^(i) - x_t``, (B, D): near the data by differences in float64, else by a product.
+
+        Where each point has one sample that outweighs all others together, that sample's difference is the sum.
+        """
+        if part.alone:
+            everyone = torch.arange(len(points.t), device=rows.device)
+            return self._paired(rows, everyone, part.logits.argmax(1)) - points.given
+        (row, column), weights, total, near = part.near, part.weights, part.total, None
         if len(row):
             # their weights leave the product, which in float32 would lose the differences
-            weight, near = part.weights[row, column], torch.zeros_like(points.x)
-            part.weights[row, column] = 0
+            weight, near = weights[row, column], torch.zeros_like(points.x)
+            weights[row, column] = 0
             for some in self.samples.pairs(len(row)):
-                difference = rows[column[some]].to(WIDE).sub_(points.x[row[some]])
+                difference = (
+                    self._paired(rows, row[some], column[some]).to(WIDE).sub_(points.x.index_select(0, row[some]))
+                )
                 near.index_add_(0, row[some], difference.mul_(weight[some, None]))
-            part.total_of_product = part.weights.sum(1, keepdim=True)
-        weights = product_weights(part.weights, rows.dtype)
-        # a GPU multiplies zeros sooner than it tells the host of them
-        if near is not None and weights.device.type == "cpu" and not weights.any():
-            return near
-        moved = exact_product(weights, self.samples.centred(start, rows)).to(WIDE)
-        moved.addcmul_(part.total_of_product, points.base, value=-1)
-        return moved if near is None else moved.add_(near)
+            weights = product_weights(weights, rows.dtype)
+            total = weights.sum(1, keepdim=True, dtype=WIDE)
+            # a GPU multiplies zeros sooner than it tells the host of them
+            if weights.device.type == "cpu" and not weights.any():
+                return near
+        moved = self._sum(weights.to(rows.dtype), start, rows).to(points.base.dtype)
+        moved.addcmul_(total.to(moved.dtype), points.base, value=-1)
+        return moved if near is None else moved.to(WIDE).add_(near)
 
     def _part(self, points, start, rows, level, whole=True):
         """The logits -|x_t - t x^(i)|^2 / (2 (1 - t)^2) of a chunk, and what is made of them: a ``_Part``.
@@ -193,41 +203,59 @@ class Oracle:
         distance is not divided, which orders the samples as the limit does.
         """
         samples, t, scale = self.samples, points.t, points.scale
-        half_norms = samples.half_norms[start : start + len(rows)]
-        products = exact_product(points.narrow, samples.centred(start, rows).T)
+        products, logits = self._logits(points, start, rows)
         error = t * scale * self._product_error(products, points.square)
-        own = torch.cat([-t * t * scale, points.square * scale / -2], 1)
-        logits = products.to(WIDE).mul_(t * scale).addmm_(own, torch.stack([half_norms, torch.ones_like(half_norms)]))
         peak = logits.amax(1, keepdim=True)
-        weights = points.weights(logits, peak)
-        total = weights.sum(1, keepdim=True)
+        weights = points.weights(logits, peak, rows.dtype)
+        total = weights.sum(1, keepdim=True, dtype=WIDE)
 
         # a weight is in doubt when the error of its logit could change it by more than the tolerance
-        before, level = level, torch.logaddexp(level, total.log() + peak)
+        level = torch.logaddexp(level, total.log() + peak)
         window = torch.where(error > TOLERANCE, 2 * error + (error / TOLERANCE).log(), -math.inf)
         # near the data, and at t = 1, all that counts is taken by differences
         window = torch.where(points.near, 2 * error + 20 - (1 - t).clamp(min=1e-16).log(), window)
-        doubtful = logits > level - window
+        # as numbers: comparisons that give booleans, and sums of those, take four times as long
+        doubtful = torch.gt(logits, level - window, out=torch.empty_like(logits))
         count = doubtful.sum(1, keepdim=True)
-        if whole:
+        again, alone = torch.ones_like(count), torch.zeros_like(count)
+        if whole and logits.shape[1] == samples.count:
             # but one sample that outweighs all others has weight 1, whatever its logit
-            settled = (peak - level > -(TOLERANCE / error).clamp(1e-9, 0.5)) & (before < peak - window)
-            again = points.near | ~settled | (count > 1)
-            doubtful, count = doubtful & again, count * again
-        pairs, near = points.read(count.sum(), (count * points.near).sum())
-        if pairs == 0 and not points.at_end:
-            return _Part(logits, peak, weights, total, total, doubtful.new_empty(2, 0, dtype=torch.int64))
+            settled = (peak - level > -(TOLERANCE / error).clamp(1e-9, 0.5)) & (count <= 1)
+            again, alone = points.near | ~settled, settled & (total < 1 + ALONE)
+            count = count * again
+        pairs, near, others = points.read(count.sum(), (count * points.near).sum(), (alone == 0).sum())
+        none = torch.empty(2, 0, dtype=torch.int64, device=logits.device)
+        if (pairs == 0 or others == 0) and not points.at_end:
+            return _Part(logits, peak, weights, total, none, alone=others == 0)
 
+        doubtful *= again
         row, column = doubtful.nonzero_static(size=pairs).T
         for some in samples.pairs(pairs):
-            difference = points.x[row[some]].addcmul_(rows[column[some]].to(WIDE), t[row[some]], value=-1)
+            difference = self._paired(rows, row[some], column[some]).to(WIDE).mul_(t[row[some]])
+            difference.sub_(points.x.index_select(0, row[some]))
             distance = torch.linalg.vector_norm(difference, dim=1)
             logits[row[some], column[some]] = distance.square_() * (scale[row[some], 0] / -2)
         peak = logits.amax(1, keepdim=True)
-        weights = points.weights(logits, peak)
-        total = weights.sum(1, keepdim=True)
+        weights = points.weights(logits, peak, WIDE if near else rows.dtype)
+        total = weights.sum(1, keepdim=True, dtype=WIDE)
         chosen = points.near[row, 0].nonzero_static(size=near)[:, 0]
-        return _Part(logits, peak, weights, total, total, torch.stack([row[chosen], column[chosen]]))
+        return _Part(logits, peak, weights, total, torch.stack([row[chosen], column[chosen]]))
+
+    def _logits(self, points, start, rows):
+        """Inner products (B, n) of the queries with a chunk about the centre, and the logits (B, n) float64 by them."""
+        half_norms, t, scale = self.samples.half_norms[start : start + len(rows)], points.t, points.scale
+        products = exact_product(points.narrow, self.samples.centred(start, rows).T)
+        own = torch.cat([-t * t * scale, points.square * scale / -2], 1)
+        logits = products.to(WIDE).mul_(t * scale).addmm_(own, torch.stack([half_norms, torch.ones_like(half_norms)]))
+        return products, logits
+
+    def _sum(self, weights, start, rows):
+        """Sum of the weights (B, n) times a chunk about the centre, (B, D) in the data's dtype."""
+        return exact_product(weights, self.samples.centred(start, rows))
+
+    def _paired(self, rows, row, column):
+        """The samples of pairs: of the point ``row`` (k,) that at ``column`` (k,) of a chunk, (k, D)."""
+        return rows.index_select(0, column)
 
     def _product_error(self, products, square):
         """How far rounding moves an inner product, (B, 1): estimated from above: terms of random and of equal sign."""
@@ -241,35 +269,40 @@ class Oracle:
 class _Part:
     """A chunk's logits (B, n), the largest (B, 1), ``weights`` exp(logits - peak), and their sum ``total`` (B, 1).
 
-    near: (2, p) rows and columns near the data that were taken again by differences; total_of_product: the sum of the
-    weights that are left for a matrix product. All float64, positions int64.
+    near: (2, p) rows and columns near the data that were taken again by differences. All float64, positions int64;
+    ``weights`` in the dtype of the samples where none is near the data. alone: whether in each row one weight is 1
+    and all others, together, below rounding.
     """
 
     logits: torch.Tensor
     peak: torch.Tensor
     weights: torch.Tensor
     total: torch.Tensor
-    total_of_product: torch.Tensor
     near: torch.Tensor
+    alone: bool = False
 
 
 class _Points:
-    """Points x_t (B, D) float64 with their times t (B, 1), as the samples see them: B <= what the budget allows.
+    """Points x_t (B, D) with their times t (B, 1) float64, as the samples see them: B <= what the budget allows.
 
-    base: less the samples' centre; query: less t times the centre, with its square (B, 1), and ``narrow`` in the
-    samples' dtype; scale: (1 - t)^-2, 1 at
-    t = 1; divisor: 1 - t, or 1 where points at t = 1 are asked for; near: whether t is near 1, (B, 1).
+    given: in their own dtype, or the samples' if that is wider; x: in float64; base: less the samples' centre, in
+    float64 where there is one; narrow: less t times the centre, in the samples' dtype; square: of what narrow rounds,
+    (B, 1) float64; scale: (1 - t)^-2, 1 at t = 1; divisor: 1 - t, or 1 where points at t = 1 are asked for; near:
+    whether t is near 1, (B, 1).
 
     What the host must know of values, whether there is a point at t = 0 (``at_prior``) or t = 1 (``at_end``), it learns
     with the first numbers it asks for by ``read``, so that a GPU is waited for once; what is wrong is raised there.
     """
 
     def __init__(self, samples, x_t, t, to_end=False):
-        self.x, self.t = x_t.detach().to(samples.device, WIDE).reshape(len(x_t), -1), t[:, None]
-        self.base, self.query = samples.shifted(self.x), samples.shifted(self.x, self.t)
-        self.square = torch.linalg.vector_norm(self.query, dim=1, keepdim=True).square_()
-        same = samples.centre is None and x_t.dtype == samples.dtype
-        self.narrow = x_t.detach().reshape(len(x_t), -1).to(samples.device) if same else self.query.to(samples.dtype)
+        self.given, self.t = x_t.detach().to(samples.device).reshape(len(x_t), -1), t[:, None]
+        self.given = self.given.to(torch.promote_types(x_t.dtype, samples.dtype))
+        self.x = self.given.to(WIDE)
+        self.base, query = samples.shifted(self.x), samples.shifted(self.x, self.t)
+        self.square = torch.linalg.vector_norm(query, dim=1, keepdim=True).square_()
+        if samples.centre is None:
+            self.base = query = self.given
+        self.narrow = query.to(samples.dtype)
         rest = 1 - self.t
         self.last = self.t == 1
         self.scale = torch.where(self.last, 1.0, rest**-2.0)
@@ -280,7 +313,7 @@ class _Points:
         self._facts = torch.cat([outside, infinite, self.last, self.t == 0], 1).sum(0)
 
     def read(self, *numbers):
-        """Numbers (tensors of one integer) as Python's. ValueError for times or points that are not fit."""
+        """Numbers (tensors of one whole number) as Python's. ValueError for times or points that are not fit."""
         numbers = torch.cat([self._facts, torch.stack(numbers)]).tolist()
         outside, infinite, self.at_end, self.at_prior = map(bool, numbers[:4])
         if outside:
@@ -289,12 +322,12 @@ class _Points:
             check_finite("x_t", self.square[:, 0])
         if self.at_end and self.to_end:
             raise ValueError("t is 1, where the velocity has no value of its own; expected t < 1, such as 1 - 1e-6")
-        return numbers[4:]
+        return [int(number) for number in numbers[4:]]
 
-    def weights(self, logits, peak):
-        """exp(logits - peak); at t = 1 the limit: 1 at the peak, 0 below it."""
+    def weights(self, logits, peak, dtype):
+        """exp(logits - peak) in ``dtype``, at least exp(``FAINT``); at t = 1 the limit: 1 at the peak, 0 below it."""
         gaps = logits - peak
-        weights = gaps.clamp(min=LEAST).exp_()
+        weights = gaps.to(dtype, copy=True).clamp_(min=FAINT).exp_()
         return weights.masked_fill_(self.last & (gaps < 0), 0.0) if self.at_end else weights
 
 
@@ -370,8 +403,9 @@ class ClassOracle:
         y, t = one_each("y", as_labels("y", y).cpu(), len(x_t)), one_each("t", as_times(t), len(x_t))
         result = torch.empty_like(x_t)
         for label in y.unique().tolist():
-            rows = (y == label).nonzero()[:, 0].to(x_t.device)
-            answer = getattr(self.oracle(label), method)(x_t[rows], t[rows.to(t.device)])
+            members = (y == label).nonzero()[:, 0]
+            rows, at = (members.to(each.device, non_blocking=True) for each in (x_t, t))
+            answer = getattr(self.oracle(label), method)(x_t[rows], t[at])
             result[rows] = answer.to(x_t.device)
         return result
 

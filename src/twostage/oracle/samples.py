@@ -98,7 +98,7 @@ class Samples:
         half_norms = torch.empty(self.count, dtype=WIDE, device=self.device)
         if total is not None:
             direction = torch.from_numpy(np.random.default_rng(0).standard_normal(self.dim)).to(self.device)
-        for start, wide in self.wide_blocks(0, None, centre):
+        for start, wide in self.wide_blocks(0, None, centre, MEGABYTE if self.device.type == "cpu" else 8 * MEGABYTE):
             half_norms[start : start + len(wide)] = torch.linalg.vector_norm(wide, dim=1).square_().div_(2)
             if total is not None:
                 total += wide.new_ones(len(wide)) @ wide
@@ -145,14 +145,17 @@ class Samples:
                 left, rows = left[~same], rows[~same]
         return found
 
-    def wide_blocks(self, first, rows, centre):
+    def wide_blocks(self, first, rows, centre, most=8 * MEGABYTE):
         """Yield (start, block) with the ``rows`` that begin at ``first`` (None: all), less ``centre``, in float64.
 
-        The blocks share one buffer: what is read of one must be done with before the next.
+        most: bytes of a block, which has at least a row. The blocks share one buffer: what is read of one must be done
+        with before the next.
         """
-        size = max(1, min(self.budget // 8, 8 * MEGABYTE) // (8 * self.dim))
+        most = min(self.budget // 8, most)
+        size = max(1, most // (8 * self.dim))
         buffer = torch.empty(size, self.dim, dtype=WIDE, device=self.device)
-        for begin, chunk in self.chunks(size) if rows is None else [(first, rows)]:
+        read = max(size, min(self.budget // 8, 8 * MEGABYTE) // (8 * self.dim))
+        for begin, chunk in self.chunks(read) if rows is None else [(first, rows)]:
             for start in range(0, len(chunk), size):
                 part = buffer[: len(chunk) - start]
                 part.copy_(chunk[start : start + size])
@@ -171,13 +174,17 @@ class Samples:
         return (self._rows.nbytes if read else 0) + (self._centred.nbytes if copied else 0)
 
     def chunks(self, size):
-        """Yield (start, rows (n, D)) with n <= size, in order, as they are in the data (not centred)."""
+        """Yield (start, rows (n, D)) with n <= size, in order, as they are in the data (not centred).
+
+        Streamed rows share few buffers: what is read of a chunk must be done with before the next is asked for.
+        """
         if self._rows is not None:
             for start in range(0, self.count, size):
                 yield start, self._rows[start : start + size]
             return
         start = 0
-        for batch in _ahead(self._store.batches(size, self._label)):
+        buffers = torch.empty(3, min(size, self.count), *self.shape)  # one in use, one read ahead, one being filled
+        for batch in _ahead(self._store.batches(len(buffers[0]), self._label, buffers=buffers)):
             rows = batch.reshape(len(batch), -1).to(self.device)
             yield start, rows
             start += len(rows)

@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from twostage.model.checkpoints import load_model, read_header, save_model
 from twostage.model.identity import latents_of
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import PathLike, write_json, write_provenance
-from twostage.training import TRAINING_VERSION
+from twostage.training import TRAINING_VERSION, ahead
 from twostage.training.adamw import AdamW
 from twostage.training.batches import Batches
-from twostage.training.objective import Draws, Objective
+from twostage.training.objective import Draw, Draws, Objective
 from twostage.training.oracle_target import OracleTarget
 from twostage.training.processes import Processes
 from twostage.training.recipe import Recipe
@@ -102,8 +102,9 @@ class Run:
         self.batches = Batches(store, recipe.batch_size, seed, recipe.memory_mb, processes.rank, processes.count)
         shape = (recipe.batch_size, *store.shape[1:])
         self.draws = Draws(seed, shape, recipe.time, recipe.class_drop, self.device)
-        oracle = OracleTarget(store, processes, recipe.class_drop, recipe.time) if recipe.target == "oracle" else None
-        self.objective = Objective(store.num_classes, recipe.cosine_loss, oracle)
+        supervised = recipe.target == "oracle"
+        self.oracle = OracleTarget(store, processes, recipe.class_drop, recipe.time) if supervised else None
+        self.objective = Objective(store.num_classes, recipe.cosine_loss)
 
     def prepare(self) -> None:
         """Compile the model and join the processes, once the weights are in place."""
@@ -134,25 +135,28 @@ class Run:
     def _autocast(self):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
 
+    def stream(self, start: int, stop: int) -> Iterator[ahead.Batch]:
+        """Yield this process's share of the batch of each step in start..stop-1, an ``ahead.Batch``."""
+        return ahead.stream(self.batches, self.draws, self.oracle, start, stop, self.device)
+
     def step(
         self,
-        step: int,
         x_1: Float32[Tensor, "batch channels height width"],
         labels: Int64[Tensor, " batch"],
-        places: Int64[Tensor, " batch"],
-        rows: Int64[Tensor, " batch"],
+        draw: Draw,
+        target: Float32[Tensor, "batch channels height width"] | None,
     ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-        """One optimiser step on this process's share of the batch: (mean squared error, gradient norm).
+        """One optimiser step on this process's share of a batch: (mean squared error, gradient norm).
 
-        Nothing here waits for a GPU, except the oracle where it is the target.
+        Nothing here waits for a GPU.
         """
-        recipe, draw = self.recipe, self.draws.at(step).part(places)
+        recipe = self.recipe
         total: Any = 0.0
         for part in self.parts:
             last = part is self.parts[-1]
             with nullcontext() if last else self.processes.unsynchronised(self.network):
                 with self._autocast():
-                    batch = x_1[part], labels[part], draw.part(part), rows[part]
+                    batch = x_1[part], labels[part], draw.part(part), None if target is None else target[part]
                     loss, squared = self.objective.loss(self.network, *batch)
                 (loss / len(self.parts)).backward()
             total = total + squared / len(self.parts)
@@ -168,7 +172,7 @@ class Run:
 
     def log(self) -> dict[str, float]:
         """What the log says besides: with an oracle target, the seconds that it took since the last line."""
-        return {"oracle_seconds": self.objective.oracle.stopwatch.taken()} if self.objective.oracle else {}
+        return {"oracle_seconds": self.oracle.stopwatch.taken()} if self.oracle else {}
 
     def state(self) -> dict[str, Tensor]:
         """Everything a resumed training needs beyond recipe and data, as tensors on the CPU."""
@@ -215,15 +219,15 @@ def _run(outputs, processes, stop):
 
     board = outputs.folder / TENSORBOARD if recipe.tensorboard else None
     log = Statistics(outputs.state.path(STATISTICS) if processes.first else None, start, board)
-    if processes.first and run.objective.oracle:
-        print(run.objective.oracle.remark(), file=sys.stderr, flush=True)
+    if processes.first and run.oracle:
+        print(run.oracle.remark(), file=sys.stderr, flush=True)
     if processes.first:
         outputs.state.note("start", step=start, repeated=log.repeated, processes=processes.count, compiled=run.compiled)
     on_gpu = run.device.type == "cuda"
     try:
         progress = tqdm(total=recipe.steps, initial=start, unit="step", disable=None if processes.first else True)
-        for step, batch in enumerate(run.batches.stream(start, recipe.steps, run.device), start=start):
-            log.add(*run.step(step, *batch))
+        for step, batch in enumerate(run.stream(start, recipe.steps), start=start):
+            log.add(*run.step(*batch))
             done = step + 1
             progress.update()
             last = done == recipe.steps

@@ -20,6 +20,15 @@ class Draw:
     def part(self, rows):
         return Draw(self.x_0[rows], self.t[rows], self.dropped[rows])
 
+    @classmethod
+    def joined(cls, draws):
+        """Several, one after the other."""
+        return cls(*(torch.cat([getattr(draw, name) for draw in draws]) for name in ("x_0", "t", "dropped")))
+
+    def drop(self, labels, num_classes):
+        """The labels (B,), ``num_classes`` in place of those that are dropped."""
+        return torch.where(self.dropped, num_classes, labels)
+
 
 class Draws:
     """Draws that depend on (seed, step) alone, for whole batches of latents of ``shape`` (B, C, H, W).
@@ -45,24 +54,20 @@ class Draws:
 class Objective:
     """The loss of a velocity model on a batch.
 
-    The target is x_1 - x_0, or with ``oracle`` (an ``OracleTarget``) the oracle velocity of the label's class, and of
-    the whole data set where the class is dropped (App. B). cosine: add ``1 - cos(v, target)``, the angle taken over
-    channels, as LightningDiT does. Labels that are dropped become ``num_classes``.
+    cosine: add ``1 - cos(v, target)``, the angle taken over channels, as LightningDiT does. Labels that are dropped
+    become ``num_classes``.
     """
 
-    def __init__(self, num_classes, cosine=False, oracle=None):
-        self.num_classes, self.cosine, self.oracle = num_classes, cosine, oracle
+    def __init__(self, num_classes, cosine=False):
+        self.num_classes, self.cosine = num_classes, cosine
 
-    def loss(self, model, x_1, labels, draw, rows=None):
+    def loss(self, model, x_1, labels, draw, target=None):
         """(loss to minimise, mean squared error of the velocity), both scalars; the second is detached.
 
-        rows: (B,) positions of x_1 in the training set, which the oracle goes by; without it they may be None.
+        target: like x_1, what the velocity is regressed on; None: x_1 - x_0.
         """
-        x_t = interpolate(draw.x_0, x_1, draw.t)
-        y = torch.where(draw.dropped, self.num_classes, labels)
-        target = velocity_target(draw.x_0, x_1)
-        if self.oracle is not None:
-            target = self.oracle(target, x_t, draw.t, y, rows)
+        x_t, y = interpolate(draw.x_0, x_1, draw.t), draw.drop(labels, self.num_classes)
+        target = velocity_target(draw.x_0, x_1) if target is None else target
         velocity = model(x_t, draw.t, y).float()
         squared = F.mse_loss(velocity, target)
         if not self.cosine:

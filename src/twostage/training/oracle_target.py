@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from scipy.special import logit, ndtr
 
-from twostage.oracle import ClassOracle, Oracle
+from twostage.oracle import Oracle
+from twostage.oracle.grouped import GroupedOracle, to_device
 from twostage.oracle.settled import NEVER, block_size, blocks_of, nearest_other, settled_times
 from twostage.training.stopwatch import Stopwatch
 
@@ -38,7 +39,7 @@ class OracleTarget:
         owner = owners(sizes, processes.count)
         mine = np.flatnonzero((owner == processes.rank) & (sizes > 0))
         self.owned = OwnedClasses(store, mine, processes.device)
-        self.owner = torch.from_numpy(np.append(owner, -1)).to(processes.device)  # of dropped labels: nobody's
+        self.owner = torch.from_numpy(np.append(owner, -1))  # of dropped labels: nobody's
         self.settled = self._settled(twice * len(store), np.bincount(owner, sizes, processes.count), class_drop)
         self.shares = tuple(share_after(times.cpu().numpy(), time) for times in self.settled)
 
@@ -70,27 +71,34 @@ class OracleTarget:
         """The target, float32 like x_t (B, C, H, W), whatever autocast is on.
 
         conditional: x_1 - x_0, which is the target where nothing needs computing; t: (B,); y: (B,) labels; rows: (B,)
-        positions in the training set, mirrored images after the plain ones. As many calls in every process.
+        positions in the training set, mirrored images after the plain ones. As many calls in every process. A GPU is
+        waited for once to know who is asked, once in the answer to points with a class, and once in that to the others.
         """
         with self.stopwatch, torch.autocast(x_t.device.type, enabled=False):
             target = conditional.float()
             until = self.settled[(y == self.num_classes).long(), rows.to(y.device)]
-            asked = (t < until).nonzero()[:, 0]
-            found = self._ask(x_t[asked].float().flatten(1), t[asked].float().clamp(max=LAST), y[asked])
+            needed, y = torch.stack([(t < until).to(y), y]).cpu()
+            asked = needed.nonzero()[:, 0]
+            y, asked = y[asked], to_device(asked, t.device)
+            found = self._ask(x_t[asked].float().flatten(1), t[asked].float().clamp(max=LAST), y)
             return target.index_copy(0, asked, found.reshape(len(asked), *target.shape[1:]))
 
     def _ask(self, x_t, t, y):
-        """Oracle velocities (n, D) float32 at points of this process, from the owners of their classes."""
-        ranks = torch.arange(self.processes.count, device=y.device)
-        to = (self.owner[y] == ranks[:, None]) | (y == self.num_classes)
+        """Oracle velocities (n, D) float32 at points of this process, from the owners of their classes.
+
+        y: on the CPU, where who answers what is known without waiting for a GPU.
+        """
+        to = (self.owner[y] == torch.arange(self.processes.count)[:, None]) | (y == self.num_classes)
         point = to.nonzero()[:, 1]  # in the order of the ranks that they go to
-        # Labels are whole numbers below 2^24, which float32 holds as they are.
-        packed = torch.cat([x_t, t[:, None], y[:, None].to(x_t)], 1)[point]
-        received, counts = self.processes.exchange(packed, to.sum(1))
-        velocity, evidence = self.owned.answer(received[:, :-2], received[:, -2], received[:, -1].long())
+        sent = to.sum(1).tolist()
+        received = self.processes.counts_for(sent)
+        labels = self.processes.exchange(y[point], sent, received)
+        point = to_device(point, x_t.device)
+        packed = self.processes.exchange(torch.cat([x_t, t[:, None]], 1)[point], sent, received)
+        velocity, evidence = self.owned.answer(packed[:, :-1], packed[:, -1], labels)
         # the bits of a float64 as two float32
         answers = torch.cat([velocity, evidence[:, None].view(torch.float32)], 1)
-        answers, _ = self.processes.exchange(answers, counts)
+        answers = self.processes.exchange(answers, received, sent)
         return combine(point, len(x_t), answers[:, :-2], answers[:, -2:].contiguous().view(torch.float64)[:, 0])
 
 
@@ -113,9 +121,10 @@ class OwnedClasses:
             self.places[part] = torch.cat([places + len(store) * flipped for flipped in range(twice)])
         self.places = self.places.to(device)
         self.num_classes = store.num_classes
-        each = np.repeat(labels, np.diff(ends)).astype(np.int64)
-        self.of_class = ClassOracle(self.rows, each, budget_mb=BUDGET_MB) if len(each) else None
-        self.of_all = Oracle(self.rows, budget_mb=BUDGET_MB) if len(each) else None
+        self.number = torch.full((store.num_classes + 1,), -1)  # of a class among the parts
+        self.number[torch.from_numpy(np.asarray(labels, dtype=np.int64))] = torch.arange(len(labels))
+        self.of_class = GroupedOracle(self.rows, self.parts, BUDGET_MB) if len(labels) else None
+        self.of_all = Oracle(self.rows, budget_mb=BUDGET_MB) if len(labels) else None
 
     def by_class(self):
         """Yield (positions in the training set (m,), rows (m, D)) of each class."""
@@ -125,17 +134,21 @@ class OwnedClasses:
     def answer(self, x_t, t, y):
         """(velocity (n, D) float32, log-evidence (n,) float64) of these samples at points of these classes.
 
-        Points labelled ``num_classes`` are of all samples here, and have an evidence; that of the others is 0.
+        y: (n,) on the CPU. Points labelled ``num_classes`` are of all samples here, and have an evidence; that of the
+        others is 0.
         """
         velocity, evidence = torch.zeros_like(x_t), torch.zeros(len(x_t), dtype=torch.float64, device=x_t.device)
+        if self.of_all is None:  # more processes than classes: what comes here is of no class
+            return velocity, evidence.fill_(-torch.inf)
         dropped = y == self.num_classes
-        everywhere, of_class = dropped.nonzero()[:, 0], (~dropped).nonzero()[:, 0]
-        if self.of_all is None:  # more processes than classes
-            return velocity, evidence.masked_fill(dropped, -torch.inf)
+        of_class, everywhere = (to_device(part.nonzero()[:, 0], x_t.device) for part in (~dropped, dropped))
         if len(of_class):
-            velocity[of_class] = self.of_class.velocity(x_t[of_class], t[of_class], y[of_class])
+            found = self.of_class.velocity(x_t[of_class], t[of_class], self.number[y[~dropped]])
+            velocity.index_copy_(0, of_class, found)
         if len(everywhere):
-            velocity[everywhere], evidence[everywhere] = self.of_all.part_of_velocity(x_t[everywhere], t[everywhere])
+            found, log_evidence = self.of_all.part_of_velocity(x_t[everywhere], t[everywhere])
+            velocity.index_copy_(0, everywhere, found)
+            evidence.index_copy_(0, everywhere, log_evidence)
         return velocity, evidence
 
 

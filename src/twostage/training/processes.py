@@ -96,19 +96,28 @@ class Processes:
             dist.all_reduce(values)
         return values
 
-    def exchange(self, rows, counts):
-        """Send ``rows`` (n, D), ``counts[r]`` of them to process r in turn: (rows received, from how many each).
+    def counts_for(self, counts):
+        """How many rows each process has for this one, where this one has ``counts[r]`` for process r: lists of ints.
 
-        counts: int64 (processes,) on the rows' device. The second is what sends answers back, in the same order.
+        Asked over the CPU, so that GPUs are not waited for.
         """
         if self.count == 1:
-            return rows, counts
+            return counts
+        counts = torch.tensor(counts)
         theirs = torch.empty_like(counts)
         dist.all_to_all_single(theirs, counts)
-        sent, received = torch.stack([counts, theirs]).tolist()
+        return theirs.tolist()
+
+    def exchange(self, rows, sent, received):
+        """Send ``rows`` (n, ...), ``sent[r]`` of them to process r in turn: the rows received, ``received[r]`` from r.
+
+        Lists of ints. The same with the two exchanged sends answers back, in the same order.
+        """
+        if self.count == 1:
+            return rows
         found = rows.new_empty(sum(received), *rows.shape[1:])
         dist.all_to_all_single(found, rows.contiguous(), received, sent)
-        return found, theirs
+        return found
 
     def each_broadcast(self, rows, size, counts):
         """Yield the rows (n, D) of all processes, ``size`` at a time, everywhere; counts: how many each has, a list."""
