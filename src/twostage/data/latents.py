@@ -465,7 +465,7 @@ class LatentStore:
         batch_size: int,
         label: SupportsIndex | None = None,
         normalised: bool = True,
-        buffers: Sequence[Float32[Tensor, "_ channels height width"] | None] = (None,),
+        buffers: Float32[Tensor, "turns _ channels height width"] | Sequence[Tensor | None] = (None,),
     ) -> Iterator[Float32[Tensor, "n channels height width"]]:
         """The samples of ``class_data`` in its order, as float32 tensors of at most ``batch_size`` samples.
 
