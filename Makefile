@@ -33,6 +33,7 @@ lint: $(ENVIRONMENT) docs
 	.venv/bin/mypy
 	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/lint-imports
+	.venv/bin/vulture
 	.venv/bin/snakemake --lint
 
 # The documentation as a site in site/; a broken link or an unknown name ends it.

@@ -273,12 +273,12 @@ def test_verdict(run, tmp_path, name, source, content, verdict):
     assert record.overall(findings) == verdict, findings
 
 
-def test_every_rule_is_driven_to_hold_and_away_from_it():
+def test_every_rule_is_driven_to_each_verdict():
     for name in BY_ID:
         found = {case[3] for case in CASES if case[0] == name}
         # Shares of a schedule are exact: nothing about them can be undecided.
         expected = {HOLDS, FAILS} if name == "shares-of-the-shifted-steps" else {HOLDS, FAILS, UNDECIDED}
-        assert expected <= found, name
+        assert found - {NOT_TESTED} == expected, name
 
 
 def test_all_of_it_is_written(run, tmp_path):

@@ -202,6 +202,19 @@ def test_table_1_page_is_self_contained(run, tmp_path):
     assert not [word for word in ("http://", "https://", "src=", "@import", "url(") if word in page]
 
 
+def test_columns_of_the_paper_stand_only_where_something_compares(tmp_path):
+    rows = tab1()
+    ours = table_1.drawn({"pixel": write(tmp_path, "ours.csv", rows)})
+    renamed = rows.assign(**{stage: "my_" + rows[stage] for stage in ("stage_1", "stage_2")})
+    others = table_1.drawn({"pixel": write(tmp_path, "others.csv", renamed)})
+    assert table_1.cells(ours)[0][-2:] == ["paper, split 0.1", "paper, split 0.2"]
+    headings, cells, quiet = table_1.cells(others)
+    assert headings[-1] == "pixel, change"
+    assert {len(row) for row in cells} == {len(headings)}
+    assert quiet == ()
+    assert [any("Paper" in line for line in table_1.notes(table)) for table in (ours, others)] == [True, False]
+
+
 def test_plans_that_are_no_stage_swaps_are_refused(tmp_path):
     rows = tab1().drop(columns=["stage_1", "split_at"])
     with pytest.raises(ValueError, match=r"tab1.csv lacks the column\(s\) stage_1, split_at"):
@@ -239,6 +252,11 @@ def test_law_of_a_class_of_one_image_has_no_place_on_logarithmic_axes(run):
     assert axes.get_xlim() == pytest.approx((0.8 * np.nanmin(rest), min(1, 1.25 * np.nanmax(rest))))
 
 
+def groups_of_law(picture):
+    """What the law's panel (b) calls its groups."""
+    return [text.get_text().replace("\n", " ") for text in picture.axes[1].texts]
+
+
 def test_law_without_a_synthetic_grid_or_an_unconditional_posterior(tmp_path):
     content = transition("pixel", 0.4)
     del content["unconditional"]
@@ -246,7 +264,7 @@ def test_law_without_a_synthetic_grid_or_an_unconditional_posterior(tmp_path):
         {"pixel": write(tmp_path, "transition.json", content)}, {"pixel": write(tmp_path, "law.csv", law(0.4))}
     )
     assert set(table["conditioning"]) == {"class"}
-    assert law_figure.figure(table).axes
+    assert groups_of_law(law_figure.figure(table)) == ["pixel, classes: 5, median 3.0%, worst 3.0%"]
 
 
 def test_a_transition_that_was_not_reached_leaves_out_the_line(tmp_path):
@@ -255,13 +273,19 @@ def test_a_transition_that_was_not_reached_leaves_out_the_line(tmp_path):
     paths = {"pixel": write(tmp_path, "transition.json", content)}
     points = law_figure.drawn(paths, {"pixel": write(tmp_path, "law.csv", law(0.4))})
     assert points.query("kind == 'point'")["error"].isna().sum() == 1
-    assert law_figure.figure(points).axes
+    assert groups_of_law(law_figure.figure(points)) == [
+        "pixel, classes: 4, median 3.0%, worst 3.0%",
+        "pixel, all data: 1, median 3.0%, worst 3.0%",
+    ]
 
 
 def test_one_space_and_one_model_are_enough(tmp_path):
     losses = oracle_loss(0.4, sizes={"tiny": 1.0}, longer=None)
     table = fig7.drawn({"x": write(tmp_path, "loss.csv", losses)}, {"x": write(tmp_path, "split.json", split_of(0.4))})
-    assert len(fig7.figure(table).axes) == 3
+    picture = fig7.figure(table)
+    assert len(picture.axes) == 3
+    assert names(picture).count("tiny (600 steps)") == 2
+    assert drawn_in(picture, 1, table["t"], table["oracle"])
 
 
 @pytest.mark.parametrize(

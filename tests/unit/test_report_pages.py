@@ -8,6 +8,7 @@ from html import unescape
 
 import pandas as pd
 import pytest
+from report_pictures import faults
 from report_results import checked_claim, described, tab1, write, write_run
 
 from twostage.provenance import sha256, write_provenance
@@ -109,17 +110,21 @@ def test_names_of_other_people_s_runs_are_drawn_whole(beside):
     table.loc[ours, "case"] = table["case"].str.replace(r"^(pixel|vae)", rf"{long}\1", regex=True)
     table.loc[ours & (table["item"] == "Fig. 7b"), "at"] = "my_model_" + table["at"]
     made = side_by_side.figure(table)
-    made.draw_without_rendering()
-    for part in made.subfigs:
-        (axes,), legends = part.axes, part.legends
-        inside = [axes.get_window_extent(), *(tick.get_window_extent() for tick in axes.get_xticklabels())]
-        assert not [legend for legend in legends if any(legend.get_window_extent().overlaps(box) for box in inside)]
-        assert all(legend.get_window_extent().width <= part.bbox.width for legend in legends)
-    models, pairs = (made.subfigs[i].axes[0] for i in (3, 4))
-    assert {f"my_model_{name}" for name in ("S", "B", "XL")} <= {text.get_text() for text in models.get_xticklabels()}
+    assert faults(made) == []
+    models, pairs = made.axes[4:6]
+    shown = {text.get_text() for text in models.texts}
+    assert {f"my_model_{name}" for name in ("S", "B", "XL")} | {"S", "B", "XL"} <= shown
     assert "over that of S or my_model_S" in models.get_title(loc="left").replace("\n", " ")
-    words = {text.get_text().replace("\n", " ") for text in pairs.figure.legends[0].get_texts()}
+    words = {text.get_text().replace("\n", " ") for text in pairs.get_legend().get_texts()}
     assert f"{long}pixel, classifier, measured split" in words
+    bars = [bar.get_y() for bar in models.patches]
+    assert len(bars) == len(set(bars))
+
+
+def test_what_this_run_has_nothing_of_has_no_panel(beside):
+    rows = beside["item"].isin(["Fig. 2a", "Tab. 1"]) | (beside["source"] == side_by_side.PAPER)
+    titles = [axes.get_title("left") for axes in side_by_side.figure(beside[rows]).axes]
+    assert [title[:11] for title in titles] == ["(a) Fig. 2a", "(b) Tab. 1:"]
 
 
 def test_the_page_says_where_the_scale_differs(sources, tmp_path):

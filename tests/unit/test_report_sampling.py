@@ -149,10 +149,10 @@ def flux(shifts=(1, 0.3)):
     return pd.concat(tables, ignore_index=True)
 
 
-def write_flux(path, shifts=(1, 0.3), times=(0, 0.2, 1), side=16):
+def write_flux(path, shifts=(1, 0.3), times=(0, 0.2, 1), side=16, prompt="prompt"):
     random = np.random.default_rng(0)
     with h5py.File(path, "w") as file:
-        file["prompts"], file["times"], file["shifts"] = [f"prompt {i}" for i in range(5)], times, shifts
+        file["prompts"], file["times"], file["shifts"] = [f"{prompt} {i}" for i in range(5)], times, shifts
         file["predictions"] = random.integers(0, 256, (5, len(times), side, side, 3), dtype=np.uint8)
         file["images"] = random.integers(0, 256, (5, len(shifts), side, side, 3), dtype=np.uint8)
     return path
@@ -337,7 +337,7 @@ def test_precision_and_recall_stand_beside_what_they_depend_on(tmp_path):
         assert [cell.text for cell in cells[0][7:]] == ["0.600", "0.250", "5; 1,000, 1,437"]
         assert [cell.text for cell in cells[1][7:]] == ["0.600", "–", "5; 900, 1,437"]
         assert tab_plans.notes(table)[-1].startswith("Precision and recall depend on k")
-        tab_plans.figure(table)
+        assert "5; 1,000, 1,437" in texts(tab_plans.figure(table))
 
 
 def test_plans_whose_reference_has_no_features_have_no_precision(tmp_path):
@@ -430,7 +430,29 @@ def test_a_table_without_its_reference_shows_dashes(tmp_path):
     path = write(tmp_path, "tab2.csv", table[table["plan"] != "tab2-shift_1"])
     _, rows, _ = tab2.cells(tab2.drawn({"pixel": path}))
     assert {row[4].text for row in rows} == {"–"}
-    tab2.figure(tab2.drawn({"pixel": path}))
+    assert texts(tab2.figure(tab2.drawn({"pixel": path}))).count("–") == 2 * len(rows)  # and no split is known
+
+
+@pytest.mark.parametrize(
+    ("module", "results", "column"), [(tab2, tab2_results, "shift"), (tab3, tab3_results, "interval_low")]
+)
+def test_columns_of_the_paper_stand_only_where_something_compares(tmp_path, module, results, column):
+    ours = module.drawn({"pixel": write(tmp_path, "ours.csv", results())})
+    others = module.drawn({"pixel": write(tmp_path, "others.csv", others_of(results(), column))})
+    for table, compares in ((ours, True), (others, False)):
+        headings, rows, quiet = module.cells(table)
+        assert any("paper" in heading for heading in headings) == compares
+        assert bool(quiet) == compares
+        assert {len(row) for row in rows} == {len(headings)}
+        assert any("Paper:" in line for line in module.notes(table)) == compares
+        shown = module.figure(table)
+        labels = [label for axes in shown.axes for label in axes.get_legend_handles_labels()[1]]
+        assert any("paper" in label for label in labels) == compares
+
+
+def others_of(rows, column):
+    """Shifts or intervals that the paper has no number of."""
+    return rows.assign(**{column: 1.01 * rows[column] + 0.001})
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures
@@ -581,7 +603,7 @@ def test_an_experiment_may_run_in_some_of_the_spaces(run):
     table = fig_memorization.drawn(switch, {"vae": resume["vae"]}, run["fig_memorization"]["split"])
     rows = distances_of_plans(table[table["time"] == "t_resume"], "vae", "pixel")
     assert has_line(fig_memorization.figure(table), rows["t"], rows["followed_distance"])
-    fig_memorization.figure(fig_memorization.drawn(switch, {}))
+    assert len(fig_memorization.figure(fig_memorization.drawn(switch, {})).axes) == 3  # one experiment, one row
 
 
 @pytest.mark.parametrize("shift", paper.TABLE2)
@@ -598,7 +620,8 @@ def test_shifts_are_drawn_without_a_split(tmp_path):
     fig_shift.draw(*outputs, steps=4, shifts=[1, 0.5])
     table = pd.read_csv(outputs[2])
     np.testing.assert_allclose(table.loc[table["shift"] == 0.5, "shifted"], [0, 1 / 7, 1 / 3, 3 / 5], rtol=1e-8)
-    fig_shift.figure(table)
+    assert "≤ 0.2" in texts(fig_shift.figure(table))
+    assert not any("split" in text for text in texts(fig_shift.figure(table)))
 
 
 # ------------------------------------------------------------------------------------------------------------ bad input

@@ -17,7 +17,7 @@ from test_report_sampling import flux, own_plans, tab2_results, tab3_results, wr
 
 from twostage.provenance import write_provenance
 from twostage.report import template
-from twostage.report.figures import fig_flux, style, tab_reconstruction
+from twostage.report.figures import fig_flux, layout, style, tab_reconstruction
 from twostage.report.figures import tab1 as tab1_module
 from twostage.report.figures import tab2 as tab2_module
 from twostage.report.figures import tab3 as tab3_module
@@ -52,11 +52,6 @@ def assert_is_text(page, count=1):
     assert not [tag for tag in read.tags if tag[0] == "b" or tag[1].get("id") == "y"]
     assert page.count("<script") == page.count("</script>")
     assert 'alert("x")' not in page
-
-
-def run_of(results):
-    """The same results in a latent space of that name, as ``drawn`` takes them."""
-    return results.assign(space=HOSTILE)
 
 
 @pytest.mark.parametrize(
@@ -253,7 +248,7 @@ def test_names_are_drawn_as_they_are_and_powers_of_ten_as_powers(tmp_path):
             axes.set_yscale("log")
             axes.set_xticks([1, 500], [name, name])
             axes.set_title(name)
-            style.legend(axes)
+            layout.legend(axes)
         style.as_written(made)
         made.savefig(tmp_path / "x.png")
     texts = made.findobj(Text)

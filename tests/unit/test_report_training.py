@@ -44,18 +44,22 @@ def stats(tmp_path_factory):
     }
 
 
+def write_snapshots(path, snapshots):
+    """samples.h5 of (model, step) pairs: eight grey images each, brighter from step to step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        file["model"], file["step"] = [model for model, _ in snapshots], [step for _, step in snapshots]
+        file["labels"] = np.arange(8)
+        file["images"] = np.stack([np.full((8, 4, 4, 1), step // 10, np.uint8) for _, step in snapshots])
+    return path
+
+
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory):
-    """{space: samples.h5}: S to step 600, XL to 1200, eight grey images each, brighter from step to step."""
-    folder, paths = tmp_path_factory.mktemp("samples"), {}
+    """{space: samples.h5}: S to step 600, XL to 1200."""
+    folder = tmp_path_factory.mktemp("samples")
     snapshots = [("S", 300), ("S", 600), ("XL", 600), ("XL", 1200)]
-    for space in SPLITS:
-        paths[space] = folder / f"{space}.h5"
-        with h5py.File(paths[space], "w") as file:
-            file["model"], file["step"] = [model for model, _ in snapshots], [step for _, step in snapshots]
-            file["labels"] = np.arange(8)
-            file["images"] = np.stack([np.full((8, 4, 4, 1), step // 10, np.uint8) for _, step in snapshots])
-    return paths
+    return {space: write_snapshots(folder / f"{space}.h5", snapshots) for space in SPLITS}
 
 
 @pytest.fixture(scope="module")

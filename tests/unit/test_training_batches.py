@@ -9,7 +9,8 @@ import torch
 from training_examples import write_latents
 
 from twostage.data.latents import LatentStore
-from twostage.training.batches import Batches, EpochOrder, pieces, read_ahead, takers
+from twostage.read_ahead import read_ahead
+from twostage.training.batches import Batches, EpochOrder, pieces, takers
 
 ROW_BYTES = 4 * 2 * 4 * 4
 

@@ -1,8 +1,6 @@
 """Encoding a data set into a latent store: in one go, or in shards that are joined without copying."""
 
 import os
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -26,6 +24,7 @@ from twostage.data.latents import (
 from twostage.flow import sample_noise
 from twostage.hdf5 import write_texts
 from twostage.provenance import atomic_write
+from twostage.read_ahead import read_ahead
 
 
 def encode(
@@ -69,7 +68,7 @@ def encode(
     problems, source = [], []
     progress = tqdm(total=len(rows), desc=f"encode {shard + 1}/{shards}", unit="image", disable=None)
     with write_store(output, len(rows), shape, flips=flips) as writer, progress:
-        for images, kept, unusable in read_ahead(dataset, rows, batch_size, workers):
+        for images, kept, unusable in images_ahead(dataset, rows, batch_size, workers):
             problems += unusable
             _refuse_too_many(problems, attributes["may_be_left_out"])
             progress.update(len(kept) + len(unusable))
@@ -146,20 +145,10 @@ def _latents(encoder, images, numbers, repeated, shape, seed):
     return latents
 
 
-def read_ahead(dataset, rows, batch_size, workers):
+def images_ahead(dataset, rows, batch_size, threads):
     """``dataset.readable_images`` over the batches of ``rows``, in order, read by threads a few batches ahead."""
-    batches = iter(np.array_split(rows, range(batch_size, len(rows), batch_size)))
-    with ThreadPoolExecutor(workers) as pool:
-        pending = deque()
-        try:
-            for batch in batches:
-                pending.append(pool.submit(dataset.readable_images, batch))
-                if len(pending) > workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    batches = np.array_split(rows, range(batch_size, len(rows), batch_size))
+    return read_ahead(dataset.readable_images, batches, threads=threads, depth=threads)
 
 
 def join(shards, output, statistics=None):

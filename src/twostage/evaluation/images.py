@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from twostage.data.datasets import load_dataset
-from twostage.data.encode import read_ahead
+from twostage.data.encode import images_ahead
 from twostage.hdf5 import opened, read_texts
 
 SPLIT = ("split", "split_source", "split_low", "split_high")  # of plans that name the split
@@ -28,7 +28,7 @@ def dataset_batches(dataset, batch_size):
     refused with a ValueError that names it.
     """
     problems = []
-    for images, _, found in read_ahead(dataset, np.arange(len(dataset)), batch_size, torch.get_num_threads()):
+    for images, _, found in images_ahead(dataset, np.arange(len(dataset)), batch_size, torch.get_num_threads()):
         problems += found
         if len(problems) > dataset.max_corrupt * len(dataset):
             raise ValueError(f"{problems[-1]}. Repair or remove the file, or raise max_corrupt")

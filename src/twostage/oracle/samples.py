@@ -1,7 +1,6 @@
 """The N samples an oracle looks at, in memory or streamed from a latent store: one view of both."""
 
-import queue
-import threading
+import itertools
 from functools import cached_property
 from numbers import Real
 
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 
 from twostage.arguments import as_device, as_tensor
+from twostage.read_ahead import read_ahead
 
 MEGABYTE = 1 << 20
 WIDE = torch.float64  # what logits and sums are kept in
@@ -184,7 +184,10 @@ class Samples:
             return
         start = 0
         buffers = torch.empty(3, min(size, self.count), *self.shape)  # one in use, one read ahead, one being filled
-        for batch in _ahead(self._store.batches(len(buffers[0]), self._label, buffers=buffers)):
+        batches = self._store.batches(len(buffers[0]), self._label, buffers=buffers)
+        for batch in read_ahead(lambda _: next(batches, None), itertools.count(), depth=len(buffers) - 1):
+            if batch is None:
+                return
             rows = batch.reshape(len(batch), -1).to(self.device)
             yield start, rows
             start += len(rows)
@@ -252,43 +255,6 @@ def check_finite(name, squares):
     bad = (~torch.isfinite(squares)).nonzero()
     if len(bad):
         raise ValueError(f"sample {bad[0].item()} of {name} holds NaN or infinite values; expected finite numbers")
-
-
-def _ahead(batches):
-    """The same batches, the next one read in a thread while this one is used."""
-    ready = queue.Queue(maxsize=1)
-    stop = threading.Event()
-
-    def put(item):
-        while not stop.is_set():
-            try:
-                return ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-
-    def read():
-        try:
-            for batch in batches:
-                put((batch, None))
-                if stop.is_set():
-                    return
-            put((None, None))
-        except BaseException as error:
-            put((None, error))
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    try:
-        while True:
-            batch, error = ready.get()
-            if error is not None:
-                raise error
-            if batch is None:
-                return
-            yield batch
-    finally:
-        stop.set()
-        reader.join()
 
 
 def _length(part):

@@ -10,13 +10,13 @@ and they read it where it lies. So the reading is shared out too, while the batc
 decides in which order a mean is summed, and nothing else.
 """
 
-import queue
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
 import torch
+
+from twostage.read_ahead import read_ahead
 
 BLOCK_BYTES = 8 << 20
 READ_BYTES = 2 << 20  # at most so much a read, so that several are under way at once
@@ -146,38 +146,6 @@ class Batches:
             taken = min(left, self.count - offset)
             yield epoch, slice(offset, offset + taken)
             position, left = position + taken, left - taken
-
-
-def read_ahead(make, items, depth=4):
-    """``make(item)`` for each item, in order, made by a thread at most ``depth`` ahead; its errors are raised here."""
-    ready, stopped = queue.Queue(maxsize=depth), threading.Event()
-
-    def produce():
-        for item in items:
-            try:
-                entry = (make(item), None)
-            except Exception as error:
-                entry = (None, error)
-            while not stopped.is_set():
-                try:
-                    ready.put(entry, timeout=0.2)
-                    break
-                except queue.Full:
-                    continue
-            if stopped.is_set() or entry[1] is not None:
-                return
-
-    thread = threading.Thread(target=produce, name="read-ahead", daemon=True)
-    thread.start()
-    try:
-        for _ in items:
-            value, error = ready.get()
-            if error is not None:
-                raise error
-            yield value
-    finally:
-        stopped.set()
-        thread.join()
 
 
 def _pin(batch):

@@ -4,7 +4,7 @@ Panel (a) MSE between the two targets, (b) top-1 posterior weight, (c) the MSE o
 added to 1 - t in the oracle's denominators: the rise as t -> 1 that the paper reports comes with the offset.
 """
 
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
 from twostage.report.results import curves, paper
 from twostage.report.results.posterior import posterior_curves, posterior_of, saturation_of
 from twostage.split import FIXED
@@ -48,10 +48,10 @@ def figure(table):
         tail.set_ylim(FLOOR, 5)
         gap.set_ylim(bottom=0)
         weight.set_ylim(0, 1.03)
-        for axes, place in ((gap, "upper right"), (weight, "lower right"), (tail, "lower left")):
+        for axes in panels[0]:
             style.time_axis(axes)
-            style.legend(axes, loc=place)
-        return picture
+            layout.legend(axes)
+        return layout.fitted(picture, panels)
 
 
 def _titles(table, spaces, gap, weight, tail):
@@ -61,17 +61,18 @@ def _titles(table, spaces, gap, weight, tail):
         rows = posterior_of(table, space)
         saturated = saturation_of(table, space).value
         share = curves.share_before(rows["t"], rows["mse"], rows["mse_sem"], saturated).value
-        shares.append(f"{share:.1%} of it before t = {saturated:.2f} ({space})")
-        splits.append(f"{rows['measured'].iloc[0]:.3f} ({space})")
+        shares.append((share, f"{share:.1%} of it before t = {saturated:.2f} ({space})"))
+        measured, fixed = rows["measured"].iloc[0], ""
         if rows["split_source"].iloc[0] == FIXED:
-            splits[-1] += f", stage split fixed at {rows['split'].iloc[0]:.3f}"
+            fixed = f", stage split fixed at {rows['split'].iloc[0]:.3f}"
+        splits.append((measured, f"{measured:.3f} ({space}){fixed}"))
         ends.append(
             [curves.at(rows["t"], rows[name], rows[f"{name}_sem"], NEAR_DATA).value for name in ("mse", "mse_offset")]
         )
     exact, offset = (max(values) for values in zip(*ends))
-    style.title(gap, f"(a) Gap between the targets: {', '.join(shares)}")
-    style.title(weight, f"(b) Top-1 weight; the true sample's weight is ½ at t = {', '.join(splits)}")
-    style.title(
+    layout.title(gap, f"(a) Gap between the targets: {layout.few(shares)}")
+    layout.title(weight, f"(b) Top-1 weight; the true sample's weight is ½ at t = {layout.few(splits)}")
+    layout.title(
         tail,
         f"(c) Gap at t = {NEAR_DATA}: {_power(exact)} exact, {offset:.2g} with 1e-3 added to 1 − t "
         f"(paper: {paper.FIG2A_TAIL[2][1]})",

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
 from twostage.report.results import curves
 from twostage.report.results.gaussians import distance_to_paper, gaussian_curve, gaussian_curves, gaussian_pairs
 
@@ -33,8 +33,8 @@ def figure(table):
             style.time_axis(axes, limits=limits)
             axes.set_ylim(0, 1.03)
             axes.set_ylabel("top-1 posterior weight")
-            style.legend(axes, loc="lower right")
-        return picture
+            layout.legend(axes)
+        return layout.fitted(picture, panels)
 
 
 def _sweep(axes, table, panel):
@@ -50,7 +50,7 @@ def _sweep(axes, table, panel):
         _paper(axes, rows, colour)
     fixed = f"N = {order[0][1]:,}" if varied == "dim" else f"D = {order[0][0]:,}"
     name = "(a) Varying D" if varied == "dim" else "(b) Varying N"
-    style.title(axes, f"{name} at {fixed}, unit Gaussians: top-1 weight is ½ at t = {', '.join(halves)}")
+    layout.title(axes, f"{name} at {fixed}, unit Gaussians: top-1 weight is ½ at t = {', '.join(halves)}")
 
 
 def _precision(axes, table):
@@ -71,7 +71,7 @@ def _precision(axes, table):
     }
     told = ", ".join(f"{name} {value:.2f}" for name, value in found.items() if not math.isnan(value))
     compared = f". Mean difference to the paper at D = {dim:,}: {told}" if told else ""
-    style.title(axes, f"(c) Exact and bfloat16 distances{compared}")
+    layout.title(axes, f"(c) Exact and bfloat16 distances{compared}")
 
 
 def _paper(axes, rows, colour):

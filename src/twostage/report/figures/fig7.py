@@ -5,7 +5,7 @@ length that all share, and of those trained longer; (c) the same models as the s
 that they leave unexplained.
 """
 
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
 from twostage.report.results import curves, paper
 from twostage.report.results.losses import loss_curves, relative_gap
 
@@ -29,7 +29,7 @@ def figure(table):
     spaces = list(dict.fromkeys(table["space"]))
     with style.look():
         picture, panels = style.new_figure(len(spaces), 3, width=4.4, height=3.9)
-        for row, (space, axes) in enumerate(zip(spaces, panels)):
+        for space, axes in zip(spaces, panels):
             rows = table[table["space"] == space]
             _both_targets(axes[0], rows, space)
             _sizes(axes[1], rows, space)
@@ -39,12 +39,11 @@ def figure(table):
                     panel, rows["split"].iloc[0], label="stage split",
                     low=rows["split_low"].iloc[0], high=rows["split_high"].iloc[0],
                 )  # fmt: skip
-                style.time_axis(panel, label=row == len(spaces) - 1)
+                style.time_axis(panel)
+                layout.legend(panel)
             for panel in axes[:2]:
-                panel.set_ylim(0, 1.45 * panel.get_ylim()[1])  # room for the legend above the curves
-                style.legend(panel, loc="upper center", ncols=2)
-            style.legend(axes[2], loc="lower right")
-        return picture
+                panel.set_ylim(bottom=0)
+        return layout.fitted(picture, panels)
 
 
 def _both_targets(axes, rows, space):
@@ -68,7 +67,7 @@ def _both_targets(axes, rows, space):
         )
     split = last["split"].iloc[0]
     before, after = (relative_gap(last, *ends).value for ends in ((0.0, split), (split, 1.0)))
-    style.title(
+    layout.title(
         axes,
         f"{space} (a) {model}, {step:,} steps: errors differ by {before:.0%} before the split, {after:.0%} after it",
     )
@@ -79,10 +78,11 @@ def _sizes(axes, rows, space):
     _models(axes, rows, "oracle", "oracle_sem")
     split = rows["split"].iloc[0]
     means = [
-        f"{curves.mean_over(part['t'], part['oracle'], part['oracle_sem'], split, 1.0).value:.3g} ({_short(part)})"
+        (mean, f"{mean:.3g} ({_short(part)})")
         for part in _parts(rows)
+        for mean in [curves.mean_over(part["t"], part["oracle"], part["oracle_sem"], split, 1.0).value]
     ]
-    style.title(axes, f"{space} (b) Oracle loss after the split, mean: {', '.join(means)}")
+    layout.title(axes, f"{space} (b) Oracle loss after the split, mean: {layout.few(means)}")
     axes.set_ylabel("MSE(model, oracle target)")
 
 
@@ -92,8 +92,12 @@ def _unexplained(axes, rows, space):
     axes.set_yscale("log")
     positive = rows.loc[rows["unexplained"] > 0, "unexplained"]
     axes.set_ylim(positive.min() / 2, 2 * positive.max())
-    lowest = [f"{100 * part['unexplained'].min():.2g}% ({_short(part)})" for part in _parts(rows)]
-    style.title(axes, f"{space} (c) Normalised: unexplained share, least {', '.join(lowest)}")
+    lowest = [
+        (least, f"{100 * least:.2g}% ({_short(part)})")
+        for part in _parts(rows)
+        for least in [part["unexplained"].min()]
+    ]
+    layout.title(axes, f"{space} (c) Normalised: unexplained share, least {layout.few(lowest)}")
     axes.set_ylabel("oracle loss / variance of oracle target, log")
 
 

@@ -5,12 +5,10 @@ same noise; and over all trajectories (a) the velocity's norm, (b) the predictio
 is left of its distance to the trajectory's end, in the whole latent and in its layout.
 """
 
-import textwrap
-
 import numpy as np
 import pandas as pd
 
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
 from twostage.report.figures.pictures import (
     as_text,
     blank,
@@ -26,11 +24,14 @@ from twostage.report.results.trajectories import sample_trajectories
 
 SAMPLES = 3
 WHAT = "what one Euler step from x_t to t = 1 gives; a block is a sample, from the same noise in every row"
+LINES = {"whole latent": "-", "layout": "--"}
 SPACE_BETWEEN = 0.35  # between the trajectories of two samples, in tiles
 
-# Inches: left margin, titles, room under a sheet, the panels' width and the margin at their left, and their heights.
-SIDE, ABOVE, BELOW, PANEL, BETWEEN = 0.95, 0.85, 0.55, 4.6, 0.95
-LEAST, TITLE = 6.5, 0.95
+# Inches: room for a class's name, widest margin for the fields' names, room over and under a sheet beside the title and
+# the legend, the panels' width and the margin at their left, the least height of a panel, and its numbers and x label.
+CLASS, FIELDS, ABOVE, BELOW, PANEL, BETWEEN, LEAST, NUMBERS = 0.35, 1.9, 0.45, 0.35, 4.6, 0.95, 1.55, 0.35
+SIZE = 8.5  # of the names' letters, points
+LETTER = 0.08  # inches of one of a class's name
 
 
 def drawn(trajectories, pictures, split=None):
@@ -70,28 +71,36 @@ def figure(table):
     images = {space: _blocks(tiles[tiles["space"] == space]) for space in spaces}
     side = max(tile_side(blocks) for *_, blocks in images.values())
     columns = max(len(times) for times, *_ in images.values())
-    down = {space: _depth(images[space]) * side for space in spaces}
-    inside = {space: max(down[space], LEAST) for space in spaces}
-    width = SIDE + columns * side + BETWEEN + PANEL + 0.2
-    heights = {space: ABOVE + inside[space] + BELOW for space in spaces}
+    names = {field: layout.wrapped(field, FIELDS, SIZE) for field in colours}
+    margin = CLASS + 0.15 + max(layout.width_of(line, SIZE) for name in names.values() for line in name.split("\n"))
+    left = margin + columns * side + BETWEEN
+    said = {space: _said(table[table["space"] == space]) for space in spaces}
+    heads = {space: layout.wrapped(f"{space}: {WHAT}", left - BETWEEN, layout.TITLE, "bold") for space in spaces}
+    under = layout.entries_of([*colours, *LINES], PANEL).height
+    heights = []
+    for space in spaces:
+        above = ABOVE + layout.height_of(heads[space], layout.TITLE)
+        titles = [layout.height_of(title, layout.TITLE) for title in said[space]]
+        least = sum(titles) + 3 * (LEAST + NUMBERS) + under
+        inside = max(_depth(images[space]) * side + above, least)
+        heights.append((above, titles, (inside - least) / 3 + LEAST, inside + BELOW))
     with style.look():
-        picture = blank(width, sum(heights.values()))
+        picture = blank(left + PANEL + 0.2, sum(height for *_, height in heights))
         top = 0.0
-        for space in spaces:
+        for space, (above, titles, each, height) in zip(spaces, heights):
             rows = table[table["space"] == space]
             classes = tiles[tiles["space"] == space].drop_duplicates("block")
-            _sheet(picture, top + ABOVE, side, rows, images[space], classes)
-            left, each = SIDE + columns * side + BETWEEN, (inside[space] + TITLE - 0.2) / 3
-            panels = [
-                place(picture, left, top + ABOVE + number * each, PANEL, each - TITLE + 0.1) for number in range(3)
-            ]
-            _panels(panels, rows, colours)
+            _sheet(picture, (margin, top + above), side, rows, images[space], classes, names)
+            panels, at = [], top + 0.15
+            for title in titles:
+                panels.append(place(picture, left, at + title, PANEL, each))
+                at += title + each + NUMBERS
+            _panels(panels, rows, colours, said[space])
             picture.text(
-                0.1 / width, 1 - (top + 0.12) / picture.get_figheight(),
-                textwrap.fill(f"{space}: {WHAT}", int(10.6 * (SIDE + columns * side))),
-                va="top", fontweight="bold",
+                0.1 / picture.get_figwidth(), 1 - (top + 0.12) / picture.get_figheight(), heads[space], va="top",
+                fontweight="bold",
             )  # fmt: skip
-            top += heights[space]
+            top += height
         return picture
 
 
@@ -108,19 +117,20 @@ def _depth(images):
     return len(blocks) * (len(fields) + SPACE_BETWEEN) - SPACE_BETWEEN
 
 
-def _sheet(picture, top, side, rows, images, classes):
+def _sheet(picture, corner, side, rows, images, classes, names):
+    left, top = corner
     times, fields, blocks = images
     width, split = side * len(times), rows["split"].iloc[0]
     for block, (shown, (_, tile)) in enumerate(zip(blocks, classes.iterrows())):
         above = top + block * (len(fields) + SPACE_BETWEEN) * side
-        axes = place(picture, SIDE, above, width, len(fields) * side)
+        axes = place(picture, left, above, width, len(fields) * side)
         sheet(axes, shown)
         for place_of, field in enumerate(fields):
-            axes.text(-0.6, place_of, field, ha="right", va="center", fontsize=9)
-        name = class_words(tile, max(8, int(len(fields) * side / 0.08)))
+            axes.text(-0.6, place_of, names[field], ha="right", va="center", fontsize=SIZE)
+        name = class_words(tile, max(8, int(len(fields) * side / LETTER)), lines=2)
         axes.text(
-            -0.5 - (SIDE - 0.1) / side, (len(fields) - 1) / 2, name,
-            rotation="vertical", ha="left", va="center", fontsize=8.5,
+            -0.5 - (left - 0.05) / side, (len(fields) - 1) / 2, name,
+            rotation="vertical", ha="left", va="center", fontsize=SIZE,
         )  # fmt: skip
         if block == 0:
             for column, time in enumerate(times):
@@ -136,41 +146,45 @@ def _sheet(picture, top, side, rows, images, classes):
         )  # fmt: skip
 
 
-def _panels(panels, rows, colours):
-    norm, mean, end = panels
+def _said(rows):
+    """The titles of the three panels, in lines as wide as they are."""
     peaks, starts, halves = [], [], []
     for field, own in rows.groupby("field", sort=False):
-        colour = colours[field]
-        style.curve(norm, own["t"], own["norm"], own["norm_sem"], colour=colour, label=field)
-        style.curve(mean, own["t"], own["to_class_mean"], own["to_class_mean_sem"], colour=colour)
-        for measure, line in (("to_end_left", "-"), ("layout_to_end_left", "--")):
-            style.curve(
-                end, own["t"], own[measure], own[f"{measure}_sem"], colour=colour, linestyle=line, linewidth=1.5
-            )
         half = own.loc[own["layout_to_end_left"] < 0.5, "t"].min()
         for numbers, value in (
             (peaks, own.loc[own["norm"].idxmax(), "t"]), (starts, own["to_class_mean"].iloc[0]), (halves, half),
         ):  # fmt: skip
-            numbers.append(style.unbroken(f"{value:.2f} ({field})"))
-    end.plot([], [], color=style.QUIET, label="whole latent")
-    end.plot([], [], color=style.QUIET, linestyle="--", label="layout")
-    for axes, name, text in (
-        (norm, "velocity norm (RMS)", f"(a) Velocity norm, highest at t = {', '.join(peaks)}"),
-        (mean, "distance to class mean", f"(b) Prediction to class mean: {', '.join(starts)} at the first step"),
-        (
-            end,
-            "share of distance\nto the end left",
-            f"(c) Layout's distance to the end: half left at {', '.join(halves)}",
-        ),
-    ):
+            numbers.append((value, style.unbroken(f"{value:.2f} ({field})")))
+    titles = (
+        f"(a) Velocity norm, highest at t = {layout.few(peaks)}",
+        f"(b) Prediction to class mean: {layout.few(starts)} at the first step",
+        f"(c) Layout's distance to the end: half left at {layout.few(halves)}",
+    )
+    return [layout.wrapped(title, PANEL, layout.TITLE, "bold") for title in titles]
+
+
+def _panels(panels, rows, colours, titles):
+    norm, mean, end = panels
+    for field, own in rows.groupby("field", sort=False):
+        colour = colours[field]
+        style.curve(norm, own["t"], own["norm"], own["norm_sem"], colour=colour)
+        style.curve(mean, own["t"], own["to_class_mean"], own["to_class_mean_sem"], colour=colour)
+        for measure, line in zip(("to_end_left", "layout_to_end_left"), LINES.values()):
+            style.curve(
+                end, own["t"], own[measure], own[f"{measure}_sem"], colour=colour, linestyle=line, linewidth=1.5
+            )
+        end.plot([], [], color=colour, label=field)
+    for name, line in LINES.items():
+        end.plot([], [], color=style.QUIET, linestyle=line, label=name)
+    names = ("velocity norm (RMS)", "distance to class mean", "share of distance\nto the end left")
+    for axes, name, title in zip(panels, names, titles):
         axes.set_ylabel(name)
-        axes.set_title(textwrap.fill(text, int(10.6 * PANEL)))
+        axes.set_title(title)
         style.mark_split(axes, rows["split"].iloc[0], low=rows["split_low"].iloc[0], high=rows["split_high"].iloc[0])
-        style.time_axis(axes, label=axes is end)
+        style.time_axis(axes, label="t (prior → data)" if axes is end else "")
     for axes in (mean, end):
         axes.set_ylim(bottom=0)
-    style.legend(norm, loc="best")
-    style.legend(end, loc="upper right")
+    layout.legend(end)
 
 
 def draw(trajectories, pictures, output_pdf, output_png, output_csv, *, split=None, config=None):

@@ -1,6 +1,6 @@
 """Fig. 9: the oracle loss by t while a model trains, one column per latent space."""
 
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
 from twostage.report.results import curves
 from twostage.report.results.losses import loss_curves
 
@@ -35,14 +35,14 @@ def figure(table):
                 for part in (rows[rows["step"] == step].sort_values("t") for step in (steps[0], steps[-1]))
             )
             model = rows["model"].iloc[0]
-            style.title(
+            layout.title(
                 axes, f"{space}: oracle loss of {model} as it trains; mean after the split {first:.3g} to {last:.3g}"
             )
             axes.set_ylabel("MSE(model, oracle target)")
-            axes.set_ylim(0, 1.35 * axes.get_ylim()[1])  # room for the legend above the curves
+            axes.set_ylim(bottom=0)
             style.time_axis(axes)
-            style.legend(axes, loc="upper center", ncols=3)
-        return picture
+            layout.legend(axes)
+        return layout.fitted(picture, panels)
 
 
 def draw(oracle_loss, split, output_pdf, output_png, output_csv, *, models=None, config=None):

@@ -5,11 +5,10 @@ last panel the share of samples that count as copies (d1 / d2 < 1/3) and the sha
 one followed. Held-out images, measured as if they were samples, are the control.
 """
 
-import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
 from twostage.report.results.memorisation import control_of, distances_of_plans, memorisation_distances
 
 FOLLOWED = {"t_switch": "the image the oracle retrieves", "t_resume": "the unseen image"}
@@ -46,12 +45,12 @@ def figure(table):
                     style.mark_split(
                         axes, first.split, colour=colours[first.space], low=first.split_low, high=first.split_high
                     )
-                style.time_axis(axes, label=False)
-                axes.set_xlabel(f"{time} (prior → data)")
+                style.time_axis(axes, label=f"{time} (prior → data)")
+            layout.legend(row[-1])
         lines = [Line2D([], [], color=colour, label=f"latent space {space}") for space, colour in colours.items()]
         lines += [Line2D([], [], color=style.QUIET, linestyle=line, label=label) for line, label in (*STYLES, CONTROL)]
-        picture.legend(handles=lines, loc="outside upper left", ncols=len(lines), frameon=False)
-        return picture
+        layout.fitted(picture, panels)
+        return layout.legend_above(picture, lines)
 
 
 def _name(features):
@@ -73,10 +72,10 @@ def _distances(axes, table, features, time, colours):
         if control is not None:
             axes.axhline(control["nearest_distance"], color=colour, linewidth=1, linestyle=CONTROL[0])
         first, last = rows["followed_distance"].iloc[[0, -1]]
-        ways.append(f"{first:.3g} to {last:.3g} ({space})")
+        ways.append((first, f"{first:.3g} to {last:.3g} ({space})"))
     axes.set_ylabel("RMS distance (grey levels)" if features == PIXEL else "Euclidean distance of features")
     axes.set_ylim(bottom=0)
-    style.title(axes, f"{_name(features)}: distance to {FOLLOWED[time]} goes from {', '.join(ways)}")
+    layout.title(axes, f"{_name(features)}: distance to {FOLLOWED[time]} goes from {layout.few(ways)}")
 
 
 def _shares(axes, table, kinds, colours):
@@ -95,17 +94,16 @@ def _shares(axes, table, kinds, colours):
             if control is not None:
                 axes.axhline(control["copied"], color=colour, linewidth=1, linestyle=CONTROL[0])
             if features == kinds[0]:
-                ways.append(f"{rows['copied'].iloc[0]:.0%} to {rows['copied'].iloc[-1]:.0%} ({space})")
+                first, last = rows["copied"].iloc[[0, -1]]
+                ways.append((last, f"{first:.0%} to {last:.0%} ({space})"))
     for features, marker in zip(kinds, style.MODEL_MARKERS):
         axes.plot([], [], marker, color=style.QUIET, label=_name(features).lower())
     axes.plot([], [], "-", color=style.QUIET, label="copies, d1 / d2 < 1/3")
     if retrieved:
         axes.plot([], [], "--", color=style.QUIET, label="nearest is the one followed")
     axes.set_ylabel("share of samples")
-    axes.set_ylim(-0.03, 1.4)  # room for the legend above the curves
-    axes.set_yticks(np.linspace(0, 1, 6))
-    style.legend(axes, loc="upper left", ncols=2)
-    style.title(axes, f"Copies (d1 / d2 < 1/3, {_name(kinds[0]).lower()}): {', '.join(ways)}")
+    axes.set_ylim(-0.03, 1.03)
+    layout.title(axes, f"Copies (d1 / d2 < 1/3, {_name(kinds[0]).lower()}): {layout.few(ways)}")
 
 
 def draw(memorization_switch, memorization_resume, output_pdf, output_png, output_csv, *, split=None, config=None):

@@ -10,7 +10,7 @@ import string
 import numpy as np
 import pandas as pd
 
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
 from twostage.report.figures.distances import DISTANCES
 from twostage.report.results import convergence
 
@@ -37,18 +37,16 @@ def figure(table):
     colours = style.colours_of(losses, "model")
     with style.look():
         picture, panels = style.new_figure(len(spaces), 1 + len(features), width=5.0, height=3.9)
-        for row, (space, axes) in enumerate(zip(spaces, panels)):
-            last = row == len(spaces) - 1
-            _losses(axes[0], losses[losses["space"] == space], space, colours, label=last)
+        for space, axes in zip(spaces, panels):
+            _losses(axes[0], losses[losses["space"] == space], space, colours)
             for letter, panel, kind in zip(string.ascii_lowercase[1:], axes[1:], features):
                 own = distances[(distances["space"] == space) & (distances["features"] == kind)]
                 _distances(panel, own, f"{space} ({letter})", DISTANCES.get(kind, kind), colours)
-                if last:
-                    panel.set_xlabel("training step")
-        return picture
+                panel.set_xlabel("training step")
+        return layout.fitted(picture, panels)
 
 
-def _losses(axes, rows, space, colours, *, label):
+def _losses(axes, rows, space, colours):
     for (snapshot, model), own in rows.groupby(["snapshot", "model"], sort=False):
         own, target = own.sort_values("t"), own["target"].iloc[0]
         look = {"colour": colours[model], "linestyle": LINES[target]}
@@ -62,15 +60,15 @@ def _losses(axes, rows, space, colours, *, label):
             )  # fmt: skip
     first = rows.iloc[0]
     style.mark_split(axes, first["split"], low=first["split_low"], high=first["split_high"], label="stage split")
-    style.time_axis(axes, label=label)
+    style.time_axis(axes)
     axes.set_ylabel("MSE(model, oracle target)")
-    axes.set_ylim(0, 1.5 * axes.get_ylim()[1])  # room for the legend above the curves
-    style.legend(axes, loc="upper center", fontsize=8)
+    axes.set_ylim(bottom=0)
+    layout.legend(axes)
     parts = []
     for _, own in rows[rows["snapshot"] == "last"].groupby("pair", sort=False):
         means = {model: convergence.mean_loss(part).value for model, part in own.groupby("model", sort=False)}
-        parts.append(", ".join(f"{mean:.3g} ({model})" for model, mean in means.items()))
-    style.title(axes, f"{space} (a) Oracle loss, mean over t at the last snapshot {', '.join(parts)}")
+        parts += [(mean, f"{mean:.3g} ({model})") for model, mean in means.items()]
+    layout.title(axes, f"{space} (a) Oracle loss, mean over t at the last snapshot {layout.few(parts)}")
 
 
 def _distances(axes, rows, place, metric, colours):
@@ -83,15 +81,16 @@ def _distances(axes, rows, place, metric, colours):
             linestyle=LINES[target], marker="o" if target == convergence.CFM else "s", markersize=4.5, linewidth=1.6,
             capsize=3, label=f"{model} ({TARGETS[target]})",
         )  # fmt: skip
-        ends.append(f"{points['mean'].iloc[-1]:.3g} ({model}, step {points['step'].iloc[-1]:,.0f})")
+        end = points["mean"].iloc[-1]
+        ends.append((end, f"{end:.3g} ({model}, step {points['step'].iloc[-1]:,.0f})"))
     axes.set_ylabel(metric)
     axes.set_xscale("log")
     steps = np.unique(rows["step"]).astype(int)
     axes.set_xticks(steps, [f"{step:,}" for step in steps])
     axes.set_xticks([], minor=True)
     axes.set_ylim(bottom=0)
-    style.legend(axes, loc="best")
-    style.title(axes, f"{place} {metric} of samples: {', '.join(ends)}")
+    layout.legend(axes)
+    layout.title(axes, f"{place} {metric} of samples: {layout.few(ends)}")
 
 
 def draw(

@@ -1,11 +1,9 @@
 """App. G: samples of every model, the nearest training image under each."""
 
-import textwrap
-
 import numpy as np
 import pandas as pd
 
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
 from twostage.report.figures.pictures import (
     as_text,
     blank,
@@ -20,7 +18,7 @@ from twostage.report.figures.pictures import (
 
 LINE = 12  # samples side by side
 MOST = 36  # samples of a model shown
-SIDE, ABOVE, BETWEEN, BELOW = 0.95, 0.7, 0.42, 0.2  # inches
+SIDE, ABOVE, BETWEEN, BELOW = 0.95, 0.45, 0.42, 0.2  # inches
 
 
 def drawn(pictures):
@@ -52,21 +50,31 @@ def figure(table):
     lines = {space: -(-len(samples) // LINE) for space, (samples, _) in images.items()}
     width = SIDE + side * min(LINE, max(len(samples) for samples, _ in images.values())) + 0.2
     width = max(width, 6.4)
-    heights = [ABOVE + lines[space] * (2 * side + BETWEEN) + BELOW for space in models["space"]]
+    titles = {
+        key: layout.wrapped(_title(*key, own["nearest_grey"].mean()), width - 0.2, layout.TITLE, "bold")
+        for key, own in table.groupby(["space", "model"], sort=False)
+    }
+    heights = [
+        ABOVE + layout.height_of(titles[space, model], layout.TITLE) + lines[space] * (2 * side + BETWEEN) + BELOW
+        for space, model in zip(models["space"], models["model"])
+    ]
     with style.look():
         picture = blank(width, sum(heights))
         top = 0.0
         for height, (space, model, column) in zip(heights, models.itertuples(index=False)):
             rows = table[(table["space"] == space) & (table["model"] == model)]
-            mean = rows["nearest_grey"].mean()
-            text = f"{space}, {model}: samples, {mean:.0f} grey levels (RMS) from the nearest training image on average"
             picture.text(
-                0.1 / width, 1 - (top + 0.12) / picture.get_figheight(), textwrap.fill(text, int(10.6 * width)),
-                va="top", fontweight="bold",
+                0.1 / width, 1 - (top + 0.12) / picture.get_figheight(), titles[space, model], va="top",
+                fontweight="bold",
             )  # fmt: skip
-            _pairs(picture, top + ABOVE, side, images[space], column, rows)
+            under = top + ABOVE + layout.height_of(titles[space, model], layout.TITLE)
+            _pairs(picture, under, side, images[space], column, rows)
             top += height
         return picture
+
+
+def _title(space, model, mean):
+    return f"{space}, {model}: samples, {mean:.0f} grey levels (RMS) from the nearest training image on average"
 
 
 def _pairs(picture, top, side, images, column, rows):

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.transforms import ScaledTranslation
 
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
 from twostage.report.results.inputs import splits
 
 SHIFTS = (4, 2, 1, 0.7, 0.5, 0.3, 0.1)
+WIDTH, COLUMN, HEAD = 5.0, 0.95, 8.5  # inches of a panel and of a column of shares, points of what heads it
 EARLY = 0.2  # Tab. 2 of the paper counts the step starts up to it
 
 
@@ -49,7 +51,10 @@ def figure(table):
     first = table[table["space"] == spaces[0]]
     colours = style.colours_of(table, "space")
     with style.look():
-        picture, panels = style.new_figure(1, 2, width=5.6, height=4.4)
+        known = [space for space in spaces if _known(table, space)]
+        heads = ["≤ 0.2", *(layout.wrapped(f"≤ split, {space}", COLUMN - 0.1, HEAD) for space in known)]
+        above = max(layout.height_of(head, HEAD) for head in heads) - layout.height_of("", HEAD)
+        picture, panels = style.new_figure(1, 2, width=WIDTH + COLUMN * len(heads) / 2, height=4.2 + above)
         curve, ticks = panels[0]
         for place, (shift, colour) in enumerate(zip(shifts, style.sequence(len(shifts)))):
             rows = first[first["shift"] == shift]
@@ -65,9 +70,9 @@ def figure(table):
             shares = [f"{rows['share_before_0.2'].iloc[0]:.0%}"]
             shares += [f"{own:.0%}" for own in _shares(table, spaces, shift)]
             for column, text in enumerate(shares):
-                ticks.text(1.09 + 0.15 * column, place, text, ha="center", va="center", fontsize=9, clip_on=False)
-        for column, text in enumerate(["≤ 0.2", *(f"≤ split\n{space}" for space in spaces if _known(table, space))]):
-            ticks.text(1.09 + 0.15 * column, -0.55, text, ha="center", va="bottom", fontsize=8.5, clip_on=False)
+                _beside(ticks, column, place, text, va="center", fontsize=9)
+        for column, text in enumerate(heads):
+            _beside(ticks, column, -0.55, text, va="bottom", fontsize=HEAD)
         for axes in (curve, ticks):
             draw_line = axes.axhline if axes is curve else axes.axvline
             draw_line(EARLY, color=style.QUIET, linewidth=1, linestyle="--", label="0.2")
@@ -79,14 +84,22 @@ def figure(table):
         curve.set_xlabel("t, uniform")
         curve.set_xlim(0, 1)
         curve.set_ylim(0, 1)
-        style.legend(curve, loc="upper left")
+        layout.legend(curve, width=WIDTH - layout.BESIDE)
         ticks.set_yticks(range(len(shifts)), [f"s = {shift:g}" for shift in shifts])
         ticks.set_ylim(len(shifts) - 0.5, -0.5)
         ticks.grid(axis="y", visible=False)
         style.time_axis(ticks)
-        style.title(curve, "(a) The map t′ = s t / (1 + (s − 1) t), by s")
-        style.title(ticks, f"(b) Starts of the {first['steps'].iloc[0]} steps, and their shares")
-        return picture
+        curve.set_title("(a) The map t′ = s t / (1 + (s − 1) t), by s")
+        ticks.set_title(
+            f"(b) Starts of the {first['steps'].iloc[0]} steps, and their shares", pad=8 + layout.POINTS * above
+        )
+        return layout.fitted(picture, panels)
+
+
+def _beside(ticks, column, place, text, **look):
+    """A share beside a shift's step starts, in its column at the right of the axes."""
+    right = ScaledTranslation(0.1 + COLUMN * (column + 0.5), 0, ticks.figure.dpi_scale_trans)
+    ticks.text(1, place, text, transform=ticks.get_yaxis_transform() + right, ha="center", **look)
 
 
 def _known(table, space):

@@ -10,7 +10,7 @@ import math
 
 import pandas as pd
 
-from twostage.report.figures import style
+from twostage.report.figures import bars, layout, style
 from twostage.report.results.inputs import read_transition, splits
 from twostage.report.results.losses import loss_curves
 from twostage.report.results.memorisation import memorisation_distances
@@ -37,7 +37,11 @@ NAMES = {
     "swap": "Fréchet distance by\nstages (Tab. 1)",
     "shift": "Fréchet distance over that\nof uniform steps (Tab. 2)",
 }
-AXES = {"followed": "t_switch (prior → data)", "swap": "model before the split > model after it", "shift": "shift s"}
+AXES = {
+    "followed": "t_switch (prior → data)",
+    "swap": "distance; model before the split > model after it",
+    "shift": "shift s",
+}
 
 
 def drawn(posterior, transition, split, oracle_loss, *, models=None, **sampled):
@@ -134,34 +138,36 @@ def figure(table):
     colours = style.colours_of(table, "field")
     spaces = list(dict.fromkeys(table["space"]))
     panels = [name for name in NAMES if (table["panel"] == name).any()]
+    pairs = list(dict.fromkeys(table.loc[table["panel"] == "swap", "line"]))
+    swaps = lambda: bars.Groups(dict.fromkeys(pairs, 1), WIDTH - layout.BESIDE)  # noqa: E731
+    heights = [max(HEIGHT, swaps().depth + style.AROUND + 0.2) if name == "swap" else HEIGHT for name in panels]
     with style.look():
-        picture, axes = style.new_figure(len(panels), len(spaces), width=WIDTH, height=HEIGHT)
+        picture, axes = style.new_figure(len(panels), len(spaces), width=WIDTH, height=heights)
         for row, panel in zip(axes, panels):
             for place, (cell, space) in enumerate(zip(row, spaces)):
                 own = table[(table["panel"] == panel) & (table["space"] == space)]
-                _draw(cell, panel, own, colours)
+                _draw(cell, panel, own, colours, swaps())
                 if place == 0:
                     cell.set_ylabel(NAMES[panel], fontsize=9)
                     if own["line"].nunique() > 1:
-                        style.legend(cell, loc="best", fontsize=7.5)
+                        layout.legend(cell)
             if panel in SHARED:
                 top = max(cell.get_ylim()[1] for cell in row)
                 for cell in row:
                     cell.set_ylim(0, top)
         for cell, space in zip(axes[0], spaces):
             head = table[table["space"] == space].iloc[0]
-            cell.set_title("\n".join([space, *head[["size", "stage"]].dropna()]), fontsize=9.5)
-        return picture
+            layout.title(cell, "\n".join([space, *head[["size", "stage"]].dropna()]))
+        return layout.fitted(picture, axes)
 
 
-def _draw(axes, panel, rows, colours):
+def _draw(axes, panel, rows, colours, swaps):
     lines = list(dict.fromkeys(rows["line"]))
     colours = colours if panel in OF_FIELDS else _colours(panel, lines)
     if panel == "swap":
-        error = style.CONFIDENCE * rows["sem"]
-        axes.bar(rows["x"], rows["y"], 0.62, yerr=error, color=style.SPACE_COLOURS[0], alpha=0.75,
-                 error_kw={"elinewidth": 1, "capsize": 2.5})  # fmt: skip
-        axes.set_xticks(rows["x"], rows["line"], fontsize=8)
+        values, error = (dict(zip(rows["line"], column)) for column in (rows["y"], style.CONFIDENCE * rows["sem"]))
+        swaps.bars(axes, values, error=error, color=style.SPACE_COLOURS[0], alpha=0.75)
+        swaps.name(axes)
     for line in lines if panel != "swap" else ():
         own = rows[rows["line"] == line]
         look = {"linewidth": 1.5, "label": line}
@@ -176,8 +182,9 @@ def _draw(axes, panel, rows, colours):
     elif panel != "swap":
         first = rows.iloc[0]
         style.mark_split(axes, first["split"], low=first["split_low"], high=first["split_high"])
-        style.time_axis(axes, label=panel not in AXES)
-    axes.set_xlabel(AXES.get(panel, "t (prior → data)"), fontsize=8.5)
+        style.time_axis(axes)
+    if panel in AXES:
+        axes.set_xlabel(AXES[panel])
 
 
 def _colours(panel, lines):

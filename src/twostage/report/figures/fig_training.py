@@ -12,14 +12,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
 from twostage.report.figures.pictures import as_text, in_rows_and_columns, read_snapshots, sheet
 
 LOGGED = ("step", "loss", "grad_norm", "lr", "samples_per_second", "seconds")
 SMOOTHED = ("loss", "grad_norm")
 POINTS = 1000  # most points of a curve; longer logs are drawn as means of as many consecutive lines as that needs
 WINDOW = 25  # a smoothed point is the mean over 1 / WINDOW of its curve, centred on it
-WIDTH, HEIGHT, ABOVE = 10.8, 3.7, 0.55  # inches: of the figure, of a row of curves, over the samples
+WIDTH, HEIGHT, ABOVE, BELOW = 10.8, 3.7, 0.3, 0.15  # inches: the figure, a row of curves, around the samples
+LEFT, NAME = 0.8, 9  # inches at the left of samples, for their steps; points of a model's name
+WHAT = "(c) Samples by training step, from the same noise and labels, without guidance"
 TILES = 30  # samples side by side, over all models
 SHOWN_FROM = 0.02  # the first share of the steps, far above the rest, does not set the panels' limits
 
@@ -97,36 +99,57 @@ def figure(table):
     tiles, table = (table[table["kind"] == kind] for kind in ("tile", "curve"))
     spaces = list(dict.fromkeys(table["space"]))
     sheets = {space: in_rows_and_columns(tiles[tiles["space"] == space]) for space in spaces}
-    heights = [WIDTH / images.shape[1] * images.shape[0] + ABOVE for images in sheets.values()]
+    words = {space: layout.wrapped(f"{space} {WHAT}", WIDTH - LEFT - 0.2, layout.TITLE, "bold") for space in spaces}
+    names = {space: _names(tiles[tiles["space"] == space], images) for space, images in sheets.items()}
+    over = {space: ABOVE + _above(names[space]) + layout.height_of(words[space], layout.TITLE) for space in spaces}
+    tile = {space: (WIDTH - LEFT - 0.1) / images.shape[1] for space, images in sheets.items()}
+    heights = [over[space] + tile[space] * images.shape[0] + BELOW for space, images in sheets.items()]
     with style.look():
         picture = Figure(figsize=(WIDTH, HEIGHT * len(spaces) + sum(heights)), layout="constrained")
-        above, *below = picture.subfigures(1 + len(spaces), 1, height_ratios=[HEIGHT * len(spaces), *heights])
+        grid = picture.add_gridspec(1 + len(spaces), 1)
+        above, *below = (picture.add_subfigure(place) for place in grid)
         panels = above.subplots(len(spaces), 2, squeeze=False)
-        for row, (space, axes) in enumerate(zip(spaces, panels)):
+        for space, axes in zip(spaces, panels):
             own = table[table["space"] == space]
             for panel, quantity in zip(axes, SMOOTHED):
                 _curves(panel, own, quantity, colours)
-                if row == len(spaces) - 1:
-                    panel.set_xlabel("training step")
-            style.title(axes[0], f"{space} (a) Loss, at the end {_ends(own, 'loss_smoothed')}")
-            style.title(axes[1], f"{space} (b) Gradient norm, at the end {_ends(own, 'grad_norm_smoothed')}")
+                panel.set_xlabel("training step")
+            layout.title(axes[0], f"{space} (a) Loss, at the end {_ends(own, 'loss_smoothed')}")
+            layout.title(axes[1], f"{space} (b) Gradient norm, at the end {_ends(own, 'grad_norm_smoothed')}")
             axes[0].set_ylabel("loss against the model's own target")
             axes[1].set_ylabel("gradient norm before clipping")
-            style.legend(axes[0], loc="upper right")
+            layout.legend(axes[0])
+        curves = HEIGHT * len(spaces) + sum(layout.outside(picture, panels))
+        grid.set_height_ratios([curves, *heights])
+        picture.set_size_inches(WIDTH, curves + sum(heights))
         for space, part in zip(spaces, below):
-            _samples(part.subplots(), space, tiles[tiles["space"] == space], sheets[space], colours)
+            rows, columns = sheets[space].shape[:2]
+            across, down = WIDTH, over[space] + tile[space] * rows + BELOW
+            place = (LEFT / across, BELOW / down, tile[space] * columns / across, tile[space] * rows / down)
+            part.text(LEFT / across, 1 - 0.1 / down, words[space], va="top", fontweight="bold")
+            _samples(part.add_axes(place), tiles[tiles["space"] == space], sheets[space], names[space], colours)
         return picture
 
 
-def _samples(axes, space, tiles, images, colours):
+def _names(tiles, images):
+    """{model: (its first column, its name in lines as wide as its block)} of a latent space's samples."""
+    starts = tiles.groupby("model")["column"].min().sort_values()
+    between = np.diff([*starts, images.shape[1]]).min() * (WIDTH - LEFT) / images.shape[1]
+    return {model: (start, layout.wrapped(model, between - 0.1, NAME, "bold")) for model, start in starts.items()}
+
+
+def _above(names):
+    """Height of the models' names over their samples."""
+    return max(layout.height_of(name, NAME) for _, name in names.values())
+
+
+def _samples(axes, tiles, images, names, colours):
     sheet(axes, images)
-    axes.set_box_aspect(images.shape[0] / images.shape[1])
-    for model, start in tiles.groupby("model")["column"].min().sort_values().items():
-        axes.text(start - 0.45, -0.6, model, va="bottom", fontsize=9, fontweight="bold", color=colours.get(model))
+    for model, (start, name) in names.items():
+        axes.text(start - 0.45, -0.6, name, va="bottom", fontsize=NAME, fontweight="bold", color=colours.get(model))
     axes.text(-0.7, -0.6, "step", ha="right", va="bottom", fontsize=8.5)
     for row, step in tiles.groupby("row")["step"].first().items():
         axes.text(-0.7, row, f"{step:,}", ha="right", va="center", fontsize=8.5)
-    axes.set_title(f"{space} (c) Samples by training step, from the same noise and labels, without guidance", pad=24)
 
 
 def _curves(axes, rows, quantity, colours):
@@ -155,7 +178,8 @@ def _duration(seconds):
 
 
 def _ends(rows, column):
-    return ", ".join(f"{own[column].iloc[-1]:.3g} ({model})" for model, own in rows.groupby("model", sort=False))
+    ends = [(own[column].iloc[-1], model) for model, own in rows.groupby("model", sort=False)]
+    return layout.few([(end, f"{end:.3g} ({model})") for end, model in ends])
 
 
 def draw(stats, samples, output_pdf, output_png, output_csv, *, models=None, config=None):

@@ -1,12 +1,11 @@
 """What Figs. 5 and 6 share: samples by the time from which the model acts, beside the image they follow."""
 
-import textwrap
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
 from twostage.report.figures.pictures import (
     as_text,
     blank,
@@ -30,8 +29,8 @@ CLASS = 14  # characters of a class's name that fit in a line of the left margin
 
 # Inches: legend, a line of title, the curves, a line of numbers, left margin, room under a sheet, widest figure, and
 # the narrowest, which is that of the legend.
-LEGEND, LINE, CURVE, NUMBER, SIDE, BELOW, WIDEST = 0.6, 0.2, 1.3, 0.27, 1.15, 0.5, 13.6
-NARROWEST = 7.6
+LEGEND, LINE, CURVE, NUMBER, SIDE, BELOW, WIDEST = 0.65, 0.2, 1.3, 0.27, 1.15, 0.5, 13.6
+NARROWEST = 8.0
 
 
 class Words(NamedTuple):
@@ -88,8 +87,10 @@ def sheets(table, words):
     rows, columns = (max(images[space][0].shape[axis] for space in spaces) for axis in (0, 1))
     width = SIDE + side * (columns + 1.5) + 0.1
     across = min(len(spaces), max(1, int(WIDEST // width)))
-    titles = {space: textwrap.wrap(words.title(space, points[space]), int(10.6 * (width - 0.2))) for space in spaces}
-    lines = max(map(len, titles.values()))
+    titles = {
+        space: layout.wrapped(words.title(space, points[space]), width - 0.3, layout.TITLE, "bold") for space in spaces
+    }
+    lines = 1 + max(text.count("\n") for text in titles.values())
     shares = [name for name in SHARES if table[name].notna().any()]
     under = NUMBER * (1 + max(len(shares), 1))  # the times and the shares; the right column's name takes two lines
     height = LINE * (lines + 1) + CURVE + under + side * rows + BELOW
@@ -100,7 +101,7 @@ def sheets(table, words):
             corner = width * (number % across), LEGEND + height * (number // across)
             picture.text(
                 (corner[0] + 0.1) / picture.get_figwidth(), 1 - corner[1] / picture.get_figheight(),
-                "\n".join(titles[space]), va="top", fontweight="bold", linespacing=1.3,
+                titles[space], va="top", fontweight="bold", linespacing=1.3,
             )  # fmt: skip
             corner = corner[0] + SIDE, corner[1] + LINE * (lines + 1)
             lines_of_numbers = place(picture, corner[0], corner[1] + CURVE, side * len(points[space]), under)

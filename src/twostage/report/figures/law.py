@@ -9,11 +9,14 @@ import matplotlib.ticker
 import numpy as np
 import pandas as pd
 
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
 from twostage.report.results.gaussians import SYNTHETIC
 from twostage.report.results.transitions import law_curves, transition_points
 
 TIGHT, LOOSE = 0.05, 0.15
+WIDTH, HEIGHT = 5.2, 4.2  # inches of a panel
+SIZE, DOTS = 8.5, 0.3  # a group's words, points; the room of its dots under them, inches
+GROUPS = {"class": "classes", "all": "all data", "synthetic": "grid"}
 
 
 def drawn(transition, curves, synthetic_transition=None, synthetic_curves=None):
@@ -56,12 +59,15 @@ def figure(table):
     colours = style.colours_of(table[table["space"] != SYNTHETIC], "space")
     colours[SYNTHETIC] = style.QUIET
     with style.look():
-        picture, panels = style.new_figure(2, 2, width=5.2, height=4.2)
+        groups = _groups(points)
+        picture, panels = style.new_figure(
+            2, 2, width=WIDTH, height=[max(HEIGHT, style.AROUND + _depth(groups)), HEIGHT]
+        )
         _identity(panels[0][0], points, spaces, colours)
-        _errors(panels[0][1], points, spaces, colours)
+        _errors(panels[0][1], groups, colours)
         _curves(panels[1][0], shown, "median", "c", spaces, colours)
         _curves(panels[1][1], shown, "worst", "d", spaces, colours)
-        return picture
+        return layout.fitted(picture, panels)
 
 
 def _identity(axes, points, spaces, colours):
@@ -99,38 +105,51 @@ def _identity(axes, points, spaces, colours):
         axis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
         axis.set_minor_locator(matplotlib.ticker.NullLocator())
     error = points["error"].abs()
-    style.title(
+    layout.title(
         axes,
         f"(a) Transition times of {error.count()} cases, nothing fitted: median error {error.median():.1%}, "
         f"worst {error.max():.1%}",
     )
     axes.set_xlabel("measured transition (weight of the true sample = ½)")
     axes.set_ylabel("predicted transition")
-    style.legend(axes, loc="upper left")
+    layout.legend(axes)
 
 
-def _errors(axes, points, spaces, colours):
+def _groups(points):
+    """What panel (b) shows: (space, conditioning, rows, words) of each group; the words in lines."""
+    groups = []
+    for (space, conditioning), part in points.groupby(["space", "conditioning"], sort=False):
+        error = part["error"].dropna().abs()
+        words = f"{space}, {GROUPS[conditioning]}: {len(error)}, median {error.median():.1%}, worst {error.max():.1%}"
+        groups.append((space, conditioning, part, layout.wrapped(words, WIDTH - layout.BESIDE - 0.15, SIZE)))
+    return groups
+
+
+def _depth(groups):
+    """Height of the groups, inches: each one's words over its dots."""
+    return sum(layout.height_of(words, SIZE) + DOTS for *_, words in groups)
+
+
+def _errors(axes, groups, colours):
     axes.axvspan(-100 * LOOSE, 100 * LOOSE, color=style.QUIET, alpha=0.10, linewidth=0)
     axes.axvspan(-100 * TIGHT, 100 * TIGHT, color=style.QUIET, alpha=0.18, linewidth=0)
     axes.axvline(0, color=style.QUIET, linewidth=1)
-    groups = list(points[["space", "conditioning"]].drop_duplicates().itertuples(index=False))
-    names = []
-    for row, (space, conditioning) in enumerate(groups):
-        part = points[(points["space"] == space) & (points["conditioning"] == conditioning)].dropna(subset="error")
-        offsets = 0.28 * (np.arange(len(part)) % 5 - 2) / 2
+    top = 0.0
+    for space, conditioning, part, words in groups:
+        part = part.dropna(subset="error")
+        axes.text(0.01, top + 0.03, words, transform=axes.get_yaxis_transform(), va="top", fontsize=SIZE)
+        top += layout.height_of(words, SIZE) + DOTS
+        offsets = 0.35 * DOTS * (np.arange(len(part)) % 3 - 1)
         axes.plot(
-            100 * part["error"], row + offsets, "o", color=colours[space], markersize=5, alpha=0.85,
+            100 * part["error"], top - DOTS / 2 + offsets, "o", color=colours[space], markersize=4.5, alpha=0.85,
             markerfacecolor="white" if conditioning == "all" else colours[space],
         )  # fmt: skip
-        error = part["error"].abs()
-        suffix = {"class": "classes", "all": "all data", "synthetic": "grid"}[conditioning]
-        names.append(f"{space}\n{suffix}: {len(part)}\nmedian {error.median():.1%}\nworst {error.max():.1%}")
-    axes.set_yticks(range(len(groups)), names)
-    axes.set_ylim(len(groups) - 0.5, -0.5)
-    limit = max(20.0, 110 * points["error"].abs().max())
+    axes.set_yticks([])
+    axes.set_ylim(_depth(groups), 0)
+    error = max(part["error"].abs().max() for _, _, part, _ in groups)
+    limit = max(20.0, 110 * error)
     axes.set_xlim(-limit, limit)
-    axes.grid(axis="y", visible=False)
-    style.title(axes, "(b) Error of the predicted time by group (shaded: ± 5% and ± 15%)")
+    layout.title(axes, f"(b) Error of the predicted time by group ({style.unbroken('shaded: ± 5% and ± 15%')})")
     axes.set_xlabel("predicted / measured − 1, in %")
 
 
@@ -147,10 +166,10 @@ def _curves(axes, shown, choice, letter, spaces, colours):
         axes.plot(part["t"], part["predicted"], color=colours[space], linewidth=1.3, linestyle="--")
     axes.plot([], [], color=style.QUIET, linewidth=1.3, linestyle="--", label="predicted, nothing fitted")
     axes.set_ylim(0, 1.03)
-    style.title(axes, f"({letter}) Whole curves: each group's case with the {choice} error (its largest difference)")
+    layout.title(axes, f"({letter}) Whole curves: each group's case with the {choice} error (its largest difference)")
     axes.set_ylabel("weight of the true sample")
     style.time_axis(axes)
-    style.legend(axes, loc="lower right")
+    layout.legend(axes)
 
 
 def draw(

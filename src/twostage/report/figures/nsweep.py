@@ -6,7 +6,7 @@ A row per latent space: the transition times, and how far the law is off.
 import matplotlib.ticker
 import numpy as np
 
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
 from twostage.report.results.transitions import size_sweep
 
 drawn = size_sweep
@@ -26,13 +26,13 @@ def figure(table):
             _errors(axes[1], rows, colours[space])
             ends = rows[rows["pool"] == "pooled"].sort_values("n").iloc[[0, -1]]
             first, last = (f"{row.measured:.2f} at N = {row.n:,}" for row in ends.itertuples())
-            style.title(
+            layout.title(
                 axes[0],
                 f"{space} (D = {rows['dim'].iloc[0]:,.0f}): the transition of all classes together moves from {first} "
                 f"to {last}",
             )
             error, most = rows["error"].abs(), rows.loc[rows["pool"] == "class", "n"].max()
-            style.title(
+            layout.title(
                 axes[1],
                 f"{space}: the law is off by {error.median():.1%} in the median, by "
                 f"{error[rows['n'] == most].median():.1%} at N = {most:,}",
@@ -41,7 +41,7 @@ def figure(table):
                 panel.set_xscale("log")
                 panel.xaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:,.0f}"))
                 panel.set_xlabel("number of samples N")
-        return picture
+        return layout.fitted(picture, panels)
 
 
 def _times(axes, rows, colour):
@@ -56,9 +56,9 @@ def _times(axes, rows, colour):
         )  # fmt: skip
         axes.plot(own["n"], own["predicted"], color=colour, linewidth=1.8 if pooled else 0.9, linestyle="--")
     axes.plot([], [], color=style.QUIET, linewidth=1.2, linestyle="--", label="predicted, nothing fitted")
-    axes.set_ylim(0, min(1.0, 1.5 * rows[["measured", "predicted"]].to_numpy(dtype=float).max()))  # room for the legend
+    axes.set_ylim(bottom=0)
     axes.set_ylabel("transition time t")
-    style.legend(axes, loc="upper left")
+    layout.legend(axes)
 
 
 def _errors(axes, rows, colour):
@@ -73,9 +73,8 @@ def _errors(axes, rows, colour):
         )  # fmt: skip
     middle = rows[rows["pool"] == "class"].groupby("n")["error"].median()
     axes.plot(middle.index, 100 * middle, color=colour, linewidth=2, label="median over the classes")
-    axes.margins(y=0.35)
     axes.set_ylabel("law against measurement, per cent")
-    style.legend(axes, loc="upper right")
+    layout.legend(axes)
 
 
 def _series(rows):

@@ -4,13 +4,14 @@ One long table (CSV): item, at, source ("paper" or "this run"), case, value, low
 as a table of its own, and one picture in which what the scale changes is divided out.
 """
 
+import itertools
 import math
-import textwrap
+import string
+from collections import Counter
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from twostage.report.figures import style
+from twostage.report.figures import bars, layout, style
 from twostage.report.results import curves, paper
 from twostage.report.results.gaussians import gaussian_curve, gaussian_pairs
 from twostage.report.results.losses import loss_of
@@ -31,6 +32,8 @@ ITEMS = {
     "Tab. 2": "Timestep shift: share of the step starts up to t′ = 0.2, and distance of the samples",
     "Tab. 3": "Guidance interval: distance of the samples (the paper's order of the intervals is recovered)",
 }
+WIDTH, HEIGHT, COLUMNS_OF_PANELS = 4.4, 4.0, 3  # inches of a panel, panels side by side
+BARS = ("Fig. 7b", "Tab. 1")  # compared by name, not by a number
 SAME_SCALE = ("Fig. 3",)  # the one item in which this run's setting is the paper's
 
 
@@ -184,17 +187,41 @@ def _guidance(run):
 
 
 def figure(table):
-    """Six comparisons from the table of ``drawn``, each in units that do not depend on the scale."""
+    """The comparisons of the table of ``drawn``, each in units that do not depend on the scale, three in a row.
+
+    A figure or table of which this run has nothing has no panel.
+    """
+    drawings = {
+        "Fig. 2a": (_curve_panel, "Fig. 2a: gap of the targets, over its value at t = 0"),
+        "Fig. 2b": (_curve_panel, "Fig. 2b: largest posterior weight"),
+        "Fig. 3": (_scatter_panel, "Fig. 3: weights on unit Gaussians, the same D, N and t"),
+        "Tab. 2": (_shift_panel, "Tab. 2: distance by timestep shift, over that of uniform steps"),
+        "Fig. 7b": (_bars_panel, "Fig. 7b: oracle loss in mid refinement"),
+        "Tab. 1": (_bars_panel, "Tab. 1: distance"),
+    }
+    ours = set(table.loc[table["source"] == OURS, "item"])
+    shown = [item for item in drawings if item in ours]
+    columns = min(COLUMNS_OF_PANELS, len(shown))
+    rows = [shown[start : start + columns] for start in range(0, len(shown), columns)]
+    heights = [max(HEIGHT, *(_depth(table, item) + style.AROUND + 0.2 for item in row)) for row in rows]
     with style.look():
-        picture = Figure(figsize=(13.2, 8.4), layout="constrained")
-        panels = [part.subplots() for part in picture.subfigures(2, 3).ravel()]
-        _curve_panel(panels[0], table, "Fig. 2a", "(a) Fig. 2a: gap of the targets, over its value at t = 0")
-        _curve_panel(panels[1], table, "Fig. 2b", "(b) Fig. 2b: largest posterior weight")
-        _scatter_panel(panels[2], table)
-        _bars_panel(panels[3], table, "Fig. 7b", "(d) Fig. 7b: oracle loss in mid refinement")
-        _bars_panel(panels[4], table, "Tab. 1", "(e) Tab. 1: distance")
-        _shift_panel(panels[5], table)
-        return picture
+        picture, panels = style.new_figure(len(rows), columns, width=WIDTH, height=heights)
+        for letter, axes, item in itertools.zip_longest(string.ascii_lowercase[: len(shown)], panels.ravel(), shown):
+            if item is None:
+                axes.set_visible(False)
+                continue
+            draw, words = drawings[item]
+            draw(axes, table, item, f"({letter}) {words}")
+            layout.legend(axes)
+            if draw is not _bars_panel:  # names make a row higher than a curve needs
+                axes.set_box_aspect((HEIGHT - style.AROUND) / (WIDTH - layout.BESIDE))
+                axes.set_anchor("N")
+        return layout.fitted(picture, panels)
+
+
+def _depth(table, item):
+    """Height of an item's bars, inches: 0 for those that are curves."""
+    return _groups(_relative(table, item)).depth if item in BARS else 0.0
 
 
 def _series(table, item, source, matched=False):
@@ -218,20 +245,11 @@ def _curve_panel(axes, table, item, words):
             marker = "o" if case == "VA-VAE" else "^"
             axes.plot(t, value, marker, color=style.QUIET, markerfacecolor="white", label=f"paper, {case}")
     axes.set_xlabel("the paper's t; ours: as far from our split")
-    style.title(axes, words)
-    _legend(axes)
+    layout.title(axes, words)
 
 
-def _legend(axes):
-    """What is drawn, under the panel: names may be long, and on the panel they would hide it."""
-    handles, labels = axes.get_legend_handles_labels()
-    words = [textwrap.fill(label, 60, break_on_hyphens=False) for label in labels]
-    if labels:
-        axes.figure.legend(handles, words, loc="outside lower left", fontsize=8, frameon=False)
-
-
-def _scatter_panel(axes, table):
-    rows = table[table["item"] == "Fig. 3"]
+def _scatter_panel(axes, table, item, words):
+    rows = table[table["item"] == item]
     wide = rows.pivot_table(index="at", columns="case", values="value", sort=False)
     for case, marker, colour in (("exact", "o", style.SPACE_COLOURS[0]), ("bfloat16", "^", style.SPACE_COLOURS[1])):
         if case in wide:
@@ -239,36 +257,49 @@ def _scatter_panel(axes, table):
     axes.plot([0, 1], [0, 1], color=style.QUIET, linewidth=1)
     axes.set_xlabel("paper, read off")
     axes.set_ylabel("this run")
-    style.title(axes, "(c) Fig. 3: weights on unit Gaussians, the same D, N and t")
-    _legend(axes)
+    layout.title(axes, words)
+
+
+def _relative(table, item):
+    """Values over those of each source's first model or pair, a list of (case, source, {name: value}, its first)."""
+    found = []
+    for source in (PAPER, OURS):
+        for case, rows in _series(table, item, source, matched=item == "Fig. 7b").items():
+            values = rows.set_index("at")["value"]
+            found.append((case, source, (values / values.iloc[0]).to_dict(), values.index[0]))
+    return found
+
+
+def _groups(series):
+    """The groups of bars, one per model or pair of them, whatever they are called."""
+    return bars.Groups(Counter(name for _, _, values, _ in series for name in values), WIDTH - layout.BESIDE)
 
 
 def _bars_panel(axes, table, item, words):
-    """Values relative to those of each source's first model or pair, a group of bars for each, the paper's hatched."""
-    series = [(case, rows, PAPER) for case, rows in _series(table, item, PAPER).items()]
-    series += [(case, rows, OURS) for case, rows in _series(table, item, OURS, matched=item == "Fig. 7b").items()]
-    series = [(case, rows.set_index("at")["value"], source) for case, rows, source in series]
-    names = list(dict.fromkeys(name for _, values, _ in series for name in values.index))
-    spaces = style.space_colours([case.split(":")[0].split(",")[0] for case, _, source in series if source == OURS])
-    for k, (case, values, source) in enumerate(series):
-        colour = style.QUIET if source == PAPER else spaces[case.split(":")[0].split(",")[0]]
-        place = [names.index(name) + 0.8 * (k + 0.5) / len(series) - 0.4 for name in values.index]
+    """A group of bars for each model or pair, the paper's hatched."""
+    series = _relative(table, item)
+    spaces = style.space_colours([_space(case) for case, source, *_ in series if source == OURS])
+    groups = _groups(series)
+    for case, source, values, _ in series:
+        colour = style.QUIET if source == PAPER else spaces[_space(case)]
         label = f"paper, {case}" if source == PAPER else case
-        hatch = {"hatch": "//", "fill": False, "edgecolor": colour} if source == PAPER else {"color": colour}
-        axes.bar(place, values / values.iloc[0], width=0.8 / len(series), label=label, **hatch)
-    axes.axhline(1, color=style.QUIET, linewidth=0.9)
-    crowded = len(names) * max(map(len, names), default=0) > 60  # letters that fit under a panel
-    axes.set_xticks(range(len(names)), names, rotation=30 if crowded else 0, ha="right" if crowded else "center")
-    bases = " or ".join(dict.fromkeys(values.index[0] for _, values, _ in series))
-    style.title(axes, f"{words}, over that of {bases}")
-    _legend(axes)
+        look = {"hatch": "//", "fill": False, "edgecolor": colour} if source == PAPER else {"color": colour}
+        groups.bars(axes, values, label=label, **look)
+    groups.name(axes)
+    axes.axvline(1, color=style.QUIET, linewidth=0.9)
+    first = list(dict.fromkeys(first for *_, first in series))
+    layout.title(axes, f"{words}, over that of {' or '.join(first) if len(first) < 3 else 'the first'}")
 
 
-def _shift_panel(axes, table):
-    ours = _series(table, "Tab. 2", OURS)
+def _space(case):
+    return case.split(":")[0].split(",")[0]
+
+
+def _shift_panel(axes, table, item, words):
+    ours = _series(table, item, OURS)
     ours.pop("share up to 0.2", None)
     colours = style.space_colours([case.split(",")[0] for case in ours])
-    theirs = {case: rows for case, rows in _series(table, "Tab. 2", PAPER).items() if case == "gFID"}
+    theirs = {case: rows for case, rows in _series(table, item, PAPER).items() if case == "gFID"}
     for case, rows in (theirs | ours).items():
         values = (
             rows.assign(s=[float(at.removeprefix("s = ")) for at in rows["at"]]).set_index("s")["value"].sort_index()
@@ -283,5 +314,4 @@ def _shift_panel(axes, table):
     axes.minorticks_off()
     axes.axhline(1, color=style.QUIET, linewidth=0.9)
     axes.set_xlabel("shift s (below 1: more steps near the prior)")
-    style.title(axes, "(f) Tab. 2: distance by timestep shift, over that of uniform steps")
-    _legend(axes)
+    layout.title(axes, words)

@@ -4,8 +4,6 @@ Colours keep a contrast of at least 3:1 against white (WCAG AA, graphics), text 
 three kinds of colour blindness (tests measure both). A model or a latent space has one colour everywhere.
 """
 
-import textwrap
-
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,28 +11,32 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from twostage.provenance import atomic_write, write_provenance
+from twostage.report.figures import layout
 from twostage.report.results.curves import CONFIDENCE
 
 ORACLE = "oracle"
+AROUND = 0.9  # inches: of a panel's height, what its axes leave to a title of two lines, their numbers and x label
 
 TEXT = "#222222"
 QUIET = "#595959"  # the paper's values, notes, grid labels
 GRID = "#E3E3E3"
 
+# The spare colours are Paul Tol's (Colour Schemes, SRON/EPS/TN/09-002), some of the first ones Okabe and Ito's (2008):
+# those whose nearest two, and whose nearest one to the oracle's, are furthest apart for every kind of colour vision.
 MODEL_COLOURS = {"S": "#009E73", "B": "#B8860B", "L": "#B2182B", "XL": "#1A237E"}
-OTHER_MODELS = ("#7570B3", "#8C510A", "#0077BB", "#AA3377")
-SPACE_COLOURS = ("#0072B2", "#CC3311", "#222222", "#CC6677", "#8C510A", "#7570B3")
+OTHER_MODELS = ("#AE76A3", "#882255", "#117744", "#6F4C9B")
+SPACE_COLOURS = ("#0072B2", "#CC3311", "#222222", "#CC6677", "#332288", "#AE76A3", "#882E72", "#72190E")
 MODEL_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 _LOOK = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.family": layout.FONT,
     "font.size": 10,
     "text.color": TEXT,
     "axes.edgecolor": QUIET,
     "axes.labelcolor": TEXT,
     "axes.labelsize": 10,
-    "axes.titlesize": 10,
+    "axes.titlesize": layout.TITLE,
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
     "axes.titlepad": 8,
@@ -49,10 +51,9 @@ _LOOK = {
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
     "lines.linewidth": 2.0,
-    "legend.fontsize": 8.5,
-    "legend.frameon": True,
-    "legend.framealpha": 0.92,
-    "legend.edgecolor": GRID,
+    "legend.fontsize": layout.LEGEND,
+    "legend.handlelength": 2.0,
+    "legend.frameon": False,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "pdf.fonttype": 42,  # text stays text
@@ -65,36 +66,45 @@ def look():
 
 
 def new_figure(rows, columns, *, width=4.2, height=3.5):
-    """A figure with ``rows x columns`` axes (numpy array, always 2-D); width and height in inches, of one panel."""
-    picture = Figure(figsize=(width * columns, height * rows), layout="constrained")
-    return picture, picture.subplots(rows, columns, squeeze=False)
+    """A figure with ``rows x columns`` axes (numpy array, always 2-D); width and height in inches, of one panel.
+
+    height: of all rows, or a list of each row's.
+    """
+    heights = [height] * rows if np.isscalar(height) else height
+    inside = [height - AROUND for height in heights]
+    picture = Figure(figsize=(width * columns, sum(heights)), layout="constrained")
+    picture.get_layout_engine().set(h_pad=0.07)
+    return picture, picture.subplots(rows, columns, squeeze=False, gridspec_kw={"height_ratios": inside})
 
 
-def panels_under(picture, rows, columns, *, height=3.4):
-    """``rows x columns`` axes (numpy array, 2-D), ``height`` inches a row, under what a figure (a table) shows."""
+def panels_under(picture, rows, columns):
+    """``rows x columns`` axes (numpy array, 2-D) under what a figure (a table) shows; ``fit_under`` lays them out."""
+    return picture.add_gridspec(rows, columns).subplots(squeeze=False)
+
+
+def fit_under(picture, panels, *, height=3.4):
+    """Let a figure grow by its panels (``panels_under``), when they are drawn: rows of ``height`` inches and what
+    their legends and titles need beside."""
     width, above = picture.get_size_inches()
-    total = above + rows * height
-    for axes in picture.axes:
+    needs = [height + 0.1 + more for more in layout.outside(picture, panels)]
+    total = above + sum(needs)
+    for axes in set(picture.axes) - set(panels.ravel()):
         box = axes.get_position()
         axes.set_position([box.x0, 1 - (1 - box.y0) * above / total, box.width, box.height * above / total])
     picture.set_size_inches(width, total)
-    grid = picture.add_gridspec(
-        rows, columns, left=0.9 / width, right=1 - 0.2 / width, bottom=0.55 / total, top=(rows * height - 0.5) / total,
-        wspace=0.28, hspace=0.45,
-    )  # fmt: skip
-    return grid.subplots(squeeze=False)
+    across, down = layout.panel_width(panels[0, 0]) - 0.1, height - AROUND - 0.2
+    for row, need in zip(panels, needs):
+        lines = max(axes.get_title("left").count("\n") + 1 for axes in row)
+        bottom = above + 0.2 + lines * layout.SPACING * layout.TITLE / layout.POINTS + down
+        for column, axes in enumerate(row):
+            left = 0.75 + column * width / len(row)
+            axes.set_position([left / width, 1 - bottom / total, across / width, down / total])
+        above += need
 
 
 def unbroken(text):
-    """The text with spaces at which ``title`` breaks no line."""
+    """The text with spaces at which ``layout.wrapped`` breaks no line that would be short enough."""
     return text.replace(" ", "\N{NO-BREAK SPACE}")
-
-
-def title(axes, text):
-    """A panel's title: says what one sees, in this run's numbers; wrapped to the panel's width."""
-    grid = axes.get_subplotspec().get_gridspec()
-    width = axes.figure.bbox.width / axes.figure.dpi / grid.ncols  # inches, of a part of a figure too
-    axes.set_title(textwrap.fill(text, width=int(10.6 * width), break_long_words=False))
 
 
 _order = {"models": (), "spaces": ()}
@@ -106,10 +116,16 @@ def colour_by(models=(), spaces=()):
 
 
 def model_colours(names):
-    """{model: colour}; S, B, L, XL and the oracle have their own, others take the spare ones in the run's order."""
+    """{model: colour}; S, B, L, XL and the oracle have their own, others take the spare ones in the run's order.
+
+    Eight models have eight colours, whatever they are called: where the spare ones do not suffice, others take those of
+    S, B, L and XL that the run has no model for.
+    """
     known = MODEL_COLOURS | {ORACLE: TEXT}
-    others = [name for name in dict.fromkeys([*_order["models"], *names]) if name not in known]
-    spare = {name: OTHER_MODELS[i % len(OTHER_MODELS)] for i, name in enumerate(others)}
+    order = list(dict.fromkeys([*_order["models"], *names]))
+    free = [*OTHER_MODELS, *(colour for name, colour in MODEL_COLOURS.items() if name not in order)]
+    others = [name for name in order if name not in known]
+    spare = {name: free[i % len(free)] for i, name in enumerate(others)}
     return {name: (known | spare)[name] for name in names}
 
 
@@ -143,12 +159,12 @@ def sequence(count):
     return [matplotlib.colors.to_hex(shade) for shade in shades]
 
 
-def time_axis(axes, *, label=True, limits=(0.0, 1.0)):
-    """The axis that runs from the prior (t = 0) to the data (t = 1)."""
+def time_axis(axes, *, label="t (prior → data)", limits=(0.0, 1.0)):
+    """The axis that runs from the prior (t = 0) to the data (t = 1); returns the axes."""
     low, high = limits
     axes.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
-    if label:
-        axes.set_xlabel("t (prior → data)")
+    axes.set_xlabel(label)
+    return axes
 
 
 def half_width(table, name):
@@ -170,14 +186,6 @@ def mark_split(axes, split, *, colour=QUIET, label=None, low=None, high=None):
     if low is not None and high is not None and np.isfinite(low) and np.isfinite(high):
         axes.axvspan(low, high, color=colour, alpha=0.12, linewidth=0)
     axes.axvline(split, color=colour, linewidth=1.2, linestyle=":", label=label)
-
-
-def legend(axes, **options):
-    """A legend without duplicates, or none when nothing is labelled."""
-    handles, labels = axes.get_legend_handles_labels()
-    unique = dict(zip(labels, handles))
-    if unique:
-        axes.legend(unique.values(), unique.keys(), **options)
 
 
 def as_written(picture):

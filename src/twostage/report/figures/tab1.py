@@ -20,15 +20,16 @@ def cells(table):
     headings = ["split", "stage 1", "stage 2"]
     for space, features in groups:
         headings += [f"{space}, {DISTANCES.get(features, features)}", f"{space}, change"]
-    paper_columns = (len(headings), len(headings) + 1)
-    headings += ["paper, split 0.1", "paper, split 0.2"]
+    splits = (0.1, 0.2) if compares(table) else ()
+    paper_columns = tuple(range(len(headings), len(headings) + len(splits)))
+    headings += [f"paper, split {split}" for split in splits]
     rows = []
     for _, part in table.groupby("plan", sort=False):
         first = part.iloc[0]
         row = [Cell(first["split"]), Cell(first["stage_1"]), Cell(first["stage_2"])]
         for space, features in groups:
             row += distance_cells(part_of(table, space, features), first["plan"])
-        row += [number(first[f"paper_{split}"], 2) for split in (0.1, 0.2)]
+        row += [number(first[f"paper_{split}"], 2) for split in splits]
         rows.append(row)
     return headings, rows, paper_columns
 
@@ -38,17 +39,22 @@ def notes(table):
     lines = [seeds_note(table), "Change: against the first row of the split, seed by seed (same noise and labels)."]
     stages = table[table["split"].isin([MEASURED, FIXED])].drop_duplicates("space")
     lines += filter(None, [split_note(stages.assign(split_source=stages["split"], split=stages["split_time"]))])
-    lines.append("Paper: gFID of 50,000 samples of its own XL and B on ImageNet 256. Scale and features differ:")
-    lines[-1] += " compare the order of the rows."
+    if compares(table):
+        lines.append("Paper: gFID of 50,000 samples of its own XL and B on ImageNet 256. Scale and features differ:")
+        lines[-1] += " compare the order of the rows."
     return lines
+
+
+def compares(table):
+    """Whether the paper has a number for a row: for models of its names."""
+    return bool(table[["paper_0.1", "paper_0.2"]].notna().any(axis=None))
 
 
 def figure(table):
     """The table as a picture."""
     headings, rows, paper_columns = cells(table)
-    short = [text.replace(" (classifier)", "\n(classifier)").replace(", ", "\n", 1) for text in headings]
     title = "Tab. 1  Stage swap: one model up to the split, another after it"
-    return picture(title, short, rows, notes(table), quiet=paper_columns)
+    return picture(title, headings, rows, notes(table), quiet=paper_columns)
 
 
 def page(table):

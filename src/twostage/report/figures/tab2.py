@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from twostage.report import template
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
 from twostage.report.figures.distances import DISTANCES, distance_cells, groups_of, part_of, seeds_note, split_note
 from twostage.report.figures.table import BEST, Cell, number, picture, table_page
 from twostage.report.results.plans import timestep_shifts
@@ -27,8 +27,8 @@ def cells(table):
     headings = ["shift s", "t′ ≤ 0.2", *(f"{space}, before split" for space in spaces)]
     for space, features in groups:
         headings += [f"{space}, {DISTANCES.get(features, features)}", f"{space}, change"]
-    quiet = (len(headings), len(headings) + 1)
-    headings += ["paper, t′ ≤ 0.2", "paper, gFID"]
+    quiet = (len(headings), len(headings) + 1) if compares(table) else ()
+    headings += ["paper, t′ ≤ 0.2", "paper, gFID"] if compares(table) else []
     best = table["paper"].min()
     rows = []
     for plan, own in table.groupby("plan", sort=False):
@@ -39,7 +39,8 @@ def cells(table):
         for space, features in groups:
             row += distance_cells(part_of(table, space, features), plan)
         paper_best = BEST if first["paper"] == best else ""
-        rows.append([*row, _percent(first["paper_share"]), number(first["paper"], 2, mark=paper_best)])
+        row += [_percent(first["paper_share"]), number(first["paper"], 2, mark=paper_best)] if compares(table) else []
+        rows.append(row)
     return headings, rows, quiet
 
 
@@ -57,16 +58,21 @@ def notes(table):
     ]
     if times := split_note(table):
         lines.append(times)
-    lines.append("Paper: LightningDiT-B, gFID of 50,000 samples on ImageNet 256. Scale and features differ:")
-    lines[-1] += " compare where the lowest lies."
+    if compares(table):
+        lines.append("Paper: LightningDiT-B, gFID of 50,000 samples on ImageNet 256. Scale and features differ:")
+        lines[-1] += " compare where the lowest lies."
     return lines
+
+
+def compares(table):
+    """Whether the paper has a number for a row: for one of its shifts."""
+    return bool(table["paper"].notna().any())
 
 
 def figure(table):
     """The table as a picture, and the distance against both shares under it, each curve between its own ends."""
     headings, rows, quiet = cells(table)
-    short = [text.replace(" (classifier)", "\n(classifier)").replace(", ", "\n", 1) for text in headings]
-    made = picture(TITLE, short, rows, notes(table), quiet=quiet)
+    made = picture(TITLE, headings, rows, notes(table), quiet=quiet)
     with style.look():
         panels = style.panels_under(made, 1, 2)[0]
         colours = style.colours_of(table, "space")
@@ -75,7 +81,7 @@ def figure(table):
             (
                 panels[1],
                 "share_before_split",
-                "(b) Share of step starts up to the stage split (the paper's: 0.1)",
+                "(b) Share of step starts up to the stage split" + (" (the paper's: 0.1)" if compares(table) else ""),
                 "paper_share_before_split",
             ),
         ):
@@ -89,13 +95,12 @@ def figure(table):
                 zero = np.zeros(len(known))
                 _curve(axes, known[theirs], known["paper"], zero, "paper", ":", "o", style.QUIET)
             axes.set_xlim(0, 1)
-            axes.set_ylim(-0.2, 1.65)  # room for the legend above the curves
-            axes.set_yticks(np.linspace(0, 1, 6))
             axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-            axes.set_xlabel(name[4:])
-            style.title(axes, f"{name[:3]} {_lowest(table, share, theirs)}")
+            axes.set_xlabel(layout.wrapped(name[4:], layout.panel_width(axes), 10))
+            layout.title(axes, f"{name[:3]} {_lowest(table, share, theirs)}")
         panels[0].set_ylabel("distance (0: lowest, 1: highest)")
-        style.legend(panels[0], loc="upper left")
+        layout.legend(panels[0])
+        style.fit_under(made, panels[None])
     return made
 
 
@@ -112,13 +117,14 @@ def _curve(axes, share, distance, error, name, line, marker, colour):
 
 def _lowest(table, share, theirs):
     lowest = [
-        style.unbroken(f"{part.loc[part['best'], share].iloc[0]:.0%} ({space})")
+        (least, style.unbroken(f"{least:.0%} ({space})"))
         for space, features in groups_of(table)
         if len(part := part_of(table, space, features))
+        for least in [part.loc[part["best"], share].iloc[0]]
     ]
     best = table[theirs][table["paper"] == table["paper"].min()]
     words = f"; the paper's at {best.iloc[0]:.0%}" if len(best) else ""
-    return f"Lowest distance at a share of {', '.join(lowest)}{words}"
+    return f"Lowest distance at a share of {layout.few(lowest)}{words}"
 
 
 def page(table):

@@ -11,7 +11,7 @@ import numpy as np
 import seaborn
 
 from twostage.report import template
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
 from twostage.report.figures.distances import DISTANCES, distance_cells, groups_of, part_of, seeds_note, split_note
 from twostage.report.figures.table import BEST, Cell, number, picture, table_page
 from twostage.report.results import paper
@@ -28,8 +28,8 @@ def cells(table):
     headings = ["guidance on", "kind"]
     for space, features in groups:
         headings += [f"{space}, {DISTANCES.get(features, features)}", f"{space}, change"]
-    quiet = (len(headings),)
-    headings.append("paper, gFID")
+    quiet = (len(headings),) if compares(table) else ()
+    headings += ["paper, gFID"] if compares(table) else []
     best = table.loc[table["kind"] == "short", "paper"].min()
     rows = []
     for plan, own in table.groupby("plan", sort=False):
@@ -38,7 +38,7 @@ def cells(table):
         for space, features in groups:
             row += distance_cells(part_of(table, space, features), plan)
         mark = BEST if first["kind"] == "short" and first["paper"] == best else ""
-        rows.append([*row, number(first["paper"], 2, mark=mark)])
+        rows.append([*row, number(first["paper"], 2, mark=mark)] if compares(table) else row)
     return headings, rows, quiet
 
 
@@ -52,23 +52,24 @@ def notes(table):
     if "guidance" in table.columns:
         scales = sorted(set(table.loc[table["kind"] != "none", "guidance"]))
         scale = f" Guidance scale {', '.join(f'{value:g}' for value in scales)}."
-    wide = sorted(paper.TABLE3_WIDE)
     lines = [
         f"{seeds_note(table)}{scale}",
         f"Change: against no guidance, seed by seed (same noise and labels). {BEST}the lowest, short and wide apart.",
         *filter(None, [split_note(table)]),
-        "Paper: LightningDiT-B, gFID of 50,000 samples on ImageNet 256; the order of its short intervals was recovered",
-        "from a broken table: likely, not certain. Its eleven wide intervals lost their ends; their gFID, sorted:",
-        f"{', '.join(f'{value:.2f}' for value in wide)}.",
     ]
+    if compares(table):
+        lines.append(
+            "Paper: LightningDiT-B, gFID of 50,000 samples on ImageNet 256; the order of its short intervals was "
+            "recovered from a broken table: likely, not certain. Its eleven wide intervals lost their ends; their "
+            f"gFID, sorted: {', '.join(f'{value:.2f}' for value in sorted(paper.TABLE3_WIDE))}."
+        )
     return lines
 
 
 def figure(table):
     """The table as a picture, and under it the distance on short and on wide intervals, a row per space."""
     headings, rows, quiet = cells(table)
-    short = [text.replace(" (classifier)", "\n(classifier)").replace(", ", "\n", 1) for text in headings]
-    made = picture(TITLE, short, rows, notes(table), quiet=quiet)
+    made = picture(TITLE, headings, rows, notes(table), quiet=quiet)
     groups = groups_of(table)
     with style.look():
         panels = style.panels_under(made, len(groups), 2)
@@ -84,8 +85,14 @@ def figure(table):
             style.mark_split(axes[0], split["split"], low=split["split_low"], high=split["split_high"])
             style.time_axis(axes[0])
             axes[0].set_xticks(np.linspace(0, 1, 6))
-            style.legend(axes[0], loc="best")
+            layout.legend(axes[0])
+        style.fit_under(made, panels)
     return made
+
+
+def compares(table):
+    """Whether the paper has a number for a row: for one of its short intervals."""
+    return bool(table.loc[table["kind"] == "short", "paper"].notna().any())
 
 
 def _short(axes, part, base, colour, name):
@@ -99,10 +106,11 @@ def _short(axes, part, base, colour, name):
     )  # fmt: skip
     ours = np.column_stack([rows["low"], rows["high"]])
     points = [(low, high, paper.TABLE3_SHORT.get((round(low, 6), round(high, 6)), math.nan)) for low, high in ours]
-    axes.plot(
-        [(low + high) / 2 for low, high, _ in points], [value / paper.TABLE3_NONE for *_, value in points], "o:",
-        color=style.QUIET, markerfacecolor="white", markersize=4.5, linewidth=1.1, label="paper (order recovered)",
-    )  # fmt: skip
+    if any(math.isfinite(value) for *_, value in points):
+        axes.plot(
+            [(low + high) / 2 for low, high, _ in points], [value / paper.TABLE3_NONE for *_, value in points], "o:",
+            color=style.QUIET, markerfacecolor="white", markersize=4.5, linewidth=1.1, label="paper (order recovered)",
+        )  # fmt: skip
     axes.axhline(1, color=style.QUIET, linewidth=0.9)
     axes.set_ylabel("distance / distance without")
     best = rows[rows["best"]]
@@ -111,7 +119,7 @@ def _short(axes, part, base, colour, name):
         if best.empty
         else f"lowest on {style.unbroken(_interval(best.iloc[0]))}, {best['mean'].iloc[0] / base:.2f}"
     )
-    style.title(axes, f"{name} (a) Short intervals, {text}")
+    layout.title(axes, f"{name} (a) Short intervals, {text}")
 
 
 def _wide(axes, part, base, name):
@@ -129,7 +137,7 @@ def _wide(axes, part, base, name):
     axes.set_ylabel("guided from t")
     best = rows[rows["best"]]
     text = "none was run" if best.empty else f"lowest on {style.unbroken(_interval(best.iloc[0]))}"
-    style.title(axes, f"{name} (b) Wide intervals, distance / distance without: {text}")
+    layout.title(axes, f"{name} (b) Wide intervals, distance / distance without: {text}")
 
 
 def page(table):

@@ -87,8 +87,7 @@ def notes(table):
 def figure(table):
     """The table as a picture."""
     headings, rows = cells(table)
-    short = [text.replace(" (classifier)", "\n(classifier)").replace(", ", "\n", 1) for text in headings]
-    return picture(TITLE, short, rows, notes(table))
+    return picture(TITLE, headings, rows, notes(table))
 
 
 def page(table):

@@ -47,7 +47,7 @@ NOTES = (
 def figure(table):
     """The table as a picture."""
     headings, rows = cells(table)
-    return picture(TITLE, [text.replace(" (", "\n(") for text in headings], rows, NOTES)
+    return picture(TITLE, headings, rows, NOTES)
 
 
 def page(table):

@@ -5,7 +5,12 @@ import math
 from matplotlib.figure import Figure
 
 from twostage.report import template
-from twostage.report.figures import style
+from twostage.report.figures import layout, style
+
+# Inches: of a picture's least width, its edge, the room between columns, the longest line of words in a cell, and a
+# heading's, where its column's cells are narrower. Points: of the letters.
+LEAST, EDGE, BETWEEN, WORDS, HEADED = 8.0, 0.15, 0.2, 2.4, 1.1
+TITLE, HEADING, CELL, NOTE = 12, 9.5, 10, 8.5
 
 BEST = "▸ "  # stands before the best number of a column
 
@@ -42,34 +47,58 @@ def table_page(title, headings, rows, *, lead="", note=""):
 
 
 def picture(title, headings, rows, notes=(), *, quiet=()):
-    """The same table (rows of Cell) as a Figure; columns whose index is in ``quiet`` are set in grey."""
-    wide = [max(len(line) for text in column for line in text.split("\n")) + 2 for column in _columns(headings, rows)]
-    edges = [sum(wide[:i]) for i in range(len(wide) + 1)]
-    above = 1.2 + 0.65 * max(text.count("\n") for text in headings)
-    below = 1.2 + 0.85 * len(notes)
-    total = max(edges[-1], 0.8 * max(map(len, notes), default=0))  # notes are set smaller than the rows
-    height = 0.29 * (len(rows) + 1 + above + below)
+    """The same table (rows of Cell) as a Figure; columns whose index is in ``quiet`` are set in grey.
+
+    A column is as wide as its longest number or word; what is longer stands in several lines.
+    """
+    widths, headings, rows = _columns(headings, rows)
+    edges = [sum(widths[:i]) for i in range(len(widths) + 1)]
+    total = max(edges[-1], LEAST)
+    title = layout.wrapped(title, total, TITLE, "bold")
+    notes = "\n".join(layout.wrapped(note, total, NOTE) for note in notes)
+    above = layout.height_of(title, TITLE) + 0.15
+    head = max(layout.height_of(text, HEADING) for text in headings) + 0.08
+    heights = [max(layout.height_of(text, CELL) for text, _ in row) + 0.1 for row in rows]
+    height = above + head + 0.05 + sum(heights) + 0.1 + (0.1 + layout.height_of(notes, NOTE) if notes else 0)
     with style.look():
-        figure = Figure(figsize=(max(6.5, 0.085 * total + 0.4), height))
-        axes = figure.add_axes((0.02, 0.02, 0.96, 0.96))
+        figure = Figure(figsize=(total + 2 * EDGE, height + 2 * EDGE))
+        across, down = figure.get_size_inches()
+        axes = figure.add_axes((EDGE / across, EDGE / down, total / across, height / down))
         axes.set_axis_off()
         axes.set_xlim(0, total)
-        axes.set_ylim(len(rows) + 1 + below, -above)
-        axes.text(0, -above + 0.5, title, fontsize=12, fontweight="bold", va="center")
-        place = lambda i, number: (edges[i + 1] - 1 if number else edges[i], "right" if number else "left")  # noqa: E731
+        axes.set_ylim(height, 0)
+        axes.text(0, 0, title, fontsize=TITLE, fontweight="bold", va="top")
+        numbers = [any(cell.number for _, cell in column) for column in zip(*rows)]
+        place = lambda i, number: (edges[i + 1] - BETWEEN, "right") if number else (edges[i], "left")  # noqa: E731
+        top = above + head
         for i, text in enumerate(headings):
-            x, side = place(i, any(row[i].number for row in rows))
-            axes.text(x, 0.65, text, ha=side, va="bottom", fontweight="bold", fontsize=9.5)
-        for y, row in enumerate(rows, 1):
-            for i, cell in enumerate(row):
+            x, side = place(i, numbers[i])
+            axes.text(x, top - 0.05, text, ha=side, va="bottom", fontweight="bold", fontsize=HEADING)
+        axes.plot([0, total], [top, top], color=style.QUIET, linewidth=1.4, clip_on=False)
+        top += 0.05
+        for row, deep in zip(rows, heights):
+            for i, (text, cell) in enumerate(row):
                 x, side = place(i, cell.number)
-                axes.text(x, y + 0.55, cell.text, ha=side, va="center", color=style.QUIET if i in quiet else style.TEXT)
-        for y, width in ((0.85, 1.4), (len(rows) + 1.15, 0.8)):
-            axes.plot([0, total], [y, y], color=style.QUIET, linewidth=width)
-        for i, note in enumerate(notes):
-            axes.text(0, len(rows) + 1.75 + 0.85 * i, note, color=style.QUIET, fontsize=8.5, va="center")
+                colour = style.QUIET if i in quiet else style.TEXT
+                axes.text(x, top + deep / 2, text, ha=side, va="center", color=colour, fontsize=CELL)
+            top += deep
+        axes.plot([0, total], [top + 0.05, top + 0.05], color=style.QUIET, linewidth=0.8, clip_on=False)
+        axes.text(0, top + 0.15, notes, color=style.QUIET, fontsize=NOTE, va="top")
         return figure
 
 
 def _columns(headings, rows):
-    return [[heading, *(row[i].text for row in rows)] for i, heading in enumerate(headings)]
+    """Widths of the columns, inches; the headings, and rows of (text, Cell), in lines that fit them."""
+    widths, lines = [], []
+    for i, heading in enumerate(headings):
+        cells = [layout.wrapped(row[i].text, WORDS, CELL) for row in rows]
+        inside = max(_widest(text, CELL) for text in cells)
+        heading = layout.wrapped(heading, max(inside, HEADED), HEADING, "bold")
+        widths.append(max(inside, _widest(heading, HEADING, "bold")) + BETWEEN)
+        lines.append((heading, cells))
+    texts = zip(*(cells for _, cells in lines))
+    return widths, [heading for heading, _ in lines], [list(zip(text, row)) for text, row in zip(texts, rows)]
+
+
+def _widest(text, *font):
+    return max(layout.width_of(line, *font) for line in text.split("\n"))
