@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def write_provenance(
     artefact: PathLike,
     *,
     config: Any = None,
-    seed: int | Sequence[int] | None = None,
+    seed: Any = None,
     inputs: Iterable[PathLike] = (),
     **facts: Any,
 ) -> None:
@@ -88,8 +88,8 @@ def write_provenance(
 
     Where torch is loaded, also how it rounds (``twostage.arithmetic``) and the GPU that was used.
 
-    config: the slice of the configuration that made it (JSON-able); inputs: paths of the files it was made from;
-    facts: anything else worth knowing (JSON-able), e.g. ``steps=50``.
+    config: the slice of the configuration that made it; seed: one or several; inputs: paths of the files it was made
+    from; facts: anything else worth knowing, e.g. ``steps=50``. All but the inputs are JSON-able.
     """
     write_json(
         provenance_path(artefact),

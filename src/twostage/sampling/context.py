@@ -130,9 +130,7 @@ class Context:
             return self.classes
         return np.intersect1d(self.classes, present_classes(self.stores[plan.start["split"]]))
 
-    def begin(
-        self, plan: Plan, items: Int64[np.ndarray, "n 3"]
-    ) -> tuple[Float[Tensor, "n channels height width"], Followed | None]:
+    def begin(self, plan: Plan, items: Int64[np.ndarray, "n 3"]) -> tuple[Float[Tensor, " n *shape"], Followed | None]:
         """The state at which the plan starts, on the device, and the images it resumes from.
 
         The images are (rows of their split's store, mirrored or not), (n,) each; None from the prior.
@@ -147,10 +145,10 @@ class Context:
         self,
         plan: Plan,
         part: Part,
-        x: Float[Tensor, "n channels height width"],
+        x: Float[Tensor, " n *shape"],
         items: Int64[np.ndarray, "n 3"],
         observe: Observer | None = None,
-    ) -> Float[Tensor, "n channels height width"]:
+    ) -> Float[Tensor, " n *shape"]:
         """The state of the items at the end of a part of the plan, from the state at its start.
 
         Raises ValueError, by plan, field, seed and index, where it is not finite.
@@ -158,7 +156,7 @@ class Context:
         x = SOLVERS[plan.solver](self.field_of(part), x, _grid(part), self.labels(items), observe)
         return finite_states(x, f"plan {plan.name}, field {part.field}, t = {part.stop:g}", items)
 
-    def follow(self, plan: Plan, x: Float[Tensor, "n channels height width"], y: Int64[Tensor, " n"]) -> Followed:
+    def follow(self, plan: Plan, x: Float[Tensor, " n *shape"], y: Int64[Tensor, " n"]) -> Followed:
         """The training image in which the oracle, kept on to t = 1 along ``follow_grid``, ends; as in ``begin``."""
         last: dict[str, Any] = {}
         remember = lambda t, _, state, __: last.update(t=t, x=state)  # noqa: E731
