@@ -30,6 +30,7 @@ gpu: $(ENVIRONMENT)
 lint: $(ENVIRONMENT) docs
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
+	.venv/bin/mypy
 	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/lint-imports
 	.venv/bin/vulture

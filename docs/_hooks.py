@@ -1,4 +1,4 @@
-"""What mkdocs does besides: formulas become MathML, and pages of the repository's root join the site."""
+"""What mkdocs does besides: formulas become MathML, docstrings' examples code, and pages of the root join the site."""
 
 import html
 import re
@@ -6,6 +6,8 @@ import unicodedata
 from pathlib import Path
 
 from latex2mathml.converter import convert
+from markdown import Extension
+from markdown.preprocessors import Preprocessor
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parent.parent
@@ -14,6 +16,30 @@ FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>',
 
 # Letters that MathML once set by an attribute, which browsers ignore now: Unicode has them as letters of their own.
 LETTER = re.compile(r'<mi mathvariant="(double-struck|script)">([A-Z])</mi>')
+
+
+class _Fences(Preprocessor):
+    """A docstring's example, from ``>>>`` to the next empty line, as a block of code; else it is a quotation."""
+
+    def run(self, lines):
+        inside = False
+        for line in [*lines, ""]:
+            if not inside and line.startswith(">>> "):
+                inside = True
+                yield "```pycon"
+            elif inside and not line.strip():
+                inside = False
+                yield "```"
+            yield line
+
+
+class _Examples(Extension):
+    def extendMarkdown(self, md):
+        md.preprocessors.register(_Fences(md), "examples", priority=40)  # before blocks of code are looked for: 25
+
+
+def on_config(config):
+    config.markdown_extensions.append(_Examples())
 
 
 def on_files(files, config):

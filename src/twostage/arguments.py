@@ -1,10 +1,15 @@
 """Arguments at the door: arrays taken as tensors, and devices that are there."""
 
+from typing import Any
+
 import numpy as np
 import torch
+from torch import Tensor
+
+Array = Tensor | np.ndarray  # functions take both, and give tensors
 
 
-def as_tensor(name, values):
+def as_tensor(name: str, values: Any) -> Tensor:
     """A tensor as it is; a numpy array, number or list as a tensor, Python's floats in float64.
 
     ValueError for what is none of these.
@@ -20,7 +25,7 @@ def as_tensor(name, values):
         raise ValueError(f"{name} is {found}; expected numbers: a tensor, or a numpy array") from None
 
 
-def as_floating(name, values):
+def as_floating(name: str, values: Any) -> Tensor:
     """As ``as_tensor``; ValueError, too, unless the numbers are floating ones in an array of one axis or more."""
     found = as_tensor(name, values)
     if not found.is_floating_point() or found.ndim == 0:
@@ -28,7 +33,7 @@ def as_floating(name, values):
     return found
 
 
-def as_labels(name, values):
+def as_labels(name: str, values: Any) -> Tensor:
     """As ``as_tensor``; ValueError, too, unless the numbers are whole."""
     found = as_tensor(name, values)
     if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
@@ -36,7 +41,7 @@ def as_labels(name, values):
     return found
 
 
-def as_device(device):
+def as_device(device: str | torch.device) -> torch.device:
     """``cpu``, ``cuda``, ``cuda:1``, or a torch.device, as a torch.device. ValueError for one that is not there."""
     try:
         found = torch.device(device)

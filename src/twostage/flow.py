@@ -4,15 +4,22 @@ Conventions, the same everywhere: t = 0 is the Gaussian prior, t = 1 the data, `
 A time grid of n steps has n + 1 edges and costs n function evaluations.
 """
 
+from collections.abc import Sequence
 from numbers import Integral
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float32, Float64, Int, Shaped
+from torch import Tensor
 
-from twostage.arguments import as_tensor
+from twostage.arguments import Array, as_tensor
+
+Time: TypeAlias = float | Float[Array, ""] | Float[Array, " #batch"]  # one for all samples, or one a sample
+Times = TypeVar("Times", float, Tensor, np.ndarray)
 
 
-def expand_time(t, x):
+def expand_time(t: Time | Shaped[Array, " #batch"], x: Shaped[Array, " batch *shape"]) -> Shaped[Tensor, "..."]:
     """``t`` (a float or (B,)) as a tensor that broadcasts over ``x`` (B, ...), in x's dtype and on its device."""
     x = as_tensor("x", x)
     if isinstance(t, int | float):
@@ -23,29 +30,39 @@ def expand_time(t, x):
     return t.reshape(-1, *[1] * (x.ndim - 1)) if t.ndim else t
 
 
-def interpolate(x_0, x_1, t):
+def interpolate(
+    x_0: Float[Array, " batch *shape"], x_1: Float[Array, " batch *shape"], t: Time
+) -> Float[Tensor, " batch *shape"]:
     """Point on the path, ``t x_1 + (1 - t) x_0`` (Sec. 2 of the paper).
 
     x_0, x_1: (B, ...), prior noise and data; t: a float or (B,) in [0, 1]. Returns a tensor like x_1.
     Arrays are taken as tensors are, here and below.
+
+    >>> interpolate(torch.zeros(2, 3), torch.ones(2, 3), torch.tensor([0.25, 1.0]))
+    tensor([[0.2500, 0.2500, 0.2500],
+            [1.0000, 1.0000, 1.0000]])
     """
     x_0, x_1 = as_tensor("x_0", x_0), as_tensor("x_1", x_1)
     t = expand_time(t, x_1)
     return t * x_1 + (1 - t) * x_0
 
 
-def velocity_target(x_0, x_1):
+def velocity_target(
+    x_0: Float[Array, " batch *shape"], x_1: Float[Array, " batch *shape"]
+) -> Float[Tensor, " batch *shape"]:
     """The conditional flow-matching target ``u = x_1 - x_0``, shape and dtype of the inputs."""
     return as_tensor("x_1", x_1) - as_tensor("x_0", x_0)
 
 
-def predict_data(x_t, velocity, t):
+def predict_data(
+    x_t: Float[Array, " batch *shape"], velocity: Float[Array, " batch *shape"], t: Time
+) -> Float[Tensor, " batch *shape"]:
     """The data a single Euler step from t to 1 arrives at, ``x_t + (1 - t) v`` (Figs. 4 and 8)."""
     x_t = as_tensor("x_t", x_t)
     return x_t + (1 - expand_time(t, x_t)) * as_tensor("velocity", velocity)
 
 
-def shift_time(t, shift):
+def shift_time(t: Times, shift: float) -> Times:
     """The timestep shift ``t' = s t / (1 + (s - 1) t)`` (Tab. 2, App. D), elementwise; s > 0.
 
     s < 1 spends more steps near the prior, s > 1 more near the data, s = 1 changes nothing.
@@ -55,11 +72,14 @@ def shift_time(t, shift):
     return shift * t / (1 + (shift - 1) * t)
 
 
-def time_grid(steps, start=0.0, stop=1.0, shift=1.0):
+def time_grid(steps: int, start: float = 0.0, stop: float = 1.0, shift: float = 1.0) -> Float64[Tensor, " {steps}+1"]:
     """Edges of ``steps`` Euler steps from start to stop: float64 tensor (steps + 1,), strictly increasing.
 
     The shift acts on the uniform grid over [0, 1] before it is scaled to [start, stop], so that the ends stay exact.
     Raises ValueError for steps that are no whole number, and for ends and shifts out of range.
+
+    >>> time_grid(4, shift=0.5).tolist()
+    [0.0, 0.14285714285714285, 0.3333333333333333, 0.6, 1.0]
     """
     if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < 1:
         raise ValueError(f"steps is {steps!r}; expected a whole number, at least 1")
@@ -70,7 +90,9 @@ def time_grid(steps, start=0.0, stop=1.0, shift=1.0):
     return edges
 
 
-def sample_noise(seed, indices, shape):
+def sample_noise(
+    seed: int, indices: Sequence[int] | Int[np.ndarray, " n"], shape: Sequence[int]
+) -> Float32[Tensor, " n *shape"]:
     """Standard normal noise that depends on (seed, index) alone: float32 tensor (len(indices), *shape) on the CPU.
 
     The same sample gets the same noise whatever the batch, shard or device that asks for it (a counter-based

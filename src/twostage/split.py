@@ -9,7 +9,7 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from twostage.provenance import write_json, write_provenance
+from twostage.provenance import PathLike, write_json, write_provenance
 
 MEASURED, FIXED = "measured", "fixed"
 
@@ -20,6 +20,9 @@ class Split:
 
     value: the time, in (0, 1); source: "measured" or "fixed"; low, high: ends of its 95% interval, NaN where there is
     none (a fixed split, or one whose interval is not known).
+
+    >>> Split(0.48, low=0.46, high=0.5)
+    Split(value=0.48, source='measured', low=0.46, high=0.5)
     """
 
     value: float
@@ -27,18 +30,18 @@ class Split:
     low: float = math.nan
     high: float = math.nan
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 < self.value < 1:
             raise ValueError(f"the stage split is {self.value}; expected a time inside (0, 1)")
         if self.source not in (MEASURED, FIXED):
             raise ValueError(f"the stage split's source is {self.source!r}; expected {MEASURED!r} or {FIXED!r}")
 
-    def attributes(self):
+    def attributes(self) -> dict[str, float | str]:
         """What files of samples say of it: split, split_source, split_low, split_high."""
         return {"split": self.value, "split_source": self.source, "split_low": self.low, "split_high": self.high}
 
 
-def write_split(transition_path, output, *, fixed=None):
+def write_split(transition_path: PathLike, output: PathLike, *, fixed: float | None = None) -> Split:
     """Write split.json: the measured split of a transition.json, or the number ``fixed``; returns the ``Split``."""
     split = measured_split(transition_path) if fixed is None else Split(float(fixed), FIXED)
     content = {key: None if value != value else value for key, value in asdict(split).items()}
@@ -47,13 +50,13 @@ def write_split(transition_path, output, *, fixed=None):
     return split
 
 
-def measured_split(path):
+def measured_split(path: PathLike) -> Split:
     """The ``Split`` that a transition.json measured. Raises ValueError, with the path, for a file without one."""
     content = _read(path, "split", "a transition.json: run the oracle stage again")
     return _made(path, content["split"], MEASURED, *(content.get("split_interval") or (None, None)))
 
 
-def read_split(path):
+def read_split(path: PathLike) -> Split:
     """The ``Split`` in a split.json. Raises ValueError, with the path, for a file that holds none."""
     content = _read(path, "value", "a split.json: run the rule split again")
     return _made(path, content["value"], content.get("source"), content.get("low"), content.get("high"))

@@ -235,9 +235,10 @@ def sampled(plans, samples):
 
     context.plans, context.fields = plans, {name: field(name) for name in ("B", "XL", "oracle")}
     context.labels = lambda items: torch.from_numpy(items[:, 2])
-    followed = np.zeros(1), np.zeros(1)
-    context.begin = lambda plan, items: (torch.zeros(len(items), 4), None if plan.start == "prior" else followed)
-    context._heaviest, context.decode = (lambda *_: followed), (lambda x: x)
+    followed = lambda n: (np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool))  # noqa: E731
+    begun = lambda plan, n: None if plan.start == "prior" else followed(n)  # noqa: E731
+    context.begin = lambda plan, items: (torch.zeros(len(items), 4), begun(plan, len(items)))
+    context._heaviest, context.decode = (lambda _, __, y: followed(len(y))), (lambda x: x)
 
     class Written:
         def __init__(self, count):

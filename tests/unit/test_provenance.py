@@ -93,6 +93,24 @@ def test_looks_do_not_change_the_hash_but_meaning_does(package):
     assert package(figure=looks.replace("style.COLOUR", "style.COLOUR + 1")) != before
 
 
+def test_types_of_arguments_do_not_change_the_hash_nor_do_imports_for_them_alone(package):
+    before = package()
+    typed = (
+        "from typing import Any\nimport colour as c\nfrom twostage import style\nfrom twostage.other import Shade\n\n"
+        "def draw(*shades: Shade, light: c.Light = None, **rest: Any) -> c.Light | None:\n    return style.COLOUR\n"
+    )
+    untyped = "from twostage import style\n\n\ndef draw(*shades, light=None, **rest):\n    return style.COLOUR\n"
+    assert package(figure=typed, other="class Shade: ...\n") == package(figure=untyped) != before
+    assert package(other="class Shade: 1\n") == package(figure=typed)
+    used = typed.replace("style.COLOUR", "c")
+    assert package(figure=used) != package(figure=used.replace("import colour as c\n", ""))
+
+
+def test_fields_of_a_class_count(package):
+    field = "class Colour:\n    red: int\n"
+    assert package(figure=field) != package(figure=field.replace("int", "float"))
+
+
 def test_a_change_in_an_imported_module_changes_the_hash(package):
     before = package()
     assert package(style="COLOUR = 2\n") != before

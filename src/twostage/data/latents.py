@@ -15,23 +15,29 @@ are read from there with positioned reads: no HDF5 handle to share between worke
 
 import contextlib
 import hashlib
+import io
 import itertools
 import json
 import operator
 import os
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, SupportsIndex
 
 import h5py
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Float32, Float64, Int64, Integer, Num
+from torch import Tensor
 
+from twostage.arguments import Array
 from twostage.data.copies import content_ids, digest
 from twostage.finite import finite
 from twostage.hdf5 import opened, read_texts, write_texts
-from twostage.provenance import atomic_write
+from twostage.provenance import PathLike, atomic_write
 
 SCHEMA, SCHEMA_VERSION = "twostage.latents", 1
 COPY_ROWS_BYTES = 64 << 20
@@ -43,12 +49,19 @@ LATENTS = ("latents", "latents_flip")  # what a joined store takes from its shar
 
 
 class ChannelMoments:
-    """Mean and variance a channel, streamed in float64 and merged exactly (Chan, Golub & LeVeque 1983)."""
+    """Mean and variance per channel, streamed in float64 and merged exactly (Chan, Golub & LeVeque 1983).
 
-    def __init__(self, channels):
+    >>> moments = ChannelMoments(channels=1)
+    >>> moments.add(np.array([[1.0], [3.0]])), moments.add(np.array([[5.0], [7.0]]))
+    (None, None)
+    >>> moments.count, moments.mean.tolist(), moments.squares.tolist()
+    (4, [4.0], [20.0])
+    """
+
+    def __init__(self, channels: int) -> None:
         self.count, self.mean, self.squares = 0, np.zeros(channels), np.zeros(channels)
 
-    def add(self, latents):
+    def add(self, latents: Num[Array, "n {len(self.mean)} *size"]) -> None:
         """Take in latents (n, C, ...): an array or tensor on the CPU."""
         values = np.asarray(latents, dtype=np.float64)
         if len(values):
@@ -56,7 +69,9 @@ class ChannelMoments:
             mean = values.mean(axes, keepdims=True)
             self.merge(values[:, 0].size, mean.reshape(-1), ((values - mean) ** 2).sum(axes))
 
-    def merge(self, count, mean, squares):
+    def merge(
+        self, count: int, mean: Float64[np.ndarray, " channels"], squares: Float64[np.ndarray, " channels"]
+    ) -> None:
         """Take in ``count`` values per channel of this mean and this sum of squared deviations from it."""
         total, shift = self.count + count, mean - self.mean
         self.mean = self.mean + shift * (count / total)
@@ -64,7 +79,7 @@ class ChannelMoments:
         self.count = total
 
     @property
-    def std(self):
+    def std(self) -> Float64[np.ndarray, " channels"]:
         """Population standard deviation a channel (division by the count)."""
         return np.sqrt(self.squares / self.count)
 
@@ -73,9 +88,18 @@ class ChannelMoments:
 
 
 class StoreWriter:
-    """Writes a store of at most ``capacity`` samples, in one file, by ``write_store``."""
+    """Writes a store of at most ``capacity`` samples, in one file, by ``write_store``.
 
-    def __init__(self, path, temporary, capacity, sample_shape, flips):
+    >>> with write_store("mirrored.h5", 2, (1, 1, 1), flips=True) as writer:
+    ...     writer.write(0, torch.tensor([1.0, 2.0]).reshape(2, 1, 1, 1), torch.tensor([1.0, 4.0]).reshape(2, 1, 1, 1))
+    ...     writer.finish([0, 0], range(2), num_classes=1, attributes={})
+    >>> writer.moments.mean
+    array([2.])
+    """
+
+    def __init__(
+        self, path: PathLike, temporary: PathLike, capacity: int, sample_shape: Sequence[int], flips: bool
+    ) -> None:
         self.path, self.sample_shape, self.moments = path, tuple(sample_shape), ChannelMoments(sample_shape[0])
         self.file = h5py.File(temporary, "w")
         names = ("latents", "latents_flip") if flips else ("latents",)
@@ -83,7 +107,12 @@ class StoreWriter:
             self.file.create_dataset(name, (capacity, *self.sample_shape), "<f4")
         self.flips, self.rows = flips, 0
 
-    def write(self, start, latents, flipped=None):
+    def write(
+        self,
+        start: int,
+        latents: Float[Array, "n channels height width"],
+        flipped: Float[Array, "n channels height width"] | None = None,
+    ) -> None:
         """Latents (n, C, H, W), and those of the mirrored images where the store has them, as rows from ``start``."""
         if tuple(latents.shape[1:]) != self.sample_shape or (flipped is None) == self.flips:
             raise ValueError(
@@ -100,8 +129,16 @@ class StoreWriter:
         self.rows = max(self.rows, start + len(latents))
 
     def finish(
-        self, labels, source, num_classes, attributes, normalisation=None, left_out=(), contents=None, class_names=None
-    ):
+        self,
+        labels: Integer[np.ndarray, " n"] | Sequence[int],
+        source: Integer[np.ndarray, " n"] | Sequence[int],
+        num_classes: int,
+        attributes: Mapping[str, Any],
+        normalisation: tuple[Float[np.ndarray, " channels"], Float[np.ndarray, " channels"]] | None = None,
+        left_out: Iterable[object] = (),
+        contents: Int64[np.ndarray, "n passes"] | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> None:
         """Index, attributes, unusable images, content ids and class names, as the functions below describe them."""
         with write_errors(self.path):
             write_index(self.file, labels, source, num_classes)
@@ -112,7 +149,7 @@ class StoreWriter:
 
 
 @contextlib.contextmanager
-def write_errors(path):
+def write_errors(path: PathLike) -> Iterator[None]:
     """HDF5's many errors of a write that failed (a full disk, a quota) as one OSError: the file and the reason."""
     try:
         yield
@@ -125,11 +162,18 @@ def write_errors(path):
 
 
 @contextlib.contextmanager
-def write_store(path, capacity, sample_shape, *, flips=False):
+def write_store(
+    path: PathLike, capacity: int, sample_shape: Sequence[int], *, flips: bool = False
+) -> Iterator[StoreWriter]:
     """Context that yields a StoreWriter; the store appears under ``path`` when the block ends without an error.
 
     The block writes rows 0..n-1, n <= capacity, then calls ``finish(labels, source, num_classes, attributes)`` with
-    sorted labels (n,). ``attributes`` are those of the module's docstring but for the moments.
+    sorted labels (n,). ``attributes`` are those of the module's docstring except the moments.
+
+    >>> latents, labels = torch.arange(4.0).reshape(4, 1, 1, 1), [0, 0, 1, 1]
+    >>> with write_store("latents.h5", 4, (1, 1, 1)) as writer:
+    ...     writer.write(0, latents)
+    ...     writer.finish(labels, range(4), num_classes=2, attributes={"split": "train"})
     """
     with atomic_write(path) as temporary:
         writer = StoreWriter(path, temporary, capacity, sample_shape, flips)
@@ -161,7 +205,12 @@ def _copy_rows(source, target, rows):
         new.attrs.update(old.attrs)
 
 
-def write_index(file, labels, source, num_classes):
+def write_index(
+    file: h5py.File,
+    labels: Integer[np.ndarray, " n"] | Sequence[int],
+    source: Integer[np.ndarray, " n"] | Sequence[int],
+    num_classes: int,
+) -> None:
     labels, source = np.asarray(labels, dtype=np.int64), np.asarray(source, dtype=np.int64)
     if len(labels) == 0 or len(labels) != len(source):
         raise ValueError(f"{len(labels)} labels for {len(source)} samples; expected as many, and at least one")
@@ -171,7 +220,12 @@ def write_index(file, labels, source, num_classes):
     file["class_offsets"] = np.searchsorted(labels, np.arange(num_classes + 1)).astype(np.int64)
 
 
-def write_attributes(file, moments, attributes, normalisation=None):
+def write_attributes(
+    file: h5py.File,
+    moments: ChannelMoments,
+    attributes: Mapping[str, Any],
+    normalisation: tuple[Float[np.ndarray, " channels"], Float[np.ndarray, " channels"]] | None = None,
+) -> None:
     """Attributes of a store, moments and schema; ``normalisation``: (mean, std) when not the moments themselves."""
     file.attrs.update(attributes)
     file.attrs["count"] = moments.count
@@ -182,15 +236,16 @@ def write_attributes(file, moments, attributes, normalisation=None):
     file.attrs["schema"], file.attrs["schema_version"] = SCHEMA, SCHEMA_VERSION
 
 
-def write_left_out(file, problems):
+def write_left_out(file: h5py.File, problems: Iterable[object]) -> None:
     """``/left_out``: one line per image that could not be used, path and reason; nothing when there is none."""
     write_texts(file, "left_out", [str(problem) for problem in problems])
 
 
-def write_contents(file, contents, flips):
-    """``/content``, and with flips ``/content_flip``: content ids int64 (n, 2) of images and of their mirrored twins.
+def write_contents(file: h5py.File, contents: Int64[np.ndarray, "n passes"] | None, flips: bool) -> None:
+    """``/content``, and with flips ``/content_flip``: content ids, int64.
 
-    Nothing where ``contents`` is None: the images behind the latents are not known.
+    contents: (n, 1), those of the images, or with flips (n, 2), those of their mirrored twins too. Nothing where it is
+    None: the images behind the latents are not known.
     """
     if contents is not None:
         file["content"] = contents[:, 0]
@@ -221,10 +276,27 @@ class LatentStore:
     the images: equal images, equal ids; ``content_flip``, those of the mirrored images, None without flips;
     ``distinct``, the number of different images. A store without content ids (made by an earlier version, or of
     latents made elsewhere) is read once in their place: equal latents then have equal ids.
+
+    >>> with write_store("latents.h5", 4, (1, 1, 1)) as writer:
+    ...     writer.write(0, torch.arange(4.0).reshape(4, 1, 1, 1))
+    ...     writer.finish([0, 0, 1, 1], range(4), num_classes=2, attributes={})
+    >>> store = LatentStore.open("latents.h5")
+    >>> store.shape, store.mean.tolist()
+    ((4, 1, 1, 1), [1.5])
+    >>> store.read([3, 0], normalised=False).flatten()
+    tensor([3., 0.])
+    >>> store.class_data(1).shape
+    torch.Size([2, 1, 1, 1])
     """
 
+    labels: Int64[np.ndarray, " n"]
+    class_offsets: Int64[np.ndarray, " offsets"]
+    source: Int64[np.ndarray, " n"]
+    mean: Float64[Tensor, " channels"]
+    std: Float64[Tensor, " channels"]
+
     @classmethod
-    def open(cls, path, split=None):
+    def open(cls, path: PathLike, split: str | None = None) -> "LatentStore":
         """Open and check a store. Raises ValueError, naming the file and the reason, for one that cannot be used.
 
         split: "train" or "held_out", to refuse a store that says it is of the other; None takes both.
@@ -244,8 +316,9 @@ class LatentStore:
             )
         return store
 
-    def __init__(self, header):
-        self._header, self._files = header, {}
+    def __init__(self, header: "Header") -> None:
+        self._header = header
+        self._files: dict[str, io.FileIO] = {}
         self.path, self.shape, self.attributes = header.path, header.shape, header.attributes
         self.labels, self.class_offsets, self.source = header.labels, header.class_offsets, header.source
         self.has_flips, self.left_out = "latents_flip" in header.parts, header.left_out
@@ -255,32 +328,32 @@ class LatentStore:
         self.class_names = header.class_names or [str(label) for label in range(self.num_classes)]
         self.fingerprint = header.fingerprint()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"LatentStore({str(self.path)!r}, shape={self.shape}, classes={self.num_classes}, flips={self.has_flips})"
         )
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_files": {}}
 
     @property
-    def index(self):
+    def index(self) -> str | None:
         found = self.attributes.get("index", "unknown")
         return None if found in ("unknown", "none") else found
 
     @cached_property
-    def content(self):
+    def content(self) -> Int64[np.ndarray, " n"]:
         return self._content("content", flipped=False)
 
     @cached_property
-    def content_flip(self):
+    def content_flip(self) -> Int64[np.ndarray, " n"] | None:
         return self._content("content_flip", flipped=True) if self.has_flips else None
 
     @cached_property
-    def distinct(self):
+    def distinct(self) -> int:
         return len(np.unique(self.content))
 
     def _content(self, name, flipped):
@@ -294,7 +367,7 @@ class LatentStore:
             found += [digest(row) for row in (rows + 0.0).numpy()]  # -0.0 becomes 0.0, which it equals
         return content_ids(found)
 
-    def class_slice(self, label):
+    def class_slice(self, label: SupportsIndex) -> slice:
         """Rows of a class, a slice. Raises ValueError for a label that is not there and for a class without samples."""
         try:
             label = -1 if isinstance(label, bool | np.bool_) else operator.index(label)
@@ -307,7 +380,13 @@ class LatentStore:
             raise ValueError(f"class {label} has no samples in {self.path}")
         return slice(start, stop)
 
-    def read(self, index, normalised=True, flipped=False, out=None):
+    def read(
+        self,
+        index: slice | Integer[Array, " n"] | Bool[Array, " all"] | Sequence[int] | SupportsIndex,
+        normalised: bool = True,
+        flipped: bool | Bool[Array, " n"] | Sequence[bool] = False,
+        out: Float32[Tensor, "_ channels height width"] | None = None,
+    ) -> Float32[Tensor, "n channels height width"]:
         """Latents at ``index``: float32 tensor (n, C, H, W), in the order asked for.
 
         index: a slice, integers 0..N-1, or a mask of N booleans; flipped: False, True, or a boolean for each, to read
@@ -348,7 +427,7 @@ class LatentStore:
             if part is not latents:
                 latents[chosen] = part
 
-    def read_raw(self, start, stop, out):
+    def read_raw(self, start: int, stop: int, out: Float32[np.ndarray, "{stop}-{start} channels height width"]) -> None:
         """Latents as they lie in the file, unchecked, into ``out``, a float32 array (stop - start, C, H, W).
 
         Rows 0..N-1 are the plain samples, N..2N-1 the mirrored ones; those asked for are all of one kind.
@@ -375,13 +454,19 @@ class LatentStore:
             )
         return index.astype(np.int64)
 
-    def class_data(self, label=None):
+    def class_data(self, label: SupportsIndex | None = None) -> Float32[Tensor, "n channels height width"]:
         """Normalised latents of a class (None: of all), float32 (n, C, H, W); flips follow the plain ones."""
         rows = slice(0, len(self)) if label is None else self.class_slice(label)
         parts = [self.read(rows, flipped=flipped) for flipped in self._passes()]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def batches(self, batch_size, label=None, normalised=True, buffers=(None,)):
+    def batches(
+        self,
+        batch_size: int,
+        label: SupportsIndex | None = None,
+        normalised: bool = True,
+        buffers: Float32[Tensor, "turns _ channels height width"] | Sequence[Tensor | None] = (None,),
+    ) -> Iterator[Float32[Tensor, "n channels height width"]]:
         """The samples of ``class_data`` in its order, as float32 tensors of at most ``batch_size`` samples.
 
         buffers: tensors (batch_size, C, H, W) that are filled in turns, as ``read`` fills ``out``: with k of them, a
@@ -397,17 +482,17 @@ class LatentStore:
             for start in range(rows.start, rows.stop, batch_size):
                 yield self.read(slice(start, min(start + batch_size, rows.stop)), normalised, flipped, next(buffers))
 
-    def normalise(self, latents):
+    def normalise(self, latents: Float[Array, "n channels height width"]) -> Float[Tensor, "n channels height width"]:
         """(z - mean) / std a channel: latents (n, C, H, W), a tensor or array of any float dtype and device."""
         return self.normalise_(torch.as_tensor(latents).clone())
 
-    def denormalise(self, x):
+    def denormalise(self, x: Float[Array, "n channels height width"]) -> Float[Tensor, "n channels height width"]:
         """x std + mean a channel, the inverse of ``normalise``."""
         x = torch.as_tensor(x)
         mean, std = self._statistics(x)
         return x * std + mean
 
-    def normalise_(self, latents):
+    def normalise_(self, latents: Float[Tensor, "n channels height width"]) -> Float[Tensor, "n channels height width"]:
         """``normalise`` in place."""
         mean, std = self._statistics(latents)
         return latents.sub_(mean).div_(std)
@@ -456,17 +541,17 @@ class Header:
     """What a store's file says of itself, and where its latents lie."""
 
     path: Path
-    shape: tuple
-    labels: np.ndarray
-    class_offsets: np.ndarray
-    source: np.ndarray
-    attributes: dict
-    parts: dict  # data set name -> [Piece]
-    left_out: list  # one line per image that could not be used
-    contents: dict | None  # {"content", and with flips "content_flip": ids}; None in a store that lacks them
-    class_names: list  # empty in a store that lacks them
+    shape: tuple[int, int, int, int]
+    labels: Int64[np.ndarray, " n"]
+    class_offsets: Int64[np.ndarray, " offsets"]
+    source: Int64[np.ndarray, " n"]
+    attributes: dict[str, Any]
+    parts: dict[str, list[Piece]]  # of each data set
+    left_out: list[str]  # one line per image that could not be used
+    contents: dict[str, Int64[np.ndarray, " n"]] | None  # {"content", and with flips "content_flip": ids}; None without
+    class_names: list[str]  # empty in a store that lacks them
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """Hex digest of what the latents are (data, split, encoder, posterior, flips, rows), however sharded."""
         facts = {key: self.attributes.get(key) for key in IDENTITY_ATTRIBUTES}
         digest = hashlib.sha256(json.dumps([facts, self.shape, sorted(self.parts)], default=str).encode())
@@ -475,7 +560,7 @@ class Header:
         return digest.hexdigest()
 
     @property
-    def moments(self):
+    def moments(self) -> ChannelMoments:
         moments = ChannelMoments(self.shape[1])
         moments.count, moments.mean = int(self.attributes["count"]), self.attributes["mean"]
         moments.squares = self.attributes["std"] ** 2 * moments.count
@@ -485,7 +570,7 @@ class Header:
 IDENTITY_ATTRIBUTES = ("encoder", "encoder_sha256", "posterior", "split", "dataset_fingerprint")
 
 
-def read_header(path):
+def read_header(path: PathLike) -> Header:
     """Read and check everything but the latents. Raises ValueError with the path and the reason."""
     path = Path(path)
     if not path.is_file():

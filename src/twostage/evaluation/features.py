@@ -6,18 +6,22 @@ Networks are passed in chunks of one size (``twostage.data.chunks``).
 """
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor
 
 from twostage.arguments import as_device
 from twostage.data.chunks import budget_mb, chunk_size, in_chunks
 from twostage.evaluation.classifier import item_bytes, load_classifier
 from twostage.fetch import check_digest, refuse_stand_in
 from twostage.finite import finite, finite_weights
-from twostage.provenance import sha256
+from twostage.provenance import PathLike, sha256
 
 DISTANCE_NAMES = {
     "inception": "gFID",
@@ -26,6 +30,7 @@ DISTANCE_NAMES = {
 }
 INCEPTION_SIDE = 299
 MEBIBYTE = 1 << 20
+Images: TypeAlias = UInt8[np.ndarray, "n height width colours"]
 # NVIDIA's inception-2015-12-05.pt, the TorchScript conversion of the original network that clean-fid downloads.
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 DINOV2 = "vit_base_patch14_dinov2.lvd142m"
@@ -39,24 +44,35 @@ class FeatureExtractor:
     name: "classifier", "inception" or "dinov2"; sha256: of the weights; network: uint8 tensor (n, H, W, C) on
     ``device`` to a tensor (n, D); item_bytes: image shape (H, W, C) to a bound of what one image takes in it beside the
     weights. Raises ValueError where a feature is not finite.
+
+    >>> mean_colour = FeatureExtractor("classifier", lambda images: images.float().mean((1, 2)), "no weights")
+    >>> mean_colour(np.full((5, 8, 8, 3), 100, dtype=np.uint8)).shape
+    (5, 3)
     """
 
-    def __init__(self, name, network, digest, device="cpu", item_bytes=math.prod):
+    def __init__(
+        self,
+        name: str,
+        network: Callable[[Tensor], Tensor],
+        digest: str | None,
+        device: str | torch.device = "cpu",
+        item_bytes: Callable[[Sequence[int]], int] = math.prod,
+    ) -> None:
         self.name, self.network, self.sha256, self.device = name, network, digest, torch.device(device)
         self.item_bytes = item_bytes
 
     @property
-    def distance_name(self):
+    def distance_name(self) -> str:
         return DISTANCE_NAMES[self.name]
 
-    def chunk_size(self, image_shape):
+    def chunk_size(self, image_shape: Sequence[int]) -> int:
         """Images (H, W, C) per pass through the network."""
         return chunk_size(self.item_bytes(image_shape), budget_mb(self.device))
 
-    def __call__(self, images):
+    def __call__(self, images: Images) -> Float32[np.ndarray, "n dim"]:
         return self.of_batches([images])
 
-    def of_batches(self, batches):
+    def of_batches(self, batches: Iterable[UInt8[np.ndarray, "_ _ _ _"]]) -> Float32[np.ndarray, "total dim"]:
         """Features (N, D) of an iterable of image batches."""
         what, remedy = f"{self.name} features of a batch of images", "check the network's weights"
         return np.concatenate([finite(self._of(images), what, remedy) for images in batches])
@@ -68,14 +84,16 @@ class FeatureExtractor:
         return np.concatenate([found.cpu().numpy() for _, found in in_chunks(network, size, torch.from_numpy(images))])
 
 
-def classifier(path, device="cpu"):
+def classifier(path: PathLike, device: str | torch.device = "cpu") -> FeatureExtractor:
     """The penultimate layer of the classifier in ``path`` (``twostage.evaluation.classifier``)."""
     model = load_classifier(path, device)
     bytes_of = partial(item_bytes, width=model.architecture["width"])
     return FeatureExtractor("classifier", model.features, sha256(path), device, bytes_of)
 
 
-def inception(path, device="cpu", expected_sha256=INCEPTION_SHA256):
+def inception(
+    path: PathLike, device: str | torch.device = "cpu", expected_sha256: str | None = INCEPTION_SHA256
+) -> FeatureExtractor:
     """Inception-v3 pool features (2048-d) exactly as clean-fid computes them, from its TorchScript file.
 
     Raises ValueError when the file's digest is not the expected one (None: any), or when it is no such network.
@@ -100,7 +118,9 @@ def inception(path, device="cpu", expected_sha256=INCEPTION_SHA256):
     return FeatureExtractor("inception", network, digest, device, inception_bytes)
 
 
-def dinov2(path, device="cpu", architecture=DINOV2, side=DINOV2_SIDE):
+def dinov2(
+    path: PathLike, device: str | torch.device = "cpu", architecture: str = DINOV2, side: int = DINOV2_SIDE
+) -> FeatureExtractor:
     """Class-token features of a DINOv2 vision transformer of timm.
 
     path: local weights (safetensors or a checkpoint that timm reads). Images are resized to side x side (bicubic,
@@ -124,7 +144,9 @@ def dinov2(path, device="cpu", architecture=DINOV2, side=DINOV2_SIDE):
     return FeatureExtractor("dinov2", network, digest, device, dinov2_bytes)
 
 
-def resized_for_dinov2(images, side=DINOV2_SIDE):
+def resized_for_dinov2(
+    images: UInt8[Tensor, "n height width colours"], side: int = DINOV2_SIDE
+) -> Float32[Tensor, "n 3 {side} {side}"]:
     """Images uint8 (n, H, W, C) as float32 (n, 3, side, side) in [0, 1]."""
     x = _rgb(images).permute(0, 3, 1, 2).float() / 255
     return torch.nn.functional.interpolate(x, (side, side), mode="bicubic", antialias=True, align_corners=False).clamp(
@@ -132,18 +154,25 @@ def resized_for_dinov2(images, side=DINOV2_SIDE):
     )
 
 
-def inception_bytes(image_shape):
+def inception_bytes(image_shape: Sequence[int]) -> int:
     """Bound of what an image (H, W, C) takes in Inception beside the weights: four of its widest maps, and itself."""
     return 24 * MEBIBYTE + math.prod(image_shape)
 
 
-def dinov2_bytes(image_shape):
+def dinov2_bytes(image_shape: Sequence[int]) -> int:
     """Bound of what an image (H, W, C) takes in DINOv2 beside the weights: three of its widest layers' tokens, and
     itself as float32, resized along one side and the other."""
     return 12 * MEBIBYTE + 20 * math.prod(image_shape)
 
 
-def load_extractors(names, *, classifier_path=None, inception_path=None, dinov2_path=None, device="cpu"):
+def load_extractors(
+    names: Iterable[str],
+    *,
+    classifier_path: PathLike | None = None,
+    inception_path: PathLike | None = None,
+    dinov2_path: PathLike | None = None,
+    device: str | torch.device = "cpu",
+) -> list[FeatureExtractor]:
     """The named extractors, in order. Raises ValueError for an unknown name, or weights that are not given."""
     makers = {
         "classifier": (classifier, classifier_path),
@@ -177,6 +206,6 @@ def _first_line(error):
     return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
-def batch_size_for(image_shape):
+def batch_size_for(image_shape: Sequence[int]) -> int:
     """Images to read at a time: a power of two, whole chunks, at most 256 and 256 MiB of pixels."""
     return 1 << (max(1, min(256, (1 << 28) // math.prod(image_shape))).bit_length() - 1)

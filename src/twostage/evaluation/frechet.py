@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 import scipy.linalg
+from jaxtyping import Float, Float64, Real
 
 from twostage.finite import finite
 
@@ -16,13 +17,17 @@ EXACT_SIDE = 512
 ROUNDING = np.finfo(np.float32).eps  # of covariances that were computed or stored in float32
 
 
-def frechet_distance(features_a, features_b):
+def frechet_distance(features_a: Real[np.ndarray, "n dim"], features_b: Real[np.ndarray, "m dim"]) -> float:
     """Squared Frechet distance between the Gaussians of two sets of features (the number called FID).
 
     features_a, features_b: (N, D) and (M, D) arrays, any float dtype; computed in float64, covariances with N - 1.
     Warns when a set has no more samples than dimensions: its covariance is singular and the distance biased upwards,
     though exact for the covariance as it is. Raises ValueError for shapes that do not fit, fewer than two samples, or
     values that are not finite.
+
+    >>> corners = np.array([[0.0, 0.0], [0.0, 2.0], [2.0, 0.0], [2.0, 2.0]])
+    >>> round(frechet_distance(corners, corners + [3.0, 4.0]), 6)  # the same covariance: the means' distance alone
+    25.0
     """
     a, b = _checked(features_a, "a"), _checked(features_b, "b")
     if a.shape[1] != b.shape[1]:
@@ -37,7 +42,12 @@ def frechet_distance(features_a, features_b):
     return distance_of_roots(*mean_and_root(a), *mean_and_root(b))
 
 
-def frechet_from_statistics(mu_a, sigma_a, mu_b, sigma_b):
+def frechet_from_statistics(
+    mu_a: Real[np.ndarray, " dim"],
+    sigma_a: Real[np.ndarray, "dim dim"],
+    mu_b: Real[np.ndarray, " dim"],
+    sigma_b: Real[np.ndarray, "dim dim"],
+) -> float:
     """Squared Frechet distance between two Gaussians: means (D,) and covariances (D, D), positive semidefinite.
 
     Raises ValueError for shapes that do not fit, values that are not finite, and what is no covariance.
@@ -46,7 +56,12 @@ def frechet_from_statistics(mu_a, sigma_a, mu_b, sigma_b):
     return distance_of_roots(mu_a, covariance_root(sigma_a, mu_a), mu_b, covariance_root(sigma_b, mu_b))
 
 
-def distance_of_roots(mu_a, root_a, mu_b, root_b):
+def distance_of_roots(
+    mu_a: Float[np.ndarray, " dim"],
+    root_a: Float[np.ndarray, "rank_a dim"],
+    mu_b: Float[np.ndarray, " dim"],
+    root_b: Float[np.ndarray, "rank_b dim"],
+) -> float:
     """Squared Frechet distance from means (D,) and roots (R, D), ``S = root^T root``."""
     if mu_a.shape != mu_b.shape:
         raise ValueError(f"means have shapes {mu_a.shape} and {mu_b.shape}; expected the same")
@@ -65,7 +80,9 @@ def _nuclear_norm(matrix):
     return np.sqrt(np.maximum(values, 0)).sum()
 
 
-def mean_and_root(features):
+def mean_and_root(
+    features: Real[np.ndarray, "n dim"],
+) -> tuple[Float64[np.ndarray, " dim"], Float64[np.ndarray, "rank dim"]]:
     """Mean (D,) and root (R, D) of the sample covariance of (N, D) features, float64; R = min(N, D).
 
     Raises ValueError for fewer than two samples, which have no covariance.
@@ -80,7 +97,9 @@ def mean_and_root(features):
     return mean, covariance_root(centred.T @ centred / (len(features) - 1), mean)
 
 
-def covariance_root(sigma, mean):
+def covariance_root(
+    sigma: Real[np.ndarray, "dim dim"], mean: Real[np.ndarray, " dim"]
+) -> Float64[np.ndarray, "rank dim"]:
     """Upper triangular R with ``sigma = R^T R``; by eigenvalues, rounding errors cut off, where sigma is singular.
 
     Raises ValueError for a sigma that is no covariance: of another shape, not finite, not symmetric, or with an

@@ -5,9 +5,10 @@ For pixels as they are (the identity encoder) these are the images themselves.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from twostage.evaluation.classifier import index_of
 from twostage.evaluation.features import batch_size_for, load_extractors
 from twostage.evaluation.images import SampledImages
 from twostage.evaluation.nearest_images import PIXEL, Queries, References, decoded, nearest_images
-from twostage.provenance import atomic_write, write_provenance
+from twostage.provenance import PathLike, atomic_write, write_provenance
 
 NEAREST = 3  # an image and its mirrored twin may be the two nearest: the third is another image
 COPY_RATIO = 1 / 3  # a sample is a copy when d1 / d2 is below (Gu et al. 2023, "On memorization in diffusion models")
@@ -31,23 +32,23 @@ SUMMARY = ("followed_distance", "nearest_distance", "ratio", "copied", "retrieve
 
 
 def measure_memorization(
-    samples,
-    output_csv,
-    samples_csv,
+    samples: Mapping[str, Sequence[PathLike]],
+    output_csv: PathLike,
+    samples_csv: PathLike,
     *,
-    store_path,
-    encoder_spec,
-    encoder_weights=None,
-    held_out_path=None,
-    features=("classifier",),
-    classifier=None,
-    inception=None,
-    dinov2=None,
-    within_class=False,
-    control_images=CONTROL_IMAGES,
-    batch_size=None,
-    device="cpu",
-):
+    store_path: PathLike,
+    encoder_spec: Mapping[str, Any],
+    encoder_weights: PathLike | Sequence[PathLike] | None = None,
+    held_out_path: PathLike | None = None,
+    features: Sequence[str] = ("classifier",),
+    classifier: PathLike | None = None,
+    inception: PathLike | None = None,
+    dinov2: PathLike | None = None,
+    within_class: bool = False,
+    control_images: int = CONTROL_IMAGES,
+    batch_size: int | None = None,
+    device: str | torch.device = "cpu",
+) -> pd.DataFrame:
     """Measure memorisation of each plan's samples; write a summary CSV and a CSV of every sample.
 
     samples: {plan name: paths of its shards}; store_path, encoder_spec, encoder_weights: latents of the training
@@ -118,9 +119,9 @@ class _Set:
     """
 
     count: int
-    columns: dict
-    images: Callable
-    followed: Callable | None = None
+    columns: dict[str, Any]
+    images: Callable[..., Any]
+    followed: Callable[..., Any] | None = None
     in_training: bool = False
 
     def batches(self, size):

@@ -7,30 +7,38 @@ writes the original's ``.pt``.
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from twostage.arguments import as_device
 from twostage.finite import finite_weights
 from twostage.model.lightningdit import LightningDiT, state_shapes
-from twostage.provenance import atomic_write
+from twostage.provenance import PathLike, atomic_write
 from twostage.weights_file import EMA_ENTRIES, numbered, read_weights, refuse_misfit, some
 
 SCHEMA = "twostage.model/1"
 
 
-def save_model(path, model, architecture=None, **metadata):
+def save_model(
+    path: PathLike,
+    model: LightningDiT | Mapping[str, Tensor],
+    architecture: Mapping[str, int] | None = None,
+    **metadata: Any,
+) -> None:
     """Write weights as safetensors, atomically; architecture and metadata go into the file's header as JSON.
 
     model: a LightningDiT or its state dict; architecture: the constructor's sizes (None: the model's own);
     metadata: JSON-able facts, e.g. ``step=600``, which ``load_model`` hands back.
     """
-    weights = model if isinstance(model, dict) else model.state_dict()
+    weights = model if isinstance(model, Mapping) else model.state_dict()
     if architecture is None:
-        architecture = model.architecture
+        architecture = model.architecture  # type: ignore[union-attr]  # a state dict comes with its sizes
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in weights.items()}
     # One entry: the writer puts several in an order of its own, and the same model would not be the same bytes.
     content = {"schema": SCHEMA, "architecture": architecture, "metadata": metadata}
@@ -42,7 +50,7 @@ def save_model(path, model, architecture=None, **metadata):
             raise OSError(f"{path}: the model could not be written: {error}") from error
 
 
-def read_header(path):
+def read_header(path: PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
     """(architecture, metadata) of a file of ``save_model``, without its weights. ValueError for any other file."""
     try:
         with safe_open(path, "pt") as file:
@@ -57,7 +65,7 @@ def read_header(path):
     return header["architecture"], header["metadata"]
 
 
-def load_model(path, device="cpu"):
+def load_model(path: PathLike, device: str | torch.device = "cpu") -> LightningDiT:
     """The model in ``path`` on ``device``, in eval mode, its metadata as ``model.metadata``.
 
     Raises ValueError for a file that is truncated, not one of ours, whose header and weights disagree, or that holds
@@ -82,7 +90,9 @@ def load_model(path, device="cpu"):
     return model.to(device).eval()
 
 
-def import_published(path, input_size=None, num_heads=None, weights=None):
+def import_published(
+    path: PathLike, input_size: int | None = None, num_heads: int | None = None, weights: str | None = None
+) -> LightningDiT:
     """A LightningDiT from a published checkpoint, on the CPU, in eval mode.
 
     path: a ``.pt`` or ``.pth`` (read with ``weights_only``), or a ``.safetensors``; a file of ``save_model`` too.
@@ -104,7 +114,7 @@ def import_published(path, input_size=None, num_heads=None, weights=None):
     return model.eval()
 
 
-def export_published(path, model, **config):
+def export_published(path: PathLike, model: LightningDiT, **config: Any) -> None:
     """Write a model as the original's ``.pt``: ``{model, ema, opt, config}``, weights float32, no optimiser state.
 
     The original's ``inference.py`` reads ``ema``; its ``weight_init`` reads ``model``.

@@ -6,10 +6,12 @@ six-way adaLN, no qk-norm. Times are fed raw, t in [0, 1], t = 1 the data.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from jaxtyping import Float, Float32, Int
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from twostage.model.fused import GatedSiLU, ModulatedNorm, RotatedHeads
@@ -29,19 +31,25 @@ class LightningDiT(nn.Module):
     drawn from torch's global generator). 0 leaves labels alone.
     ``checkpoint_activations`` (attribute, False): recompute each block in the backward pass to save memory.
     Raises ValueError for sizes that do not divide.
+
+    >>> sizes = {"hidden_size": 32, "depth": 2, "num_heads": 2}
+    >>> model = LightningDiT(input_size=8, patch_size=2, in_channels=3, **sizes, num_classes=10)
+    >>> velocity = model(torch.zeros(4, 3, 8, 8), torch.full((4,), 0.5), torch.tensor([0, 1, 2, 10]))
+    >>> velocity.shape
+    torch.Size([4, 3, 8, 8])
     """
 
     def __init__(
         self,
-        input_size,
-        patch_size,
-        in_channels,
-        hidden_size,
-        depth,
-        num_heads,
-        num_classes,
-        class_drop=0.1,
-    ):
+        input_size: int,
+        patch_size: int,
+        in_channels: int,
+        hidden_size: int,
+        depth: int,
+        num_heads: int,
+        num_classes: int,
+        class_drop: float = 0.1,
+    ) -> None:
         super().__init__()
         _refuse_sizes(input_size, patch_size, hidden_size, num_heads)
         self.architecture = {
@@ -65,7 +73,12 @@ class LightningDiT(nn.Module):
         self.final_layer = FinalLayer(hidden_size, patch_size, in_channels)
         self._initialize()
 
-    def forward(self, x, t, y):
+    def forward(
+        self,
+        x: Float[Tensor, "batch channels side side"],
+        t: Float[Tensor, " batch"],
+        y: Int[Tensor, " batch"],
+    ) -> Float[Tensor, "batch channels side side"]:
         """Velocity at x (B, C, H, W), time t (B,) in [0, 1] and label y (B,) int64: a tensor like x.
 
         States of another precision than the weights' pass through in the weights'. ValueError for states that are no
@@ -89,7 +102,7 @@ class LightningDiT(nn.Module):
                 tokens = block(tokens, condition, rotation)
         return self.x_embedder.fold(self.final_layer(tokens, condition), x.shape)
 
-    def compile_blocks(self):
+    def compile_blocks(self) -> None:
         """Compile the blocks, in place, when they are first called.
 
         They share one graph, so that XL takes no longer than S to compile. What would break it up is an error.
@@ -100,7 +113,7 @@ class LightningDiT(nn.Module):
         for block in self.blocks:
             block.compile(dynamic=False, fullgraph=True)
 
-    def uncompile_blocks(self):
+    def uncompile_blocks(self) -> None:
         """Undo ``compile_blocks``."""
         for block in self.blocks:
             block._compiled_call_impl = None
@@ -125,18 +138,20 @@ class LightningDiT(nn.Module):
 class PatchEmbedding(nn.Module):
     """Patches to tokens, and back. Weights as of a strided convolution; computed as one matrix product."""
 
-    def __init__(self, patch_size, in_channels, hidden_size):
+    def __init__(self, patch_size: int, in_channels: int, hidden_size: int) -> None:
         super().__init__()
         self.patch_size = patch_size
         self.proj = nn.Conv2d(in_channels, hidden_size, kernel_size=patch_size, stride=patch_size)
 
-    def forward(self, x):
+    def forward(self, x: Float[Tensor, "batch channels side side"]) -> Float[Tensor, "batch tokens dim"]:
         p = self.patch_size
         patches = x.unflatten(2, (-1, p)).unflatten(4, (-1, p))  # (B, C, h, p, w, p)
         patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # (B, h w, C p p)
         return F.linear(patches, self.proj.weight.flatten(1), self.proj.bias)
 
-    def fold(self, tokens, shape):
+    def fold(
+        self, tokens: Float[Tensor, "batch tokens numbers"], shape: Sequence[int]
+    ) -> Float[Tensor, "batch channels side side"]:
         """Tokens (B, h w, p p C), channels last within a patch, to an image of ``shape`` (B, C, H, W)."""
         batch, channels, height, width = shape
         p = self.patch_size
@@ -147,7 +162,9 @@ class PatchEmbedding(nn.Module):
 class TimeEmbedding(nn.Module):
     """Raw time (B,) to (B, hidden): cosines and sines of 128 frequencies, then two layers."""
 
-    def __init__(self, hidden_size):
+    frequencies: Tensor
+
+    def __init__(self, hidden_size: int) -> None:
         super().__init__()
         self.mlp = nn.Sequential(
             nn.Linear(TIME_FREQUENCIES, hidden_size), nn.SiLU(), nn.Linear(hidden_size, hidden_size)
@@ -156,20 +173,20 @@ class TimeEmbedding(nn.Module):
         steps = torch.arange(half, dtype=torch.float32)
         self.register_buffer("frequencies", torch.exp(-math.log(MAX_PERIOD) * steps / half), persistent=False)
 
-    def forward(self, t):
+    def forward(self, t: Float[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:
         angles = t.float()[:, None] * self.frequencies
         features = torch.cat([angles.cos(), angles.sin()], dim=-1)
-        return self.mlp(features.to(self.mlp[0].weight.dtype))
+        return self.mlp(features.to(self.mlp[0].weight.dtype))  # type: ignore[arg-type]  # of a Linear
 
 
 class LabelEmbedding(nn.Module):
     """Labels (B,) to (B, hidden); the last row of the table is "no class"."""
 
-    def __init__(self, num_classes, hidden_size):
+    def __init__(self, num_classes: int, hidden_size: int) -> None:
         super().__init__()
         self.embedding_table = nn.Embedding(num_classes + 1, hidden_size)
 
-    def forward(self, labels):
+    def forward(self, labels: Int[Tensor, " batch"]) -> Float[Tensor, "batch dim"]:
         return self.embedding_table(labels)
 
 
@@ -179,7 +196,10 @@ class RotaryPositions(nn.Module):
     Buffers ``freqs_cos`` and ``freqs_sin`` (T, head_dim) hold each angle twice, for the two members of a pair.
     """
 
-    def __init__(self, grid, head_dim):
+    freqs_cos: Tensor
+    freqs_sin: Tensor
+
+    def __init__(self, grid: int, head_dim: int) -> None:
         super().__init__()
         axis_dim = head_dim // 2
         frequencies = 1.0 / MAX_PERIOD ** (torch.arange(0, axis_dim, 2).float() / axis_dim)
@@ -190,12 +210,14 @@ class RotaryPositions(nn.Module):
         self.register_buffer("freqs_cos", angles.cos())
         self.register_buffer("freqs_sin", angles.sin())
 
-    def rotation(self):
+    def rotation(self) -> Float[Tensor, "tokens 1 1 pairs 2"]:
         """What ``rotate`` takes: cosine and sine of each pair, (T, 1, 1, head_dim / 2, 2)."""
         return torch.stack((self.freqs_cos[:, ::2], self.freqs_sin[:, ::2]), dim=-1)[:, None, None]
 
 
-def rotate(x, rotation):
+def rotate(
+    x: Float[Tensor, "batch tokens two heads dim"], rotation: Float[Tensor, "tokens 1 1 pairs 2"]
+) -> Float[Tensor, "batch tokens two heads dim"]:
     """Turn adjacent pairs of the last axis of x (B, T, 2, heads, head_dim) by ``rotation``."""
     first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
     cos, sin = rotation.unbind(-1)
@@ -205,11 +227,13 @@ def rotate(x, rotation):
 class RMSNorm(nn.Module):
     """Root-mean-square norm whose gain is folded into the modulation that follows it (``modulate``)."""
 
-    def __init__(self, dim):
+    def __init__(self, dim: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(dim))
 
-    def forward(self, x, shift, scale):
+    def forward(
+        self, x: Float[Tensor, "batch tokens dim"], shift: Float[Tensor, "batch dim"], scale: Float[Tensor, "batch dim"]
+    ) -> Float[Tensor, "batch tokens dim"]:
         """``norm(x) * weight * (1 + scale) + shift``: x (B, T, D), normalised in float32; shift and scale (B, D)."""
         gain, shift = (self.weight * (1 + scale)).type_as(x), shift.type_as(x)
         if not torch.compiler.is_compiling():
@@ -221,13 +245,15 @@ class RMSNorm(nn.Module):
 class Attention(nn.Module):
     """Multi-head self-attention with rotary positions."""
 
-    def __init__(self, dim, num_heads):
+    def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x, rotation):
+    def forward(
+        self, x: Float[Tensor, "batch tokens dim"], rotation: Float[Tensor, "tokens 1 1 pairs 2"]
+    ) -> Float[Tensor, "batch tokens dim"]:
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (B, T, 3, heads, head_dim)
         if torch.compiler.is_compiling():
             q, k = rotate(qkv[:, :, :2], rotation).type_as(qkv).unbind(2)
@@ -241,12 +267,12 @@ class Attention(nn.Module):
 class SwiGLU(nn.Module):
     """``w3(silu(a) * b)`` with ``a, b`` the halves of ``w12(x)``."""
 
-    def __init__(self, dim, width):
+    def __init__(self, dim: int, width: int) -> None:
         super().__init__()
         self.w12 = nn.Linear(dim, 2 * width)
         self.w3 = nn.Linear(width, dim)
 
-    def forward(self, x):
+    def forward(self, x: Float[Tensor, "batch tokens dim"]) -> Float[Tensor, "batch tokens dim"]:
         halves = self.w12(x)
         if not torch.compiler.is_compiling():
             return self.w3(GatedSiLU.apply(halves))
@@ -257,7 +283,7 @@ class SwiGLU(nn.Module):
 class Block(nn.Module):
     """Attention and SwiGLU, each shifted, scaled and gated by the conditioning (adaLN)."""
 
-    def __init__(self, dim, num_heads):
+    def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
         self.norm1 = RMSNorm(dim)
         self.norm2 = RMSNorm(dim)
@@ -265,7 +291,12 @@ class Block(nn.Module):
         self.mlp = SwiGLU(dim, _mlp_width(dim))
         self.adaLN_modulation = nn.Sequential(nn.Identity(), nn.Linear(dim, 6 * dim))
 
-    def forward(self, x, condition, rotation):
+    def forward(
+        self,
+        x: Float[Tensor, "batch tokens dim"],
+        condition: Float[Tensor, "batch dim"],
+        rotation: Float[Tensor, "tokens 1 1 pairs 2"],
+    ) -> Float[Tensor, "batch tokens dim"]:
         """x (B, T, D), condition (B, D) already through SiLU: a tensor like x."""
         shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = self.adaLN_modulation(condition).chunk(6, dim=1)
         attended = self.attn(self.norm1(x, shift_1, scale_1), rotation)
@@ -277,18 +308,20 @@ class Block(nn.Module):
 class FinalLayer(nn.Module):
     """Modulated norm, then tokens to patches of velocity."""
 
-    def __init__(self, dim, patch_size, out_channels):
+    def __init__(self, dim: int, patch_size: int, out_channels: int) -> None:
         super().__init__()
         self.norm_final = RMSNorm(dim)
         self.linear = nn.Linear(dim, patch_size * patch_size * out_channels)
         self.adaLN_modulation = nn.Sequential(nn.Identity(), nn.Linear(dim, 2 * dim))
 
-    def forward(self, x, condition):
+    def forward(
+        self, x: Float[Tensor, "batch tokens dim"], condition: Float[Tensor, "batch dim"]
+    ) -> Float[Tensor, "batch tokens numbers"]:
         shift, scale = self.adaLN_modulation(condition).chunk(2, dim=1)
         return self.linear(self.norm_final(x, shift, scale))
 
 
-def sincos_positions(grid, dim):
+def sincos_positions(grid: int, dim: int) -> Float32[Tensor, "{grid}*{grid} {dim}"]:
     """Fixed 2-D positions, float32 (grid * grid, dim): the column's sines and cosines, then the row's."""
     frequencies = 1.0 / MAX_PERIOD ** (torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
     angles = torch.outer(torch.arange(grid, dtype=torch.float64), frequencies)
@@ -312,7 +345,15 @@ def _refuse_sizes(input_size, patch_size, hidden_size, num_heads):
         )
 
 
-def state_shapes(input_size, patch_size, in_channels, hidden_size, depth, num_heads, num_classes):
+def state_shapes(
+    input_size: int,
+    patch_size: int,
+    in_channels: int,
+    hidden_size: int,
+    depth: int,
+    num_heads: int,
+    num_classes: int,
+) -> dict[str, tuple[int, ...]]:
     """{name: shape} of the state dict of a LightningDiT of these sizes, in no time and memory. ValueError as for it.
 
     On torch's meta device the model would say the same, after two seconds in which torch imports its compiler.
@@ -348,6 +389,6 @@ def state_shapes(input_size, patch_size, in_channels, hidden_size, depth, num_he
     }
 
 
-def count_parameters(model):
+def count_parameters(model: nn.Module) -> int:
     """Number of parameters as published counts have it: the fixed positions included."""
     return sum(parameter.numel() for parameter in model.parameters())

@@ -7,21 +7,36 @@ constant is fitted. Derivation, corrections, relation to random energies and lim
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from numbers import Real
+from typing import TypeAlias
 
 import numpy as np
 import torch
+from jaxtyping import Float, Float64
 from scipy.optimize import brentq
 from scipy.special import expit, gammaincinv, log_ndtr, logsumexp
 
-from twostage.arguments import as_tensor
+from twostage.arguments import Array, as_tensor
+from twostage.data.latents import LatentStore
+from twostage.oracle.pairs import Sweep
 from twostage.oracle.samples import WIDE, Samples
+
+Numbers: TypeAlias = Float[Array, " numbers"] | Sequence[float]
+Times: TypeAlias = Float[Array, " times"] | Float[Array, ""] | Sequence[float] | float
+Weights: TypeAlias = Sweep | Float[Array, "pairs times"] | Sequence[Sequence[float]]
 
 NODES, NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(80)
 NODE_WEIGHTS = NODE_WEIGHTS / NODE_WEIGHTS.sum()
 
 
-def spectrum(data, label=None, *, device=None, budget_mb=1024):
+def spectrum(
+    data: Float[Array, " n *shape"] | LatentStore | Samples,
+    label: int | None = None,
+    *,
+    device: str | torch.device | None = None,
+    budget_mb: float = 1024,
+) -> Float64[np.ndarray, " numbers"]:
     """Eigenvalues of the data's covariance (divided by N), descending, float64 numpy (min(N, D),) or (D,).
 
     data: (N, D) or (N, C, H, W) tensor or array, LatentStore (with ``label``, one class of it) or ``Samples``. The
@@ -39,7 +54,9 @@ def spectrum(data, label=None, *, device=None, budget_mb=1024):
     return torch.linalg.eigvalsh(matrix / samples.count).clamp(min=0).flip(0).cpu().numpy()
 
 
-def channel_information(eigenvalues, times):
+def channel_information(
+    eigenvalues: Numbers, times: Times
+) -> tuple[Float64[np.ndarray, " points"], Float64[np.ndarray, " points"]]:
     """Mean I(t) and variance V(t), in nats, of the information density between x_1 and x_t: two arrays (T,)."""
     eigenvalues, times = _check_eigenvalues(eigenvalues), _check_times(times)
     mean, variance = np.empty(len(times)), np.empty(len(times))
@@ -50,7 +67,7 @@ def channel_information(eigenvalues, times):
     return mean, variance
 
 
-def transition_time(eigenvalues, n):
+def transition_time(eigenvalues: Numbers, n: float) -> float:
     """The time in [0, 1] at which I(t) = log n, for n samples of a covariance with these eigenvalues.
 
     0 for n = 1; 1 when all eigenvalues are 0 (nothing tells the samples apart). Raises ValueError for n < 1 and for
@@ -71,7 +88,7 @@ def transition_time(eigenvalues, n):
     return float(expit(brentq(excess, low, high, xtol=1e-13)))
 
 
-def predicted_self_weight(eigenvalues, n, times):
+def predicted_self_weight(eigenvalues: Numbers, n: float, times: Times) -> Float64[np.ndarray, " points"]:
     """Expected posterior weight of the true sample, (T,) in [0, 1]: E[sigmoid(I - log(n - 1) + sqrt(V) Z)], Z normal.
 
     n - 1, the number of the other samples, makes t = 0 exact: 1 / n. t = 1 gives 1.
@@ -84,7 +101,9 @@ def predicted_self_weight(eigenvalues, n, times):
     return expit(margin) @ NODE_WEIGHTS
 
 
-def corrected_self_weight(eigenvalues, n, times, scale_variance=0.0):
+def corrected_self_weight(
+    eigenvalues: Numbers, n: float, times: Times, scale_variance: float = 0.0
+) -> Float64[np.ndarray, " points"]:
     """As ``predicted_self_weight``, with two effects that the law leaves out and that nearly cancel on images: (T,).
 
     The finite sum: of the other samples' expected weight only the part counts that n of them are likely to contain
@@ -116,7 +135,14 @@ def corrected_self_weight(eigenvalues, n, times, scale_variance=0.0):
     return curve
 
 
-def scale_variance(data, label=None, *, at=None, device=None, budget_mb=1024):
+def scale_variance(
+    data: Float[Array, " n *shape"] | LatentStore | Samples,
+    label: int | None = None,
+    *,
+    at: float | None = None,
+    device: str | torch.device | None = None,
+    budget_mb: float = 1024,
+) -> float:
     """How much the samples' squared scale varies (0: Gaussian), for ``corrected_self_weight``; the mean scale is 1.
 
     The squared length of a sample in the directions that x_t shows at time ``at`` (None: the predicted transition),
@@ -140,7 +166,11 @@ def scale_variance(data, label=None, *, at=None, device=None, budget_mb=1024):
     return float(((length.var(correction=0) - gaussian) / (share.sum().square() + gaussian)).clamp(min=0))
 
 
-def crossing_time(curve, times, level=0.5):
+def crossing_time(
+    curve: Float[Array, " times"] | Sequence[float],
+    times: Float[Array, " times"] | Sequence[float],
+    level: float = 0.5,
+) -> float | None:
     """First time at which ``curve`` (T,) rises through ``level``, by linear interpolation; times (T,) ascending.
 
     The first time where the curve starts above; None where it never gets there. Raises ValueError for shapes that
@@ -159,7 +189,7 @@ def crossing_time(curve, times, level=0.5):
     return float(times[k - 1] + share * (times[k] - times[k - 1]))
 
 
-def measured_transition(sweep, times=None):
+def measured_transition(sweep: Weights, times: Times | None = None) -> float:
     """The time at which the mean self weight of a ``Sweep`` (or of a (P, T) array, with ``times``) crosses one half.
 
     Raises ValueError when it never does: on a grid that ends too early.
@@ -175,7 +205,9 @@ def measured_transition(sweep, times=None):
     return found
 
 
-def transition_interval(sweep, times=None, *, resamples=1000, seed=0, level=0.95):
+def transition_interval(
+    sweep: Weights, times: Times | None = None, *, resamples: int = 1000, seed: int = 0, level: float = 0.95
+) -> tuple[float, float] | None:
     """Bootstrap interval over pairs of the measured transition: (low, high), or None where a tenth never cross."""
     weights, times = _weights(sweep, times)
     generator = np.random.default_rng(seed)
@@ -190,14 +222,18 @@ def transition_interval(sweep, times=None, *, resamples=1000, seed=0, level=0.95
     return float(low), float(high)
 
 
-def transition_grid(eigenvalues, n, points=61, reach=3.0):
+def transition_grid(
+    eigenvalues: Numbers, n: float, points: int = 61, reach: float = 3.0
+) -> Float64[np.ndarray, " {points}"]:
     """Times (points,) even in t / (1 - t), from 0 to ``reach`` times its value at the predicted transition."""
     center = min(transition_time(eigenvalues, n), 1 - 1e-6)
     s = np.linspace(0, reach, points) * (center / (1 - center) if center > 0 else 1.0)
     return s / (1 + s)
 
 
-def resolved_times(times, transitions, *, step=0.05, reach=3.0):
+def resolved_times(
+    times: Times, transitions: Iterable[float], *, step: float = 0.05, reach: float = 3.0
+) -> Float64[np.ndarray, " points"]:
     """``times`` with as many more as it takes to resolve curves about each of ``transitions``: ascending (T',) float64.
 
     In s = t / (1 - t), up to ``reach`` times its value at a transition, no two neighbours are further apart than

@@ -11,15 +11,19 @@ target needs no subtraction of large numbers either: u* - u = sum_i gamma_i d_i 
 
 import dataclasses
 import math
+from collections.abc import Iterable, Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Float64, Int, Int64
 
-from twostage.arguments import as_floating, as_tensor
+from twostage.arguments import Array, as_floating, as_tensor
 from twostage.arithmetic import exact_product
+from twostage.data.latents import LatentStore
 from twostage.oracle.samples import LEAST, WIDE, Samples, check_finite, check_times, product_weights
-from twostage.provenance import atomic_write
+from twostage.provenance import PathLike, atomic_write
 
 NEAR_DUPLICATE = 2e-3  # share of |x^(i)|^2 + |x_1|^2 below which q_i is taken by direct differences
 NEGLIGIBLE = -400.0  # log-weights below this change no float64 result, squared errors included
@@ -43,32 +47,40 @@ class Sweep:
     B = -1 / (1 - t), the weights exact (None: no offset was asked for); variance: what mse is on average over the x_1
     that could have led to x_t, sum_i gamma_i |x^(i) - m|^2 / (D (1 - t)^2), 0 where below 1e-170; rows: (P,) number of
     samples, copies counted, that each pair's posterior ran over (None: as count).
+
+    >>> data = torch.tensor([[0.0, 0.0], [0.0, 1.0], [3.0, 0.0]])
+    >>> found = sweep(data, index=[0, 2], x_0=torch.zeros(2, 2), times=[0.0, 0.5])
+    >>> found.self_weight.round(3)
+    array([[0.333, 0.618],
+           [0.333, 0.982]])
+    >>> len(found), found.select([1]).index
+    (2, array([2]))
     """
 
-    times: np.ndarray
-    index: np.ndarray
-    label: np.ndarray
-    count: np.ndarray
+    times: Float64[np.ndarray, " times"]
+    index: Int64[np.ndarray, " pairs"]
+    label: Int64[np.ndarray, " pairs"]
+    count: Int64[np.ndarray, " pairs"]
     dim: int
-    top1: np.ndarray
-    self_weight: np.ndarray
-    effective_samples: np.ndarray
-    mse: np.ndarray
-    mse_offset: np.ndarray | None = None
-    variance: np.ndarray | None = None
-    rows: np.ndarray | None = None
+    top1: Float64[np.ndarray, "pairs times"]
+    self_weight: Float64[np.ndarray, "pairs times"]
+    effective_samples: Float64[np.ndarray, "pairs times"]
+    mse: Float64[np.ndarray, "pairs times"]
+    mse_offset: Float64[np.ndarray, "pairs times"] | None = None
+    variance: Float64[np.ndarray, "pairs times"] | None = None
+    rows: Int64[np.ndarray, " pairs"] | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.index)
 
-    def select(self, pairs):
+    def select(self, pairs: slice | Int[np.ndarray, " chosen"] | Bool[np.ndarray, " pairs"] | Sequence[int]) -> "Sweep":
         """The same sweep for some of its pairs: ``pairs`` indexes the first axis (slice, mask or integers)."""
         return dataclasses.replace(
             self, **{name: getattr(self, name)[pairs] for name in self._per_pair() if getattr(self, name) is not None}
         )
 
     @staticmethod
-    def merge(sweeps):
+    def merge(sweeps: "Iterable[Sweep]") -> "Sweep":
         """One sweep of all the pairs, in the order given. Exact: pairs do not depend on each other.
 
         Raises ValueError where times, dimension or the presence of mse_offset differ.
@@ -82,31 +94,22 @@ class Sweep:
                 raise ValueError(f"the sweeps to merge have different times: {first.times} and {other.times}")
             if other.dim != first.dim or (other.mse_offset is None) != (first.mse_offset is None):
                 raise ValueError(f"the sweeps to merge differ in dimension ({first.dim}, {other.dim}) or in mse_offset")
-        fields = {
+        fields: dict[str, Any] = {
             name: np.concatenate([getattr(each, name) for each in sweeps])
             for name in Sweep._per_pair()
             if getattr(first, name) is not None
         }
         return dataclasses.replace(first, **fields)
 
-    @staticmethod
-    def of_times(sweeps):
-        """One sweep of the same pairs at all the times of several, in ascending order."""
-        sweeps = list(sweeps)
-        times = np.concatenate([each.times for each in sweeps])
-        order, fields = np.argsort(times, kind="stable"), {}
-        for name in Sweep._per_pair():
-            if getattr(sweeps[0], name) is not None and getattr(sweeps[0], name).ndim == 2:
-                fields[name] = np.concatenate([getattr(each, name) for each in sweeps], 1)[:, order]
-        return dataclasses.replace(sweeps[0], times=times[order], **fields)
-
-    def save(self, path):
+    def save(self, path: PathLike) -> None:
+    variance: Float64[np.ndarray, "pairs times"] | None = None
+    rows: Int64[np.ndarray, " pairs"] | None = None
         """Write as .npz, atomically."""
         with atomic_write(path) as temporary, open(temporary, "wb") as stream:
             np.savez(stream, **{key: value for key, value in vars(self).items() if value is not None})
 
     @staticmethod
-    def load(path):
+    def load(path: PathLike) -> "Sweep":
         """Read what ``save`` wrote."""
         with np.load(path) as stored:
             fields = dict(stored)
@@ -117,7 +120,17 @@ class Sweep:
         return [field.name for field in dataclasses.fields(Sweep) if field.name not in ("times", "dim")]
 
 
-def sweep(data, index, x_0, times, *, label=None, offset=None, device=None, budget_mb=1024):
+def sweep(
+    data: Float[Array, " n *shape"] | LatentStore | Samples,
+    index: Int[Array, " pairs"] | Sequence[int],
+    x_0: Float[Array, "pairs ..."],
+    times: Float[Array, " times"] | Sequence[float],
+    *,
+    label: int | None = None,
+    offset: float | None = None,
+    device: str | torch.device | None = None,
+    budget_mb: float = 1024,
+) -> Sweep:
     """Posterior statistics of pairs (data[index], x_0) at all ``times``: a ``Sweep``.
 
     data: (N, D) or (N, C, H, W) floating tensor or array, a LatentStore, or ``Samples``; index: (P,) rows of the data
@@ -138,6 +151,10 @@ def sweep(data, index, x_0, times, *, label=None, offset=None, device=None, budg
         _Pairs(samples, index[start : start + size], noise[start : start + size], times).result(offset)
         for start in range(0, len(index), size)
     ]
+    found: dict[str, Any] = {
+        name: np.concatenate([part[name] for part in parts]) if parts[0][name] is not None else None
+        for name in parts[0]
+    }
     return Sweep(
         times=times.numpy(),
         index=index.cpu().numpy(),
@@ -145,10 +162,7 @@ def sweep(data, index, x_0, times, *, label=None, offset=None, device=None, budg
         count=np.full(len(index), samples.distinct),
         rows=np.full(len(index), samples.count),
         dim=samples.dim,
-        **{
-            name: np.concatenate([part[name] for part in parts]) if parts[0][name] is not None else None
-            for name in parts[0]
-        },
+        **found,
     )
 
 

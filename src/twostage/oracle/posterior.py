@@ -10,11 +10,17 @@ are of differences ``x^(i) - x_t`` and run over chunks with a running log-sum-ex
 
 import dataclasses
 import math
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
+from jaxtyping import Float, Float64, Int
+from torch import Tensor
 
-from twostage.arguments import as_floating, as_labels, as_tensor
+from twostage.arguments import Array, as_floating, as_labels, as_tensor
 from twostage.arithmetic import exact_product
+from twostage.data.latents import LatentStore
+from twostage.flow import Time
 from twostage.oracle.samples import (
     SMALLEST,
     WIDE,
@@ -31,6 +37,8 @@ NEAR_DATA = 0.1  # below this 1 - t, sums are of float64 differences: float32 pr
 ALONE = 1e-9  # sum of all other weights, of the largest, below which the velocity is that to one sample
 FAINT = math.log(SMALLEST) - 1  # of a weight: none is less, where exp and float32 products are many times slower
 
+Labels: TypeAlias = int | Int[Array, ""] | Int[Array, " #batch"]  # one for all samples, or one per sample
+
 
 class Oracle:
     """The exact posterior over a data set, and the velocity that it implies.
@@ -42,12 +50,27 @@ class Oracle:
     Everywhere x_t is (B, D) or (B, C, H, W), B >= 1, and t a float or (B,) in [0, 1]; float64 x_t are used in full.
     NumPy arrays are taken as tensors are; answers are tensors. Raises ValueError for empty, integer, NaN or infinite
     data and states, for times outside [0, 1], for shapes that differ, and for a device that is not there.
+
+    >>> oracle = Oracle(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
+    >>> x_t = torch.tensor([[0.5, 0.0]])
+    >>> oracle.log_weights(x_t, 0.5).exp()
+    tensor([[0.1192, 0.8808]], dtype=torch.float64)
+    >>> oracle.posterior_mean(x_t, 0.5)
+    tensor([[0.7616, 0.0000]])
+    >>> oracle.velocity(x_t, 0.5)  # (m - x_t) / (1 - t)
+    tensor([[0.5232, 0.0000]])
     """
 
-    def __init__(self, data, label=None, device=None, budget_mb=1024):
+    def __init__(
+        self,
+        data: Float[Array, " n *shape"] | LatentStore,
+        label: int | None = None,
+        device: str | torch.device | None = None,
+        budget_mb: float = 1024,
+    ) -> None:
         self.samples = Samples(data, label, device, budget_mb)
 
-    def log_weights(self, x_t, t):
+    def log_weights(self, x_t: Float[Array, " batch *shape"], t: Time) -> Float64[Tensor, "batch n"]:
         """Logarithm of the posterior weights gamma, (B, N) float64; rows sum to one after exp.
 
         t = 0: uniform. t = 1: the limit, shared equally by the samples nearest to x_t (-inf elsewhere).
@@ -64,7 +87,7 @@ class Oracle:
             logits = torch.where(points.last, torch.where(logits < level, -math.inf, 0.0), logits)
         return logits - logits.logsumexp(1, keepdim=True)
 
-    def posterior_mean(self, x_t, t):
+    def posterior_mean(self, x_t: Float[Array, " batch *shape"], t: Time) -> Float[Tensor, " batch *shape"]:
         """The posterior mean m = sum_i gamma_i x^(i), like x_t.
 
         t = 0: the mean of the data. t = 1: the nearest sample, or the mean of those that are equally near.
@@ -74,7 +97,7 @@ class Oracle:
         mean = x_t.detach().to(self.samples.device, WIDE).reshape(moved.shape) + moved
         return mean.reshape(x_t.shape).to(x_t)
 
-    def velocity(self, x_t, t):
+    def velocity(self, x_t: Float[Array, " batch *shape"], t: Time) -> Float[Tensor, " batch *shape"]:
         """The oracle velocity u* = (m - x_t) / (1 - t), like x_t.
 
         Raises ValueError at t = 1, where u* depends on the path by which x_t came there: ask at t < 1.
@@ -82,7 +105,9 @@ class Oracle:
         x_t, t = self._check(x_t, t)
         return self._displacements(x_t, t)[0].reshape(x_t.shape).to(x_t)
 
-    def part_of_velocity(self, x_t, t):
+    def part_of_velocity(
+        self, x_t: Float[Array, " batch *shape"], t: Time
+    ) -> tuple[Float[Tensor, " batch *shape"], Float64[Tensor, " batch"]]:
         """What these samples are to the oracle velocity of a larger data set: (velocity like x_t, log-evidence).
 
         The log-evidence, (B,) float64, is log sum_i exp(-|x_t - t x^(i)|^2 / (2 (1 - t)^2)). The velocity over several
@@ -311,22 +336,34 @@ class ClassOracle:
 
     data: (N, D) or (N, C, H, W) tensor or array with labels (N,) integers, or a LatentStore, which brings its own
     labels. What the classes used last hold beyond the data given is kept in memory, within ``budget_mb``.
+
+    >>> data, labels = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 4.0]]), torch.tensor([0, 0, 1])
+    >>> oracle = ClassOracle(data, labels)
+    >>> oracle.velocity(torch.zeros(2, 2), 0.0, torch.tensor([0, 1]))  # towards the class's mean
+    tensor([[1., 0.],
+            [0., 4.]])
     """
 
-    def __init__(self, data, labels=None, device=None, budget_mb=1024):
+    def __init__(
+        self,
+        data: Float[Array, " n *shape"] | LatentStore,
+        labels: Int[Array, " n"] | Sequence[int] | None = None,
+        device: str | torch.device | None = None,
+        budget_mb: float = 1024,
+    ) -> None:
         stored = hasattr(data, "batches")
         if stored != (labels is None):
             raise ValueError("labels go with a tensor, one a sample; a LatentStore brings its own (labels=None)")
         data = data if stored else as_floating("the data", data)
-        self.labels = as_tensor("labels", data.labels if stored else labels)
+        self.labels = as_tensor("labels", getattr(data, "labels", labels))
         whole = self.labels.dtype != torch.bool and not self.labels.is_floating_point()
         if not whole or self.labels.ndim != 1 or (not stored and len(self.labels) != len(data)):
             got = f"dtype {self.labels.dtype} and shape {tuple(self.labels.shape)}"
             raise ValueError(f"labels have {got}; expected ({len(data)},) integers")
         self._data, self._device, self._budget_mb = data, device, budget_mb
-        self._oracles = {}
+        self._oracles: dict[int, Oracle] = {}
 
-    def oracle(self, label):
+    def oracle(self, label: int | Int[Array, "..."]) -> Oracle:
         """The ``Oracle`` of one class. Raises ValueError for a label that no sample has."""
         label = as_labels("label", label)
         if label.numel() != 1:
@@ -351,11 +388,11 @@ class ClassOracle:
         part = slice(first, last + 1) if last - first + 1 == len(members) else members.to(self._data.device)
         return Oracle(self._data[part], None, self._device, self._budget_mb)
 
-    def velocity(self, x_t, t, y):
+    def velocity(self, x_t: Float[Array, " batch *shape"], t: Time, y: Labels) -> Float[Tensor, " batch *shape"]:
         """The class-conditional oracle velocity, like x_t; y: (B,) integer labels, or one for all."""
         return self._each("velocity", x_t, t, y)
 
-    def posterior_mean(self, x_t, t, y):
+    def posterior_mean(self, x_t: Float[Array, " batch *shape"], t: Time, y: Labels) -> Float[Tensor, " batch *shape"]:
         """The class-conditional posterior mean, like x_t."""
         return self._each("posterior_mean", x_t, t, y)
 

@@ -8,22 +8,34 @@ in D.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Real
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Float64
 from tqdm import tqdm
 
-from twostage.arguments import as_tensor
-from twostage.provenance import atomic_write
+from twostage.arguments import Array, as_tensor
+from twostage.provenance import PathLike, atomic_write
 
 BLOCK = 1 << 13  # samples that share a random stream: part of what a seed means
 TASK = 1 << 7  # blocks that a thread takes at a time
 NEGLIGIBLE = 100.0  # logits this far below the largest add nothing, be there 10^9 of them
 
 
-def top1_curve(dim, size, times, trials, seed, *, precision="exact", workers=1, state=None):
+def top1_curve(
+    dim: int,
+    size: int,
+    times: Float[Array, " times"] | Sequence[float] | float,
+    trials: int,
+    seed: int,
+    *,
+    precision: str = "exact",
+    workers: int = 1,
+    state: PathLike | None = None,
+) -> Float64[np.ndarray, "{trials} _"]:
     """Largest posterior weight on unit Gaussians, (trials, T) float64: one pair and one data set a trial (Fig. 3).
 
     dim: D >= 2; size: N >= 1, the true sample included; times: (T,) in [0, 1], where t = 1 stands for the limit;
@@ -36,7 +48,17 @@ def top1_curve(dim, size, times, trials, seed, *, precision="exact", workers=1, 
     return gaussian_curves(dim, size, times, trials, seed, precision=precision, workers=workers, state=state)[0]
 
 
-def gaussian_curves(dim, size, times, trials, seed, *, precision="exact", workers=1, state=None):
+def gaussian_curves(
+    dim: int,
+    size: int,
+    times: Float[Array, " times"] | Sequence[float] | float,
+    trials: int,
+    seed: int,
+    *,
+    precision: str = "exact",
+    workers: int = 1,
+    state: PathLike | None = None,
+) -> tuple[Float64[np.ndarray, "{trials} points"], Float64[np.ndarray, "{trials} points"]]:
     """As ``top1_curve``, with the true sample's weight beside it: (top1, self_weight), each (trials, T) float64."""
     times = _check(dim, size, times, trials, seed, precision, workers)
     recipe = {

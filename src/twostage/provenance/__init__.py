@@ -19,15 +19,19 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+PathLike = str | os.PathLike[str]
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 VERSIONED_PACKAGES = ("twostage", "torch", "numpy", "snakemake", "diffusers", "timm", "h5py")
 
 
 @contextlib.contextmanager
-def atomic_write(path):
+def atomic_write(path: PathLike) -> Iterator[Path]:
     """Yield a temporary path in the same folder; rename it to ``path`` when the block ends without an error.
 
     A reader sees the old file or the whole new one, never a part. On error the temporary file is removed.
@@ -52,13 +56,13 @@ def atomic_write(path):
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path, content):
+def write_json(path: PathLike, content: Any) -> None:
     """Write ``content`` as indented JSON, atomically. NaN is refused: it is not JSON."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def sha256(path):
+def sha256(path: PathLike) -> str:
     """Hex digest of a file's bytes, read in blocks."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
@@ -67,18 +71,25 @@ def sha256(path):
     return digest.hexdigest()
 
 
-def provenance_path(artefact):
+def provenance_path(artefact: PathLike) -> Path:
     """Where an artefact's provenance lies: ``<artefact>.provenance.json`` beside it."""
     return Path(f"{artefact}.provenance.json")
 
 
-def write_provenance(artefact, *, config=None, seed=None, inputs=(), **facts):
+def write_provenance(
+    artefact: PathLike,
+    *,
+    config: Any = None,
+    seed: Any = None,
+    inputs: Iterable[PathLike] = (),
+    **facts: Any,
+) -> None:
     """Write the JSON beside ``artefact``: git commit, config slice, versions, seed, input hashes, time and machine.
 
     Where torch is loaded, also how it rounds (``twostage.arithmetic``) and the GPU that was used.
 
-    config: the slice of the configuration that made it (JSON-able); inputs: paths of the files it was made from;
-    facts: anything else worth knowing (JSON-able), e.g. ``steps=50``.
+    config: the slice of the configuration that made it; seed: one or several; inputs: paths of the files it was made
+    from; facts: anything else worth knowing, e.g. ``steps=50``. All but the inputs are JSON-able.
     """
     write_json(
         provenance_path(artefact),
@@ -109,7 +120,7 @@ def _arithmetic():
 
 
 @cache
-def git_commit():
+def git_commit() -> str | None:
     """Commit of the checkout that holds this package, with ``+changes`` when it is not clean; None outside git."""
     try:
         run = lambda *words: subprocess.run(  # noqa: E731
@@ -121,7 +132,7 @@ def git_commit():
 
 
 @cache
-def package_versions():
+def package_versions() -> dict[str, str]:
     """Versions of the packages that decide numbers, and of Python."""
     versions = {"python": platform.python_version()}
     for name in VERSIONED_PACKAGES:
@@ -130,12 +141,12 @@ def package_versions():
     return versions
 
 
-def code_of(*modules):
+def code_of(*modules: str) -> str:
     """Hash of what the named ``twostage`` modules, and the package modules they import, compute: 12 hex digits.
 
-    Comments, formatting and docstrings do not count (the hash is of the syntax trees without docstrings), so a rule
-    that carries it as a param reruns when the code changes its meaning, not when it changes its looks. Scripts
-    (``*.js``) whose names begin with a module's lie beside it and count as they are.
+    Comments, formatting, docstrings and the types of arguments do not count (the hash is of the syntax trees without
+    them), so a rule that carries it as a param reruns when the code changes its meaning, not when it changes its looks.
+    Scripts (``*.js``) whose names begin with a module's lie beside it and count as they are.
     Raises ValueError for a module that is not there.
     """
     pending, digests = list(modules), {}
@@ -159,25 +170,60 @@ def _module_file(name):
 
 @cache
 def _syntax(name):
-    """Hash of a module's syntax tree without docstrings and of its scripts, and the package modules that it imports."""
+    """Hash of what a module computes and of its scripts, and the package modules that it imports."""
     file = _module_file(name)
     tree = ast.parse(file.read_text(encoding="utf-8"))
+    statements, of_types = [tree, *_statements(tree)], set()
+    for node in statements:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            of_types.update(_drop_annotations(node))
+        elif not isinstance(node, ast.Module | ast.ClassDef):
+            continue
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    words = _words_of_module(tree, of_types)
     found = set()
-    for node in [tree, *_statements(tree)]:
-        if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            if ast.get_docstring(node, clean=False) is not None:
-                node.body = node.body[1:]
-        elif isinstance(node, ast.Import):
+    for node in statements:
+        if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module and node.names:
             found.update([node.module, *(f"{node.module}.{alias.name}" for alias in node.names)])
-    words = []
-    _put_words(tree, words.append)
     digest = hashlib.sha256("".join(words).encode())
     for script in sorted(file.parent.glob(f"{file.stem}*.js")):
         digest.update(script.read_bytes())
     imported = [module for module in found if module.split(".")[0] == "twostage" and _module_file(module)]
     return digest.hexdigest(), imported
+
+
+def _drop_annotations(function):
+    """Take the types out of a function's signature; yields the names in them."""
+    given = function.args
+    arguments = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+    for node, field in [(function, "returns"), *((argument, "annotation") for argument in arguments if argument)]:
+        annotation = getattr(node, field)
+        if annotation is not None:
+            setattr(node, field, None)
+            yield from (each.id for each in ast.walk(annotation) if isinstance(each, ast.Name))
+
+
+def _words_of_module(tree, of_types):
+    """A module as words; imports of what only types named (``of_types``: names in these) are taken out of its tree."""
+    words, imports = [], []
+    for statement in tree.body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            imports.append((len(words), statement))
+            words.append("")  # its place
+        else:
+            _put_words(statement, words.append)
+    used = set(words)
+    unused = {name for name in of_types if repr(name) not in used}
+    for place, statement in imports:
+        statement.names = [alias for alias in statement.names if (alias.asname or alias.name) not in unused]
+        if statement.names:
+            own = []
+            _put_words(statement, own.append)
+            words[place] = "".join(own)
+    return words
 
 
 def _statements(node):

@@ -2,11 +2,12 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from twostage.provenance.verify import verify
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """``verify RUN``: a line per problem and a summary; 1 where there is one, or where RUN is no run, else 0."""
     parser = argparse.ArgumentParser(prog="python -m twostage.provenance", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")

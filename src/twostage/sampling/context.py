@@ -1,7 +1,12 @@
 """What running a plan takes: stores, models, oracle, encoder, and the steps every kind of run is made of."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor
 
 from twostage.arguments import as_device
 from twostage.data.encoders import files_of, load_encoder
@@ -12,12 +17,14 @@ from twostage.flow import time_grid
 from twostage.model.checkpoints import load_model
 from twostage.model.identity import refuse_other_model
 from twostage.oracle import ClassOracle
-from twostage.provenance import sha256
-from twostage.sampling.plan import ORACLE, Plan
-from twostage.sampling.solver import SOLVERS, finite_states
+from twostage.provenance import PathLike, sha256
+from twostage.sampling.plan import ORACLE, Part, Plan
+from twostage.sampling.solver import SOLVERS, Observer, finite_states
 from twostage.sampling.starts import noise_of, present_classes, resumed_states
-from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity
+from twostage.sampling.velocity import Field, Guided, ModelVelocity, OracleVelocity
 from twostage.split import read_split
+
+Followed: TypeAlias = tuple[Int64[np.ndarray, " n"], Bool[np.ndarray, " n"]]  # rows of a store, mirrored or not
 
 
 class Context:
@@ -34,28 +41,38 @@ class Context:
     where the plan names it, else None}; given: {name: the plan as it was written}; train: the training LatentStore;
     classes: labels that occur in it; fields: {model name or "oracle": velocity field}; oracle: its ``ClassOracle``;
     facts: attributes that every file of samples records; weights: {model name: {"sha256", "metadata"}}.
+
+    >>> from twostage.data.latents import write_store
+    >>> with write_store("latents.h5", 2, (1, 2, 2)) as writer:
+    ...     writer.write(0, torch.arange(8.0).reshape(2, 1, 2, 2))
+    ...     writer.finish([0, 1], [0, 1], num_classes=2, attributes={"split": "train"})
+    >>> plans = {"oracle": {"parts": [{"field": "oracle"}], "steps": 5}}
+    >>> context = Context("latents.h5", {"kind": "identity"}, None, checkpoints={}, plans=plans)
+    >>> context.plans["oracle"].nfe, context.classes
+    (5, array([0, 1]))
     """
 
     def __init__(
         self,
-        store_path,
-        encoder_spec,
-        encoder_weights,
-        checkpoints,
-        plans,
+        store_path: PathLike,
+        encoder_spec: Mapping[str, Any],
+        encoder_weights: PathLike | Sequence[PathLike] | None,
+        checkpoints: Mapping[str, PathLike],
+        plans: Mapping[str, Mapping[str, Any]],
         *,
-        split_path=None,
-        device="cpu",
-        precision="float32",
-        held_out_path=None,
-        space=None,
-        models=None,
-    ):
+        split_path: PathLike | None = None,
+        device: str | torch.device = "cpu",
+        precision: str = "float32",
+        held_out_path: PathLike | None = None,
+        space: str | None = None,
+        models: Mapping[str, Any] | None = None,
+    ) -> None:
         self.device = as_device(device)
         self.given = {name: Plan.from_dict(name, content).validate(checkpoints) for name, content in plans.items()}
         self.split = None if split_path is None else read_split(split_path)
         self.splits = {name: self.split if plan.names_split else None for name, plan in self.given.items()}
-        self.plans = {name: plan.resolve(self.split and self.split.value) for name, plan in self.given.items()}
+        time = None if self.split is None else self.split.value
+        self.plans = {name: plan.resolve(time) for name, plan in self.given.items()}
         self.train = LatentStore.open(store_path, split="train")
         self.stores = {"train": self.train}
         if held_out_path is not None:
@@ -71,7 +88,7 @@ class Context:
         for name, model in models.items():
             refuse_other_model(checkpoints[name], model.architecture, model.metadata, self.train, expected.get(name))
         self.oracle = ClassOracle(self.train, device=self.device)
-        self.fields = {name: ModelVelocity(model, precision) for name, model in models.items()}
+        self.fields: dict[str, Field] = {name: ModelVelocity(model, precision) for name, model in models.items()}
         self.fields[ORACLE] = OracleVelocity(self.oracle)
         self.classes = present_classes(self.train)
         self.weights = {
@@ -87,33 +104,33 @@ class Context:
         files = {"encoder": encoder_weights, "split": split_path, **checkpoints}
         self._files = {name: files_of(paths) for name, paths in files.items()}
 
-    def refuse_missing(self, outputs):
+    def refuse_missing(self, outputs: Mapping[str, PathLike]) -> None:
         """ValueError unless ``outputs`` names a file for every plan."""
         if missing := [name for name in self.plans if name not in outputs]:
             raise ValueError(f"no output is named for plan {', '.join(missing)}; expected a path for every plan")
 
-    def inputs(self, plan):
+    def inputs(self, plan: Plan) -> list[PathLike]:
         """Paths that a plan's samples come from, the latents aside (their fingerprint stands for them)."""
         names = ["split"] if self.splits[plan.name] else []
         names += ["encoder", *(part.field for part in plan.parts if part.field != ORACLE)]
         return list(dict.fromkeys(path for name in names for path in self._files[name]))
 
-    def labels(self, items):
+    def labels(self, items: Int64[np.ndarray, "n 3"]) -> Int64[Tensor, " n"]:
         """Labels of items (``starts.shard_items``) on the device, (n,) int64."""
         return torch.from_numpy(items[:, 2]).to(self.device)
 
-    def field_of(self, part):
+    def field_of(self, part: Part) -> Field:
         """The velocity field of a part, guided where the part asks for it."""
         field = self.fields[part.field]
         return field if part.guidance == 1 else Guided(field, part.guidance, part.interval, part.channels)
 
-    def classes_of(self, plan):
+    def classes_of(self, plan: Plan) -> Int64[np.ndarray, " classes"]:
         """Labels that a plan's samples go round: those with training images, and with images to resume from."""
         if plan.start == "prior":
             return self.classes
         return np.intersect1d(self.classes, present_classes(self.stores[plan.start["split"]]))
 
-    def begin(self, plan, items):
+    def begin(self, plan: Plan, items: Int64[np.ndarray, "n 3"]) -> tuple[Float[Tensor, " n *shape"], Followed | None]:
         """The state at which the plan starts, on the device, and the images it resumes from.
 
         The images are (rows of their split's store, mirrored or not), (n,) each; None from the prior.
@@ -124,7 +141,14 @@ class Context:
         x, rows = resumed_states(items, store, plan.start["resume"], len(self.classes_of(plan)))
         return x.to(self.device), (rows, np.zeros(len(rows), dtype=bool))
 
-    def advance(self, plan, part, x, items, observe=None):
+    def advance(
+        self,
+        plan: Plan,
+        part: Part,
+        x: Float[Tensor, " n *shape"],
+        items: Int64[np.ndarray, "n 3"],
+        observe: Observer | None = None,
+    ) -> Float[Tensor, " n *shape"]:
         """The state of the items at the end of a part of the plan, from the state at its start.
 
         Raises ValueError, by plan, field, seed and index, where it is not finite.
@@ -132,9 +156,9 @@ class Context:
         x = SOLVERS[plan.solver](self.field_of(part), x, _grid(part), self.labels(items), observe)
         return finite_states(x, f"plan {plan.name}, field {part.field}, t = {part.stop:g}", items)
 
-    def follow(self, plan, x, y):
+    def follow(self, plan: Plan, x: Float[Tensor, " n *shape"], y: Int64[Tensor, " n"]) -> Followed:
         """The training image in which the oracle, kept on to t = 1 along ``follow_grid``, ends; as in ``begin``."""
-        last = {}
+        last: dict[str, Any] = {}
         remember = lambda t, _, state, __: last.update(t=t, x=state)  # noqa: E731
         SOLVERS[plan.solver](self.fields[ORACLE], x, follow_grid(plan), y, remember)
         finite(last["x"], f"plan {plan.name}: states that follow the oracle", "check the latents and the start")
@@ -152,12 +176,12 @@ class Context:
             mirrored[chosen.cpu()] = index >= size
         return rows, mirrored
 
-    def decode(self, x):
+    def decode(self, x: Float[Tensor, "n channels height width"]) -> UInt8[np.ndarray, "n rows columns colours"]:
         """Images uint8 (n, H, W, C) of normalised latents."""
         return self.encoder.decode(self.train.denormalise(x.float())).numpy()
 
 
-def follow_grid(plan):
+def follow_grid(plan: Plan) -> tuple[float, ...]:
     """Edges that the oracle takes when it is kept on to t = 1: its leading parts' own, then the plan's uniform steps.
 
     A tuple, rounded far below a step, so that plans which go the same way are seen to.

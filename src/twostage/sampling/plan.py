@@ -8,7 +8,9 @@ plans while it is parsed.
 import itertools
 import json
 import math
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, TypeAlias
 
 from twostage.spelling import did_you_mean
 
@@ -16,6 +18,11 @@ SPLIT = "split"
 ORACLE = "oracle"
 SOLVERS = ("euler", "heun")
 TIME_TOLERANCE = 1e-9
+
+# What a plan says before ``Plan.resolve`` has put numbers in its place.
+Moment: TypeAlias = Any  # a time in [0, 1], or "split"
+Steps: TypeAlias = Any  # a whole number, or None for a share of the plan's
+Start: TypeAlias = Any  # "prior", or {"resume": a time or "split", "split": "train" | "held_out"}
 
 
 @dataclass(frozen=True)
@@ -30,16 +37,19 @@ class Part:
     guidance: classifier-free guidance scale g, ``v = v_dropped + g (v_class - v_dropped)``; 1 is without guidance.
     interval: guidance acts at times lo <= t < hi; ends are times or "split".
     channels: "all", or k: guidance acts on the first k channels only (3 is what LightningDiT's own sampler does).
+
+    >>> Part("B", guidance=2.0, interval=("split", 1.0)).stop
+    1.0
     """
 
     field: str
-    stop: float | str = 1.0
-    steps: int | None = None
+    stop: Moment = 1.0
+    steps: Steps = None
     shift: float = 1.0
     guidance: float = 1.0
-    interval: tuple = (0.0, 1.0)
-    channels: int | str = "all"
-    start: float | str | None = None
+    interval: tuple[Moment, Moment] = (0.0, 1.0)
+    channels: int | Literal["all"] = "all"
+    start: Moment | None = None
 
 
 @dataclass(frozen=True)
@@ -54,11 +64,18 @@ class Plan:
     follow: record the training image in which the oracle, kept on to t = 1 from the end of the oracle's part (from
         the prior where there is none), ends: the image whose trajectory the sample follows or leaves.
     kind: what kind of row the plan is in its table ("short" or "wide" in Tab. 3); for the record.
+
+    >>> plan = Plan.from_dict("oracle, then B", {"parts": [{"field": "oracle", "stop": "split"}, {"field": "B"}]})
+    >>> plan = plan.resolve(split=0.4)
+    >>> [(part.field, part.start, part.stop, part.steps) for part in plan.parts]
+    [('oracle', 0.0, 0.4, 20), ('B', 0.4, 1.0, 30)]
+    >>> plan.nfe
+    50
     """
 
     name: str
     parts: tuple[Part, ...]
-    start: str | dict = "prior"
+    start: Start = "prior"
     solver: str = "euler"
     steps: int = 50
     samples: int | None = None
@@ -66,7 +83,7 @@ class Plan:
     kind: str = ""
 
     @classmethod
-    def from_dict(cls, name, content):
+    def from_dict(cls, name: str, content: Mapping[str, Any]) -> "Plan":
         """The plan ``name`` from its dict form. Raises ValueError for unknown keys, naming the closest valid one."""
         content = dict(content)
         _known_keys(name, content, [key for key in _names(cls) if key != "name"])
@@ -87,7 +104,7 @@ class Plan:
             made.append(Part(**{**part, "interval": tuple(part.get("interval", (0.0, 1.0)))}))
         return cls(name, tuple(made), **content)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The dict form (JSON-able, without the name and without what has its default)."""
         parts = [
             {key: list(value) if key == "interval" else value for key, value in _without_defaults(part).items()}
@@ -97,17 +114,17 @@ class Plan:
         return {**{key: value for key, value in rest.items() if key not in ("name", "parts")}, "parts": parts}
 
     @property
-    def names_split(self):
+    def names_split(self) -> bool:
         """Whether a time of the plan is "split"."""
         times = [time for part in self.parts for time in (part.stop, part.start, *part.interval)]
         return SPLIT in [self.begins, *times]
 
     @property
-    def begins(self):
+    def begins(self) -> Moment:
         """Time at which the plan starts: 0 from the prior, else the resume time (a number or "split")."""
         return 0.0 if self.start == "prior" else self.start["resume"]
 
-    def validate(self, models=None):
+    def validate(self, models: Collection[str] | None = None) -> "Plan":
         """Raise ValueError for a plan that cannot be run, with its name, the part, the value and what was expected.
 
         models: known model names; None leaves the names unchecked. Times that are still "split" are checked once
@@ -137,7 +154,7 @@ class Plan:
             )
         return self
 
-    def resolve(self, split=None):
+    def resolve(self, split: float | None = None) -> "Plan":
         """The plan with every "split" replaced by the number ``split``, and steps given to every part; validated.
 
         A split may be None where the plan does not mention it. Raises ValueError as ``validate`` does, and for a split
@@ -154,7 +171,7 @@ class Plan:
                 part,
                 start=position if part.start is None else number(part.start),
                 stop=number(part.stop),
-                interval=tuple(map(number, part.interval)),
+                interval=(number(part.interval[0]), number(part.interval[1])),
             )
             parts.append(part)
             position = part.stop
@@ -165,7 +182,7 @@ class Plan:
         )
 
     @property
-    def nfe(self):
+    def nfe(self) -> int:
         """Evaluations of the velocity field a trajectory, of a resolved plan (a guided evaluation counts once).
 
         Euler takes one per step; Heun two, but one for a step that ends at t = 1.
@@ -174,7 +191,7 @@ class Plan:
         return steps if self.solver == "euler" else 2 * steps - 1
 
     @property
-    def oracle_stop(self):
+    def oracle_stop(self) -> float:
         """Time at which a resolved plan's leading oracle parts end (where it begins when there are none)."""
         stop = self.begins
         for part in self.parts:
@@ -184,17 +201,17 @@ class Plan:
         return stop
 
 
-def prefixes(plan):
+def prefixes(plan: Plan) -> list[Hashable]:
     """A key for each leading run of a resolved plan's parts: plans with equal keys are in equal states after them."""
-    prefix = (json.dumps([plan.start, plan.solver]),)
-    found = []
+    prefix: tuple[Hashable, ...] = (json.dumps([plan.start, plan.solver]),)
+    found: list[Hashable] = []
     for part in plan.parts:
         prefix = (*prefix, part)
         found.append(prefix)
     return found
 
 
-def step_starts(plan):
+def step_starts(plan: Plan) -> list[float]:
     """Start times of every step of a resolved plan, in order (list of floats): what shares of steps are counted on."""
     starts = []
     for part in plan.parts:
@@ -205,7 +222,7 @@ def step_starts(plan):
     return starts
 
 
-def share_before(times, limit):
+def share_before(times: Sequence[float], limit: float) -> float:
     """Share of ``times`` that are at most ``limit`` (Tab. 2's column counts the 50 step starts with t' <= 0.2)."""
     return sum(time <= limit + TIME_TOLERANCE for time in times) / len(times)
 

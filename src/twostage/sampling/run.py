@@ -6,7 +6,9 @@ images then agree up to rounding.
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,15 +16,23 @@ import torch
 from tqdm import tqdm
 
 from twostage.hdf5 import write_texts
-from twostage.provenance import atomic_write, write_provenance
-from twostage.sampling.context import follow_grid
-from twostage.sampling.plan import ORACLE, prefixes, share_before, step_starts
+from twostage.provenance import PathLike, atomic_write, write_provenance
+from twostage.sampling.context import Context, follow_grid
+from twostage.sampling.plan import ORACLE, Plan, prefixes, share_before, step_starts
 from twostage.sampling.starts import shard_items
 
 SCHEMA = 1
 
 
-def sample_plans(context, outputs, *, samples, seeds, shard=(0, 1), batch_size=256):
+def sample_plans(
+    context: Context,
+    outputs: Mapping[str, PathLike],
+    *,
+    samples: int,
+    seeds: Sequence[int],
+    shard: Sequence[int] = (0, 1),
+    batch_size: int = 256,
+) -> None:
     """Run every plan of a ``Context`` on one shard of the samples and write one HDF5 file a plan.
 
     outputs: {plan name: path of this shard's file}; samples, seeds: images per seed, and the seeds; a plan's own
@@ -60,7 +70,7 @@ def sample_plans(context, outputs, *, samples, seeds, shard=(0, 1), batch_size=2
         )
 
 
-def attributes_of(plan, context):
+def attributes_of(plan: Plan, context: Context) -> dict[str, Any]:
     """The attributes that say how samples of a plan were made."""
     starts = step_starts(plan)
     weights = {part.field: context.weights[part.field] for part in plan.parts if part.field != ORACLE}

@@ -1,20 +1,37 @@
 """ODE solvers for ``dx/dt = v(x, t, y)`` on a given time grid (Euler is the paper's)."""
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import TypeAlias
 
+import numpy as np
 import torch
+from jaxtyping import Float, Int, Int64, Real
+from torch import Tensor
 
-from twostage.arguments import as_floating, as_tensor
+from twostage.arguments import Array, as_floating, as_tensor
 from twostage.finite import finite
+from twostage.sampling.velocity import Field
+
+Observer: TypeAlias = Callable[[float, float, Tensor, Tensor], object]  # (t, t_next, x, velocity)
 
 
-def solve_euler(field, x, times, y, observe=None):
+def solve_euler(
+    field: Field,
+    x: Float[Array, " batch *shape"],
+    times: Real[Array, " edges"] | Sequence[float],
+    y: Int[Array, " batch"] | None,
+    observe: Observer | None = None,
+) -> Float[Tensor, " batch *shape"]:
     """Euler's method: ``x += (t_next - t) v(x, t, y)`` over the edges ``times``.
 
     field: callable (x, t, y) -> velocity; x: (B, ...) state at times[0]; times: (n + 1,) increasing edges, read as
     floats; y: (B,) labels. Arrays are taken as tensors are. ``observe(t, t_next, x, v)``, when given, sees every step
     before it is taken. Returns the state at times[-1], a tensor like x, after n evaluations.
     Raises ValueError for states or times that are no such numbers.
+
+    >>> solve_euler(lambda x, t, y: x, torch.ones(1, 1), [0.0, 0.5, 1.0], None)  # (1 + 1/2)^2
+    tensor([[2.2500]])
     """
     x, y = _start(x, y)
     for t, t_next in _steps(times):
@@ -25,7 +42,13 @@ def solve_euler(field, x, times, y, observe=None):
     return x
 
 
-def solve_heun(field, x, times, y, observe=None):
+def solve_heun(
+    field: Field,
+    x: Float[Array, " batch *shape"],
+    times: Real[Array, " edges"] | Sequence[float],
+    y: Int[Array, " batch"] | None,
+    observe: Observer | None = None,
+) -> Float[Tensor, " batch *shape"]:
     """Heun's second-order method over the edges ``times``; arguments as in ``solve_euler``.
 
     Two evaluations a step, but one (Euler) for a step that ends at t = 1, where the oracle velocity is singular:
@@ -46,7 +69,9 @@ def solve_heun(field, x, times, y, observe=None):
 SOLVERS = {"euler": solve_euler, "heun": solve_heun}
 
 
-def finite_states(x, what, items):
+def finite_states(
+    x: Float[Tensor, " n *shape"], what: object, items: Int64[np.ndarray, "n 3"]
+) -> Float[Tensor, " n *shape"]:
     """States (n, ...) of items (``starts.shard_items``) as they are.
 
     Raises ValueError, by seed and index, where one is not finite. A velocity that is not finite stays in the state to

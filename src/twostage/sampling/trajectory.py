@@ -1,15 +1,20 @@
 """One-step predictions and velocity norms along trajectories (Figs. 4 and 8)."""
 
+from collections.abc import Mapping, Sequence
+
 import h5py
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 from tqdm import tqdm
 
 from twostage.flow import predict_data
 from twostage.hdf5 import write_texts
-from twostage.provenance import atomic_write, write_provenance
+from twostage.provenance import PathLike, atomic_write, write_provenance
+from twostage.sampling.context import Context
 from twostage.sampling.experiments import SHOWN_TIMES
 from twostage.sampling.run import attributes_of
 from twostage.sampling.starts import shard_items
@@ -19,8 +24,16 @@ MEASURES = ("norm", "to_end", "layout_to_end", "to_class_mean")
 
 
 def record_trajectories(
-    context, outputs, output_csv, *, samples=256, seeds=(0,), shown=16, times=SHOWN_TIMES, batch_size=256
-):
+    context: Context,
+    outputs: Mapping[str, PathLike],
+    output_csv: PathLike,
+    *,
+    samples: int = 256,
+    seeds: Sequence[int] = (0,),
+    shown: int = 16,
+    times: Sequence[float] = SHOWN_TIMES,
+    batch_size: int = 256,
+) -> None:
     """Follow the trajectories of each plan of a ``Context``.
 
     samples, seeds, batch_size: as in ``twostage.sampling.run.sample_plans``.
@@ -113,14 +126,17 @@ def _observer(field, y, show, times, steps, drawn):
     return observe
 
 
-def rms(x):
+def rms(x: Float[Tensor, " batch *shape"]) -> Float[Tensor, " batch"]:
     """Root mean square of each sample over its dimensions: (B, ...) to (B,)."""
     return x.flatten(1).square().mean(1).sqrt()
 
 
-def layout(x):
+def layout(
+    x: Float[Tensor, "batch channels height width"],
+) -> Float[Tensor, "batch channels rows columns"]:
     """The latents (B, C, H, W) averaged to a quarter of their side."""
-    return adaptive_avg_pool2d(x, [max(1, side // LAYOUT_SHARE) for side in x.shape[2:]])
+    rows, columns = (max(1, side // LAYOUT_SHARE) for side in x.shape[2:])
+    return adaptive_avg_pool2d(x, (rows, columns))
 
 
 def _class_mean(context, label, known):

@@ -5,14 +5,20 @@ x's shape and dtype.
 A model, the oracle, guidance on an interval, and one field a stage all look the same to the solver.
 """
 
-import torch
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
-from twostage.arguments import as_floating, as_tensor
-from twostage.flow import expand_time
-from twostage.oracle import Oracle
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from twostage.arguments import Array, as_floating, as_labels, as_tensor
+from twostage.flow import Time, expand_time
+from twostage.oracle import ClassOracle, Oracle
 
 TIME_TOLERANCE = 1e-6  # float32 times are this far from the interval ends they stand for
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
+Field: TypeAlias = Callable[[Tensor, float | Tensor, Tensor | None], Tensor]  # (x, t, y) -> v
 
 
 class ModelVelocity:
@@ -21,16 +27,24 @@ class ModelVelocity:
     model: called as ``model(x, t, y)`` with t of shape (B,); precision: "float32", or "bf16" for autocast.
     States of another precision than the network's weights pass through it in the weights'.
     ``dropped_label`` is the label that stands for no class, a LightningDiT's num_classes.
+
+    >>> from twostage.model.lightningdit import LightningDiT
+    >>> model = LightningDiT(8, 2, 3, hidden_size=32, depth=2, num_heads=2, num_classes=10)
+    >>> field = ModelVelocity(model.eval())
+    >>> field(torch.zeros(4, 3, 8, 8), 0.5, torch.tensor([0, 1, 2, 3])).shape
+    torch.Size([4, 3, 8, 8])
     """
 
-    def __init__(self, model, precision="float32"):
+    def __init__(self, model: Callable[..., Tensor], precision: str = "float32") -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision is {precision!r}; expected one of {', '.join(PRECISIONS)}")
         self.model = model
         self.autocast = PRECISIONS[precision]
         self.dropped_label = getattr(model, "architecture", {}).get("num_classes", getattr(model, "num_classes", None))
 
-    def __call__(self, x, t, y):
+    def __call__(
+        self, x: Float[Array, " batch *shape"], t: Time, y: Int[Array, " batch"] | None
+    ) -> Float[Tensor, " batch *shape"]:
         x, t, y = _arguments(x, t, y)
         state = x.to(self._weights_dtype(x.dtype))
         if isinstance(t, int | float):
@@ -57,15 +71,22 @@ class OracleVelocity:
     """The velocity of an oracle (Theorem 2.1).
 
     oracle: an ``Oracle`` over all the data, which takes no label, or a ``ClassOracle``.
+
+    >>> data = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
+    >>> field = OracleVelocity(Oracle(data))
+    >>> field(torch.zeros(1, 2), 0.0, None)  # at t = 0, towards the mean of the data
+    tensor([[1., 0.]])
     """
 
-    def __init__(self, oracle):
+    def __init__(self, oracle: Oracle | ClassOracle) -> None:
         self.oracle = oracle
 
-    def __call__(self, x, t, y):
+    def __call__(
+        self, x: Float[Array, " batch *shape"], t: Time, y: Int[Array, " batch"] | None
+    ) -> Float[Tensor, " batch *shape"]:
         if isinstance(self.oracle, Oracle):
             return self.oracle.velocity(x, t)
-        return self.oracle.velocity(x, t, y)
+        return self.oracle.velocity(x, t, as_labels("y", y))
 
 
 class Guided:
@@ -74,9 +95,23 @@ class Guided:
     channels: "all", or k to guide the first k channels only (LightningDiT's own sampler guides 3). The last interval
     end is included when it is 1. Outside the interval, and with scale 1, the field is called once.
     dropped_label: the label that stands for no class; by default what ``field`` says.
+
+    >>> def field(x, t, y):  # towards the label's number, and to 0 without a class
+    ...     return y.to(x.dtype)[:, None].expand_as(x)
+    >>> guided = Guided(field, scale=3.0, interval=(0.0, 0.5), dropped_label=0)
+    >>> x, y = torch.zeros(1, 2), torch.tensor([1])
+    >>> guided(x, 0.25, y), guided(x, 0.75, y)
+    (tensor([[3., 3.]]), tensor([[1., 1.]]))
     """
 
-    def __init__(self, field, scale, interval=(0.0, 1.0), channels="all", dropped_label=None):
+    def __init__(
+        self,
+        field: Field,
+        scale: float,
+        interval: tuple[float, float] = (0.0, 1.0),
+        channels: int | Literal["all"] = "all",
+        dropped_label: int | None = None,
+    ) -> None:
         low, high = interval
         if not 0 <= low < high <= 1:
             raise ValueError(f"guidance interval is {list(interval)}; expected [lo, hi] with 0 <= lo < hi <= 1")
@@ -84,11 +119,13 @@ class Guided:
         self.scale = scale
         self.interval = (low, high)
         self.channels = channels
-        self.dropped_label = getattr(field, "dropped_label", None) if dropped_label is None else dropped_label
+        self.dropped_label: Any = getattr(field, "dropped_label", None) if dropped_label is None else dropped_label
         if self.dropped_label is None and scale != 1:
             raise ValueError("guidance needs the label of a dropped class; the field has none: give dropped_label")
 
-    def __call__(self, x, t, y):
+    def __call__(
+        self, x: Float[Array, " batch *shape"], t: Time, y: Int[Array, " batch"] | None
+    ) -> Float[Tensor, " batch *shape"]:
         x, t, y = _arguments(x, t, y)
         inside = self._inside(torch.as_tensor(t, dtype=torch.float64))  # where t is: a number asks no GPU
         if self.scale == 1 or not inside.any():
@@ -110,9 +147,14 @@ class Staged:
     """One field a stage: ``Staged([(stop, field), ...])`` uses each field at times before its stop.
 
     Stops increase; the last is 1, and its field acts at t = 1 too.
+
+    >>> staged = Staged([(0.5, lambda x, t, y: x), (1.0, lambda x, t, y: -x)])
+    >>> staged(torch.ones(2, 1), torch.tensor([0.25, 0.75]), torch.tensor([0, 0]))
+    tensor([[ 1.],
+            [-1.]])
     """
 
-    def __init__(self, stages):
+    def __init__(self, stages: Sequence[tuple[float, Field]]) -> None:
         stops = [stop for stop, _ in stages]
         if not stops or sorted(set(stops)) != stops or stops[0] <= 0 or stops[-1] != 1:
             raise ValueError(f"stages stop at {stops}; expected increasing times above 0, the last 1")
@@ -121,7 +163,9 @@ class Staged:
         labels = {getattr(field, "dropped_label", None) for field in self.fields}
         self.dropped_label = labels.pop() if len(labels) == 1 else None
 
-    def __call__(self, x, t, y):
+    def __call__(
+        self, x: Float[Array, " batch *shape"], t: Time, y: Int[Array, " batch"] | None
+    ) -> Float[Tensor, " batch *shape"]:
         x, t, y = _arguments(x, t, y)
         t_64 = torch.as_tensor(t, dtype=torch.float64).cpu()
         stage = torch.bucketize(t_64 + TIME_TOLERANCE, self.stops, right=True).clamp(max=len(self.fields) - 1)

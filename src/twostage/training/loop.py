@@ -3,10 +3,14 @@
 import dataclasses
 import sys
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor
 from tqdm import tqdm
 
 from twostage.data.latents import LatentStore
@@ -14,11 +18,11 @@ from twostage.data.staging import staged
 from twostage.model.checkpoints import load_model, read_header, save_model
 from twostage.model.identity import latents_of
 from twostage.model.lightningdit import LightningDiT
-from twostage.provenance import write_json, write_provenance
+from twostage.provenance import PathLike, write_json, write_provenance
 from twostage.training import TRAINING_VERSION, ahead
 from twostage.training.adamw import AdamW
 from twostage.training.batches import Batches
-from twostage.training.objective import Draws, Objective
+from twostage.training.objective import Draw, Draws, Objective
 from twostage.training.oracle_target import OracleTarget
 from twostage.training.processes import Processes
 from twostage.training.recipe import Recipe
@@ -30,7 +34,16 @@ STATISTICS = "stats.jsonl"
 TENSORBOARD = "tensorboard"
 
 
-def train(latents, architecture, recipe, output, *, seed=0, device="cpu", scratch=False):
+def train(
+    latents: PathLike,
+    architecture: Mapping[str, int],
+    recipe: Recipe | Mapping[str, Any],
+    output: PathLike,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    scratch: bool = False,
+) -> bool:
     """Train a LightningDiT and write its snapshots; the same call again resumes, or returns at once when complete.
 
     latents: path of a store; architecture: ``patch_size, hidden_size, depth, num_heads`` (the rest is the store's);
@@ -71,7 +84,9 @@ def train(latents, architecture, recipe, output, *, seed=0, device="cpu", scratc
 class Run:
     """Model, EMA, optimiser and batches of one training, and what one step does to them."""
 
-    def __init__(self, store, sizes, recipe, seed, processes):
+    def __init__(
+        self, store: LatentStore, sizes: Mapping[str, int], recipe: Recipe, seed: int, processes: Processes
+    ) -> None:
         self.recipe, self.processes, self.device = recipe, processes, processes.device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -91,7 +106,7 @@ class Run:
         self.oracle = OracleTarget(store, processes, recipe.class_drop, recipe.time) if supervised else None
         self.objective = Objective(store.num_classes, recipe.cosine_loss)
 
-    def prepare(self):
+    def prepare(self) -> None:
         """Compile the model and join the processes, once the weights are in place."""
         self.compiled = self.recipe.compile and self._compile()
         self.network = self.processes.parallel(self.model)
@@ -120,16 +135,23 @@ class Run:
     def _autocast(self):
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
 
-    def stream(self, start, stop):
+    def stream(self, start: int, stop: int) -> Iterator[ahead.Batch]:
         """Yield this process's share of the batch of each step in start..stop-1, an ``ahead.Batch``."""
         return ahead.stream(self.batches, self.draws, self.oracle, start, stop, self.device)
 
-    def step(self, x_1, labels, draw, target):
+    def step(
+        self,
+        x_1: Float32[Tensor, "batch channels height width"],
+        labels: Int64[Tensor, " batch"],
+        draw: Draw,
+        target: Float32[Tensor, "batch channels height width"] | None,
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """One optimiser step on this process's share of a batch: (mean squared error, gradient norm).
 
         Nothing here waits for a GPU.
         """
-        recipe, total = self.recipe, 0.0
+        recipe = self.recipe
+        total: Any = 0.0
         for part in self.parts:
             last = part is self.parts[-1]
             with nullcontext() if last else self.processes.unsynchronised(self.network):
@@ -138,7 +160,7 @@ class Run:
                     loss, squared = self.objective.loss(self.network, *batch)
                 (loss / len(self.parts)).backward()
             total = total + squared / len(self.parts)
-        gradients = [weight.grad for weight in self.weights.values()]
+        gradients: Any = [weight.grad for weight in self.weights.values()]
         norm = torch.nn.utils.get_total_norm(gradients)
         if recipe.max_grad_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(self.weights.values(), recipe.max_grad_norm, norm)
@@ -148,11 +170,11 @@ class Run:
             torch._foreach_lerp_(list(self.ema.values()), list(self.weights.values()), 1 - recipe.ema)
         return total, norm
 
-    def log(self):
+    def log(self) -> dict[str, float]:
         """What the log says besides: with an oracle target, the seconds that it took since the last line."""
         return {"oracle_seconds": self.oracle.stopwatch.taken()} if self.oracle else {}
 
-    def state(self):
+    def state(self) -> dict[str, Tensor]:
         """Everything a resumed training needs beyond recipe and data, as tensors on the CPU."""
         groups = {
             "model": self.weights,
@@ -163,7 +185,7 @@ class Run:
         return {f"{group}.{name}": t.detach().cpu() for group, named in groups.items() for name, t in named.items()}
 
     @torch.no_grad()
-    def restore(self, step, tensors):
+    def restore(self, step: int, tensors: Mapping[str, Tensor]) -> None:
         """Go back to where ``state`` was taken, after ``step`` steps."""
         for name, weight in self.weights.items():
             weight.copy_(tensors[f"model.{name}"])
@@ -171,11 +193,11 @@ class Run:
         moments = ({name: tensors[f"{moment}.{name}"] for name in self.weights} for moment in ("exp_avg", "exp_avg_sq"))
         self.optimizer.restore(step, *moments)
 
-    def snapshot(self):
+    def snapshot(self) -> dict[str, Tensor]:
         """State dict of the EMA model."""
         return {**self.model.state_dict(), **self.ema}
 
-    def describe(self, step):
+    def describe(self, step: int) -> str:
         """A step's learning rate and batch, for the message of a training that diverged."""
         rows = self.batches.indices(step).tolist()
         return (
@@ -246,7 +268,7 @@ def _run(outputs, processes, stop):
 class Outputs:
     """The files of a training: snapshots and statistics, by way of the state folder."""
 
-    def __init__(self, folder, sizes, recipe, seed, store):
+    def __init__(self, folder: Path, sizes: Mapping[str, int], recipe: Recipe, seed: int, store: LatentStore) -> None:
         self.folder, self.sizes, self.recipe, self.seed, self.store = folder, sizes, recipe, seed, store
         self.state = StateFolder(folder)
         self.names = {step: f"step-{step:07d}.safetensors" for step in recipe.snapshots}
@@ -260,7 +282,7 @@ class Outputs:
         if store.index:
             self.fingerprint["data"]["index"] = store.index
 
-    def complete(self):
+    def complete(self) -> bool:
         """Whether every output of this very training is in its place. ValueError for one of another training.
 
         Snapshots at other steps are let be: a workflow manager deletes only what it declares now.
@@ -277,7 +299,7 @@ class Outputs:
                 refuse_other(with_index(metadata.get("training", {}), self.fingerprint), self.fingerprint, path)
         return all(path.is_file() for path in (*paths, self.folder / STATISTICS))
 
-    def take(self):
+    def take(self) -> bool:
         """Lock the state folder and bind it to this training; True when nothing is left to train."""
         self.state.acquire()
         if self.complete():
@@ -291,7 +313,7 @@ class Outputs:
         self.state.reopen()
         return False
 
-    def resume(self, run, processes):
+    def resume(self, run: Run, processes: Processes) -> int:
         """Put the newest intact checkpoint into ``run``, in every process: the number of steps done.
 
         Not one that lies past a snapshot which is missing.
@@ -320,7 +342,7 @@ class Outputs:
                 self._save(step, load_model(self.state.path(name)).state_dict())
         self.state.bind(self.fingerprint)
 
-    def write_snapshot(self, step, weights):
+    def write_snapshot(self, step: int, weights: Mapping[str, Tensor]) -> None:
         name = self.names[step]
         with self.state.writing(self.folder / name):
             self._save(step, weights)
@@ -331,14 +353,14 @@ class Outputs:
         said = {"step": step, "training": self.fingerprint, "latents": latents_of(self.store)}
         save_model(self.state.path(self.names[step]), weights, self.sizes, **said)
 
-    def diverged(self, error):
+    def diverged(self, error: Diverged) -> Diverged:
         """Leave a marker of a divergence, at which the next try ends: the error to raise now and then."""
         marker = self.state.diverged
         message = f"{error}. To try the same once more, delete {marker}"
         write_json(marker, {"message": message})
         return Diverged(message)
 
-    def finish(self):
+    def finish(self) -> None:
         """Put the last outputs in place, their provenance beside them, and close the state folder."""
         self._publish()
         for name in (*self.names.values(), STATISTICS):

@@ -6,10 +6,11 @@ has no results for it or its scale is not the statement's.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from twostage.report.results.curves import Estimate
+from twostage.report.results.run import Results
 from twostage.report.results.sources import SOURCES
 
 HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "fails", "undecided", "not tested"
@@ -31,6 +32,10 @@ class Finding:
     """What a run says about a claim in one case (a latent space, unit Gaussians, ...).
 
     estimate: the number judged, with its 95% interval; None where there is none. ``note`` adds what helps to judge it.
+
+    >>> share = Estimate(0.9, low=0.85, high=0.95)
+    >>> Finding("pixel", above(share, 0.8), share).verdict
+    'holds'
     """
 
     case: str
@@ -46,6 +51,10 @@ class Claim:
     statement: in our words; section, paper: where the paper says it and with which value; quantity: what ``estimate``
     measures; rule: the decision in words; form: how the number is written ("share", "time", "number"); needs: names of
     the sources in ``Results`` without which it is not tested; check: Results -> list of Finding.
+
+    >>> claim = Claim("top1", "Sec. 2", "One image outweighs all others", "0.95", "fig2", needs=("posterior",))
+    >>> claim.group
+    'Statements of the paper'
     """
 
     id: str
@@ -57,16 +66,16 @@ class Claim:
     rule: str = ""
     form: str = "number"
     needs: tuple[str, ...] = ()
-    check: Callable | None = None
+    check: Callable[[Results], list[Finding]] | None = None
     group: str = PAPER
 
     @property
-    def covers(self):
+    def covers(self) -> str:
         """What the claim's intervals cover, in words; "" for a claim that is not checked."""
         return next((source.covers for name, source in SOURCES.items() if name in self.needs and source.covers), "")
 
 
-def above(estimate, threshold):
+def above(estimate: Estimate, threshold: float) -> str:
     """The verdict on "the number is above the threshold"."""
     if not (math.isfinite(estimate.value) and not math.isnan(estimate.low) and not math.isnan(estimate.high)):
         return UNDECIDED
@@ -75,17 +84,17 @@ def above(estimate, threshold):
     return FAILS if estimate.high <= threshold else UNDECIDED
 
 
-def below(estimate, threshold):
+def below(estimate: Estimate, threshold: float) -> str:
     """The verdict on "the number is at most the threshold"."""
     return {HOLDS: FAILS, FAILS: HOLDS}.get(above(estimate, threshold), UNDECIDED)
 
 
-def within(estimate, low, high):
+def within(estimate: Estimate, low: float, high: float) -> str:
     """The verdict on "the number lies between low and high"."""
     return together([above(estimate, low), below(estimate, high)])
 
 
-def together(verdicts):
+def together(verdicts: Iterable[str]) -> str:
     """The verdict on all of several statements: fails if one fails, holds if all hold."""
     verdicts = list(verdicts)
     if not verdicts or NOT_TESTED in verdicts:
@@ -95,7 +104,7 @@ def together(verdicts):
     return UNDECIDED if UNDECIDED in verdicts else HOLDS
 
 
-def deciding(judged):
+def deciding(judged: Iterable[tuple[Estimate, str]]) -> tuple[Estimate, str]:
     """Of several (Estimate, verdict), those that decide: the estimate with the worst verdict, and that verdict.
 
     For a claim that several numbers must fulfil: the number that is shown is then the one that was judged.
@@ -105,11 +114,11 @@ def deciding(judged):
     return next(estimate for estimate, own in judged if own == verdict), verdict
 
 
-def exactly(value):
+def exactly(value: float) -> Estimate:
     """A number without an interval of its own, as an Estimate."""
     return Estimate(float(value), float(value), float(value))
 
 
-def case_of(space, features, usual="classifier"):
+def case_of(space: str, features: str, usual: str = "classifier") -> str:
     """The name of a case: the latent space, and the features of its distances where they are not the ``usual`` ones."""
     return space if features == usual else f"{space}, {features}"

@@ -5,10 +5,13 @@ paper has a module, in which each claim stands below its check; ``project`` hold
 """
 
 import math
+from collections.abc import Iterable, Sequence
+from types import ModuleType
+from typing import Any
 
 import pandas as pd
 
-from twostage.provenance import write_provenance
+from twostage.provenance import PathLike, write_provenance
 from twostage.report.claims import (
     flux,
     geometry,
@@ -36,7 +39,7 @@ PARTS = (
 )  # fmt: skip
 
 
-def claims_of(part):
+def claims_of(part: ModuleType) -> list[Claim]:
     """The claims of a module, in the order in which they stand there."""
     return [claim for claim in vars(part).values() if isinstance(claim, Claim)]
 
@@ -44,7 +47,7 @@ def claims_of(part):
 CLAIMS = [claim for part in PARTS for claim in claims_of(part)]
 
 
-def evaluate(run, claims=CLAIMS):
+def evaluate(run: Results, claims: Iterable[Claim] = CLAIMS) -> list[tuple[Claim, list[Finding]]]:
     """Check every claim on a run (``Results``): list of (Claim, [Finding, ...]), in the claims' order."""
     return [(claim, _findings(claim, run)) for claim in claims]
 
@@ -58,7 +61,7 @@ def _findings(claim, run):
     return claim.check(run) or [Finding("", NOT_TESTED, note="no case to check")]
 
 
-def table(evaluated):
+def table(evaluated: Iterable[tuple[Claim, Sequence[Finding]]]) -> pd.DataFrame:
     """One row per (claim, case): DataFrame with the columns of claims.csv."""
     rows = []
     for claim, findings in evaluated:
@@ -77,7 +80,15 @@ def table(evaluated):
     return pd.DataFrame(rows)
 
 
-def write(output_json, output_csv, *, config=None, models=None, pairs=None, **sources):
+def write(
+    output_json: PathLike,
+    output_csv: PathLike,
+    *,
+    config: Any = None,
+    models: Any = None,
+    pairs: Any = None,
+    **sources: Any,
+) -> None:
     """Check every claim and write claims.json and claims.csv, atomically, with their provenance.
 
     What is checked is told as to ``twostage.report.results.run.Results``; what is not given is not tested.
