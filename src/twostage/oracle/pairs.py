@@ -101,9 +101,18 @@ class Sweep:
         }
         return dataclasses.replace(first, **fields)
 
+    @staticmethod
+    def of_times(sweeps: "Iterable[Sweep]") -> "Sweep":
+        """One sweep of the same pairs at all the times of several, in ascending order."""
+        sweeps = list(sweeps)
+        times = np.concatenate([each.times for each in sweeps])
+        order, fields = np.argsort(times, kind="stable"), {}
+        for name in Sweep._per_pair():
+            if getattr(sweeps[0], name) is not None and getattr(sweeps[0], name).ndim == 2:
+                fields[name] = np.concatenate([getattr(each, name) for each in sweeps], 1)[:, order]
+        return dataclasses.replace(sweeps[0], times=times[order], **fields)
+
     def save(self, path: PathLike) -> None:
-    variance: Float64[np.ndarray, "pairs times"] | None = None
-    rows: Int64[np.ndarray, " pairs"] | None = None
         """Write as .npz, atomically."""
         with atomic_write(path) as temporary, open(temporary, "wb") as stream:
             np.savez(stream, **{key: value for key, value in vars(self).items() if value is not None})
