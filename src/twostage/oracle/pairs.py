@@ -106,7 +106,7 @@ class Sweep:
         """One sweep of the same pairs at all the times of several, in ascending order."""
         sweeps = list(sweeps)
         times = np.concatenate([each.times for each in sweeps])
-        order, fields = np.argsort(times, kind="stable"), {}
+        order, fields = np.argsort(times, kind="stable"), dict[str, Any]()
         for name in Sweep._per_pair():
             if getattr(sweeps[0], name) is not None and getattr(sweeps[0], name).ndim == 2:
                 fields[name] = np.concatenate([getattr(each, name) for each in sweeps], 1)[:, order]
