@@ -10,14 +10,14 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from twostage.report.claims import flux, guidance, memorisation, supervision, trajectories, verdicts
+from twostage.report.claims import flux, guidance, memorization, supervision, trajectories, verdicts
 from twostage.report.claims import shift as shifts
 from twostage.report.claims.record import Checked, CheckedClaim, CheckedFinding
 
 # What is checked on sampled images; the rest of the claims is about the target and the losses.
 SAMPLED = [
     claim
-    for part in (trajectories, memorisation, shifts, guidance, supervision, flux)
+    for part in (trajectories, memorization, shifts, guidance, supervision, flux)
     for claim in verdicts.claims_of(part)
 ]
 MODELS = {"S": 1.3, "B": 1.1, "XL": 1.0}

@@ -1,4 +1,4 @@
-"""Memorisation where training images have copies or mirrored twins: the second distance is to a different image."""
+"""Memorization where training images have copies or mirrored twins: the second distance is to a different image."""
 
 import math
 

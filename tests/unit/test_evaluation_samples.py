@@ -1,4 +1,4 @@
-"""Samples in, tables out: evaluation, memorisation, pictures and export on made-up samples of known origin."""
+"""Samples in, tables out: evaluation, memorization, pictures and export on made-up samples of known origin."""
 
 import json
 import shutil
@@ -202,7 +202,7 @@ def test_the_settings_say_everything_that_the_numbers_depend_on(world, table):
     assert row["features_sha256"] == features["weights_sha256"]
 
 
-def test_memorisation_says_how_its_samples_were_made(world, memorization):
+def test_memorization_says_how_its_samples_were_made(world, memorization):
     row = memorization[0].query("plan == 'noisy' and space == 'classifier'").iloc[0]
     assert row[["solver", "steps", "guidance", "weights"]].tolist() == [
         "euler",
@@ -318,7 +318,7 @@ def test_a_difference_of_plans_that_share_their_samples_is_sure_where_each_dista
     assert standard_error(without[1] - without[0]) < one["distance_sem"] / 20
 
 
-# -------------------------------------------------------------------------------------------------------- memorisation
+# -------------------------------------------------------------------------------------------------------- memorization
 
 
 @pytest.fixture(scope="module")

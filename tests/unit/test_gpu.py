@@ -333,7 +333,7 @@ def test_neighbours(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(found, expected))
 
 
-def test_memorisation(world, tmp_path):
+def test_memorization(world, tmp_path):
     def work(device, folder):
         sampled(world, device, folder)
         for within_class in (False, True):

@@ -20,7 +20,7 @@ from report_results import (
 
 from twostage.report.claims import record, verdicts
 from twostage.report.claims.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED
-from twostage.report.claims.memorisation import share_of
+from twostage.report.claims.memorization import share_of
 from twostage.report.pages import claims as claims_page
 from twostage.report.results import paper
 from twostage.report.results.curves import CONFIDENCE
@@ -85,8 +85,8 @@ def flux(shift=1.0, **options):
     return rows.drop(columns=["plan", "samples"]).assign(shift=shift, prompts=20)
 
 
-def memorised(time, followed, *, copied=None, retrieved=None, exact=None, samples=1000, sem=0.1):
-    """{t: distance to the image followed} as a summary of memorisation, with held-out images as the control."""
+def memorized(time, followed, *, copied=None, retrieved=None, exact=None, samples=1000, sem=0.1):
+    """{t: distance to the image followed} as a summary of memorization, with held-out images as the control."""
     rows = []
     for plan, (t, distance) in enumerate([*followed.items(), (None, math.nan)]):
         for space in ("pixel", "classifier"):
@@ -106,14 +106,14 @@ def switched(followed=None, *, copied=(0.0, 1.0), retrieved=1.0, exact=1.0, **op
     followed = followed or {0: 40, 0.2: 39, 0.4: 33, 0.8: 12, 1: 0}
     early, late = copied
     copies = {t: early if t <= 0.2 else late for t in followed}
-    return memorised(
+    return memorized(
         "t_switch", followed, copied=copies, retrieved={0.8: retrieved, 1: 1.0}, exact={1: exact}, **options
     )
 
 
 def resumed(followed=None, *, exact=0.0, **options):
     followed = followed or {0.1: 60, 0.2: 50, 0.4: 40, 0.8: 12}
-    return memorised("t_resume", followed, exact={0.8: exact}, **options)
+    return memorized("t_resume", followed, exact={0.8: exact}, **options)
 
 
 def twins(factor=1.0, early=1.0, noise=0.002, **options):

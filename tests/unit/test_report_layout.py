@@ -12,7 +12,7 @@ from report_pictures import faults
 from report_results import split_of, tab1, transition, write
 from test_report_sampling import (
     flux,
-    memorisation,
+    memorization,
     own_plans,
     tab2_results,
     tab3_results,
@@ -134,8 +134,8 @@ def run_in(folder, spaces, models):
         "synthetic_curves": write(folder, "synthetic/law.csv", results.synthetic_law()),
     }
     top1 = write(folder, "synthetic/top1.csv", results.top1())
-    switch = made("fig5.csv", lambda s: memorisation("t_switch", (0, 0.1, 0.4, 0.6, 0.8, 1)))
-    resume = made("fig6.csv", lambda s: memorisation("t_resume", (0.1, 0.4, 0.8)))
+    switch = made("fig5.csv", lambda s: memorization("t_switch", (0, 0.1, 0.4, 0.6, 0.8, 1)))
+    resume = made("fig6.csv", lambda s: memorization("t_resume", (0.1, 0.4, 0.8)))
     fields = [*models[-2:], "oracle"]
     paths = made("fig8.csv", lambda s: trajectories(fields))
     swapped = made("tab1.csv", lambda s: named_swaps(models[-2:]))

@@ -25,7 +25,7 @@ from twostage.report.figures import (
     tab_plans,
 )  # fmt: skip
 from twostage.report.results import paper
-from twostage.report.results.memorisation import control_of, distances_of_plans, memorisation_distances
+from twostage.report.results.memorization import control_of, distances_of_plans, memorization_distances
 
 SPLITS = {"pixel": 0.45, "vae": 0.4}
 SWITCHES, RESUMES = (0, 0.1, 0.4, 1), (0.1, 0.8)
@@ -79,7 +79,7 @@ def trajectories(fields=("B", "oracle")):
     return pd.concat(tables, ignore_index=True)
 
 
-def memorisation(time, times, seeds=(0, 1)):
+def memorization(time, times, seeds=(0, 1)):
     rows = []
     for t in [*times, None]:
         for seed in seeds if t is not None else (-1,):
@@ -167,8 +167,8 @@ def run(tmp_path_factory):
         s: write_pictures(folder / s / f"{name}.h5", *details, **options) for s in SPLITS
     }
     splits = made("split.json", lambda s: split_of(SPLITS[s]))
-    switch = made("fig5.csv", lambda s: memorisation("t_switch", SWITCHES))
-    resume = made("fig6.csv", lambda s: memorisation("t_resume", RESUMES))
+    switch = made("fig5.csv", lambda s: memorization("t_switch", SWITCHES))
+    resume = made("fig6.csv", lambda s: memorization("t_resume", RESUMES))
     models = ["fig_samples-B", "fig_samples-XL"]
     return {
         "tab2": {"evaluation": made("tab2.csv", lambda s: tab2_results()), "split": splits},
@@ -580,11 +580,11 @@ def test_the_stage_split_stands_between_the_columns_that_it_parts(run, made, tmp
     assert fixed["split_low"].isna().all()
 
 
-# ------------------------------------------------------------------------------------------------ memorisation, shifts
+# ------------------------------------------------------------------------------------------------ memorization, shifts
 
 
 def test_seeds_are_pooled_by_their_samples(run):
-    table = memorisation_distances(run["fig5"]["memorization"], "t_switch")
+    table = memorization_distances(run["fig5"]["memorization"], "t_switch")
     row = distances_of_plans(table, "pixel", "pixel").iloc[0]
     assert row["samples"] == 300
     assert row["followed_distance"] == pytest.approx(40 + (2 / 3) * 0.1)
@@ -641,13 +641,13 @@ def test_a_missing_column_is_refused_by_name(tmp_path, module, argument, column,
         module.drawn(**{argument: {"pixel": path}}, **({"pictures": {}} if module is fig8 else {}))
 
 
-def test_memorisation_without_a_column_is_refused_by_name(tmp_path):
-    path = write(tmp_path, "m.csv", memorisation("t_switch", SWITCHES).drop(columns="copied"))
+def test_memorization_without_a_column_is_refused_by_name(tmp_path):
+    path = write(tmp_path, "m.csv", memorization("t_switch", SWITCHES).drop(columns="copied"))
     with pytest.raises(ValueError, match=r"m.csv lacks the column\(s\) copied"):
-        memorisation_distances({"pixel": path}, "t_switch")
-    path = write(tmp_path, "m.csv", memorisation("t_switch", SWITCHES))
+        memorization_distances({"pixel": path}, "t_switch")
+    path = write(tmp_path, "m.csv", memorization("t_switch", SWITCHES))
     with pytest.raises(ValueError, match=r"m\.csv has plans without t_resume"):
-        memorisation_distances({"pixel": path}, "t_resume")
+        memorization_distances({"pixel": path}, "t_resume")
 
 
 def test_pictures_that_are_missing_foreign_or_cut_are_refused_by_name(run, tmp_path):

@@ -1,4 +1,4 @@
-"""Jobs of workflow/rules/evaluation.smk: features, distances, memorisation, reconstruction.
+"""Jobs of workflow/rules/evaluation.smk: features, distances, memorization, reconstruction.
 
 A GPU waits for the host in two places: Inception for clean-fid's resizing, and a job's end for the distances.
 """

@@ -1,1 +1,1 @@
-"""Evaluation: features, distances between sets of them, and memorisation."""
+"""Evaluation: features, distances between sets of them, and memorization."""

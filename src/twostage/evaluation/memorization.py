@@ -1,4 +1,4 @@
-"""Memorisation (App. F): how far samples are from the training image they followed, and from the nearest one.
+"""Memorization (App. F): how far samples are from the training image they followed, and from the nearest one.
 
 Training images are taken as the autoencoder reconstructs them: what a perfect copy of a training latent looks like.
 For pixels as they are (the identity encoder) these are the images themselves.
@@ -49,7 +49,7 @@ def measure_memorization(
     batch_size: int | None = None,
     device: str | torch.device = "cpu",
 ) -> pd.DataFrame:
-    """Measure memorisation of each plan's samples; write a summary CSV and a CSV of every sample.
+    """Measure memorization of each plan's samples; write a summary CSV and a CSV of every sample.
 
     samples: {plan name: paths of its shards}; store_path, encoder_spec, encoder_weights: latents of the training
     images (mirrored ones included where the store has them) and what decodes them. held_out_path: latents of held-out

@@ -90,7 +90,7 @@ def nearest_images(queries, references, encoder, extractors, *, k, size, device,
     parts = _slices(len(queries), part)
     found = [dict.fromkeys([PIXEL, *queries.features]) for _ in parts]
     points = queries.points(parts[0], device) if len(parts) == 1 else None
-    with tqdm(total=len(references), desc="memorisation", unit="image", disable=None) as progress:
+    with tqdm(total=len(references), desc="memorization", unit="image", disable=None) as progress:
         for rows in _slices(len(references), block):
             looked_at, labels = _looked_at(references, rows, encoder, extractors, size, device, progress)
             for state, each in zip(found, parts):

@@ -54,7 +54,7 @@ class Evaluation(Block):
     )
     control_images: Several = Field(
         10_000,
-        description="Largest number of held-out images used as the control for memorisation. They are evenly spaced "
+        description="Largest number of held-out images used as the control for memorization. They are evenly spaced "
         "over the held-out images",
     )
     references: dict[Literal["classifier", "inception", "dinov2"], Reference] = Field(

@@ -18,7 +18,7 @@ from twostage.report.claims import (
     guidance,
     information,
     learning,
-    memorisation,
+    memorization,
     project,
     record,
     shift,
@@ -34,7 +34,7 @@ from twostage.report.results.run import Results
 
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
-    target, geometry, trajectories, memorisation, learning, swap, shift, guidance, supervision, flux, untested, project,
+    target, geometry, trajectories, memorization, learning, swap, shift, guidance, supervision, flux, untested, project,
     information,
 )  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 import math
 
+from twostage.report import template
+from twostage.report.figures import style
 from twostage.report.figures.table import BEST, Cell, decimals, number
 
 DISTANCES = {"inception": "gFID", "dinov2": "Fréchet distance (DINOv2)", "classifier": "Fréchet distance (classifier)"}
@@ -12,7 +14,7 @@ def groups_of(table):
     return list(table[["space", "features"]].drop_duplicates().itertuples(index=False, name=None))
 
 
-def part_of(table, space, features):
+def rows_of(table, space, features):
     """One space's rows in one kind of features, a row per plan: what all its seeds have in common."""
     return table[(table["space"] == space) & (table["features"] == features)].drop_duplicates("plan")
 
@@ -54,3 +56,16 @@ def split_note(table):
     times = ", ".join(f"t = {time:.3f} ({space})" for space, time in zip(known["space"], known["split"]))
     source = " and ".join(dict.fromkeys(known["split_source"]))
     return f"Stage split, {source}: {times}." if times else ""
+
+
+def drawing(drawn, figure, page):
+    """The ``draw`` of a table of distances: {space: its CSV} (and {space: split.json}) in, PDF, PNG, CSV, page out."""
+
+    def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, split=None, config=None):
+        table = drawn(evaluation, split) if split else drawn(evaluation)
+        inputs = [*evaluation.values(), *(split or {}).values()]
+        style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
+        if output_html is not None:
+            template.write(output_html, page(table), config=config, inputs=inputs)
+
+    return draw

@@ -1,4 +1,4 @@
-"""App. F: memorisation in numbers, by switch time (Fig. 5's samples) and by resume time (Fig. 6's).
+"""App. F: memorization in numbers, by switch time (Fig. 5's samples) and by resume time (Fig. 6's).
 
 A row for each, a panel for each space of distances: to the image followed and to the nearest training image; in the
 last panel the share of samples that count as copies (d1 / d2 < 1/3) and the share whose nearest training image is the
@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from twostage.report.figures import layout, style
-from twostage.report.results.memorisation import control_of, distances_of_plans, memorisation_distances
+from twostage.report.results.memorization import control_of, distances_of_plans, memorization_distances
 
 FOLLOWED = {"t_switch": "the image the oracle retrieves", "t_resume": "the unseen image"}
 PIXEL = "pixel"
@@ -18,14 +18,14 @@ CONTROL = ("-.", "held-out images to the nearest training image (control)")
 
 
 def drawn(memorization_switch, memorization_resume, split=None):
-    """``memorisation_distances`` of both experiments, DataFrame; ``time`` is "t_switch" or "t_resume"."""
+    """``memorization_distances`` of both experiments, DataFrame; ``time`` is "t_switch" or "t_resume"."""
     tables = [
-        memorisation_distances(paths, time, split).assign(time=time)
+        memorization_distances(paths, time, split).assign(time=time)
         for time, paths in (("t_switch", memorization_switch), ("t_resume", memorization_resume))
         if paths
     ]
     if not tables:
-        raise ValueError("no memorisation results were given; expected those of Fig. 5, of Fig. 6, or of both")
+        raise ValueError("no memorization results were given; expected those of Fig. 5, of Fig. 6, or of both")
     return pd.concat(tables, ignore_index=True)
 
 

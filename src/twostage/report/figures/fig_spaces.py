@@ -13,7 +13,7 @@ import pandas as pd
 from twostage.report.figures import bars, layout, style
 from twostage.report.results.inputs import read_transition, splits
 from twostage.report.results.losses import loss_curves
-from twostage.report.results.memorisation import memorisation_distances
+from twostage.report.results.memorization import memorization_distances
 from twostage.report.results.plans import timestep_shifts
 from twostage.report.results.posterior import posterior_curves
 from twostage.report.results.swaps import stage_swaps
@@ -58,7 +58,7 @@ def drawn(posterior, transition, split, oracle_loss, *, models=None, **sampled):
         for field, rows in sample_trajectories(found).groupby("field", sort=False):
             parts += [_line(rows, panel, field, "t", name) for panel, name in (("norm", "norm"), ("left", LEFT))]
     if found := sampled.get("memorization_switch"):
-        table = memorisation_distances(found, "t_switch").sort_values("t", kind="stable")
+        table = memorization_distances(found, "t_switch").sort_values("t", kind="stable")
         rows = table[(table["features"] == PIXEL) & ~table["control"]]
         parts += [
             _line(rows, "followed", name, "t", f"{key}_distance")

@@ -18,7 +18,7 @@ from twostage.report.figures.pictures import (
     tile_side,
     tiles,
 )
-from twostage.report.results.memorisation import control_of, distances_of_plans, memorisation_distances
+from twostage.report.results.memorization import control_of, distances_of_plans, memorization_distances
 
 PIXEL = "pixel"
 NUMBERS = ("followed_distance", "nearest_distance", "copied", "retrieved")
@@ -53,9 +53,9 @@ def table_of(pictures, memorization, time, split=None):
     followed_distance and nearest_distance (root mean square, grey levels), the shares copied and retrieved, the number
     of samples, ``control`` (mean distance of held-out images to their nearest training image) and the stage split.
     ``followed_image``: the image followed, in the first column of its row.
-    Raises ValueError for a time without memorisation results.
+    Raises ValueError for a time without memorization results.
     """
-    numbers = memorisation_distances(memorization, time, split)
+    numbers = memorization_distances(memorization, time, split)
     kept = ["t", "samples", "split", "split_low", "split_high"]
     kept += [column for name in NUMBERS for column in (name, f"{name}_sem")]
     parts = []

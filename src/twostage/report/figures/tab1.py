@@ -4,9 +4,7 @@ The paper's gFID stands beside: another data set, other features, 50,000 samples
 rows, not the numbers.
 """
 
-from twostage.report import template
-from twostage.report.figures import style
-from twostage.report.figures.distances import DISTANCES, distance_cells, part_of, seeds_note, split_note
+from twostage.report.figures.distances import DISTANCES, distance_cells, drawing, rows_of, seeds_note, split_note
 from twostage.report.figures.table import Cell, number, picture, table_page
 from twostage.report.results.swaps import stage_swaps
 from twostage.split import FIXED, MEASURED
@@ -28,7 +26,7 @@ def cells(table):
         first = part.iloc[0]
         row = [Cell(first["split"]), Cell(first["stage_1"]), Cell(first["stage_2"])]
         for space, features in groups:
-            row += distance_cells(part_of(table, space, features), first["plan"])
+            row += distance_cells(rows_of(table, space, features), first["plan"])
         row += [number(first[f"paper_{split}"], 2) for split in splits]
         rows.append(row)
     return headings, rows, paper_columns
@@ -64,10 +62,4 @@ def page(table):
     return table_page("Tab. 1 Stage swap", headings, rows, lead=lead)
 
 
-def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, config=None):
-    """Read {space: tab1.csv}; write PDF, PNG, CSV and HTML."""
-    table = drawn(evaluation)
-    inputs = [*evaluation.values()]
-    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
-    if output_html is not None:
-        template.write(output_html, page(table), config=config, inputs=inputs)
+draw = drawing(drawn, figure, page)

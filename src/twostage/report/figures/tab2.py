@@ -9,9 +9,16 @@ import math
 
 import numpy as np
 
-from twostage.report import template
 from twostage.report.figures import layout, style
-from twostage.report.figures.distances import DISTANCES, distance_cells, groups_of, part_of, seeds_note, split_note
+from twostage.report.figures.distances import (
+    DISTANCES,
+    distance_cells,
+    drawing,
+    groups_of,
+    rows_of,
+    seeds_note,
+    split_note,
+)
 from twostage.report.figures.table import BEST, Cell, number, picture, table_page
 from twostage.report.results.plans import timestep_shifts
 
@@ -37,7 +44,7 @@ def cells(table):
         row = [Cell(f"{first['shift']:g}{uniform}", value=first["shift"]), _percent(first["share_before_0.2"])]
         row += [_percent(shares.get(space, math.nan)) for space in spaces]
         for space, features in groups:
-            row += distance_cells(part_of(table, space, features), plan)
+            row += distance_cells(rows_of(table, space, features), plan)
         paper_best = BEST if first["paper"] == best else ""
         row += [_percent(first["paper_share"]), number(first["paper"], 2, mark=paper_best)] if compares(table) else []
         rows.append(row)
@@ -86,7 +93,7 @@ def figure(table):
             ),
         ):
             for order, (space, features) in enumerate(groups_of(table)):
-                part = part_of(table, space, features).sort_values(share)
+                part = rows_of(table, space, features).sort_values(share)
                 marker = style.MODEL_MARKERS[order % len(style.MODEL_MARKERS)]
                 error = style.half_width(part, "change")
                 _curve(axes, part[share], part["mean"], error, f"{space}, {features}", "-", marker, colours[space])
@@ -119,7 +126,7 @@ def _lowest(table, share, theirs):
     lowest = [
         (least, style.unbroken(f"{least:.0%} ({space})"))
         for space, features in groups_of(table)
-        if len(part := part_of(table, space, features))
+        if len(part := rows_of(table, space, features))
         for least in [part.loc[part["best"], share].iloc[0]]
     ]
     best = table[theirs][table["paper"] == table["paper"].min()]
@@ -133,10 +140,4 @@ def page(table):
     return table_page("Tab. 2 Timestep shift", headings, rows, lead=" ".join(notes(table)))
 
 
-def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, split=None, config=None):
-    """Read {space: tab2.csv} (and {space: split.json}); write PDF, PNG, CSV and HTML."""
-    table = drawn(evaluation, split)
-    inputs = [*evaluation.values(), *(split or {}).values()]
-    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
-    if output_html is not None:
-        template.write(output_html, page(table), config=config, inputs=inputs)
+draw = drawing(drawn, figure, page)

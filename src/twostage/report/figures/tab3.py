@@ -10,9 +10,16 @@ import math
 import numpy as np
 import seaborn
 
-from twostage.report import template
 from twostage.report.figures import layout, style
-from twostage.report.figures.distances import DISTANCES, distance_cells, groups_of, part_of, seeds_note, split_note
+from twostage.report.figures.distances import (
+    DISTANCES,
+    distance_cells,
+    drawing,
+    groups_of,
+    rows_of,
+    seeds_note,
+    split_note,
+)
 from twostage.report.figures.table import BEST, Cell, number, picture, table_page
 from twostage.report.results import paper
 from twostage.report.results.plans import guidance_intervals
@@ -36,7 +43,7 @@ def cells(table):
         first = own.iloc[0]
         row = [Cell(_interval(first), value=first["low"]), Cell(first["kind"] if first["kind"] != "none" else "–")]
         for space, features in groups:
-            row += distance_cells(part_of(table, space, features), plan)
+            row += distance_cells(rows_of(table, space, features), plan)
         mark = BEST if first["kind"] == "short" and first["paper"] == best else ""
         rows.append([*row, number(first["paper"], 2, mark=mark)] if compares(table) else row)
     return headings, rows, quiet
@@ -75,7 +82,7 @@ def figure(table):
         panels = style.panels_under(made, len(groups), 2)
         colours = style.colours_of(table, "space")
         for axes, (space, features) in zip(panels, groups):
-            part = part_of(table, space, features)
+            part = rows_of(table, space, features)
             name = space if len(groups) == len(colours) else f"{space}, {features}"
             none = part.loc[part["kind"] == "none", "mean"]
             base = none.iloc[0] if len(none) else math.nan
@@ -146,10 +153,4 @@ def page(table):
     return table_page("Tab. 3 Guidance interval", headings, rows, lead=" ".join(notes(table)))
 
 
-def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, split=None, config=None):
-    """Read {space: tab3.csv} (and {space: split.json}); write PDF, PNG, CSV and HTML."""
-    table = drawn(evaluation, split)
-    inputs = [*evaluation.values(), *(split or {}).values()]
-    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
-    if output_html is not None:
-        template.write(output_html, page(table), config=config, inputs=inputs)
+draw = drawing(drawn, figure, page)

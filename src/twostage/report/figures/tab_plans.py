@@ -2,9 +2,15 @@
 
 import math
 
-from twostage.report import template
-from twostage.report.figures import style
-from twostage.report.figures.distances import DISTANCES, distance_cells, groups_of, part_of, seeds_note, split_note
+from twostage.report.figures.distances import (
+    DISTANCES,
+    distance_cells,
+    drawing,
+    groups_of,
+    rows_of,
+    seeds_note,
+    split_note,
+)
 from twostage.report.figures.table import BEST, Cell, decimals, number, picture, table_page
 from twostage.report.results.plans import own_plans
 
@@ -30,7 +36,7 @@ def cells(table):
         row = [Cell(first["name"]), Cell(first["fields"]), Cell(_guidance(first)), Cell(first["solver"])]
         row.append(Cell(f"{first['nfe']}", value=first["nfe"], number=True))
         for space, features in groups:
-            row += distance_cells(part_of(table, space, features), plan)
+            row += distance_cells(rows_of(table, space, features), plan)
             row += [_extrapolated(table, space, features, plan)] if counts > 1 else []
             row += _shape_cells(table, space, features, plan) if _has_shape(table, space, features) else []
         row += [Cell(f"{first['samples']:,}", value=first["samples"], number=True)] if counts > 1 else []
@@ -96,10 +102,4 @@ def page(table):
     return table_page(TITLE, headings, rows, lead=" ".join(notes(table)))
 
 
-def draw(evaluation, output_pdf, output_png, output_csv, *, output_html=None, split=None, config=None):
-    """Read {space: tab_plans.csv} (and {space: split.json}); write PDF, PNG, CSV and HTML."""
-    table = drawn(evaluation, split)
-    inputs = [*evaluation.values(), *(split or {}).values()]
-    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
-    if output_html is not None:
-        template.write(output_html, page(table), config=config, inputs=inputs)
+draw = drawing(drawn, figure, page)

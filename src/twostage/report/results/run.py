@@ -6,7 +6,7 @@ from twostage.report.results import convergence
 from twostage.report.results.gaussians import gaussian_curves
 from twostage.report.results.information import information_curves
 from twostage.report.results.losses import loss_curves
-from twostage.report.results.memorisation import memorisation_distances
+from twostage.report.results.memorization import memorization_distances
 from twostage.report.results.paired import PairErrors
 from twostage.report.results.plans import guidance_intervals, timestep_shifts
 from twostage.report.results.posterior import posterior_curves, saturation_of
@@ -98,11 +98,11 @@ class Results:
 
     @cached_property
     def switched(self):
-        return memorisation_distances(self.path("memorization_switch"), "t_switch", self.path("split"))
+        return memorization_distances(self.path("memorization_switch"), "t_switch", self.path("split"))
 
     @cached_property
     def resumed(self):
-        return memorisation_distances(self.path("memorization_resume"), "t_resume", self.path("split"))
+        return memorization_distances(self.path("memorization_resume"), "t_resume", self.path("split"))
 
     @cached_property
     def twins(self):

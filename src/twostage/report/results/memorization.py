@@ -7,14 +7,14 @@ import pandas as pd
 
 from twostage.report.results.inputs import read_table, splits
 
-MEMORISED = (
+MEMORIZED = (
     "followed_distance", "nearest_distance", "ratio", "copied", "retrieved", "within_one_grey_level",
 )  # fmt: skip
-MEMORISATION = ("plan", "seed", "space", "t_switch", "t_resume", "samples", *MEMORISED)
+MEMORIZATION = ("plan", "seed", "space", "t_switch", "t_resume", "samples", *MEMORIZED)
 CONTROL = "held-out images"
 
 
-def memorisation_distances(memorization, time=None, split=None):
+def memorization_distances(memorization, time=None, split=None):
     """Distances of samples to training images, seeds pooled: one row per (space, features, plan), DataFrame.
 
     memorization: {space: {experiment}-memorization.csv}; time: the column that tells its plans apart, "t_switch" or
@@ -26,7 +26,7 @@ def memorisation_distances(memorization, time=None, split=None):
     """
     parts = []
     for space, path in memorization.items():
-        rows = read_table(path, MEMORISATION).rename(columns={"space": "features"})
+        rows = read_table(path, MEMORIZATION).rename(columns={"space": "features"})
         rows["control"] = rows["plan"] == CONTROL
         rows["t"] = rows[time] if time else np.nan
         if time and rows.loc[~rows["control"], "t"].isna().any():
@@ -43,7 +43,7 @@ def _pooled(rows):
     """Means over the samples of all seeds, each seed's mean weighted by its samples, with standard errors."""
     share = rows["samples"] / rows["samples"].sum()
     pooled = {"samples": int(rows["samples"].sum())}
-    for name in MEMORISED:
+    for name in MEMORIZED:
         pooled[name] = (share * rows[name]).sum(min_count=1)
         error = rows.get(f"{name}_sem", pd.Series(np.nan, index=rows.index))
         pooled[f"{name}_sem"] = math.sqrt(((share * error) ** 2).sum()) if error.notna().all() else math.nan
@@ -51,12 +51,12 @@ def _pooled(rows):
 
 
 def distances_of_plans(table, space, features):
-    """The samples' rows of ``memorisation``, without the control, in order of t."""
+    """The samples' rows of ``memorization``, without the control, in order of t."""
     chosen = (table["space"] == space) & (table["features"] == features) & ~table["control"]
     return table[chosen].sort_values("t", kind="stable")
 
 
 def control_of(table, space, features):
-    """The control's row of ``memorisation`` as a Series, or None where it was not measured."""
+    """The control's row of ``memorization`` as a Series, or None where it was not measured."""
     rows = table[(table["space"] == space) & (table["features"] == features) & table["control"]]
     return rows.iloc[0] if len(rows) else None

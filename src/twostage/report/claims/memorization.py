@@ -19,7 +19,7 @@ from twostage.report.claims.claim import (
     deciding,
 )
 from twostage.report.results import curves
-from twostage.report.results.memorisation import control_of, distances_of_plans
+from twostage.report.results.memorization import control_of, distances_of_plans
 
 PIXEL = "pixel"
 RETRIEVED, REPLICATED = 0.99, 0.95  # shares of samples
@@ -49,7 +49,7 @@ def _measured(row, name):
     return curves.Estimate(row[name], row[name] - error, row[name] + error)
 
 
-def _memorised(source, judge, pixels=None):
+def _memorized(source, judge, pixels=None):
     """A check that calls ``judge(case, points, control)`` for each space and features of ``run``'s table ``source``.
 
     points: a row per time; control: the held-out images' row, or None. pixels: True for pixel distances alone, False
@@ -103,7 +103,7 @@ ORACLE_RETRIEVES = Claim(
     rule=f"holds if both are above {RETRIEVED:.0%} with their whole intervals; {SHARE}",
     form="share",
     needs=("memorization_switch",),
-    check=_memorised("switched", _retrieves, pixels=True),
+    check=_memorized("switched", _retrieves, pixels=True),
 )
 
 
@@ -126,7 +126,7 @@ LATE_SWITCH_REPLICATES = Claim(
     rule=f"holds if the whole interval is above {REPLICATED:.0%}; {SHARE}",
     form="share",
     needs=("memorization_switch",),
-    check=_memorised("switched", _late_replicates, pixels=True),
+    check=_memorized("switched", _late_replicates, pixels=True),
 )
 
 
@@ -148,7 +148,7 @@ EARLY_SWITCH_IS_NOVEL = Claim(
     rule=f"holds if the whole interval is at most {FEW:.0%}; {SHARE}",
     form="share",
     needs=("memorization_switch", "split"),
-    check=_memorised("switched", _early_novel),
+    check=_memorized("switched", _early_novel),
 )
 
 
@@ -165,13 +165,13 @@ FROM_SCRATCH_IS_NOVEL = Claim(
     id="from-scratch-is-novel",
     section="4.2",
     statement="Sampled from the prior, the model reproduces no training images.",
-    paper="highly unlikely where the data set exceeds the model's capacity to memorise",
+    paper="highly unlikely where the data set exceeds the model's capacity to memorize",
     figure="fig5",
     quantity="share of samples of the model alone that are copies (d1/d2 < 1/3)",
     rule=f"holds if the whole interval is at most {FEW:.0%}; {SHARE}",
     form="share",
     needs=("memorization_switch",),
-    check=_memorised("switched", _not_from_scratch),
+    check=_memorized("switched", _not_from_scratch),
 )
 
 
@@ -196,7 +196,7 @@ LATER_SWITCH_IS_CLOSER = Claim(
     quantity="mean distance to the image followed, earliest switch minus latest",
     rule=STEADY,
     needs=("memorization_switch",),
-    check=_memorised("switched", _closer_with_time),
+    check=_memorized("switched", _closer_with_time),
 )
 
 
@@ -209,7 +209,7 @@ LATER_RESUME_IS_CLOSER = Claim(
     quantity="mean distance to the unseen image, earliest resume minus latest",
     rule=STEADY,
     needs=("memorization_resume",),
-    check=_memorised("resumed", _closer_with_time),
+    check=_memorized("resumed", _closer_with_time),
 )
 
 
@@ -223,7 +223,7 @@ def _late_close_in_features(case, points, control):
     return Finding(case, below(share, HALF), share, note)
 
 
-MEMORISATION_BY_SWITCH_TIME = Claim(
+MEMORIZATION_BY_SWITCH_TIME = Claim(
     id="memorisation-by-switch-time",
     section="App. F",
     statement="In feature space samples switched late lie close to their training image, those switched early far.",
@@ -233,7 +233,7 @@ MEMORISATION_BY_SWITCH_TIME = Claim(
     rule="early: in the first half of navigation; holds if the whole interval is at most one half",
     form="share",
     needs=("memorization_switch", "split"),
-    check=_memorised("switched", _late_close_in_features, pixels=False),
+    check=_memorized("switched", _late_close_in_features, pixels=False),
 )
 
 
@@ -259,7 +259,7 @@ RESUMED_LAYOUT_IS_KEPT = Claim(
     rule=f"holds if the whole interval is at most one half; {BANDS}",
     form="share",
     needs=("memorization_resume",),
-    check=_memorised("resumed", _layout_kept, pixels=True),
+    check=_memorized("resumed", _layout_kept, pixels=True),
 )
 
 
@@ -279,5 +279,5 @@ RESUMED_DETAILS_VARY = Claim(
     rule=f"holds if the whole interval is at most {FEW:.0%}; {SHARE}",
     form="share",
     needs=("memorization_resume",),
-    check=_memorised("resumed", _details_vary, pixels=True),
+    check=_memorized("resumed", _details_vary, pixels=True),
 )
