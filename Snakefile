@@ -26,6 +26,7 @@ container: "envs/twostage.sif"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/arguments.smk"
 include: "workflow/rules/told.smk"
 include: "workflow/rules/start.smk"
 include: "workflow/rules/data.smk"

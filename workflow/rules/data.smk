@@ -21,46 +21,6 @@ if CONFIG.data.max_corrupt:
     DATASET["max_corrupt"] = CONFIG.data.max_corrupt
 
 
-def import_arguments(space):
-    """Command line arguments that say which training latents are imported into a latent space."""
-    latents, words = CONFIG.spaces[space].imported, []
-    words += ["--labels", latents.labels] if latents.labels else []
-    words += ["--encoder", as_json(encoder_of(space))] if CONFIG.spaces[space].decodes else []
-    return shlex.join(["--format", latents.format, "--input", latents.path, *words])
-
-
-def encoder_weights(wildcards):
-    """The weights of a latent space's encoder: trained here, a published file, two of them, or none."""
-    space = CONFIG.spaces[wildcards.space]
-    if space.encoder.kind == "kl":
-        return f"results/{CONFIG.run}/data/{wildcards.space}/encoder.safetensors"
-    places = [file.place for file in space.weight_files]
-    return places[0] if len(places) == 1 else places
-
-
-def encoder_of(space):
-    """What ``twostage.data.encoders.load_encoder`` makes a latent space's encoder from, its weights aside."""
-    encoder = slice_of(CONFIG.spaces[space].encoder)
-    weights, decoder = (encoder.pop(key, None) for key in ("weights", "decoder"))
-    encoder.pop("latents", None)
-    digests = {"sha256": (weights or {}).get("sha256"), "decoder_sha256": (decoder or {}).get("sha256")}
-    return encoder | {key: digest for key, digest in digests.items() if digest}
-
-
-def encoding_arguments(wildcards):
-    """Command line arguments that say which images go through which encoder.
-
-    Of the wildcards alone: Snakemake takes no notice of a change of params that were made from a job's input.
-    """
-    weights = encoder_weights(wildcards)
-    words = ["--dataset", as_json(DATASET)]
-    words += ["--encoder", as_json(encoder_of(wildcards.space))]
-    words += ["--weights", *([weights] if isinstance(weights, str) else weights)] if weights else []
-    words += ["--flips"] if CONFIG.data.flips else []
-    words += ["--seed", str(CONFIG.seed), "--device", device_of("data")]
-    return shlex.join(words)
-
-
 # Files that are there already are the user's: no rule of ours replaces them.
 MISSING_WEIGHTS = {place: file for place, file in CONFIG.files().items() if not os.path.exists(place)}
 TRAINED_ENCODERS = [name for name, space in CONFIG.spaces.items() if space.encoder.kind == "kl"]

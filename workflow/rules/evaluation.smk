@@ -1,21 +1,6 @@
 # Features, and the distance of samples to the training images in them.
 
 
-def feature_weights():
-    """{features: weights} of the feature extractors whose weights are published."""
-    return {name: getattr(CONFIG.evaluation, f"{name}_weights").place for name in CONFIG.evaluation.published}
-
-
-def feature_references():
-    """{"reference_{features}": npz} that samples are compared with: of the training or held-out images, or given."""
-    asked = CONFIG.evaluation.references
-    kinds = {
-        name: "given" if name in CONFIG.evaluation.given_references else "held_out" if name in asked else "reference"
-        for name in CONFIG.evaluation.features
-    }
-    return {f"reference_{name}": f"results/{CONFIG.run}/evaluation/{name}/{kind}.npz" for name, kind in kinds.items()}
-
-
 GIVEN = CONFIG.evaluation.given_references
 
 

@@ -3,63 +3,6 @@
 # retrains a model that may have taken days. One rule a model, because each has its own snapshots.
 from twostage.training import TRAINING_VERSION
 
-
-def snapshot_names(model, space=None):
-    """File names of a model's EMA weights, in the order of their steps."""
-    return [f"step-{step:07d}.safetensors" for step in CONFIG.snapshots(model, space)]
-
-
-def snapshot_paths(space, model):
-    """{step: path} of a model's EMA weights in a latent space."""
-    folder = f"results/{CONFIG.run}/training/{space}/{model}"
-    return {
-        step: f"{folder}/{name}" for step, name in zip(CONFIG.snapshots(model, space), snapshot_names(model, space))
-    }
-
-
-def spaces_by_origin(model, imported):
-    """A constraint on {space}: those in which a model is trained, or in which its weights are imported."""
-    return as_constraint(space for space in SPACES if (space in CONFIG.models[model].checkpoint) == imported)
-
-
-def architecture_of(space, model):
-    """What LightningDiT is built from; the latent's size and channels come from the store."""
-    size = CONFIG.models[model]
-    return {
-        "patch_size": CONFIG.spaces[space].patch_size,
-        "hidden_size": size.hidden_size,
-        "depth": size.depth,
-        "num_heads": size.num_heads,
-    }
-
-
-def recipe_of(model):
-    """What decides a model's weights: the training settings, with the model's own target, steps and snapshots."""
-    settings = slice_of(CONFIG.training)
-    return {
-        **{key: value for key, value in settings.items() if key not in ("preset", *OPERATIONAL)},
-        "target": CONFIG.models[model].target or CONFIG.training.target,
-        "steps": CONFIG.model_steps(model),
-        "snapshots": CONFIG.snapshots(model),
-    }
-
-
-def checkpoint_options(file):
-    """Command line arguments that have a checkpoint's digest checked, and an entry of it taken."""
-    given = {"--sha256": file.sha256, "--weights": file.weights}
-    return shlex.join(word for option, value in given.items() if value for word in (option, value))
-
-
-def trained_models(space):
-    """The models that are trained in a latent space, not imported."""
-    return [model for model in CONFIG.models_of(space) if space not in CONFIG.models[model].checkpoint]
-
-
-def expected_of(space, model):
-    """What a model's files must say of themselves, for them to be read in its place."""
-    return {"architecture": architecture_of(space, model), "target": recipe_of(model)["target"]}
-
-
 TRAINING_JOBS = CONFIG.jobs.training
 # How and where a model is trained is a resource, not a param: a change of it retrains nothing.
 HOW = {

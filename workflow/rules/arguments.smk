@@ -1,0 +1,175 @@
+# What rules take from the configuration: files, arguments, what plans and models are made of. No rule stands here.
+
+
+def import_arguments(space):
+    """Command line arguments that say which training latents are imported into a latent space."""
+    latents, words = CONFIG.spaces[space].imported, []
+    words += ["--labels", latents.labels] if latents.labels else []
+    words += ["--encoder", as_json(encoder_of(space))] if CONFIG.spaces[space].decodes else []
+    return shlex.join(["--format", latents.format, "--input", latents.path, *words])
+
+
+def encoder_weights(wildcards):
+    """The weights of a latent space's encoder: trained here, a published file, two of them, or none."""
+    space = CONFIG.spaces[wildcards.space]
+    if space.encoder.kind == "kl":
+        return f"results/{CONFIG.run}/data/{wildcards.space}/encoder.safetensors"
+    places = [file.place for file in space.weight_files]
+    return places[0] if len(places) == 1 else places
+
+
+def encoder_of(space):
+    """What ``twostage.data.encoders.load_encoder`` makes a latent space's encoder from, its weights aside."""
+    encoder = slice_of(CONFIG.spaces[space].encoder)
+    weights, decoder = (encoder.pop(key, None) for key in ("weights", "decoder"))
+    encoder.pop("latents", None)
+    digests = {"sha256": (weights or {}).get("sha256"), "decoder_sha256": (decoder or {}).get("sha256")}
+    return encoder | {key: digest for key, digest in digests.items() if digest}
+
+
+def encoding_arguments(wildcards):
+    """Command line arguments that say which images go through which encoder.
+
+    Of the wildcards alone: Snakemake takes no notice of a change of params that were made from a job's input.
+    """
+    weights = encoder_weights(wildcards)
+    words = ["--dataset", as_json(DATASET)]
+    words += ["--encoder", as_json(encoder_of(wildcards.space))]
+    words += ["--weights", *([weights] if isinstance(weights, str) else weights)] if weights else []
+    words += ["--flips"] if CONFIG.data.flips else []
+    words += ["--seed", str(CONFIG.seed), "--device", device_of("data")]
+    return shlex.join(words)
+
+
+def snapshot_names(model, space=None):
+    """File names of a model's EMA weights, in the order of their steps."""
+    return [f"step-{step:07d}.safetensors" for step in CONFIG.snapshots(model, space)]
+
+
+def snapshot_paths(space, model):
+    """{step: path} of a model's EMA weights in a latent space."""
+    folder = f"results/{CONFIG.run}/training/{space}/{model}"
+    return {
+        step: f"{folder}/{name}" for step, name in zip(CONFIG.snapshots(model, space), snapshot_names(model, space))
+    }
+
+
+def spaces_by_origin(model, imported):
+    """A constraint on {space}: those in which a model is trained, or in which its weights are imported."""
+    return as_constraint(space for space in SPACES if (space in CONFIG.models[model].checkpoint) == imported)
+
+
+def architecture_of(space, model):
+    """What LightningDiT is built from; the latent's size and channels come from the store."""
+    size = CONFIG.models[model]
+    return {
+        "patch_size": CONFIG.spaces[space].patch_size,
+        "hidden_size": size.hidden_size,
+        "depth": size.depth,
+        "num_heads": size.num_heads,
+    }
+
+
+def recipe_of(model):
+    """What decides a model's weights: the training settings, with the model's own target, steps and snapshots."""
+    settings = slice_of(CONFIG.training)
+    return {
+        **{key: value for key, value in settings.items() if key not in ("preset", *OPERATIONAL)},
+        "target": CONFIG.models[model].target or CONFIG.training.target,
+        "steps": CONFIG.model_steps(model),
+        "snapshots": CONFIG.snapshots(model),
+    }
+
+
+def checkpoint_options(file):
+    """Command line arguments that have a checkpoint's digest checked, and an entry of it taken."""
+    given = {"--sha256": file.sha256, "--weights": file.weights}
+    return shlex.join(word for option, value in given.items() if value for word in (option, value))
+
+
+def trained_models(space):
+    """The models that are trained in a latent space, not imported."""
+    return [model for model in CONFIG.models_of(space) if space not in CONFIG.models[model].checkpoint]
+
+
+def expected_of(space, model):
+    """What a model's files must say of themselves, for them to be read in its place."""
+    return {"architecture": architecture_of(space, model), "target": recipe_of(model)["target"]}
+
+
+def plan_checkpoints(space, plans):
+    """{field: weights} of every model that the plans name: `model@step` is a snapshot, `model` the last one."""
+    fields = dict.fromkeys(part["field"] for plan in plans.values() for part in plan["parts"])
+    found = {}
+    for field in fields:
+        model, _, step = field.partition("@")
+        if model in MODELS:
+            paths = snapshot_paths(space, model)
+            found[field] = paths[int(step)] if step else list(paths.values())[-1]
+    return found
+
+
+def plan_models(space, plans):
+    """{field: what its weights must say of themselves} of every model that the plans name."""
+    found = {}
+    for field in plan_checkpoints(space, plans):
+        model, _, step = field.partition("@")
+        step = int(step) if step else CONFIG.snapshots(model, space)[-1]
+        found[field] = expected_of(space, model) | {"step": step}
+    return found
+
+
+def plan_settings(experiments):
+    """What an experiment's plans are made of: its settings without where and how often it runs."""
+    apart = ("spaces", "samples", "seeds")
+    settings = {name: {k: v for k, v in found.items() if k not in apart} for name, found in experiments.items()}
+    if twins := settings.get("fig_oracle_supervised"):
+        first, second = map(CONFIG.snapshots, twins["models"])
+        twins["snapshots"] = [step for step in first if step in second]
+    return settings
+
+
+def samples_of(experiment):
+    """Images a plan and seed of an experiment."""
+    return EXPERIMENTS[experiment]["samples"] or CONFIG.sampling.samples
+
+
+def seeds_of(experiment):
+    """Sampling seeds of an experiment."""
+    return EXPERIMENTS[experiment]["seeds"] or CONFIG.sampling.seeds
+
+
+def sampling_inputs(plans):
+    """What the plans of an experiment are run with: latents, decoder, models, and the split where a plan names it."""
+    named = any(Plan.from_dict(name, plan).names_split for name, plan in plans.items())
+    return ({"split": "<results>/oracle/{space}/split.json"} if named else {}) | {
+        "latents": "<results>/data/{space}/latents.h5",
+        "held_out": "<results>/data/{space}/held_out.h5",
+        "weights": encoder_weights,
+        "snapshots": lambda w: list(plan_checkpoints(w.space, plans).values()),
+    }
+
+
+def sample_paths(space, experiment):
+    """{plan: paths of its shards} of an experiment."""
+    return {
+        plan: [
+            f"results/{CONFIG.run}/samples/{space}/{plan}/shard-{shard}.h5" for shard in range(CONFIG.sampling.shards)
+        ]
+        for plan in PLANS[experiment]
+    }
+
+
+def feature_weights():
+    """{features: weights} of the feature extractors whose weights are published."""
+    return {name: getattr(CONFIG.evaluation, f"{name}_weights").place for name in CONFIG.evaluation.published}
+
+
+def feature_references():
+    """{"reference_{features}": npz} that samples are compared with: of the training or held-out images, or given."""
+    asked = CONFIG.evaluation.references
+    kinds = {
+        name: "given" if name in CONFIG.evaluation.given_references else "held_out" if name in asked else "reference"
+        for name in CONFIG.evaluation.features
+    }
+    return {f"reference_{name}": f"results/{CONFIG.run}/evaluation/{name}/{kind}.npz" for name, kind in kinds.items()}
