@@ -12,9 +12,12 @@ Within the classes and over all data, the difference is I(Y; x_t), what x_t tell
 """
 
 import dataclasses
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Float64
 
 from twostage.oracle.law import crossing_time
 from twostage.oracle.pairs import Sweep
@@ -35,19 +38,27 @@ class Information:
     times: ascending; by_gap: from the gap between the targets (its mean over all x_1 that could have led to x_t, where
     the sweep has it); by_entropy: H(p) less the posterior's entropy; by_weight: log of the true image's weight over its
     share p; total: H(p), what there is to know: the mean over the classes where the posterior runs within one.
+
+    >>> from twostage.oracle import sweep
+    >>> data, index = np.eye(8), np.arange(8).repeat(50)
+    >>> x_0 = np.random.default_rng(0).standard_normal((400, 8))
+    >>> [found] = resolved(lambda times: [sweep(data, index, x_0, times)], [sweep(data, index, x_0, [0.0, 0.5, 1.0])])
+    >>> told = information(found)
+    >>> abs(told.by_gap[-1] - told.total) < 3 * told.by_gap_sem[-1], round(told.total, 3)
+    (np.True_, 2.079)
     """
 
-    times: np.ndarray
-    by_gap: np.ndarray
-    by_gap_sem: np.ndarray
-    by_entropy: np.ndarray
-    by_entropy_sem: np.ndarray
-    by_weight: np.ndarray
-    by_weight_sem: np.ndarray
+    times: Float64[np.ndarray, " times"]
+    by_gap: Float64[np.ndarray, " times"]
+    by_gap_sem: Float64[np.ndarray, " times"]
+    by_entropy: Float64[np.ndarray, " times"]
+    by_entropy_sem: Float64[np.ndarray, " times"]
+    by_weight: Float64[np.ndarray, " times"]
+    by_weight_sem: Float64[np.ndarray, " times"]
     total: float
 
     @property
-    def left(self):
+    def left(self) -> Float64[np.ndarray, " times"]:
         """What is not known yet at each time, (T,) nats: the mean entropy of the posterior."""
         return self.total - self.by_entropy
 
@@ -58,17 +69,26 @@ class ClassInformation:
 
     times: ascending; nats, sem: from the gap between the targets, mean and standard error; by_entropy, by_entropy_sem:
     from the posteriors' entropies; total: H(Y), the limit where no image carries two labels.
+
+    >>> from twostage.oracle import sweep
+    >>> data, x_0 = np.eye(8), np.random.default_rng(0).standard_normal((400, 8))
+    >>> times, within, index = np.linspace(0, 1, 101), np.arange(4).repeat(50), np.arange(8).repeat(50)
+    >>> halves = [sweep(data[:4], within, x_0[:200], times), sweep(data[4:], within, x_0[200:], times)]
+    >>> of_class = Sweep.merge(dataclasses.replace(half, label=0 * half.label + i) for i, half in enumerate(halves))
+    >>> told = class_information(of_class, sweep(data, index, x_0, times))
+    >>> abs(told.nats[-1] - told.total) < 3 * told.sem[-1], round(told.total, 3)
+    (np.True_, 0.693)
     """
 
-    times: np.ndarray
-    nats: np.ndarray
-    sem: np.ndarray
-    by_entropy: np.ndarray
-    by_entropy_sem: np.ndarray
+    times: Float64[np.ndarray, " times"]
+    nats: Float64[np.ndarray, " times"]
+    sem: Float64[np.ndarray, " times"]
+    by_entropy: Float64[np.ndarray, " times"]
+    by_entropy_sem: Float64[np.ndarray, " times"]
     total: float
 
 
-def information(sweep):
+def information(sweep: Sweep) -> Information:
     """I_N(t) of a ``Sweep`` as ``Information``; pairs of several classes are weighted by the classes' sizes.
 
     Raises ValueError for times that do not begin at 0, that are too coarse for the integral, or that end before the
@@ -82,7 +102,7 @@ def information(sweep):
     return Information(times=curves.times, total=curves.total, **found)
 
 
-def class_information(of_class, of_all):
+def class_information(of_class: Sweep, of_all: Sweep) -> ClassInformation:
     """I(Y; x_t) as ``ClassInformation`` from two sweeps of the same pairs (x_0, x_1), in the same order.
 
     of_class: each pair within its class (``Sweep.merge`` of a sweep per class); of_all: over all data. Classes are
@@ -106,7 +126,12 @@ def class_information(of_class, of_all):
     return ClassInformation(within.times, nats, sem, by_entropy, by_entropy_sem, float(total))
 
 
-def window(times, nats, low=0.05, high=0.95):
+def window(
+    times: Float[np.ndarray, " times"] | Sequence[float],
+    nats: Float[np.ndarray, " times"] | Sequence[float],
+    low: float = 0.05,
+    high: float = 0.95,
+) -> tuple[float, float]:
     """(t_low, t_high), the times at which an information passes these shares of what it ends at.
 
     times: (T,) ascending, up to where the information is whole; nats: (T,), not all 0.
@@ -116,10 +141,12 @@ def window(times, nats, low=0.05, high=0.95):
         raise ValueError(f"nats have shape {nats.shape}; expected (T,) that end above 0")
     if not 0 < low < high < 1:
         raise ValueError(f"low and high are {low} and {high}; expected 0 < low < high < 1")
-    return tuple(crossing_time(nats / nats[-1], times, level) for level in (low, high))
+    # an information that ends at 1 passes every share below it
+    first, last = (cast(float, crossing_time(nats / nats[-1], times, level)) for level in (low, high))
+    return first, last
 
 
-def resolving_times(sweep):
+def resolving_times(sweep: Sweep) -> Float64[np.ndarray, " times"]:
     """The sweep's times with as many more as ``information`` needs, ascending; the same where they will do.
 
     What a step hides shows only once there are times in it: sweep the new times and ask again.
@@ -127,7 +154,9 @@ def resolving_times(sweep):
     return _Curves(sweep).resolving_times()
 
 
-def resolved(run, found, each=False):
+def resolved(
+    run: Callable[[Float64[np.ndarray, " times"]], list[Sweep]], found: list[Sweep], each: bool = False
+) -> list[Sweep]:
     """``found`` = run(times), a list of ``Sweep``, at as many more times as the information of all their pairs needs.
 
     each: the information of each sweep alone. run is called with the times that are added; what is found is kept.
@@ -141,7 +170,7 @@ def resolved(run, found, each=False):
     return found
 
 
-def table(conditioning, found, **columns):
+def table(conditioning: str, found: Information | ClassInformation, **columns: object) -> pd.DataFrame:
     """Rows of information.csv from an ``Information`` or ``ClassInformation``, one per time, ``columns`` among them."""
     own = {name: getattr(found, name, np.nan) for name in COLUMNS}
     if isinstance(found, ClassInformation):
