@@ -33,11 +33,4 @@ WORDS = followed.Words(
 )
 
 
-def draw(pictures, memorization, output_pdf, output_png, output_csv, *, split=None, config=None):
-    """Read {space: fig5-pictures.h5} and {space: fig5-memorization.csv}; write Fig. 5 as PDF, PNG and CSV.
-
-    split: {space: split.json}, marks the stage splits.
-    """
-    table = drawn(pictures, memorization, split)
-    inputs = [*pictures.values(), *memorization.values(), *(split or {}).values()]
-    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
+draw = followed.drawing(drawn, figure)

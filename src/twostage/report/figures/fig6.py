@@ -29,11 +29,4 @@ def _title(space, points):
 WORDS = followed.Words("t_resume", "unseen\nimage", "distance to the unseen image", _title)
 
 
-def draw(pictures, memorization, output_pdf, output_png, output_csv, *, split=None, config=None):
-    """Read {space: fig6-pictures.h5} and {space: fig6-memorization.csv}; write Fig. 6 as PDF, PNG and CSV.
-
-    split: {space: split.json}, marks the stage splits.
-    """
-    table = drawn(pictures, memorization, split)
-    inputs = [*pictures.values(), *memorization.values(), *(split or {}).values()]
-    style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
+draw = followed.drawing(drawn, figure)

@@ -189,3 +189,15 @@ def _numbers(axes, points, shares, time):
         for x, text in enumerate(texts):
             axes.text(x, line + 0.55, text, ha="center", va="center", **look)
         axes.text(-0.6, line + 0.55, name, ha="right", va="center", **look)
+
+
+def drawing(drawn, figure):
+    """The ``draw`` of a figure of these: {space: its pictures and memorization CSV} (and {space: split.json}) in, PDF,
+    PNG and CSV out."""
+
+    def draw(pictures, memorization, output_pdf, output_png, output_csv, *, split=None, config=None):
+        table = drawn(pictures, memorization, split)
+        inputs = [*pictures.values(), *memorization.values(), *(split or {}).values()]
+        style.save(figure(table), table, output_pdf, output_png, output_csv, inputs=inputs, config=config)
+
+    return draw

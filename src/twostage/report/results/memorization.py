@@ -51,12 +51,12 @@ def _pooled(rows):
 
 
 def distances_of_plans(table, space, features):
-    """The samples' rows of ``memorization``, without the control, in order of t."""
+    """The samples' rows of ``memorization_distances``, without the control, in order of t."""
     chosen = (table["space"] == space) & (table["features"] == features) & ~table["control"]
     return table[chosen].sort_values("t", kind="stable")
 
 
 def control_of(table, space, features):
-    """The control's row of ``memorization`` as a Series, or None where it was not measured."""
+    """The control's row of ``memorization_distances`` as a Series, or None where it was not measured."""
     rows = table[(table["space"] == space) & (table["features"] == features) & table["control"]]
     return rows.iloc[0] if len(rows) else None
