@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 import yaml
 from conftest import Checkout
@@ -41,11 +42,20 @@ def wait_for(condition):
         time.sleep(0.05)
 
 
+def jobs_of(process):
+    """The command lines of the processes that a process has started."""
+    try:
+        return [" ".join(child.cmdline()) for child in psutil.Process(process.pid).children(recursive=True)]
+    except psutil.NoSuchProcess:  # one that ended while it was read
+        return []
+
+
 def test_a_run_that_was_killed_goes_on_and_one_that_lives_is_left_alone(folder):
     killed = subprocess.Popen(
         [*RUN, "--", LATENTS], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    wait_for(lambda: list((folder / ".snakemake/incomplete").rglob("*")) or (folder / LATENTS).exists())
+    # The job itself must have begun: its output is called incomplete before that.
+    wait_for(lambda: any("-m twostage.data" in job for job in jobs_of(killed)) or (folder / LATENTS).exists())
     os.kill(killed.pid, signal.SIGSTOP)  # alive, whatever it does
     code, said = run(folder)
     assert code != 0
