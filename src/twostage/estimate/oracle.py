@@ -24,7 +24,7 @@ def rows(setting):
 
 
 def rows_of_space(setting, space):
-    """Rows of the posterior, the split and the sweep over N in a latent space."""
+    """Rows of the posterior, the split, the windows and the sweep over N in a latent space."""
     o, n, dim = setting.config.oracle, setting.config.nsweep, setting.dim(space)
     wide = float64_cost(setting.config)
     latents = (f"data/{space}/latents.h5",)
@@ -43,6 +43,8 @@ def rows_of_space(setting, space):
         makes=tuple(f"oracle/{space}/{name}" for name in ("posterior", "transition", "law", "information")),
     )
     yield Row("split", space, needs=(f"oracle/{space}/transition",), makes=(f"oracle/{space}/split",))
+    tables = (f"oracle/{space}/law", f"oracle/{space}/information")
+    yield Row("windows", space, needs=tables, makes=(f"oracle/{space}/windows",))
     flops = pairs = 0
     for pool, times, _ in pools:
         sizes = [size for size in n.sizes if size <= pool]

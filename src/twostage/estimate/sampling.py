@@ -55,7 +55,7 @@ def seeds_of(setting, experiment):
 
 
 def _experiment(setting, space, experiment):
-    plans = resolved(setting.plans[experiment], setting.split(space)[0])
+    plans = resolved(setting.plans[experiment], setting.split(space)[0], setting.windows(space))
     samples = samples_of(setting, experiment)
     total, jobs, decoded = sum(samples.values()), setting.config.sampling.shards, sum(samples.values())
     if experiment in TRAJECTORIES:
@@ -64,7 +64,7 @@ def _experiment(setting, space, experiment):
         counts = evaluations(plans, samples)
     oracle = counts.pop(ORACLE, 0) * setting.oracle_velocity(space)
     networks = sum(count * setting.forward(space, field.partition("@")[0]) for field, count in counts.items())
-    names_split = any(Plan.from_dict(*item).names_split for item in setting.plans[experiment].items())
+    given = [Plan.from_dict(*item) for item in setting.plans[experiment].items()]
     return Row(
         f"{'follow' if experiment in TRAJECTORIES else 'sample'}_{experiment}",
         space,
@@ -76,7 +76,8 @@ def _experiment(setting, space, experiment):
         stage="sampling",
         needs=(
             f"data/{space}/latents.h5",
-            *[f"oracle/{space}/split"] * names_split,
+            *[f"oracle/{space}/split"] * any(plan.names_split for plan in given),
+            *[f"oracle/{space}/windows"] * any(plan.names_windows for plan in given),
             *setting.encoder_files(space),
             *sorted({f"training/{space}/{field.partition('@')[0]}/" for field in counts}),
         ),
