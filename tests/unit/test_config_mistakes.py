@@ -344,7 +344,8 @@ def test_latents_of_another_format(tmp_path):
     latents = {"format": "repa", "path": str(tmp_path)}
     raw = with_value("spaces.vae.encoder", {"kind": "va-vae", "weights": str(tmp_path), "latents": latents})
     raw["data"] = {**FOLDERS, "image_size": 16, "path": str(tmp_path)}
-    (tmp_path / "class").mkdir()
+    for name in ("class", "other"):
+        (tmp_path / name).mkdir()
     assert lines_of(check_places, load(raw)) == [
         f"spaces.vae.encoder.latents.path is '{tmp_path}'; expected dataset.json in it, format repa"
     ]
