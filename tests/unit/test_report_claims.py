@@ -286,6 +286,12 @@ def errors_by_pool(error, spread):
     return rows.assign(predicted=rows["measured"] * (1 + error + spread * (rows["label"] - 1.4)))
 
 
+def late_collapse(error, spread=0.0):
+    """Unit Gaussians that collapse later than in the limit by ``error``, and by ``spread`` more or less in turn."""
+    rows = synthetic_transition()
+    return rows.assign(measured=rows["measured"] * (1 + error + spread * (-1.0) ** np.arange(len(rows))))
+
+
 CASES = [
     # claim, source, results, verdict
     ("targets-part-early", "posterior", posterior(SPLIT), HOLDS),
@@ -422,6 +428,9 @@ CASES = [
     ("information-of-the-class", "information", information(whole=1.2), FAILS),
     ("information-of-the-class", "information", information(sem=0.2), UNDECIDED),
     ("information-of-the-class", "information", information(conditionings=["class"]), NOT_TESTED),
+    ("collapse-by-entropy", "synthetic_transition", synthetic_transition(), HOLDS),
+    ("collapse-by-entropy", "synthetic_transition", late_collapse(0.1), FAILS),
+    ("collapse-by-entropy", "synthetic_transition", late_collapse(0.05, 0.04), UNDECIDED),
     ("navigation-normalised", "oracle_loss", oracle_loss(SPLIT), HOLDS),
     ("navigation-normalised", "oracle_loss", scaled_before(oracle_loss(SPLIT, noise=1e-4), 0.5), FAILS),
     ("navigation-normalised", "oracle_loss", noisy(oracle_loss(SPLIT), "oracle", sem=0.05), UNDECIDED),
