@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from twostage.sampling.plan import GAUSSIAN, ORACLE, Plan, prefixes
+from twostage.sampling.plan import ORACLE, Plan, prefixes
 
 
 def resolved(plans, split):
@@ -29,14 +29,6 @@ def evaluations(plans, samples):
                 known.add(way)
                 found[field] += samples[name] * count
     return found
-
-
-def uses_gaussians(plans):
-    """Whether a plan (dict) of ``plans`` has a Gaussian as a field, or starts from one."""
-    return any(
-        GAUSSIAN in plan.get("start", ()) or any(part["field"] == GAUSSIAN for part in plan["parts"])
-        for plan in plans.values()
-    )
 
 
 def followed_evaluations(plans, samples):
