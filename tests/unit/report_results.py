@@ -313,8 +313,9 @@ def checked_claim(words, *, id="x", group="Statements of the paper", interval=(0
     """A claim of claims.json that holds in one case, all of whose words are ``words``."""
     finding = CheckedFinding(words, "holds", True, 0.5, interval and list(interval), words)
     return CheckedClaim(
-        id=id, group=group, section=words, statement=words, verdict="holds", holds=True, paper=words, quantity=words,
-        rule=words, covers=words, form="share", figure=words, sources=[words], findings=[finding],
+        id=id, group=group, arxiv="2512.02826", stage="navigation", section=words, statement=words, verdict="holds",
+        holds=True, paper=words, quantity=words, rule=words, covers=words, form="share", figure=words, sources=[words],
+        findings=[finding],
     )  # fmt: skip
 
 

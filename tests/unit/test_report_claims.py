@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 from html import unescape
 
 import numpy as np
@@ -27,7 +28,22 @@ from report_results import (
 
 from twostage.provenance import provenance_path
 from twostage.report.claims import record, verdicts
-from twostage.report.claims.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Finding, above, below, together, within
+from twostage.report.claims.claim import (
+    FAILS,
+    HOLDS,
+    NAVIGATION,
+    NOT_TESTED,
+    OTHERS,
+    PAPER,
+    PROJECT,
+    UNDECIDED,
+    Claim,
+    Finding,
+    above,
+    below,
+    together,
+    within,
+)  # fmt: skip
 from twostage.report.claims.swap import distances_of
 from twostage.report.pages import claims as claims_page
 from twostage.report.results import paper
@@ -84,6 +100,33 @@ def test_several_cases_together():
     assert together([HOLDS, UNDECIDED, FAILS]) == FAILS
     assert together([HOLDS, UNDECIDED]) == UNDECIDED
     assert together([]) == NOT_TESTED
+
+
+def test_a_claim_is_of_one_paper_or_of_the_project():
+    said = {"id": "x", "section": "", "statement": "s", "paper": "1", "figure": "fig2"}
+    assert (Claim(**said).group, Claim(**said).arxiv) == (PAPER, "2512.02826")
+    assert (Claim(**said, group=PROJECT).group, Claim(**said, group=PROJECT).arxiv) == (PROJECT, "")
+    other = Claim(**said, arxiv="2412.09726", stage=NAVIGATION)
+    assert (other.group, other.arxiv, other.stage) == (OTHERS, "2412.09726", NAVIGATION)
+    for wrong, message in (
+        ({"arxiv": "Wang"}, "arxiv is 'Wang'; expected an id"),
+        ({"arxiv": "2412.09726", "group": PROJECT}, "expected 'Statements of others'"),
+        ({"group": OTHERS}, "its group is 'Statements of others'"),
+        ({"stage": "early"}, "stage is 'early'; expected one of navigation"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Claim(**said, **wrong)
+
+
+def test_claims_of_earlier_versions_are_read(tmp_path):
+    evaluated = verdicts.evaluate(Results())
+    content = asdict(record.checked(evaluated, Results()))
+    for claim in content["claims"]:
+        del claim["arxiv"], claim["stage"]
+    (tmp_path / "claims.json").write_text(json.dumps(content), encoding="utf-8")
+    read = record.read(tmp_path / "claims.json").claims
+    assert {(claim.group, claim.arxiv) for claim in read} >= {(PAPER, "2512.02826"), (PROJECT, "")}
+    assert {claim.stage for claim in read} == {"both stages"}
 
 
 # ------------------------------------------------------------------------------------------ every claim, each way

@@ -167,6 +167,15 @@ def test_the_experiments_are_the_papers():
     ]
     assert {"tab3-0-1", "tab3-0.1-0.4", "tab3-0.2-1"} <= set(tab3)
     assert sorted(wide) == sorted((a, b) for a in (0, 0.1, 0.2) for b in (0.4, 0.6, 0.8, 1) if (a, b) != (0, 1))
+    more = {"from_data": ["class"], "beside": [{"guidance": 3.0}, {"model": "XL"}]}
+    named = plans_for("tab3", SETTINGS["tab3"] | more)
+    assert dict(list(named.items())[:23]) == tab3
+    assert list(named)[23:] == [
+        "tab3-class", "tab3-B-3-0-1", "tab3-B-3-class", "tab3-XL-none", "tab3-XL-1.5-0-1", "tab3-XL-1.5-class",
+    ]  # fmt: skip
+    assert [content["kind"] for content in list(named.values())[23:]] == ["data", *["beside"] * 5]
+    with pytest.raises(ValueError, match=r"tab3: model B with scale 1\.5 stands twice"):
+        plans_for("tab3", SETTINGS["tab3"] | {"beside": [{"model": "B"}]})
     fig5 = plans_for("fig5", SETTINGS["fig5"])
     assert [part["field"] for part in fig5["fig5-0"]["parts"]] == ["XL"]
     assert [part["field"] for part in fig5["fig5-1"]["parts"]] == ["oracle"]

@@ -140,10 +140,17 @@ def seeds_of(experiment):
     return EXPERIMENTS[experiment]["seeds"] or CONFIG.sampling.seeds
 
 
+def windows_named(experiments):
+    """Windows of the data that plans of these experiments name, each once."""
+    plans = [item for name in experiments for item in PLANS[name].items()]
+    return sorted({window for item in plans for window in Plan.from_dict(*item).names_windows})
+
+
 def sampling_inputs(plans):
-    """Inputs of the jobs that run an experiment's plans: latents, decoder, models, and the split if a plan names it."""
-    named = any(Plan.from_dict(name, plan).names_split for name, plan in plans.items())
-    return ({"split": "<results>/oracle/{space}/split.json"} if named else {}) | {
+    """What the plans of an experiment are run with: latents, decoder, models, the split and windows that they name."""
+    made = [Plan.from_dict(name, plan) for name, plan in plans.items()]
+    named = {"split": any(plan.names_split for plan in made), "windows": any(plan.names_windows for plan in made)}
+    return {name: f"<results>/oracle/{{space}}/{name}.json" for name, found in named.items() if found} | {
         "latents": "<results>/data/{space}/latents.h5",
         "held_out": "<results>/data/{space}/held_out.h5",
         "weights": encoder_weights,

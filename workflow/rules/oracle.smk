@@ -56,6 +56,32 @@ rule split:
         "../scripts/split.py"
 
 
+# The intervals that the data name, for plans whose guidance acts on one.
+rule windows:
+    input:
+        law="<results>/oracle/{space}/law.csv",
+        information="<results>/oracle/{space}/information.csv",
+    output:
+        "<results>/oracle/{space}/windows.json",
+    log:
+        "<logs>/windows/{space}.log",
+    benchmark:
+        "<benchmarks>/windows/{space}.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **resources_of("report"),
+    params:
+        named=lambda w: windows_named(name for name in PLANS if w.space in spaces_of(name)),
+        code=code_of("twostage.windows"),
+    message:
+        "Writing down the windows of latent space {wildcards.space}"
+    script:
+        "../scripts/windows.py"
+
+
 rule vary_size:
     input:
         latents="<results>/data/{space}/latents.h5",

@@ -75,6 +75,7 @@ Share = Annotated[
 # In plans of one's own, whose numbers are kept as they are written (2, not 2.0): they are params of finished jobs.
 Number = Annotated[int | float, *_REAL]
 Moment = Literal["split"] | Annotated[int | float, Field(ge=0, le=1), *_REAL]
+Window = Literal["transition", "class"]  # an interval that the data name
 
 # --------------------------------------------------------------------------------------------------- memory, durations
 

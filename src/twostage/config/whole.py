@@ -112,7 +112,8 @@ class Config(Block):
         settings = getattr(self.experiments, experiment)
         parts = [part for plan in getattr(settings, "plans", {}).values() for part in plan.parts]
         fields = [part.field.partition("@")[0] for part in parts]
-        named = [*getattr(settings, "models", ()), getattr(settings, "model", None), *fields]
+        beside = [each.model for each in getattr(settings, "beside", ())]
+        named = [*getattr(settings, "models", ()), getattr(settings, "model", None), *beside, *fields]
         return [name for name in dict.fromkeys(named) if name in self.models]
 
     def model_steps(self, model):

@@ -5,9 +5,9 @@ from collections import Counter
 from twostage.sampling.plan import ORACLE, Plan, prefixes
 
 
-def resolved(plans, split):
-    """{name: resolved ``Plan``} of plan dicts, with ``split`` in place of "split"."""
-    return {name: Plan.from_dict(name, content).resolve(split) for name, content in plans.items()}
+def resolved(plans, split, windows=None):
+    """{name: resolved ``Plan``} of plan dicts, with ``split`` for "split" and ``windows`` for those of the data."""
+    return {name: Plan.from_dict(name, content).resolve(split, windows) for name, content in plans.items()}
 
 
 def evaluations(plans, samples):

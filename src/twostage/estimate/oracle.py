@@ -37,9 +37,11 @@ def rows(setting):
 
 
 def rows_of_space(setting, space):
-    """Rows of the posterior, the split and the sweep over N in a latent space."""
+    """Rows of the posterior, the split, the windows and the sweep over N in a latent space."""
     yield _posterior(setting, space)
     yield Row("split", space, needs=(f"oracle/{space}/transition",), makes=(f"oracle/{space}/split",))
+    tables = (f"oracle/{space}/law", f"oracle/{space}/information")
+    yield Row("windows", space, needs=tables, makes=(f"oracle/{space}/windows",))
     yield _vary_size(setting, space)
 
 

@@ -69,7 +69,7 @@ def seeds_of(setting, experiment):
 
 def _experiment(setting, space, experiment):
     config, follows = setting.config, experiment in TRAJECTORIES
-    plans = resolved(setting.plans[experiment], setting.split(space)[0])
+    plans = resolved(setting.plans[experiment], setting.split(space)[0], setting.windows(space))
     samples = samples_of(setting, experiment)
     total, jobs, decoded = sum(samples.values()), config.sampling.shards, sum(samples.values())
     if follows:
@@ -81,7 +81,7 @@ def _experiment(setting, space, experiment):
     gaussian = (counts.pop(GAUSSIAN, 0) + started) * velocity_flops(setting, space)
     gaussian += uses_gaussians(plans.values()) * jobs * fit_flops(setting, space)
     networks = sum(count * setting.forward(space, _model(field)) for field, count in counts.items())
-    names_split = any(Plan.from_dict(*item).names_split for item in setting.plans[experiment].items())
+    given = [Plan.from_dict(*item) for item in setting.plans[experiment].items()]
     return Row(
         f"{'follow' if follows else 'sample'}_{experiment}",
         space,
@@ -93,7 +93,8 @@ def _experiment(setting, space, experiment):
         stage="sampling",
         needs=(
             f"data/{space}/latents.h5",
-            *[f"oracle/{space}/split"] * names_split,
+            *[f"oracle/{space}/split"] * any(plan.names_split for plan in given),
+            *[f"oracle/{space}/windows"] * any(plan.names_windows for plan in given),
             *setting.encoder_files(space),
             *sorted({f"training/{space}/{_model(field)}/" for field in counts}),
         ),

@@ -8,10 +8,13 @@ from twostage.data.published import ASSUMED, EXPECTED
 from twostage.estimate import networks, peaks
 from twostage.estimate.images import count_classes, count_images
 from twostage.estimate.row import BYTES, MULTIPLY_ADD
+from twostage.sampling.plan import CLASS, TRANSITION
 from twostage.split import FIXED, measured_split
+from twostage.windows import read_windows
 
 INDEX, CONTENTS = "data/index.csv", "data/contents.csv"  # of class folders
 MEASURED, LAW = "measured", "law"
+WINDOW_GUESS = {TRANSITION: (0.5, 2.0), CLASS: (0.15, 1.2)}
 
 
 class Setting:
@@ -101,6 +104,17 @@ class Setting:
             return measured_split(path).value, MEASURED
         ratio = math.sqrt(max(self.class_size, 2) ** (2 / self.dim(space)) - 1)
         return ratio / (1 + ratio), LAW
+
+    def windows(self, space):
+        """{name: (lo, hi)} of the windows of a latent space: measured by an earlier run, or a guess.
+
+        The guess is a multiple of the split's s = t / (1 - t), as on digits and CIFAR-10: it counts guided steps only.
+        """
+        path = Path("results") / self.config.run / "oracle" / space / "windows.json"
+        found = {name: window.ends for name, window in read_windows(path).items()} if path.is_file() else {}
+        split = self.split(space)[0]
+        s = {name: [factor * split / (1 - split) for factor in factors] for name, factors in WINDOW_GUESS.items()}
+        return {name: tuple(end / (1 + end) for end in ends) for name, ends in s.items()} | found
 
     # ---------------------------------------------------------------------------------------------- operations of one
 

@@ -104,10 +104,10 @@ class SampledImages:
 
         What ``RECORDED`` names, NaN where the samples do not say; step_starts (JSON list); kind; fields, weights (words
         of each), guidance (the largest scale), shift of each part; interval: where guidance acts, as the plan was
-        written ("split" stands for the split). Of a plan with a single guided part interval_low and interval_high, its
-        times; of one with two parts stage_1 and stage_2, their fields, and split_at, the time between; of one with a
-        single part model and step, its field and the training step that a field ``model@step`` names (NaN: the last
-        one).
+        written ("split" stands for the split, "transition" and "class" for windows of the data). Of a plan with a
+        single guided part interval_low and interval_high, its times; of one with two parts stage_1 and stage_2, their
+        fields, and split_at, the time between; of one with a single part model and step, its field and the training
+        step that a field ``model@step`` names (NaN: the last one).
         """
         parts, given = (self.attributes.get(key, self.attributes["plan"])["parts"] for key in ("plan", "given"))
         guided = [part for part in parts if part.get("guidance", 1) != 1]
@@ -118,7 +118,7 @@ class SampledImages:
             "fields": " > ".join(part["field"] for part in parts),
             "weights": "; ".join(f"{field}: {_weights_in_words(record)}" for field, record in weights.items()),
             "guidance": max((part["guidance"] for part in guided), default=1.0),
-            "interval": "; ".join("-".join(map(_exact, part.get("interval", (0, 1)))) for part in written),
+            "interval": "; ".join(_interval(part.get("interval", (0, 1))) for part in written),
             "shift": "; ".join(_exact(part.get("shift", 1)) for part in parts),
             "kind": self.attributes["plan"].get("kind", ""),
         }
@@ -163,6 +163,11 @@ def _weights_in_words(record):
     words = [f"EMA {decay:g}" if decay is not None else {None: "", "ema": "EMA"}.get(entry, f"entry {entry}")]
     words += [f"step {metadata['step']}"] if "step" in metadata else []
     return ", ".join([*filter(None, words), f"sha256 {record['sha256'][:12]}"])
+
+
+def _interval(given):
+    """An interval as it was written, "lo-hi", or the name of a window of the data."""
+    return given if isinstance(given, str) else "-".join(map(_exact, given))
 
 
 def _exact(number):

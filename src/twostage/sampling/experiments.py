@@ -81,11 +81,22 @@ def timestep_shift(common, guided, *, model, shifts=SHIFTS):
 
 
 def guidance_interval(
-    common, guided, *, model, guidance=GUIDANCE, short=SHORT_INTERVALS, wide=WIDE_INTERVALS, channels="all"
+    common,
+    guided,
+    *,
+    model,
+    guidance=GUIDANCE,
+    short=SHORT_INTERVALS,
+    wide=WIDE_INTERVALS,
+    channels="all",
+    from_data=(),
+    beside=(),
 ):
     """Tab. 3: guidance of scale ``guidance`` on one interval at a time, and none; each plan's ``kind`` is its list.
 
-    Raises ValueError for an interval that stands twice, in one list or in both.
+    from_data: names of windows of the data (``twostage.windows``), plans of kind "data". beside: {model, guidance} of
+    further models and scales, None for the experiment's own, on these, on all of [0, 1] and without: kind "beside".
+    Raises ValueError for an interval, or a model and scale, that stands twice.
     """
     plans = {"tab3-none": {**common, "kind": "none", "parts": [{"field": model}]}}
     for kind, intervals in (("short", short), ("wide", wide)):
@@ -95,6 +106,21 @@ def guidance_interval(
                 raise ValueError(f"tab3: the interval [{low}, {high}] stands twice; expected it once, short or wide")
             part = {"field": model, "guidance": guidance, "interval": [low, high], "channels": channels}
             plans[name] = {**common, "kind": kind, "parts": [part]}
+    for window in from_data:
+        part = {"field": model, "guidance": guidance, "interval": window, "channels": channels}
+        plans[f"tab3-{window}"] = {**common, "kind": "data", "parts": [part]}
+    known = {(model, guidance)}
+    for setting in beside:
+        other, scale = setting.get("model") or model, setting.get("guidance") or guidance
+        if (other, scale) in known:
+            raise ValueError(f"tab3: model {other} with scale {scale:g} stands twice; expected it once, beside or not")
+        known.add((other, scale))
+        if other != model:
+            plans[f"tab3-{other}-none"] = {**common, "kind": "beside", "parts": [{"field": other}]}
+        for interval in ([0, 1], *from_data):
+            word = interval if isinstance(interval, str) else "-".join(map(_word, interval))
+            part = {"field": other, "guidance": scale, "interval": interval, "channels": channels}
+            plans[f"tab3-{other}-{_word(scale)}-{word}"] = {**common, "kind": "beside", "parts": [part]}
     return plans
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from twostage.config.blocks.base import Block
 from twostage.config.blocks.experiment import Experiment
 from twostage.config.blocks.plans import OwnPlans
-from twostage.config.values import Count, Distinct, Positive, Share, Time
+from twostage.config.values import Count, Distinct, Positive, Share, Time, Window
 from twostage.sampling import experiments
 
 
@@ -41,6 +41,13 @@ class TimestepShift(Experiment):
     )
 
 
+class GuidanceBeside(Block):
+    """Another model or scale, for which guidance acts nowhere, everywhere, and on the intervals of `from_data`."""
+
+    model: str | None = Field(None, description="Model to sample from. Default: the experiment's `model`")
+    guidance: Positive | None = Field(None, description="Guidance scale. Default: the experiment's `guidance`")
+
+
 class GuidanceInterval(Experiment):
     """Tab. 3: classifier-free guidance in one interval of t at a time."""
 
@@ -54,6 +61,14 @@ class GuidanceInterval(Experiment):
     )
     wide: Distinct[tuple[Time, Time]] = Field(
         list(experiments.WIDE_INTERVALS), description="Wide intervals [start, end] of t"
+    )
+    from_data: Distinct[Window] = Field(
+        [],
+        description="Intervals that the data name: `transition` (where the law's curve goes from 0.1 to 0.9), `class` "
+        "(where x_t tells 5% to 95% of the class)",
+    )
+    beside: list[GuidanceBeside] = Field(
+        [], description="Further models and scales, with the intervals of `from_data`, all of [0, 1] and no guidance"
     )
 
     @model_validator(mode="after")

@@ -4,7 +4,9 @@ import math
 
 from twostage.report.claims.claim import (
     APART,
+    NAVIGATION,
     NOT_TESTED,
+    REFINEMENT,
     SEEDS,
     Claim,
     Finding,
@@ -84,6 +86,7 @@ def _start_left_out(case, plans, distances):
 
 GUIDANCE_NOT_AT_THE_START = Claim(
     id="guidance-not-at-the-start",
+    stage=NAVIGATION,
     section="5.2",
     statement="Leaving the very start without guidance helps.",
     paper="2.80 to 2.97 gFID for the best wide intervals, whose ends were lost",
@@ -116,6 +119,7 @@ def _reaching_mid_refinement(case, plans, distances):
 
 GUIDANCE_TO_MID_REFINEMENT = Claim(
     id="guidance-to-mid-refinement",
+    stage=REFINEMENT,
     section="5.2",
     statement="The best wide guidance intervals span early and mid refinement.",
     paper="2.80 to 2.97 gFID for the best wide intervals, whose ends were lost",

@@ -70,7 +70,8 @@ def table(evaluated: Iterable[tuple[Claim, Sequence[Finding]]]) -> pd.DataFrame:
             low, high = (estimate.low, estimate.high) if estimate else (math.nan, math.nan)
             rows.append(
                 {
-                    "id": claim.id, "group": claim.group, "section": claim.section, "statement": claim.statement,
+                    "id": claim.id, "group": claim.group, "arxiv": claim.arxiv, "stage": claim.stage,
+                    "section": claim.section, "statement": claim.statement,
                     "case": finding.case, "verdict": finding.verdict, "quantity": claim.quantity,
                     "value": estimate.value if estimate else math.nan, "low": low, "high": high,
                     "note": finding.note, "paper": claim.paper, "rule": claim.rule, "covers": claim.covers,

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from twostage.report import template
 from twostage.report.claims import record
-from twostage.report.claims.claim import PAPER, PROJECT, VERDICTS
+from twostage.report.claims.claim import GROUPS, VERDICTS
 from twostage.report.claims.record import CheckedClaim
 from twostage.report.results import paper
 
 FIGURE_NAMES = {"law": "law", "nsweep": "N sweep"}
-GROUPS = (PAPER, PROJECT)
 
 
 @dataclass(frozen=True)
