@@ -1,5 +1,5 @@
-# The exact posterior over the training latents, the transition measured from it and the one the law predicts, and what
-# x_t tells of x_1.
+# The exact posterior over the training latents, the transition (measured, and predicted by the law), and the
+# information that x_t carries about x_1.
 
 
 rule posterior:
@@ -30,8 +30,8 @@ rule posterior:
         "../scripts/posterior.py"
 
 
-# The stage split, measured or fixed: the one file that samples, figures and claims read it from. Apart from the
-# posterior, so that a fixed split runs only what uses it.
+# The stage split, measured or fixed, in the one file from which samples, figures and claims read it. A rule of its own,
+# so that a change of a fixed split runs only the jobs that use it.
 rule split:
     input:
         transition="<results>/oracle/{space}/transition.json",
@@ -51,7 +51,7 @@ rule split:
         fixed=SPLIT,
         code=code_of("twostage.split"),
     message:
-        "Writing down the stage split of latent space {wildcards.space}"
+        "Writing the stage split of latent space {wildcards.space}"
     script:
         "../scripts/split.py"
 

@@ -21,7 +21,7 @@ def evaluations(plans, samples):
     found, known = Counter(), set()
     for name, plan in plans.items():
         ways = [((samples[name], prefix), part.field, _of_part(plan, part)) for part, prefix in _parts(plan)]
-        if plan.follow and plan.start == "prior":
+        if plan.follow and not plan.resumes:
             grid = follow_grid(plan)
             ways.append(((samples[name], plan.solver, grid), ORACLE, _of_grid(plan.solver, grid)))
         for way, field, count in ways:
