@@ -222,9 +222,8 @@ def split_of(value, source="measured", half=0.01):
 
 def described(table, split=0.45):
     """An evaluation's table with what it says of plans beside their names, which these results have it from."""
-    return pd.concat(
-        [table, pd.DataFrame([_described(plan, split) for plan in table["plan"]], index=table.index)], axis=1
-    )
+    said = pd.DataFrame([_described(plan, split) for plan in table["plan"]], index=table.index)
+    return pd.concat([table.drop(columns=table.columns.intersection(said.columns)), said], axis=1)
 
 
 def _described(plan, split):
