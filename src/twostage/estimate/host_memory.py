@@ -139,7 +139,7 @@ class HostMemory:
         times = len(loss_times(config.oracle_loss.time_steps, self.setting.split(space)[0]))
         models = config.models_of(space)
         largest = max(self._weights(space, name) for name in models)
-        errors = 4 * WIDE * times * pairs * sum(len(config.snapshots(name, space)) for name in models)
+        errors = 6 * WIDE * times * pairs * sum(len(config.snapshots(name, space)) for name in models)
         velocities = (2 * times + 4) * pairs * self._latent(space)  # and their squares, for the variance
         return self._store(space) + velocities + errors + 2 * largest + self._streamed(space, ORACLE_MB) + NETWORK
 

@@ -18,6 +18,8 @@ SPLIT = "split"
 ORACLE = "oracle"
 SOLVERS = ("euler", "heun")
 TIME_TOLERANCE = 1e-9
+GAIN = ("alpha", "beta")
+AS_WRITTEN = {"interval": list, "gain": lambda gain: dict(zip(GAIN, gain))}  # what a part has as a tuple
 
 # What a plan says before ``Plan.resolve`` has put numbers in its place.
 Moment: TypeAlias = Any  # a time in [0, 1], or "split"
@@ -37,6 +39,8 @@ class Part:
     guidance: classifier-free guidance scale g, ``v = v_dropped + g (v_class - v_dropped)``; 1 is without guidance.
     interval: guidance acts at times lo <= t < hi; ends are times or "split".
     channels: "all", or k: guidance acts on the first k channels only (3 is what LightningDiT's own sampler does).
+    gain: (alpha, beta) multiplies the velocity by 1 + alpha (1 - t)^beta, guidance included; None leaves it. In the
+        dict form {"alpha": ..., "beta": ...}.
 
     >>> Part("B", guidance=2.0, interval=("split", 1.0)).stop
     1.0
@@ -50,6 +54,7 @@ class Part:
     interval: tuple[Moment, Moment] = (0.0, 1.0)
     channels: int | Literal["all"] = "all"
     start: Moment | None = None
+    gain: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,13 +106,14 @@ class Plan:
                 raise ValueError(f"plan {name}, part {number}: interval is {part['interval']!r}; expected [lo, hi]")
             if "field" not in part:
                 raise ValueError(f"plan {name}, part {number}: field is missing; expected a model's name or {ORACLE!r}")
-            made.append(Part(**{**part, "interval": tuple(part.get("interval", (0.0, 1.0)))}))
+            written = {"interval": tuple(part.get("interval", (0.0, 1.0))), "gain": _gain_of(name, number, part)}
+            made.append(Part(**{**part, **written}))
         return cls(name, tuple(made), **content)
 
     def to_dict(self) -> dict[str, Any]:
         """The dict form (JSON-able, without the name and without what has its default)."""
         parts = [
-            {key: list(value) if key == "interval" else value for key, value in _without_defaults(part).items()}
+            {key: AS_WRITTEN.get(key, lambda value: value)(value) for key, value in _without_defaults(part).items()}
             for part in self.parts
         ]
         rest = _without_defaults(self)
@@ -248,6 +254,16 @@ def _known_keys(where, content, names):
             )
 
 
+def _gain_of(plan, number, part):
+    """A part's gain as a tuple (alpha, beta), None without one."""
+    gain = part.get("gain")
+    if gain is None:
+        return None
+    if not isinstance(gain, Mapping) or set(gain) != set(GAIN):
+        raise ValueError(f"plan {plan}, part {number}: gain is {gain!r}; expected {{alpha: ..., beta: ...}}, both")
+    return tuple(gain[key] for key in GAIN)
+
+
 def _check_count(what, value):
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{what} is {value!r}; expected a whole number of at least 1")
@@ -300,10 +316,23 @@ def _check_part(where, part, models):
         raise ValueError(f"{where}: interval is {list(part.interval)}; expected lo < hi, inside [0, 1]")
     if part.channels != "all":
         _check_count(f"{where}: channels", part.channels)
+    _check_gain(where, part.gain)
     if not _is_number(part.guidance):
         raise ValueError(f"{where}: guidance is {part.guidance!r}; expected a number, 1 for none")
     if part.field == ORACLE and part.guidance != 1:
         raise ValueError(f"{where}: guidance is {part.guidance}; expected 1, the oracle takes no guidance")
+
+
+def _check_gain(where, gain):
+    if gain is None:
+        return
+    alpha, beta = gain
+    if not _is_number(alpha) or not alpha > -1:
+        raise ValueError(
+            f"{where}: gain's alpha is {alpha!r}; expected a number above -1, where the velocity would end"
+        )
+    if not _is_number(beta) or not beta >= 0:
+        raise ValueError(f"{where}: gain's beta is {beta!r}; expected a number of at least 0")
 
 
 def _check_position(where, part, position):
