@@ -261,6 +261,11 @@ def write_pairs(folder, name, losses, pairs=256):
             rows["oracle"].to_numpy()[:, None] + np.sqrt(pairs) * np.outer(rows["oracle_sem"], wave)
             for (_, rows), wave in zip(curves, waves)
         ]
+        # |u|^2 = 2 per dimension, the oracle shorter by the gap, a model by a little more; their spreads go together.
+        gap = np.maximum((curves[0][1]["cfm"] - curves[0][1]["oracle"]).to_numpy(), 0)[:, None] * np.ones(pairs)
+        whole = 2 + 0.1 * waves[0]
+        file["conditional_square"], file["gap"], file["oracle_square"] = whole, gap, whole - gap
+        file["square"] = [0.98 * (whole - gap) for _ in curves]
     return path
 
 

@@ -17,6 +17,7 @@ ALWAYS = {
     "law": LAW,
     "nsweep": paths_of("nsweep"),
     "fig_information": paths_of("information", "synthetic_information"),
+    "fig_norms": paths_of("pair_errors", "split"),
     "fig_training": {"stats": "training/{space}/{each}/stats.jsonl", "samples": "training/{space}/samples.h5"},
 }
 OF_EXPERIMENTS = {
@@ -51,7 +52,7 @@ TABLES = {
     for name in EXPERIMENTS
     if name.startswith("tab")
 }
-SETTINGS = dict.fromkeys(["fig7", "fig9", "fig_spaces"], {"models": CONFIG.sizes})
+SETTINGS = dict.fromkeys(["fig7", "fig9", "fig_norms", "fig_spaces"], {"models": CONFIG.sizes})
 if "tab2" in EXPERIMENTS:
     SETTINGS["fig_shift"] = {"steps": CONFIG.sampling.steps, "shifts": EXPERIMENTS["tab2"]["shifts"]}
 

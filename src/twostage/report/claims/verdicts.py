@@ -19,6 +19,7 @@ from twostage.report.claims import (
     information,
     learning,
     memorization,
+    norms,
     project,
     record,
     shift,
@@ -35,7 +36,7 @@ from twostage.report.results.run import Results
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
     target, geometry, trajectories, memorization, learning, swap, shift, guidance, supervision, flux, untested, project,
-    information,
+    information, norms,
 )  # fmt: skip
 
 

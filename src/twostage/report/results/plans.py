@@ -17,6 +17,7 @@ SHIFTED = (*DISTANCE, "shift", "steps", "step_starts", "share_before_0.2")
 GUIDED = (*DISTANCE, "kind", "interval_low", "interval_high")
 TIMES = "times"
 OF_WHAT = ("model", "interval")  # of files of earlier versions, which guide one model, not all have them
+GAINED = (*DISTANCE, "kind", "gain_alpha", "gain_beta")
 SHAPE = ("precision", "recall", "prdc_neighbours", "prdc_samples", "prdc_reference")
 TIME_TOLERANCE = 1e-9
 
@@ -69,6 +70,20 @@ def guidance_intervals(evaluation, split=None):
     return table
 
 
+def velocity_gains(evaluation, split=None):
+    """tab_gain: one row per (space, features, gain, seed), DataFrame, in the order of the file.
+
+    evaluation: {space: tab_gain.csv}; split: {space: split.json}. ``alpha``, ``beta``: of the gain 1 + alpha (1 -
+    t)^beta, NaN without one; ``at_split``: its value at the split; the rest as in ``timestep_shifts``, the change
+    against no gain.
+    """
+    table = _read_distances(evaluation, GAINED).merge(splits(split), on="space", how="left")
+    table = table.rename(columns={"gain_alpha": "alpha", "gain_beta": "beta"})
+    table["at_split"] = 1 + table["alpha"] * (1 - table["split"].astype(float)) ** table["beta"]
+    base = _plan_where(table, table["kind"] == "none")
+    return _with_best(with_changes(table, base), ["space", "features"])
+
+
 def own_plans(evaluation, split=None):
     """The user's own plans: one row per (space, features, plan, seed), DataFrame, in the order of the file.
 
@@ -77,7 +92,7 @@ def own_plans(evaluation, split=None):
     as in ``timestep_shifts``, the change against the first plan. precision and recall, and what they depend on, k
     (prdc_neighbours) and the features per side (prdc_samples, prdc_reference): NaN where they were not taken.
     """
-    table = _read_distances(evaluation, (*DISTANCE, "fields", "solver", "interval"), SHAPE)
+    table = _read_distances(evaluation, (*DISTANCE, "fields", "solver", "interval"), (*SHAPE, "gain"))
     table["name"] = table["plan"].str.removeprefix("tab_plans-")
     table["interval"] = table["interval"].fillna("")
     table = with_changes(table, [table["plan"].iloc[0]] * len(table))

@@ -7,8 +7,9 @@ from twostage.report.results.gaussians import gaussian_curves
 from twostage.report.results.information import information_curves
 from twostage.report.results.losses import loss_curves
 from twostage.report.results.memorization import memorization_distances
+from twostage.report.results.norms import norms_of
 from twostage.report.results.paired import PairErrors
-from twostage.report.results.plans import guidance_intervals, timestep_shifts
+from twostage.report.results.plans import guidance_intervals, timestep_shifts, velocity_gains
 from twostage.report.results.posterior import posterior_curves, saturation_of
 from twostage.report.results.sources import SOURCES
 from twostage.report.results.swaps import stage_swaps
@@ -69,6 +70,11 @@ class Results:
         return {space: PairErrors(path) for space, path in self.path("pair_errors").items()}
 
     @cached_property
+    def norms(self):
+        """{space: its Norms, None where an earlier version measured}"""
+        return {space: norms_of(path) for space, path in self.path("pair_errors").items()}
+
+    @cached_property
     def swaps(self):
         return stage_swaps(self.path("tab1"))
 
@@ -87,6 +93,10 @@ class Results:
     @cached_property
     def guidance(self):
         return guidance_intervals(self.path("tab3"), self.path("split"))
+
+    @cached_property
+    def gains(self):
+        return velocity_gains(self.path("tab_gain"), self.path("split"))
 
     @cached_property
     def paths_of_samples(self):
