@@ -10,16 +10,18 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from twostage.report.claims import flux, guidance, memorization, supervision, trajectories, verdicts
+from twostage.report.claims import flux, guidance, memorization, others, supervision, trajectories, verdicts
 from twostage.report.claims import shift as shifts
 from twostage.report.claims.record import Checked, CheckedClaim, CheckedFinding
 
 # What is checked on sampled images; the rest of the claims is about the target and the losses.
 SAMPLED = [
     claim
-    for part in (trajectories, memorization, shifts, guidance, supervision, flux)
+    for part in (trajectories, memorization, shifts, guidance, supervision, flux, others)
     for claim in verdicts.claims_of(part)
+    if claim is not others.COLLAPSE_BY_ENTROPY
 ]
+WINDOWS = {"transition": (0.3, 0.65), "class": (0.1, 0.5)}
 MODELS = {"S": 1.3, "B": 1.1, "XL": 1.0}
 
 
@@ -238,9 +240,17 @@ def _described(plan, split):
         shift, uniform = float(words[0].removeprefix("shift_")), np.arange(50) / 50
         return {"shift": shift, "step_starts": json.dumps((shift * uniform / (1 + (shift - 1) * uniform)).tolist())}
     if name == "tab3":
-        low, high = (np.nan, np.nan) if words == ["none"] else map(float, words)
-        kind = "none" if words == ["none"] else "short" if high - low <= 0.15 else "wide"
-        return {"kind": kind, "interval_low": low, "interval_high": high}
+        beside = len(words) > (1 if words[-1].isalpha() else 2)
+        model, scale = [*words[:2], 2][:2] if beside else ("B", 2)
+        written = words[-1] if words[-1].isalpha() else "-".join(words[-2:])
+        low, high = WINDOWS.get(written) or ((np.nan, np.nan) if written == "none" else map(float, words[-2:]))
+        kind = (
+            "none" if written == "none" else "data" if written in WINDOWS else "short" if high - low <= 0.15 else "wide"
+        )
+        return {
+            "kind": "beside" if beside else kind, "interval_low": low, "interval_high": high, "model": model,
+            "guidance": 1.0 if written == "none" else float(scale), "interval": "" if written == "none" else written,
+        }  # fmt: skip
     if name == "fig_oracle_supervised":
         return {"model": words[0], "step": int(words[1])}
     return {}

@@ -20,6 +20,7 @@ from twostage.report.claims import (
     learning,
     memorization,
     norms,
+    others,
     project,
     record,
     shift,
@@ -36,7 +37,7 @@ from twostage.report.results.run import Results
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
     target, geometry, trajectories, memorization, learning, swap, shift, guidance, supervision, flux, untested, project,
-    information, norms,
+    information, norms, others,
 )  # fmt: skip
 
 

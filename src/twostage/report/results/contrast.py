@@ -74,6 +74,14 @@ class Distances:
 
         return paired.apart(self.parts[names].to_numpy().T, choose)
 
+    def beyond(self, plan, others, base, share):
+        """By how much ``plan`` gains on ``base`` beyond a ``share`` of what the best of ``others`` gains, an Estimate.
+
+        A gain is the distance of ``base`` minus a plan's. Which of ``others`` is best is decided as in ``lead``.
+        """
+        against = self.parts[others].mul(share).add((1 - share) * self.parts[base], axis=0)
+        return Distances(self.values, against.assign(**{"": self.parts[plan]})).lead([""], others)
+
 
 def with_changes(table, base):
     """The table with mean and change of every plan, each with its 95% interval: columns ``mean``, ``mean_low``,
