@@ -1,4 +1,4 @@
-"""claims.json as a page: claims first, verdicts as sign, word and colour, sortable, readable on a phone."""
+"""claims.json as a page: claims first; verdicts as sign, word and colour; sortable; readable on a phone."""
 
 import math
 from collections import Counter
@@ -29,8 +29,8 @@ class ShownFinding:
 class ShownClaim(CheckedClaim):
     """A claim as the page shows it; its findings are ``ShownFinding``.
 
-    place: in the paper; name: of its figure; seen: whether it is seen there; order: of its verdict; same: the number of
-    cases whose verdict is the claim's.
+    place: where the paper says it; name: name of its figure; seen: whether that figure shows it; order: rank of its
+    verdict; same: number of cases that have the claim's verdict.
     """
 
     place: str
@@ -46,7 +46,7 @@ def page(content):
 
 
 def told(content):
-    """What the page says, as its templates take it (dict): claims in groups, and what their intervals mean."""
+    """The content of the page for its templates (dict): claims in groups, and what their intervals mean."""
     claims = [shown(claim) for claim in content.claims]
     groups = [(group, [claim for claim in claims if claim.group == group]) for group in GROUPS]
     return {
@@ -59,7 +59,7 @@ def told(content):
 
 
 def counts(claims):
-    """[(verdict, how many of the claims have it)], every verdict once."""
+    """[(verdict, number of claims)], every verdict once."""
     found = Counter(claim.verdict for claim in claims)
     return [(verdict, found[verdict]) for verdict in VERDICTS]
 
@@ -80,7 +80,7 @@ def shown(claim):
         **(vars(claim) | {"findings": findings}),
         place=f"Sec. {claim.section}" if claim.section[:1].isdigit() else claim.section,
         name=figure_name(claim.figure),
-        # what is decided on the paper's numbers alone is so where nothing was drawn, too
+        # a claim decided on the paper's numbers alone has a verdict even if no figure was drawn
         seen=bool(claim.sources) and any(finding.case for finding in findings),
         order=VERDICTS.index(claim.verdict),
         same=sum(finding.verdict == claim.verdict for finding in findings),
