@@ -705,7 +705,7 @@ def test_the_spaces_page_is_drawn_without_the_experiments_that_were_not_run(run)
     assert list(dict.fromkeys(table["panel"])) == ["gap", "weight", "loss", "explained", "training"]
     picture = fig_spaces.figure(table)
     head = picture.axes[0].get_title("left")
-    assert head == "pixel\nD = 64, N = 144 to 144 a class\nsplit 0.450 [0.440, 0.460], law 0.459"
+    assert head == "pixel\nD = 64, N = 144 to 144 per class\nsplit 0.450 [0.440, 0.460], law 0.459"
     assert len(picture.axes) == 5 * 2
 
 

@@ -1,4 +1,4 @@
-"""The results of a run, as claims and the side-by-side comparison read them: each table made when first asked for."""
+"""The results of a run, as claims and the side-by-side comparison read them. A table is made when it is first read."""
 
 from functools import cached_property
 
@@ -20,9 +20,10 @@ from twostage.report.results.transitions import size_sweep, transition_points
 class Results:
     """The tables of a run.
 
-    sources: by the names of ``SOURCES``, each a path, or {space: path} where its own has a {space}; what is not given,
-    or None, the run does not have. models: names, smallest first, of the models that differ in size alone; pairs:
-    {oracle-supervised model: its CFM twin}. Raises TypeError for a name that is no source.
+    sources: keywords with the names of ``SOURCES``. Each is a path, or {space: path} if the source's own path has a
+    {space}. A source that is not given, or None, is missing in the run. models: names, smallest first, of the models
+    that differ only in size; pairs: {oracle-supervised model: its CFM twin}. Raises TypeError for a name that is no
+    source.
     """
 
     def __init__(self, *, models=None, pairs=None, **sources):
@@ -35,16 +36,16 @@ class Results:
         return name in self.given
 
     def path(self, name):
-        """A source as it was given: a path, or {space: path}; None where the run does not have it."""
+        """A source as it was given: a path, or {space: path}; None if the run does not have it."""
         return self.given.get(name)
 
     @property
     def paths(self):
-        """Paths of everything given, for the provenance."""
+        """Paths of all given sources, for the provenance."""
         return self.paths_of(SOURCES)
 
     def paths_of(self, names):
-        """Paths of the sources of these names, of those that are given."""
+        """Paths of the sources of these names, as far as they are given."""
         given = [self.given[name] for name in names if self.has(name)]
         return [path for source in given for path in (source.values() if isinstance(source, dict) else [source])]
 
@@ -130,8 +131,8 @@ class Results:
     def stages(self, space):
         """(split, saturation): the times that bound navigation from above and refinement from below.
 
-        Navigation is [0, split]; refinement [saturation, 1], where saturation is the time from which on the top-1
-        weight stays at 0.95 (about 0.1 in the paper). What lies between belongs to neither.
+        Navigation is [0, split]; refinement is [saturation, 1], where saturation is the time after which the top-1
+        weight stays at 0.95 or above (about 0.1 in the paper). The times between the two belong to neither.
         """
         saturation = saturation_of(self.posteriors, space).value
         split = self.posteriors.loc[self.posteriors["space"] == space, "split"].iloc[0]
