@@ -81,6 +81,9 @@ class GpuMemory:
         points = max(config.pairs_per_class, config.pairs_unconditional)
         return self._swept(row.where, points)
 
+    def _settle(self, row):
+        return self._swept(row.where, row.samples) + self._autoencoder_peaks(row.where, "oracle")[1]
+
     def _vary(self, row):
         n = self.config.nsweep
         return self._swept(row.where, n.pairs) + 4 * max(n.sizes) * self.setting.dim(row.where) * BYTES  # a subset

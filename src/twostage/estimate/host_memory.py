@@ -95,6 +95,12 @@ class HostMemory:
         spectra = 2 * WIDE * classes * min(self.setting.dim(row.where), math.ceil(self.setting.class_size))
         return self._store(row.where) + swept + spectra + self._streamed(row.where, config.memory_mb)
 
+    def _settle(self, row):
+        # The noise of some images and what is drawn of it at a time; the pictures.
+        budget = self.config.oracle.memory_mb
+        noise = min(budget * MIB // 2, 2 * row.samples * self._latent(row.where))
+        return self._store(row.where) + noise + self._streamed(row.where, budget) + NETWORK
+
     def _vary(self, row):
         return self._store(row.where) + self._streamed(row.where, self.config.oracle.memory_mb)
 

@@ -1,9 +1,11 @@
 """Jobs of workflow/rules/oracle.smk and synthetic.smk: posteriors over latents and over unit Gaussians."""
 
 from twostage.estimate.row import MULTIPLY_ADD, Row
+from twostage.estimate.sampling import samples_of
 
 # Times of a sweep at which many weights are summed; beyond the transition few are (twostage.oracle.sweep).
 DENSE_TIMES = 20
+LOOKS, WEIGHT = 35, 50  # at the weights of a pair until its time is found, and operations per weight and look (measured)
 EIGENVALUES = 10  # operations of a symmetric eigendecomposition, in cubes of its size
 SECONDS_PER_DRAW = 1e-8  # one sample of a synthetic posterior at one time, on one core (measured)
 
@@ -42,6 +44,8 @@ def rows_of_space(setting, space):
         needs=latents,
         makes=tuple(f"oracle/{space}/{name}" for name in ("posterior", "transition", "law", "information")),
     )
+    if setting.config.settling:
+        yield _settle(setting, space, wide)
     yield Row("split", space, needs=(f"oracle/{space}/transition",), makes=(f"oracle/{space}/split",))
     flops = pairs = 0
     for pool, times, _ in pools:
@@ -53,6 +57,24 @@ def rows_of_space(setting, space):
     yield Row(
         "vary_size", space, samples=pairs, flops=flops, stage="oracle", needs=latents, makes=(f"oracle/{space}/nsweep",)
     )
+
+
+def _settle(setting, space, wide):
+    """Pairs of single images, each within its class; one matrix product for all times, differences, and the weights."""
+    s, config, needs = setting.config.settling, setting.config, [f"data/{space}/latents.h5"]
+    images, followed = setting.classes * min(s.images, setting.class_size), 0
+    if config.experiments.fig5 and space in setting.spaces_of("fig5"):
+        followed = max(samples_of(setting, "fig5").values())
+        needs.append(f"evaluation/{space}/fig5-")
+    if config.spaces[space].decodes:
+        needs += setting.encoder_files(space)
+    images += followed
+    products = MULTIPLY_ADD * (s.noises + 1) * setting.dim(space)
+    return Row(
+        "settle", space, samples=images * s.noises,
+        flops=wide * images * setting.class_size * (products + LOOKS * WEIGHT * s.noises),
+        stage="oracle", needs=tuple(needs), makes=(f"oracle/{space}/settling",),
+    )  # fmt: skip
 
 
 def float64_cost(config):

@@ -21,6 +21,7 @@ from twostage.report.claims import (
     memorization,
     project,
     record,
+    settling,
     shift,
     supervision,
     swap,
@@ -35,7 +36,7 @@ from twostage.report.results.run import Results
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
     target, geometry, trajectories, memorization, learning, swap, shift, guidance, supervision, flux, untested, project,
-    information,
+    information, settling,
 )  # fmt: skip
 
 
