@@ -111,7 +111,7 @@ def test_bad_arguments_are_refused():
         settling(samples, torch.tensor([0, 40]), torch.zeros(2, 1, 6))
     with pytest.raises(ValueError, match=r"x_0 has shape \(2, 6\); expected \(2, M, 6\)"):
         settling(samples, torch.tensor([0, 1]), torch.zeros(2, 6))
-    with pytest.raises(ValueError, match="index has dtype torch.float32"):
+    with pytest.raises(ValueError, match=r"index has dtype torch\.float32"):
         settling(samples, torch.zeros(2), torch.zeros(2, 1, 6))
 
 
@@ -131,7 +131,9 @@ def test_the_stage_measures_drawn_and_followed_images(store, tmp_path):
     followed = tmp_path / "followed.csv"
     pd.DataFrame({"followed": [7, 7, 30, -1]}).to_csv(followed, index=False)
     table = measured(store, tmp_path, followed=followed)
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "settling.csv").astype({"class": str}), table, check_dtype=False)
+    pd.testing.assert_frame_equal(
+        pd.read_csv(tmp_path / "settling.csv").astype({"class": str}), table, check_dtype=False
+    )
     assert table.groupby("label")["drawn"].sum().to_dict() == {0: 5, 1: 5, 3: 1}
     assert {7, 30} <= set(table["row"])
     assert set(table.loc[~table["drawn"], "row"]) <= {7, 30}

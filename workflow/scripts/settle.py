@@ -10,7 +10,7 @@ with job(snakemake):
         snakemake.output.table,
         snakemake.output.pictures,
         **params.settling,
-        followed=inputs.get("followed"),
+        followed=inputs.get("followed") or None,
         encoder_spec=params.encoder,
         encoder_weights=inputs.get("weights"),
         budget_mb=params.memory_mb,

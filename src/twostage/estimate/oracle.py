@@ -5,7 +5,8 @@ from twostage.estimate.sampling import samples_of
 
 # Times of a sweep at which many weights are summed; beyond the transition few are (twostage.oracle.sweep).
 DENSE_TIMES = 20
-LOOKS, WEIGHT = 35, 50  # at the weights of a pair until its time is found, and operations per weight and look (measured)
+# Looks at all weights of a pair until its time is found; operations that one weight then takes as long as (measured).
+LOOKS, WEIGHT = 35, 500
 EIGENVALUES = 10  # operations of a symmetric eigendecomposition, in cubes of its size
 SECONDS_PER_DRAW = 1e-8  # one sample of a synthetic posterior at one time, on one core (measured)
 
@@ -69,10 +70,10 @@ def _settle(setting, space, wide):
     if config.spaces[space].decodes:
         needs += setting.encoder_files(space)
     images += followed
-    products = MULTIPLY_ADD * (s.noises + 1) * setting.dim(space)
+    products = wide * MULTIPLY_ADD * (s.noises + 1) * setting.dim(space)
     return Row(
         "settle", space, samples=images * s.noises,
-        flops=wide * images * setting.class_size * (products + LOOKS * WEIGHT * s.noises),
+        flops=images * setting.class_size * (products + LOOKS * WEIGHT * s.noises),
         stage="oracle", needs=tuple(needs), makes=(f"oracle/{space}/settling",),
     )  # fmt: skip
 

@@ -1,11 +1,12 @@
 """When the posterior settles on an image: the time of each pair (x_0, x_1), by root finding, on no grid.
 
 Along a pair's path the log-weight of sample i relative to x_1 is r_i = s a_i - s^2 q_i / 2, with s = t / (1 - t),
-a_i = <x_0, x^(i) - x_1> and q_i = |x^(i) - x_1|^2 (``twostage.oracle.pairs``). The image's own weight is that of x_1, of
-its exact copies and, where mirrored images are samples too, of its mirrored twin; the pair has settled when this stays at
-one half or above up to t = 1. Beyond s = max_i (a_i + sqrt(a_i^2 + 2 q_i log n)) / q_i none of the n other samples has a
-weight above 1/n of the own one, so it has settled by then. From there the crossing is looked for downwards in steps of
-``STEP``, then bisected. Without copies and twins it is the only one beyond max_i a_i / q_i, where every r_i falls.
+a_i = <x_0, x^(i) - x_1> and q_i = |x^(i) - x_1|^2 (``twostage.oracle.pairs``). The image's own weight is that of x_1,
+of its exact copies and, where mirrored images are samples too, of its mirrored twin; the pair has settled when this
+stays at one half or above up to t = 1. Beyond s = max_i (a_i + sqrt(a_i^2 + 2 q_i log n)) / q_i none of the n other
+samples has a weight above 1/n of the own one, so it has settled by then. From there the crossing is looked for
+downwards in steps of ``STEP``, then bisected. Without copies and twins it is the only one beyond max_i a_i / q_i, where
+every r_i falls.
 """
 
 import math
@@ -27,9 +28,10 @@ BISECTIONS = 20  # s to 1e-7 of itself
 class Settling:
     """What ``settling`` found. I images, M noises each; float64 arrays.
 
-    time: (I, M), from which on the pair's own weight stays at one half or above; nearest: (I,) int64, row of the nearest
-    other image; distance: (I,), to it (inf where there is no other); law: (I,), the time that the distances to all other
-    images say; law_nearest: (I,), the time of the transition law where all images were as far apart as the nearest is.
+    time: (I, M), from which on the pair's own weight stays at one half or above; nearest: (I,) int64, row of the
+    nearest other image; distance: (I,), to it (inf where there is no other); law: (I,), the time that the distances to
+    all other images say; law_nearest: (I,), the time of the transition law if all images were as far apart as the
+    nearest is.
     """
 
     time: Float64[np.ndarray, "images noises"]

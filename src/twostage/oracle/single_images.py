@@ -112,6 +112,9 @@ def _write_pictures(path, table, store, encoder_spec, encoder_weights, device):
         file["row"] = shown["row"].to_numpy()
         if encoder_spec is not None:
             encoder = load_encoder(encoder_spec, encoder_weights, torch.device(device))
-            for name, rows, mirrored in (("images", "row", False), ("nearest", "nearest", shown["nearest_mirrored"].to_numpy())):
+            for name, rows, mirrored in (
+                ("images", "row", False),
+                ("nearest", "nearest", shown["nearest_mirrored"].to_numpy()),
+            ):
                 latents = store.read(shown[rows].to_numpy(), normalised=False, flipped=mirrored)
                 file[name] = encoder.decode(latents).numpy()

@@ -31,7 +31,8 @@ NEAR_NEIGHBOURS = Claim(
     statement="The nearer the nearest other image of its class, the later the posterior settles on an image.",
     paper="not stated",
     figure="fig_settling",
-    quantity="rank correlation, within classes, of an image's settling time and the distance to its nearest other image",
+    quantity="rank correlation, within classes, of an image's settling time and the distance to its nearest other "
+    "image",
     rule=f"holds if the whole interval is below zero; {RANKS}",
     needs=("settling",),
     check=_near_neighbours,
@@ -54,8 +55,8 @@ LAW_OF_AN_IMAGE = Claim(
     statement="When the posterior settles on an image follows from its distances to the other images of its class.",
     paper="not stated",
     figure="fig_settling",
-    quantity="rank correlation, within classes, of an image's settling time and the time at which its distances q_i make "
-    "sum_i exp(-s^2 q_i / 4) one",
+    quantity="rank correlation, within classes, of an image's settling time and the time at which its distances d_i "
+    "make sum_i exp(-s^2 d_i^2 / 4) one",
     rule=f"holds if the whole interval is above {FOLLOWS}, which the noise of the measured times lowers; {RANKS}",
     needs=("settling",),
     check=_law_of_an_image,

@@ -75,12 +75,10 @@ def _pictures(axes, table, space):
         layout.title(axes, f"{space}: nothing decodes these latents")
         return
     sheet(axes, np.stack([np.stack(line) for line in lines]))
-    for line, text in enumerate(("settles\nfirst", "nearest\nother", "settles\nlast", "nearest\nother")):
-        axes.text(-0.6, line, text, ha="right", va="center", fontsize=8.5, color=style.QUIET if line % 2 else style.TEXT)
-    for end, values in enumerate(times):
-        for column, time in enumerate(values):
-            label = {"fontsize": 8, "color": "white", "bbox": {"facecolor": style.TEXT, "pad": 1, "linewidth": 0}}
-            axes.text(column - 0.45, 2 * end - 0.42, f"{time:.2f}", ha="left", va="top", **label)
+    for line, (end, values) in enumerate(zip(ENDS, times)):
+        told = f"settle\n{end}, t =\n{values[0]:.2f} to\n{values[-1]:.2f}"
+        axes.text(-0.6, 2 * line, told, ha="right", va="center", fontsize=8.5)
+        axes.text(-0.6, 2 * line + 1, "nearest\nother", ha="right", va="center", fontsize=8.5, color=style.QUIET)
     layout.title(axes, f"{space}: {share_of_images(table):.0%} of the variance of a pair's time is the image's own")
 
 
@@ -92,7 +90,7 @@ def _nearest(axes, table, space, colour):
         table["distance"], table["law_nearest"], color=style.TEXT, linewidth=1.4,
         label="the law, were all images that far apart",
     )  # fmt: skip
-    _typical_interval(axes, table)
+    _typical_interval(axes, table, at=1)
     axes.set_xlabel("distance to the nearest other image of the class")
     axes.set_ylabel("settling time t")
     layout.title(axes, f"{space}: near neighbours settle late, {_told(found)}")
@@ -102,7 +100,7 @@ def _nearest(axes, table, space, colour):
 def _law(axes, table, space, colour):
     found = rank_correlation(table["time"], table["law"], table["label"])
     axes.plot(table["law"], table["time"], "o", color=colour, label="an image, mean of its pairs", **DOTS)
-    _typical_interval(axes, table)
+    _typical_interval(axes, table, at=0)
     axes.axline((0.5, 0.5), slope=1, color=style.TEXT, linewidth=1.4, label="the two alike")
     axes.set_xlabel("t at which its distances to all others say so")
     axes.set_ylabel("settling time t")
@@ -110,12 +108,11 @@ def _law(axes, table, space, colour):
     layout.legend(axes)
 
 
-def _typical_interval(axes, table):
-    """A bar in the upper right corner: the median of the images' intervals."""
-    high = axes.get_ylim()[1]
-    half = style.half_width(table, "time").median()
+def _typical_interval(axes, table, at):
+    """A bar at the top, left (0) or right (1), where no image is: the median of the images' intervals."""
+    high, half = axes.get_ylim()[1], style.half_width(table, "time").median()
     axes.errorbar(
-        [axes.get_xlim()[1]], [high - half], yerr=[half], color=style.QUIET, linewidth=1.4, capsize=2,
+        [axes.get_xlim()[at]], [high - half], yerr=[half], color=style.QUIET, linewidth=1.4, capsize=2,
         label="median of their 95% intervals",
     )  # fmt: skip
 
@@ -132,7 +129,8 @@ def _copies(axes, table, space, colour):
     axes.set_xlabel("settling time t of the image followed")
     axes.set_ylabel("d1 / d2 of its samples")
     layout.title(
-        axes, f"{space}, switch at t = {table['t_switch'].iloc[0]:g}: copies are {earlier:.0%} of the earlier half of the "
+        axes,
+        f"{space}, switch at t = {table['t_switch'].iloc[0]:g}: copies are {earlier:.0%} of the earlier half of the "
         f"images, {later:.0%} of the later; {_told(found)}",
     )  # fmt: skip
     layout.legend(axes)
