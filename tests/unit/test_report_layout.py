@@ -37,6 +37,7 @@ from twostage.report.figures import (
     fig_norms,
     fig_oracle_supervised,
     fig_samples,
+    fig_settling,
     fig_shift,
     fig_spaces,
     fig_training,
@@ -196,6 +197,11 @@ def run_in(folder, spaces, models):
                 followed=False,
             )
         },
+        fig_settling: {
+            "settling": made("settling.csv", lambda s: results.settling()),
+            "pictures": {s: results.write_settling(folder / s / "settling.h5") for s in spaces[:2]},
+            "followed_images": {spaces[0]: write(folder, "followed.csv", results.followed_images())},
+        },
         fig_shift: {"split": splits},
         fig_flux: {
             "trajectories": write(folder, "flux.csv", flux()),
@@ -217,8 +223,8 @@ def run_in(folder, spaces, models):
 
 MODULES = [
     fig2, fig3, fig5, fig6, fig7, fig8, fig9, fig_flux, fig_memorization, fig_norms, fig_oracle_supervised,
-    fig_samples, fig_shift, fig_spaces, fig_training, law_figure, nsweep, side_by_side, tab1_figure, tab2, tab3,
-    tab_gain, tab_plans, tab_reconstruction,
+    fig_samples, fig_settling, fig_shift, fig_spaces, fig_training, law_figure, nsweep, side_by_side, tab1_figure, tab2,
+    tab3, tab_gain, tab_plans, tab_reconstruction,
 ]  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from twostage.report.claims import (
     others,
     project,
     record,
+    settling,
     shift,
     supervision,
     swap,
@@ -37,7 +38,7 @@ from twostage.report.results.run import Results
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
     target, geometry, trajectories, memorization, learning, swap, shift, guidance, supervision, flux, untested, project,
-    information, norms, others,
+    information, norms, others, settling,
 )  # fmt: skip
 
 

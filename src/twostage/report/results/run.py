@@ -11,6 +11,7 @@ from twostage.report.results.norms import norms_of
 from twostage.report.results.paired import PairErrors
 from twostage.report.results.plans import guidance_intervals, timestep_shifts, velocity_gains
 from twostage.report.results.posterior import posterior_curves, saturation_of
+from twostage.report.results.settling import settled_copies, settling_images
 from twostage.report.results.sources import SOURCES
 from twostage.report.results.swaps import stage_swaps
 from twostage.report.results.trajectories import flux_trajectories, sample_trajectories
@@ -56,6 +57,14 @@ class Results:
     @cached_property
     def information(self):
         return information_curves(self.path("information"), self.path("synthetic_information"))
+
+    @cached_property
+    def settling(self):
+        return settling_images(self.path("settling"))
+
+    @cached_property
+    def settled_copies(self):
+        return settled_copies(self.settling, self.path("followed_images"))
 
     @cached_property
     def gaussians(self):

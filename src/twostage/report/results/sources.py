@@ -47,6 +47,8 @@ SOURCES = {
     "posterior": Source("oracle/{space}/posterior.csv", OF_DATA),
     "split": Source("oracle/{space}/split.json"),
     "information": Source("oracle/{space}/information.csv", OF_DATA),
+    "settling": Source("oracle/{space}/settling.csv", OF_DATA, "settling"),
+    "followed_images": Source("evaluation/{space}/fig5-neighbours.csv", OF_SAMPLES, "fig5"),
     "synthetic_information": Source("synthetic/information.csv", OF_TRIALS),
 }
 
