@@ -16,6 +16,7 @@ SETTINGS = {
     "fig8": {"models": ["B"]},
     "fig5": {"model": "XL"},
     "fig6": {"model": "XL"},
+    "tab_gain": {"model": "B"},
     "tab_plans": {"plans": {"late": {"parts": [{"field": "XL", "guidance": 2.0, "interval": ["split", 1.0]}]}}},
     "fig_samples": {"models": ["XL"]},
     "fig_oracle_supervised": {"models": ["B"], "snapshots": [100, 200]},
@@ -68,6 +69,10 @@ def plan(parts, **rest):
         ({"parts": [{"field": "B", "shift": "0.5"}]}, ["part 1", "shift is '0.5'", "above 0"]),
         ({"parts": [{"field": "B", "interval": 0.5}]}, ["part 1", "interval is 0.5", "[lo, hi]"]),
         ({"parts": [{"field": "B", "stop": 0.5}, {"field": "B"}], "steps": 1}, ["steps is 1 for 2 parts"]),
+        ({"parts": [{"field": "B", "gain": 0.1}]}, ["part 1", "gain is 0.1", "{alpha: ..., beta: ...}"]),
+        ({"parts": [{"field": "B", "gain": {"alpha": 0.1}}]}, ["part 1", "{'alpha': 0.1}", "both"]),
+        ({"parts": [{"field": "B", "gain": {"alpha": -1, "beta": 1}}]}, ["alpha is -1", "above -1"]),
+        ({"parts": [{"field": "B", "gain": {"alpha": 0.1, "beta": "1"}}]}, ["beta is '1'", "at least 0"]),
     ],
 )
 def test_bad_plans_are_refused_with_name_value_and_expectation(content, words):

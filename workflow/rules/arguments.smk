@@ -18,6 +18,12 @@ def encoder_weights(wildcards):
     return places[0] if len(places) == 1 else places
 
 
+def followed_images(wildcards):
+    """The images that Fig. 5 follows in a latent space, if it runs there."""
+    runs = "fig5" in EXPERIMENTS and wildcards.space in spaces_of("fig5")
+    return f"results/{CONFIG.run}/evaluation/{wildcards.space}/fig5-neighbours.csv" if runs else []
+
+
 def encoder_of(space):
     """The description of a latent space's encoder for ``twostage.data.encoders.load_encoder``, without its weights."""
     encoder = slice_of(CONFIG.spaces[space].encoder)

@@ -22,7 +22,7 @@ from twostage.provenance import PathLike, sha256
 from twostage.sampling.plan import CLOSED_FORM, GAUSSIAN, ORACLE, Part, Plan
 from twostage.sampling.solver import SOLVERS, Observer, finite_states
 from twostage.sampling.starts import noise_of, present_classes, resumed_states
-from twostage.sampling.velocity import Field, GaussianVelocity, Guided, ModelVelocity, OracleVelocity
+from twostage.sampling.velocity import Field, Gained, GaussianVelocity, Guided, ModelVelocity, OracleVelocity
 from twostage.split import read_split
 from twostage.windows import read_windows
 
@@ -131,9 +131,11 @@ class Context:
         return torch.from_numpy(items[:, 2]).to(self.device)
 
     def field_of(self, part: Part) -> Field:
-        """The velocity field of a part, guided where the part asks for it."""
+        """The velocity field of a part, guided and with a gain where the part asks for it."""
         field = self.fields[part.field]
-        return field if part.guidance == 1 else Guided(field, part.guidance, part.interval, part.channels)
+        if part.guidance != 1:
+            field = Guided(field, part.guidance, part.interval, part.channels)
+        return field if part.gain is None else Gained(field, *part.gain)
 
     def classes_of(self, plan: Plan) -> Int64[np.ndarray, " classes"]:
         """Labels that a plan's samples go round: those with training images, and with images to resume from."""

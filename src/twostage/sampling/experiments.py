@@ -18,6 +18,8 @@ SHORT_INTERVALS = tuple((k / 10, (k + 1) / 10) for k in range(10))
 WIDE_INTERVALS = tuple((low, high) for low in (0, 0.1, 0.2) for high in (0.4, 0.6, 0.8, 1))
 SWITCH_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
 RESUME_TIMES = (0.1, 0.2, 0.4, 0.8)
+# (alpha, beta) of arXiv:2605.14819's form; which ones its authors took is not in what we have of it.
+GAINS = ((0.1, 1), (0.2, 1), (0.4, 1), (0.8, 1), (0.2, 0), (-0.1, 1))
 SHOWN_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
 
 
@@ -124,6 +126,21 @@ def guidance_interval(
     return plans
 
 
+def velocity_gain(common, guided, *, model, gains=GAINS):
+    """One model with a gain 1 + alpha (1 - t)^beta at a time, [alpha, beta], and without (``velocity.Gained``).
+
+    Raises ValueError for a gain that stands twice.
+    """
+    plans = {"tab_gain-none": {**common, "kind": "none", "parts": [{"field": model, **guided}]}}
+    for alpha, beta in gains:
+        name = f"tab_gain-{_word(alpha)}-{_word(beta)}"
+        if name in plans:
+            raise ValueError(f"tab_gain: the gain [{alpha}, {beta}] stands twice; expected it once")
+        part = {"field": model, "gain": {"alpha": alpha, "beta": beta}, **guided}
+        plans[name] = {**common, "kind": "gain", "parts": [part]}
+    return plans
+
+
 def predictions(common, guided, *, models):
     """Figs. 4 and 8: whole trajectories from the prior, of each model and of the oracle."""
     fields = [*models, "oracle"]
@@ -215,6 +232,7 @@ EXPERIMENTS = {
     "tab1": stage_swap,
     "tab2": timestep_shift,
     "tab3": guidance_interval,
+    "tab_gain": velocity_gain,
     "fig8": predictions,
     "fig5": mixed_sampling,
     "fig6": resumed_sampling,

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from twostage.config.blocks.base import Block
 from twostage.config.blocks.experiment import Experiment
 from twostage.config.blocks.plans import OwnPlans
-from twostage.config.values import Count, Distinct, Positive, Share, Time, Window
+from twostage.config.values import Count, Distinct, Gain, NotNegative, Positive, Share, Time, Window
 from twostage.sampling import experiments
 
 
@@ -78,6 +78,18 @@ class GuidanceInterval(Experiment):
         return self
 
 
+class VelocityGain(Experiment):
+    """A gain 1 + alpha (1 - t)^beta of the velocity, which makes it longer near the prior (arXiv:2605.14819)."""
+
+    model: str = Field("B", description="Model to sample from")
+    gains: Distinct[tuple[Gain, NotNegative]] = Field(
+        list(experiments.GAINS),
+        min_length=1,
+        description="Gains [alpha, beta]. alpha above 0 makes velocities longer, below 0 shorter; the larger beta, the "
+        "nearer to the prior alone",
+    )
+
+
 class MixedSampling(Experiment):
     """Fig. 5: the oracle up to a switch time, then a model."""
 
@@ -131,6 +143,7 @@ class Experiments(Block):
     tab1: StageSwap | None = Field(None, description="Stage swap (Tab. 1)")
     tab2: TimestepShift | None = Field(None, description="Timestep shift (Tab. 2)")
     tab3: GuidanceInterval | None = Field(None, description="Guidance interval (Tab. 3)")
+    tab_gain: VelocityGain | None = Field(None, description="Gain of the velocity near the prior (arXiv:2605.14819)")
     fig5: MixedSampling | None = Field(None, description="Oracle, then model (Fig. 5)")
     fig6: ResumedSampling | None = Field(None, description="Resuming from unseen images (Fig. 6)")
     fig8: Predictions | None = Field(None, description="Predictions along trajectories (Figs. 4 and 8)")

@@ -74,8 +74,8 @@ GUIDANCE_IN_THE_TRANSITION = Claim(
     statement="The best short guidance interval lies in the transition.",
     paper="gFID 5.21 on [0.1, 0.2], 12.99 without guidance",
     figure="tab3",
-    quantity="distance of the best short interval away from the split minus that of the best one at it",
-    rule=f"at it: overlaps the {NEAR} on either side of the split. Holds if the whole interval is above zero; "
+    quantity="distance of the best short interval away from the split, minus that of the best one at the split",
+    rule=f"at the split: overlaps the times within {NEAR} of the split. Holds if the whole interval is above zero; "
     f"{APART}; {SEEDS}",
     needs=("tab3", "split"),
     check=guidance_check(_best_in_transition),
@@ -103,10 +103,11 @@ GUIDANCE_NOT_AT_THE_START = Claim(
     id="guidance-not-at-the-start",
     stage=NAVIGATION,
     section="5.2",
-    statement="Leaving the very start without guidance helps.",
+    statement="Samples are better without guidance at the very start.",
     paper="2.80 to 2.97 gFID for the best wide intervals, whose ends were lost",
     figure="tab3",
-    quantity="mean distance of the wide intervals from t = 0, minus that of those with the same ends from 0.1",
+    quantity="mean distance of the wide intervals that start at t = 0, minus that of those with the same ends that "
+    "start at 0.1",
     rule=f"holds if the whole interval is above zero; {SEEDS}",
     needs=("tab3",),
     check=guidance_check(_start_left_out),
@@ -139,8 +140,9 @@ GUIDANCE_TO_MID_REFINEMENT = Claim(
     statement="The best wide guidance intervals span early and mid refinement.",
     paper="2.80 to 2.97 gFID for the best wide intervals, whose ends were lost",
     figure="tab3",
-    quantity="mean distance of wide intervals that end before the middle of refinement, minus that of those beyond",
-    rule=f"same starts on both sides; holds if the whole interval is above zero; {SEEDS}",
+    quantity="mean distance of the wide intervals that end before the middle of refinement, minus that of those that "
+    "end after it",
+    rule=f"both groups have the same starts; holds if the whole interval is above zero; {SEEDS}",
     needs=("tab3", "split"),
     check=guidance_check(_reaching_mid_refinement),
 )

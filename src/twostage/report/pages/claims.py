@@ -1,4 +1,4 @@
-"""claims.json as a page: claims first, verdicts as sign, word and colour, sortable, readable on a phone."""
+"""claims.json as a page: claims first; verdicts as sign, word and colour; sortable; readable on a phone."""
 
 import math
 from collections import Counter
@@ -46,7 +46,7 @@ def page(content):
 
 
 def told(content):
-    """What the page says, as its templates take it (dict): claims in groups, and what their intervals mean."""
+    """The content of the page for its templates (dict): claims in groups, and what their intervals mean."""
     claims = [shown(claim) for claim in content.claims]
     groups = [(group, [claim for claim in claims if claim.group == group]) for group in GROUPS]
     return {
@@ -72,7 +72,7 @@ def choices(claims):
 
 
 def counts(claims):
-    """[(verdict, how many of the claims have it)], every verdict once."""
+    """[(verdict, number of claims)], every verdict once."""
     found = Counter(claim.verdict for claim in claims)
     return [(verdict, found[verdict]) for verdict in VERDICTS]
 
@@ -95,7 +95,7 @@ def shown(claim):
         place=", ".join(filter(None, [f"arXiv {claim.arxiv}" if claim.group == OTHERS else "", place])),
         theirs="its authors" if claim.group == OTHERS else "paper",
         name=figure_name(claim.figure),
-        # what is decided on the paper's numbers alone is so where nothing was drawn, too
+        # a claim decided on the paper's numbers alone has a verdict even if no figure was drawn
         seen=bool(claim.sources) and any(finding.case for finding in findings),
         order=VERDICTS.index(claim.verdict),
         same=sum(finding.verdict == claim.verdict for finding in findings),
