@@ -302,8 +302,9 @@ def followed_images(slope=1.0, *, images=60, noise=0.3, seed=0):
             rise = slope * (t == 0.8) * (space == "pixel")
             ratio = rise * (times - 0.5) / 0.04 + noise * rng.standard_normal(images)
             columns = {"plan": f"fig5-{t}", "space": space, "t_switch": t, "followed": np.arange(images)}
-            tables.append(pd.DataFrame({**columns, "ratio": 0.4 + 0.1 * ratio}))
-    control = {"plan": "held-out images", "space": "pixel", "t_switch": np.nan, "followed": -1, "ratio": 0.9}
+            tables.append(pd.DataFrame({**columns, "nearest_distance": 20.0, "ratio": 0.4 + 0.1 * ratio}))
+    control = {"plan": "held-out images", "space": "pixel", "t_switch": np.nan, "followed": -1}
+    control |= {"nearest_distance": 40.0, "ratio": 0.9}
     return pd.concat([*tables, pd.DataFrame([control])], ignore_index=True)
 
 
