@@ -8,6 +8,7 @@ from twostage.config.blocks.base import Block
 from twostage.config.blocks.data import Data
 from twostage.config.blocks.estimate import Hardware
 from twostage.config.blocks.evaluation import Classifier, Evaluation
+from twostage.config.blocks.experiment import MODEL_SETTINGS
 from twostage.config.blocks.experiments import Experiments
 from twostage.config.blocks.flux import Flux
 from twostage.config.blocks.jobs import Jobs
@@ -112,7 +113,7 @@ class Config(Block):
         settings = getattr(self.experiments, experiment)
         parts = [part for plan in getattr(settings, "plans", {}).values() for part in plan.parts]
         fields = [part.field.partition("@")[0] for part in parts]
-        named = [*getattr(settings, "models", ()), getattr(settings, "model", None), *fields]
+        named = [*getattr(settings, "models", ()), *(getattr(settings, key, None) for key in MODEL_SETTINGS), *fields]
         return [name for name in dict.fromkeys(named) if name in self.models]
 
     def model_steps(self, model):

@@ -40,7 +40,8 @@ class Context:
     Has plans: {name: resolved Plan}; split: the ``Split`` that stood for "split", or None; splits: {name: that split
     where the plan names it, else None}; given: {name: the plan as it was written}; train: the training LatentStore;
     classes: labels that occur in it; fields: {model name or "oracle": velocity field}; oracle: its ``ClassOracle``;
-    facts: attributes that every file of samples records; weights: {model name: {"sha256", "metadata"}}.
+    architectures: {model name: its ``LightningDiT.architecture``}; facts: attributes that every file of samples
+    records; weights: {model name: {"sha256", "metadata"}}.
 
     >>> from twostage.data.latents import write_store
     >>> with write_store("latents.h5", 2, (1, 2, 2)) as writer:
@@ -88,6 +89,7 @@ class Context:
         for name, model in models.items():
             refuse_other_model(checkpoints[name], model.architecture, model.metadata, self.train, expected.get(name))
         self.oracle = ClassOracle(self.train, device=self.device)
+        self.architectures = {name: model.architecture for name, model in models.items()}
         self.fields: dict[str, Field] = {name: ModelVelocity(model, precision) for name, model in models.items()}
         self.fields[ORACLE] = OracleVelocity(self.oracle)
         self.classes = present_classes(self.train)
