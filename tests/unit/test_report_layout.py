@@ -216,7 +216,8 @@ def run_in(folder, spaces, models):
 
 MODULES = [
     fig2, fig3, fig5, fig6, fig7, fig8, fig9, fig_flux, fig_memorization, fig_oracle_supervised, fig_samples, fig_shift,
-    fig_spaces, fig_training, law_figure, nsweep, side_by_side, tab1_figure, tab2, tab3, tab_capacity, tab_plans, tab_reconstruction,
+    fig_spaces, fig_training, law_figure, nsweep, side_by_side, tab1_figure, tab2, tab3, tab_capacity, tab_plans,
+    tab_reconstruction,
 ]  # fmt: skip
 
 

@@ -5,11 +5,15 @@ oracle goes by its budget, a search by its queries. A bound rather than a guess:
 added up. On CPUs the same is the host's.
 """
 
+import math
+
 from twostage.data.chunks import CPU_MB, chunk_size
 from twostage.estimate import peaks
-from twostage.estimate.host_memory import FLUX_WEIGHTS, GIB, MIB, ORACLE_MB, TIMES, kind_of, space_of
+from twostage.estimate.evaluations import uses_gaussians
+from twostage.estimate.host_memory import FLUX_WEIGHTS, GAUSSIAN_MB, GIB, MIB, ORACLE_MB, TIMES, kind_of, space_of
 from twostage.estimate.networks import FLUX_VAE, autoencoder_widths
 from twostage.estimate.row import BYTES, WIDE
+from twostage.sampling.plan import CLOSED_FORM
 
 CONTEXT = 2 * GIB  # CUDA's and NCCL's own, workspaces of kernels, what the allocator rounds up
 COPIES = 9  # of a process's share of the steps that an oracle target is found for at once: both ends, point, target
@@ -126,14 +130,20 @@ class GpuMemory:
 
     def _sample(self, row):
         space, batch = row.where, self.config.sampling.batch_size
-        plans = self.setting.plans[row.rule.partition("_")[2]].values()
-        parts = [part for plan in plans for part in plan["parts"]]
+        plans = self.setting.plans[row.rule.partition("_")[2]]
+        parts = [part for plan in plans.values() for part in plan["parts"]]
         twice = 1 + any(part.get("guidance", 1) != 1 for part in parts)  # with and without the class
-        fields = sorted({part["field"] for part in parts} - {"oracle"})  # snapshots among them, each with its weights
-        models = [field.partition("@")[0] for field in fields]
+        fields = {part["field"] for part in parts} - {*CLOSED_FORM}
+        models = [field.partition("@")[0] for field in sorted(fields)]  # snapshots among them, each with its weights
         states = (8 + len(plans)) * batch * self.setting.dim(space) * BYTES
         networks = sum(self._weights(space, name) for name in models) + self._evaluations(space, models, twice * batch)
-        return networks + states + self._velocities(space, batch) + self._autoencoder_peaks(space, "sampling")[1]
+        exact = self._velocities(space, batch) + uses_gaussians(plans) * self._gaussians(space, batch)
+        return networks + states + exact + self._autoencoder_peaks(space, "sampling")[1]
+
+    def _gaussians(self, space, points):
+        setting = self.setting
+        count, dim = math.ceil(setting.class_size), setting.dim(space)
+        return gaussian_bytes(count, dim, setting.classes, GAUSSIAN_MB * MIB, points)
 
     def _follow(self, row):
         space, sampling = row.where, self.config.sampling
@@ -200,3 +210,16 @@ def spectrum_bytes(count, dim):
     """
     side = min(count, dim)
     return WIDE * (5 * side**2 + (count * dim if count < dim else 0)) + 24 * MIB
+
+
+def gaussian_bytes(count, dim, classes, budget, points):
+    """Bound of what ``twostage.oracle.gaussian`` takes for ``points`` states: classes of ``count`` samples each.
+
+    The axes of as many classes as the budget holds, and of the one that is fitted, from rows that are held up to half
+    of the budget, and once more where they are centred; eigenvectors beside what ``spectrum_bytes`` counts; and
+    float64 states.
+    """
+    side = min(count, dim)
+    axes, rows = WIDE * side * dim, 2 * min(count * dim * BYTES, budget // 2)
+    fit = rows + spectrum_bytes(count, dim) + 4 * WIDE * side**2 + axes
+    return min(classes * axes, budget + axes) + fit + WIDE * points * (8 * dim + 4 * side)

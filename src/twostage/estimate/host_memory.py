@@ -6,8 +6,10 @@ guess: what may be there at the same time is added up.
 
 import math
 
+from twostage.estimate.evaluations import uses_gaussians
 from twostage.estimate.row import BYTES, WIDE
 from twostage.estimate.sampling import SHOWN_SAMPLES, samples_of
+from twostage.sampling.plan import CLOSED_FORM
 
 GIB, MIB = 1 << 30, 1 << 20
 # Python; and torch and what it loads; and CUDA's libraries
@@ -21,6 +23,7 @@ READ, ENCODED = 256, 64  # images at a time: evaluation's, encoding's
 TIMES = 300  # times of a posterior study at most, those that resolve the transitions included
 STATISTICS = 5  # arrays (pairs, times) of a sweep
 ORACLE_MB = 1024  # default budget of ``twostage.oracle``, which sampling and the oracle loss have
+GAUSSIAN_MB = 4096  # that of ``twostage.oracle.gaussian``
 
 
 class HostMemory:
@@ -121,11 +124,13 @@ class HostMemory:
 
     def _sample(self, row):
         space, batch = row.where, self.config.sampling.batch_size
-        plans = self.setting.plans[row.rule.partition("_")[2]].values()
-        fields = {part["field"].partition("@")[0] for plan in plans for part in plan["parts"]} - {"oracle"}
+        plans = self.setting.plans[row.rule.partition("_")[2]]
+        fields = {part["field"].partition("@")[0] for plan in plans.values() for part in plan["parts"]}
+        fields -= {*CLOSED_FORM}
         largest = max((self._weights(space, name) for name in fields), default=0)
         batches = batch * (4 * self.setting.pixels + 8 * self._latent(space))
-        return self._store(space) + 2 * largest + batches + self._streamed(space, ORACLE_MB) + NETWORK
+        streamed = self._streamed(space, max(ORACLE_MB, uses_gaussians(plans) * GAUSSIAN_MB))
+        return self._store(space) + 2 * largest + batches + streamed + NETWORK
 
     def _follow(self, row):
         from twostage.sampling.experiments import SHOWN_TIMES

@@ -2,10 +2,10 @@
 
 import os
 
-from twostage.estimate.evaluations import evaluations, followed_evaluations, resolved
+from twostage.estimate.evaluations import evaluations, followed_evaluations, resolved, uses_gaussians
 from twostage.estimate.networks import flux_flops
 from twostage.estimate.row import Row
-from twostage.sampling.plan import ORACLE, Plan
+from twostage.sampling.plan import GAUSSIAN, ORACLE, Plan
 
 FLUX_BYTES = 58e9  # of Flux.1's repository on the hub
 SHOWN_SAMPLES = 16  # whose predictions along the way are decoded
@@ -63,6 +63,9 @@ def _experiment(setting, space, experiment):
     else:
         counts = evaluations(plans, samples)
     oracle = counts.pop(ORACLE, 0) * setting.oracle_velocity(space)
+    started = sum(samples[name] for name, plan in plans.items() if GAUSSIAN in plan.start)
+    gaussian = (counts.pop(GAUSSIAN, 0) + started) * setting.gaussian_velocity(space)
+    gaussian += uses_gaussians(setting.plans[experiment]) * jobs * setting.gaussian_fits(space)
     networks = sum(count * setting.forward(space, field.partition("@")[0]) for field, count in counts.items())
     names_split = any(Plan.from_dict(*item).names_split for item in setting.plans[experiment].items())
     return Row(
@@ -70,7 +73,7 @@ def _experiment(setting, space, experiment):
         space,
         jobs=jobs,
         samples=total,
-        flops=oracle + networks + decoded * setting.encoder_flops(space)[1],
+        flops=oracle + gaussian + networks + decoded * setting.encoder_flops(space)[1],
         bf16_flops=networks * (setting.config.sampling.precision == "bf16"),
         disk=decoded * setting.pixels,
         stage="sampling",

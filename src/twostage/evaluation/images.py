@@ -115,8 +115,8 @@ class SampledImages:
         What ``RECORDED`` names, NaN where the samples do not say; step_starts (JSON list); kind; fields, weights (words
         of each), guidance (the largest scale), shift and stop of each part; interval: where guidance acts, as the plan
         was written ("split" stands for the split). Of a plan with a single guided part interval_low and interval_high,
-        its times; of one with two parts stage_1 and stage_2, their fields, and split_at, the time between; of one with a
-        single part model and step, its field and the training step that a field ``model@step`` names (NaN: the last
+        its times; of one with two parts stage_1 and stage_2, their fields, and split_at, the time between; of one with
+        a single part model and step, its field and the training step that a field ``model@step`` names (NaN: the last
         one).
         """
         parts, given = (self.attributes.get(key, self.attributes["plan"])["parts"] for key in ("plan", "given"))

@@ -19,9 +19,9 @@ def capacities(evaluation, split=None):
 
     evaluation: {space: tab_capacity.csv}; split: {space: split.json}. ``kind``: "large" or "small" for each of
     ``PARTS``; the columns of that name: the models; ``late``: where late refinement begins; mean, change and their
-    intervals as ``contrast.with_changes`` has them, the change against the large model throughout; ``large_evaluations`` and ``small_evaluations``: of each model
-    for one sample; ``network_flops``: operations of the models for one sample; ``flops_share``: of those of the large
-    model throughout.
+    intervals as ``contrast.with_changes`` has them, the change against the large model throughout;
+    ``large_evaluations``, ``small_evaluations``: of each model for one sample; ``network_flops``: operations of the
+    models for one sample; ``flops_share``: of those of the large model throughout.
     """
     table = read_spaces(evaluation, ASSIGNED)
     table = table[["space", *ASSIGNED, *known_columns(table)]].copy()
