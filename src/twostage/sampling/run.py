@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from typing import Any
 
 import h5py
@@ -44,7 +45,8 @@ def sample_plans(
     split's latent store, and /followed_mirrored bool.
     Its attributes say how: the resolved plan (JSON), the plan as it was written (JSON, ``given``), NFE, evaluations of
     each field and operations of the networks for one sample (``twostage.sampling.cost``), step starts, weights,
-    encoder, store; and the split with its source and interval where the plan names it.
+    encoder, store; the split with its source and interval where the plan names it, and the ``windows`` (JSON) that it
+    names, with their source.
     Plans that begin with the same parts share them. Raises ValueError for a plan without an output, and for states that
     are not finite.
     """
@@ -77,9 +79,11 @@ def attributes_of(plan: Plan, context: Context) -> dict[str, Any]:
     starts = step_starts(plan)
     weights = {part.field: context.weights[part.field] for part in plan.parts if part.field not in CLOSED_FORM}
     split = context.splits[plan.name]
+    windows = {name: asdict(context.windows[name]) for name in context.given[plan.name].names_windows}
     return (
         context.facts
         | (split.attributes() if split else {})
+        | ({"windows": json.dumps(windows)} if windows else {})
         | {
             "schema": SCHEMA,
             "name": plan.name,

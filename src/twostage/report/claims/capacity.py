@@ -3,7 +3,6 @@
 from twostage.report.claims.claim import (
     CHOSEN,
     NOT_TESTED,
-    PROJECT,
     SEEDS,
     Claim,
     Finding,
@@ -11,10 +10,13 @@ from twostage.report.claims.claim import (
     below,
     case_of,
 )
+from twostage.report.claims.claim import NAVIGATION as NAVIGATION_STAGE
 from twostage.report.results import curves
 from twostage.report.results.capacity import BOTH_LARGE, PARTS, alone, distances_of
 
 NAVIGATION, EARLY, LATE = PARTS
+FLOWBLENDING = "2512.24724"  # Song et al.
+STABILITY = "2605.08398"  # Briq et al.
 COMPARABLE = 1.1  # times the distance of the large model throughout
 STAGES = "navigation, early and late refinement stand for the early, the intermediate and the late stage"
 
@@ -51,6 +53,7 @@ def _navigation_least(case, distances, _):
 
 NAVIGATION_NEEDS_CAPACITY_LEAST = Claim(
     id="navigation-needs-capacity-least",
+    stage=NAVIGATION_STAGE,
     section="4.3",
     statement="A small model costs less in navigation than in early refinement, and less than in late refinement.",
     paper="a small model costs little in stage 1 (Tab. 1: 8% and 20%); refinement is not divided there",
@@ -69,9 +72,9 @@ def _ends_crucial(case, distances, _):
 
 FLOWBLENDING_ENDS = Claim(
     id="flowblending-ends-need-capacity",
-    section="arXiv 2512.24724",
-    group=PROJECT,
-    statement="FlowBlending: capacity is crucial early and late: a small model costs more there than between.",
+    arxiv=FLOWBLENDING,
+    section="abstract",
+    statement="Capacity is crucial early and late: a small model costs more there than between.",
     paper="by similarity of videos to the large model's; LTX-Video 2B and 13B, WAN 2.1 1.3B and 14B",
     figure="tab_capacity",
     quantity="cost in distance of the small model in navigation or late refinement alone, whichever is less, minus in "
@@ -96,9 +99,9 @@ def _comparable(kind):
 
 FLOWBLENDING_BETWEEN = Claim(
     id="flowblending-between-is-negligible",
-    section="arXiv 2512.24724",
-    group=PROJECT,
-    statement="FlowBlending: capacity is negligible between: large-small-large is as good as large throughout.",
+    arxiv=FLOWBLENDING,
+    section="abstract",
+    statement="Capacity is negligible between: large-small-large is as good as large throughout.",
     paper="57.35% fewer FLOPs, 1.65 times as fast, the same fidelity",
     figure="tab_capacity",
     quantity=f"distance of large-small-large minus {COMPARABLE} times that of the large model throughout",
@@ -110,8 +113,9 @@ FLOWBLENDING_BETWEEN = Claim(
 
 SMALL_FIRST = Claim(
     id="small-first-is-comparable",
-    section="arXiv 2605.08398",
-    group=PROJECT,
+    arxiv=STABILITY,
+    stage=NAVIGATION_STAGE,
+    section="abstract",
     statement="A small model first and a large one after it give samples comparable to the large one's throughout, for "
     "less.",
     paper="DiT-S/2, then DiT-XL/2: 2.15 times as fast, comparable samples",
