@@ -4,6 +4,7 @@ Curves follow the transition law of iid Gaussians; losses have the paper's shape
 changed in the returned tables before they are written.
 """
 
+import itertools
 import json
 
 import h5py
@@ -198,6 +199,29 @@ def tab1(*, distances=None, seeds=(0, 1, 2), noise=0.1, split="measured"):
             rows.append((f"tab1-{split}-{one}-{two}", seed, "classifier", distance + jitter, 0.1, 1000, 50))
     table = pd.DataFrame(rows, columns=["plan", "seed", "features", "distance", "kid", "samples", "nfe"])
     return described(table)
+
+
+def capacity(*, costs=(0.5, 1.0, 0.7), together=0.0, seeds=(0,), steps=(24, 14, 12), models=("XL", "B")):
+    """tab_capacity: costs in distance that add up, over 2.0, and more where the first two parts are both small.
+
+    The large model's forward pass costs three times the small one's.
+    """
+    rows = []
+    for kinds in itertools.product(("large", "small"), repeat=3):
+        small = np.array([kind == "small" for kind in kinds])
+        evaluations = {models[0]: int(np.dot(steps, ~small)), models[1]: int(np.dot(steps, small))}
+        fields = [models[int(each)] for each in small]
+        for seed in seeds:
+            rows.append(
+                {
+                    "plan": f"tab_capacity-{'-'.join(fields)}", "seed": seed, "features": "classifier",
+                    "distance": 2.0 + np.dot(costs, small) + together * small[:2].all() + 0.1 * seed, "samples": 400,
+                    "nfe": sum(steps), "kind": "-".join(kinds), "fields": " > ".join(fields), "stops": "0.45; 0.75; 1",
+                    "evaluations": json.dumps({name: count for name, count in evaluations.items() if count}),
+                    "network_flops": 1e6 * (3 * evaluations[models[0]] + evaluations[models[1]]),
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def with_parts(table, sem):

@@ -1,5 +1,6 @@
 """What the blocks of a configuration must agree on: each check gives lines on what does not fit."""
 
+from twostage.config.blocks.experiment import MODEL_SETTINGS
 from twostage.data.published import ASSUMED
 from twostage.spelling import did_you_mean
 
@@ -37,8 +38,9 @@ def missing(config):
                 yield line(space, config.spaces, f"models.{name}.checkpoint", kind)
     for experiment, settings in config.experiments:
         key = f"experiments.{experiment}"
-        if hasattr(settings, "model") and settings.model not in config.models:
-            yield line(settings.model, config.models, f"{key}.model", "a model of `models`")
+        for setting in MODEL_SETTINGS:
+            if getattr(settings, setting, None) not in (None, *config.models):
+                yield line(getattr(settings, setting), config.models, f"{key}.{setting}", "a model of `models`")
         for name in getattr(settings, "models", ()):
             if name not in config.models:
                 yield line(name, config.models, f"{key}.models", "a model of `models`")

@@ -90,6 +90,23 @@ class VelocityGain(Experiment):
     )
 
 
+class Capacity(Experiment):
+    """A large and a small model, assigned to navigation, early and late refinement in all eight ways."""
+
+    large: str = Field("XL", description="Name of the large model")
+    small: str = Field("B", description="Name of the small model")
+    late: Share = Field(
+        experiments.LATE,
+        description="Time at which early refinement ends and late refinement begins. Must lie after the split",
+    )
+
+    @model_validator(mode="after")
+    def _has_two_models(self):
+        if self.large == self.small:
+            raise ValueError(f"large and small are both {self.large}; expected two models")
+        return self
+
+
 class MixedSampling(Experiment):
     """Fig. 5: the oracle up to a switch time, then a model."""
 
@@ -144,6 +161,7 @@ class Experiments(Block):
     tab2: TimestepShift | None = Field(None, description="Timestep shift (Tab. 2)")
     tab3: GuidanceInterval | None = Field(None, description="Guidance interval (Tab. 3)")
     tab_gain: VelocityGain | None = Field(None, description="Gain of the velocity near the prior (arXiv:2605.14819)")
+    tab_capacity: Capacity | None = Field(None, description="Where capacity is needed: two models in three parts")
     fig5: MixedSampling | None = Field(None, description="Oracle, then model (Fig. 5)")
     fig6: ResumedSampling | None = Field(None, description="Resuming from unseen images (Fig. 6)")
     fig8: Predictions | None = Field(None, description="Predictions along trajectories (Figs. 4 and 8)")

@@ -13,6 +13,7 @@ import pandas as pd
 
 from twostage.provenance import PathLike, write_provenance
 from twostage.report.claims import (
+    capacity,
     flux,
     geometry,
     guidance,
@@ -37,8 +38,8 @@ from twostage.report.results.run import Results
 
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
-    target, geometry, trajectories, memorization, learning, swap, shift, guidance, supervision, flux, untested, project,
-    information, norms, others, settling,
+    target, geometry, trajectories, memorization, learning, swap, capacity, shift, guidance, supervision, flux,
+    untested, project, information, norms, others, settling,
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from functools import cached_property
 
 from twostage.report.results import convergence
+from twostage.report.results.capacity import capacities
 from twostage.report.results.gaussians import gaussian_curves
 from twostage.report.results.information import information_curves
 from twostage.report.results.losses import loss_curves
@@ -107,6 +108,10 @@ class Results:
     @cached_property
     def gains(self):
         return velocity_gains(self.path("tab_gain"), self.path("split"))
+
+    @cached_property
+    def capacities(self):
+        return capacities(self.path("capacity"), self.path("split"))
 
     @cached_property
     def paths_of_samples(self):
