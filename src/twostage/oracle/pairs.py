@@ -44,9 +44,9 @@ class Sweep:
     Exact copies are one sample, whose weight is the sum over them. top1: largest posterior weight; self_weight: the
     weight of the true sample x_1; effective_samples: exp of the posterior's entropy; mse: mean over D of
     (u* - (x_1 - x_0))^2; mse_offset: the same when ``offset`` is added to 1 - t in the coefficients A = 1 / (1 - t) and
-    B = -1 / (1 - t), with exact weights (None if no offset was given); variance: the mean of mse over the x_1 that could
-    have led to x_t, sum_i gamma_i |x^(i) - m|^2 / (D (1 - t)^2), 0 where below 1e-170; rows: (P,) number of samples in
-    each pair's posterior, copies counted (None: as count).
+    B = -1 / (1 - t), with exact weights (None if no offset was given); variance: the mean of mse over the x_1 that
+    could have led to x_t, sum_i gamma_i |x^(i) - m|^2 / (D (1 - t)^2), 0 where below 1e-170; rows: (P,) number of
+    samples in each pair's posterior, copies counted (None: as count).
 
     >>> data = torch.tensor([[0.0, 0.0], [0.0, 1.0], [3.0, 0.0]])
     >>> found = sweep(data, index=[0, 2], x_0=torch.zeros(2, 2), times=[0.0, 0.5])

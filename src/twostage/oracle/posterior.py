@@ -292,8 +292,8 @@ class _Points:
 
     given: the points in their own dtype, or the samples' if that is wider; x: in float64; base: minus the samples'
     centre, in float64 if there is one; narrow: minus t times the centre, in the samples' dtype; square: squared length
-    of narrow before rounding, (B, 1) float64; scale: (1 - t)^-2, 1 at t = 1; divisor: 1 - t, or 1 if points at t = 1 are
-    allowed; near: whether t is near 1, (B, 1).
+    of narrow before rounding, (B, 1) float64; scale: (1 - t)^-2, 1 at t = 1; divisor: 1 - t, or 1 if points at t = 1
+    are allowed; near: whether t is near 1, (B, 1).
 
     The host must know whether there is a point at t = 0 (``at_prior``) or t = 1 (``at_end``). It learns that together
     with the first numbers that it reads (``read``), so that it waits for a GPU only once; errors are raised there too.
