@@ -57,7 +57,7 @@ def test_class_folders_that_look_alike_are_told():
     assert look_alike(["ant", "bee", "café", "蟻"]) == []
     for other in ("Ant", "ant ", "ａnt"):
         (line,) = look_alike(["ant", other])
-        assert line.startswith(f"the class folders 'ant' and {other!a} count as two classes; their names differ only in spaces, ")
+        assert line.startswith(f"the class folders 'ant' and {other!a} count as two classes; their names differ")
     assert "'caf\\xe9' and 'cafe\\u0301'" in look_alike(["caf\xe9", "cafe\u0301"])[0]
 
 
@@ -79,7 +79,8 @@ def test_images_below_a_class_folder_count_to_it(tmp_path):
         write_images(tmp_path / "train" / name / "images", [(24, 24)] * 3)
     listing = list_images(tmp_path / "train")
     assert listing.labels.tolist() == [0, 0, 0, 1, 1, 1]
-    assert describe_passed_over(listing) == ["6 images lie in folders below their class folder: they belong to that class"]
+    (line,) = describe_passed_over(listing)
+    assert line == "6 images lie in folders below their class folder: they belong to that class"
 
 
 @pytest.mark.parametrize("name", ["scan.tif", "web.jfif", "anim.gif", "photo.JPE", "picture.TIFF"])
