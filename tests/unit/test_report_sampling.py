@@ -434,7 +434,7 @@ def test_plans_of_different_numbers_of_samples_are_not_compared(run, tmp_path):
     headings, cells = tab_plans.cells(table)
     assert headings[-2:] == ["pixel, extrapolated", "samples"]
     assert float(cells[-1][-2].text) == pytest.approx(last["mean"] - 0.5, abs=0.01)
-    assert "compare only as extrapolated" in tab_plans.notes(table)[-1]
+    assert "only by the extrapolated distances" in tab_plans.notes(table)[-1]
 
 
 def test_a_table_without_its_reference_shows_dashes(tmp_path):
