@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import report_results as results
 from matplotlib.figure import Figure
+from report_jump import jumped, memorized
 from report_pictures import faults
 from report_results import split_of, tab1, transition, write
 from test_report_sampling import (
@@ -32,6 +33,7 @@ from twostage.report.figures import (
     fig8,
     fig9,
     fig_flux,
+    fig_jump,
     fig_memorization,
     fig_oracle_supervised,
     fig_samples,
@@ -188,6 +190,13 @@ def run_in(folder, spaces, models):
                 followed=False,
             )
         },
+        fig_jump: {
+            "jump": made("fig_jump.csv", lambda s: jumped()),
+            "memorization": made("fig_jump-memorization.csv", lambda s: memorized(jumped())),
+            "split": splits,
+            "transition": transitions,
+            "information": made("information.csv", lambda s: results.information()),
+        },
         fig_shift: {"split": splits},
         fig_flux: {
             "trajectories": write(folder, "flux.csv", flux()),
@@ -207,13 +216,14 @@ def run_in(folder, spaces, models):
 
 
 MODULES = [
-    fig2, fig3, fig5, fig6, fig7, fig8, fig9, fig_flux, fig_memorization, fig_oracle_supervised, fig_samples, fig_shift,
-    fig_spaces, fig_training, law_figure, nsweep, side_by_side, tab1_figure, tab2, tab3, tab_plans, tab_reconstruction,
+    fig2, fig3, fig5, fig6, fig7, fig8, fig9, fig_flux, fig_jump, fig_memorization, fig_oracle_supervised, fig_samples,
+    fig_shift, fig_spaces, fig_training, law_figure, nsweep, side_by_side, tab1_figure, tab2, tab3, tab_plans,
+    tab_reconstruction,
 ]  # fmt: skip
 
 
 NAMELESS = {fig3, fig_flux}  # the same for every run
-ROWS = {fig7, nsweep, fig_oracle_supervised, fig5, fig6, fig8, fig_samples, tab3}  # a row per space, all alike
+ROWS = {fig7, nsweep, fig_oracle_supervised, fig5, fig6, fig8, fig_jump, fig_samples, tab3}  # a row per space alike
 CASES = [(run, module) for run in RUNS for module in MODULES if run == "many" or module not in NAMELESS]
 
 

@@ -17,6 +17,7 @@ from twostage.report.claims import (
     geometry,
     guidance,
     information,
+    jump,
     learning,
     memorization,
     project,
@@ -35,7 +36,7 @@ from twostage.report.results.run import Results
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
     target, geometry, trajectories, memorization, learning, swap, shift, guidance, supervision, flux, untested, project,
-    information,
+    information, jump,
 )  # fmt: skip
 
 
