@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import report_results as results
 from matplotlib.figure import Figure
+from report_jump import jumped, memorized
 from report_pictures import faults
 from report_results import split_of, tab1, transition, write
 from test_report_sampling import (
@@ -33,6 +34,7 @@ from twostage.report.figures import (
     fig8,
     fig9,
     fig_flux,
+    fig_jump,
     fig_memorization,
     fig_norms,
     fig_oracle_supervised,
@@ -203,6 +205,13 @@ def run_in(folder, spaces, models):
             "pictures": {s: results.write_settling(folder / s / "settling.h5") for s in spaces[:2]},
             "followed_images": {spaces[0]: write(folder, "followed.csv", results.followed_images())},
         },
+        fig_jump: {
+            "jump": made("fig_jump.csv", lambda s: jumped()),
+            "memorization": made("fig_jump-memorization.csv", lambda s: memorized(jumped())),
+            "split": splits,
+            "transition": transitions,
+            "information": made("information.csv", lambda s: results.information()),
+        },
         fig_shift: {"split": splits},
         fig_flux: {
             "trajectories": write(folder, "flux.csv", flux()),
@@ -230,7 +239,7 @@ def run_in(folder, spaces, models):
 
 
 MODULES = [
-    fig2, fig3, fig5, fig6, fig7, fig8, fig9, fig_flux, fig_memorization, fig_norms, fig_oracle_supervised,
+    fig2, fig3, fig5, fig6, fig7, fig8, fig9, fig_flux, fig_jump, fig_memorization, fig_norms, fig_oracle_supervised,
     fig_samples, fig_settling, fig_shift, fig_spaces, fig_training, law_figure, nsweep, side_by_side, tab1_figure, tab2,
     tab3, tab_capacity, tab_gain, tab_plans, tab_reconstruction,
 ]  # fmt: skip
@@ -244,10 +253,11 @@ ROWS = {
     fig5,
     fig6,
     fig8,
+    fig_jump,
     fig_samples,
     tab3,
     tab_capacity,
-}  # a row per space, all alike
+}  # a row per space
 CASES = [(run, module) for run in RUNS for module in MODULES if run == "many" or module not in NAMELESS]
 
 

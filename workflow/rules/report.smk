@@ -27,6 +27,7 @@ OF_EXPERIMENTS = {
         for name, memorization in (("fig5", "memorization_switch"), ("fig6", "memorization_resume"))
     },
     "fig_samples": {"pictures": PICTURES.format("fig_samples")},
+    "fig_jump": paths_of("jump", "memorization_jump", "transition", "split", "information"),
     "fig_oracle_supervised": paths_of("oracle_loss", "split") | {"evaluation": SOURCES["oracle_supervised"].path},
 }
 EACH = PLANS | {"fig_training": trained_models}

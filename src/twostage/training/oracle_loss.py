@@ -43,9 +43,9 @@ def measure_oracle_loss(
 
     Also write oracle_loss.h5. The errors of every pair, by which models are compared: ``cfm`` and ``oracle`` float32
     (curves, times, pairs), ``model`` and ``step`` (curves,), ``t`` (times,), ``label`` (pairs,). And squares of
-    velocities, mean over dimensions, by which their norms are compared: ``square`` (curves, times, pairs) of the models'
-    velocities, ``oracle_square`` (times, pairs) of the oracle's u*, ``conditional_square`` (pairs,) of u = x_1 - x_0, and
-    ``gap`` (times, pairs) of u - u*.
+    velocities, mean over dimensions, by which their norms are compared: ``square`` (curves, times, pairs) of the
+    models' velocities, ``oracle_square`` (times, pairs) of the oracle's u*, ``conditional_square`` (pairs,) of
+    u = x_1 - x_0, and ``gap`` (times, pairs) of u - u*.
 
     store_path: latents.h5 of the training split; checkpoints: {(model, step): path}; transition_path: transition.json,
     whose measured transition the times resolve; time_steps: intervals of the uniform grid on [0, 1], to which times

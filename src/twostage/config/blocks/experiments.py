@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from twostage.config.blocks.base import Block
 from twostage.config.blocks.experiment import Experiment
 from twostage.config.blocks.plans import OwnPlans
-from twostage.config.values import Count, Distinct, Gain, NotNegative, Positive, Share, Time, Window
+from twostage.config.values import Count, Distinct, Gain, Moment, NotNegative, Positive, Share, Time, Window
 from twostage.sampling import experiments
 
 
@@ -144,6 +144,17 @@ class Pictures(Experiment):
     models: Distinct[str] = Field(["XL"], min_length=1, description="Models to sample from")
 
 
+class Jumps(Experiment):
+    """A model from where the exact flow of the class's Gaussian takes the noise, without a function evaluation."""
+
+    model: str = Field("XL", description="Model to sample from")
+    times: Distinct[Moment] = Field(
+        list(experiments.JUMP_TIMES),
+        min_length=1,
+        description="Times of the jump, below 1, or `split`. 0: the model alone, which is always sampled",
+    )
+
+
 class Convergence(Experiment):
     """App. B: a model trained on the oracle velocity beside its twin that is not, at each snapshot."""
 
@@ -167,4 +178,5 @@ class Experiments(Block):
     fig8: Predictions | None = Field(None, description="Predictions along trajectories (Figs. 4 and 8)")
     tab_plans: OwnPlans | None = Field(None, description="Plans of one's own")
     fig_samples: Pictures | None = Field(None, description="Samples (App. G)")
+    fig_jump: Jumps | None = Field(None, description="The first part of the path without a network: a Gaussian's flow")
     fig_oracle_supervised: Convergence | None = Field(None, description="Oracle-supervised training (App. B)")

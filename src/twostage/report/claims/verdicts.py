@@ -18,6 +18,7 @@ from twostage.report.claims import (
     geometry,
     guidance,
     information,
+    jump,
     learning,
     memorization,
     norms,
@@ -39,7 +40,7 @@ from twostage.report.results.run import Results
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
     target, geometry, trajectories, memorization, learning, swap, capacity, shift, guidance, supervision, flux,
-    untested, project, information, norms, others, settling,
+    untested, project, information, norms, others, settling, jump,
 )  # fmt: skip
 
 

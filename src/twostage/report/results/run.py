@@ -6,6 +6,7 @@ from twostage.report.results import convergence
 from twostage.report.results.capacity import capacities
 from twostage.report.results.gaussians import gaussian_curves
 from twostage.report.results.information import information_curves
+from twostage.report.results.jump import jumps
 from twostage.report.results.losses import loss_curves
 from twostage.report.results.memorization import memorization_distances
 from twostage.report.results.norms import norms_of
@@ -128,6 +129,10 @@ class Results:
     @cached_property
     def resumed(self):
         return memorization_distances(self.path("memorization_resume"), "t_resume", self.path("split"))
+
+    @cached_property
+    def jumps(self):
+        return jumps(*(self.path(name) for name in ("jump", "memorization_jump", "split", "transition", "information")))
 
     @cached_property
     def twins(self):

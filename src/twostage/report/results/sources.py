@@ -40,6 +40,8 @@ SOURCES = {
     "flux": Source("samples/flux.csv", OF_SAMPLES, "flux"),
     "memorization_switch": Source("evaluation/{space}/fig5-memorization.csv", OF_SAMPLES, "fig5"),
     "memorization_resume": Source("evaluation/{space}/fig6-memorization.csv", OF_SAMPLES, "fig6"),
+    "jump": Source("evaluation/{space}/fig_jump.csv", OF_SAMPLES, "fig_jump"),
+    "memorization_jump": Source("evaluation/{space}/fig_jump-memorization.csv", OF_SAMPLES, "fig_jump"),
     "top1": Source("synthetic/top1.csv", OF_TRIALS),
     "synthetic_transition": Source("synthetic/transition.csv", OF_TRIALS),
     "nsweep": Source("oracle/{space}/nsweep.csv", "the subsets of the data"),
