@@ -22,6 +22,7 @@ from twostage.report.claims import (
     norms,
     project,
     record,
+    references,
     shift,
     supervision,
     swap,
@@ -36,7 +37,7 @@ from twostage.report.results.run import Results
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
     target, geometry, trajectories, memorization, learning, swap, shift, guidance, supervision, flux, untested, project,
-    information, norms,
+    information, norms, references,
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from twostage.report.results.norms import norms_of
 from twostage.report.results.paired import PairErrors
 from twostage.report.results.plans import guidance_intervals, timestep_shifts, velocity_gains
 from twostage.report.results.posterior import posterior_curves, saturation_of
+from twostage.report.results.references import References
 from twostage.report.results.sources import SOURCES
 from twostage.report.results.swaps import stage_swaps
 from twostage.report.results.trajectories import flux_trajectories, sample_trajectories
@@ -105,6 +106,11 @@ class Results:
     @cached_property
     def flux_trajectories(self):
         return flux_trajectories(self.path("flux"))
+
+    @cached_property
+    def references(self):
+        """{space: its References}"""
+        return {space: References(path) for space, path in self.path("references").items()}
 
     @cached_property
     def switched(self):
