@@ -246,6 +246,7 @@ MODULES = [
 
 
 NAMELESS = {fig3, fig_flux}  # the same for every run
+# A row per space, all alike.
 ROWS = {
     fig7,
     nsweep,
@@ -257,7 +258,7 @@ ROWS = {
     fig_samples,
     tab3,
     tab_capacity,
-}  # a row per space
+}  # one row a space
 CASES = [(run, module) for run in RUNS for module in MODULES if run == "many" or module not in NAMELESS]
 
 

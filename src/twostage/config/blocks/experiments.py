@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from twostage.config.blocks.base import Block
 from twostage.config.blocks.experiment import Experiment
 from twostage.config.blocks.plans import OwnPlans
-from twostage.config.values import Count, Distinct, Gain, Moment, NotNegative, Positive, Share, Time, Window
+from twostage.config.values import Count, Distinct, Gain, Moment, NotNegative, Positive, Several, Share, Time, Window
 from twostage.sampling import experiments
 
 
@@ -138,6 +138,18 @@ class Predictions(Experiment):
     models: Distinct[str] = Field(["XL"], min_length=1, description="Models whose trajectories are recorded")
 
 
+class References(Experiment):
+    """Whom models follow: their errors against the oracle, the Gaussian and the conditional target, on paths of
+    training and of held-out images and on their own trajectories, at every snapshot."""
+
+    models: Distinct[str] = Field(["XL"], min_length=1, description="Models to compare, at all their snapshots")
+    samples: Count = Field(
+        256,
+        description="Number of pairs (x_0, x_1) per seed, balanced over the classes. Every model gets the same pairs",
+    )
+    times: Several = Field(20, description="Number of times, of the step starts of a trajectory, evenly")
+
+
 class Pictures(Experiment):
     """App. G: more samples."""
 
@@ -177,6 +189,7 @@ class Experiments(Block):
     fig6: ResumedSampling | None = Field(None, description="Resuming from unseen images (Fig. 6)")
     fig8: Predictions | None = Field(None, description="Predictions along trajectories (Figs. 4 and 8)")
     tab_plans: OwnPlans | None = Field(None, description="Plans of one's own")
+    fig_references: References | None = Field(None, description="Whom models follow (oracle, Gaussian, data)")
     fig_samples: Pictures | None = Field(None, description="Samples (App. G)")
     fig_jump: Jumps | None = Field(None, description="The first part of the path without a network: a Gaussian's flow")
     fig_oracle_supervised: Convergence | None = Field(None, description="Oracle-supervised training (App. B)")

@@ -25,6 +25,7 @@ from twostage.report.claims import (
     others,
     project,
     record,
+    references,
     settling,
     shift,
     supervision,
@@ -40,7 +41,7 @@ from twostage.report.results.run import Results
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
     target, geometry, trajectories, memorization, learning, swap, capacity, shift, guidance, supervision, flux,
-    untested, project, information, norms, others, settling, jump,
+    untested, project, information, norms, others, settling, jump, references,
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from twostage.report.results.norms import norms_of
 from twostage.report.results.paired import PairErrors
 from twostage.report.results.plans import guidance_intervals, timestep_shifts, velocity_gains
 from twostage.report.results.posterior import posterior_curves, saturation_of
+from twostage.report.results.references import References
 from twostage.report.results.settling import settled_copies, settling_images
 from twostage.report.results.sources import SOURCES
 from twostage.report.results.swaps import stage_swaps
@@ -121,6 +122,11 @@ class Results:
     @cached_property
     def flux_trajectories(self):
         return flux_trajectories(self.path("flux"))
+
+    @cached_property
+    def references(self):
+        """{space: its References}"""
+        return {space: References(path) for space, path in self.path("references").items()}
 
     @cached_property
     def switched(self):

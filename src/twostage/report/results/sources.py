@@ -36,6 +36,7 @@ SOURCES = {
     "tab_gain": Source("evaluation/{space}/tab_gain.csv", OF_SAMPLES, "tab_gain"),
     "capacity": Source("evaluation/{space}/tab_capacity.csv", OF_SAMPLES, "tab_capacity"),
     "oracle_supervised": Source("evaluation/{space}/fig_oracle_supervised.csv", OF_SAMPLES, "fig_oracle_supervised"),
+    "references": Source("samples/{space}/fig_references.h5", OF_PAIRS, "fig_references"),
     "trajectories": Source("samples/{space}/fig8.csv", OF_SAMPLES, "fig8"),
     "flux": Source("samples/flux.csv", OF_SAMPLES, "flux"),
     "memorization_switch": Source("evaluation/{space}/fig5-memorization.csv", OF_SAMPLES, "fig5"),
