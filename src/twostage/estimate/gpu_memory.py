@@ -13,6 +13,7 @@ from twostage.estimate.evaluations import uses_gaussians
 from twostage.estimate.host_memory import FLUX_WEIGHTS, GAUSSIAN_MB, GIB, MIB, ORACLE_MB, TIMES, kind_of, space_of
 from twostage.estimate.networks import FLUX_VAE, autoencoder_widths
 from twostage.estimate.row import BYTES, WIDE
+from twostage.estimate.sampling import reference_curves
 from twostage.sampling.plan import CLOSED_FORM
 
 CONTEXT = 2 * GIB  # CUDA's and NCCL's own, workspaces of kernels, what the allocator rounds up
@@ -157,6 +158,15 @@ class GpuMemory:
         networks = 2 * largest + self._evaluations(space, models, FORWARD)  # the next is there before the last is gone
         oracle = self._velocities(space, self.config.oracle_loss.pairs)
         return networks + oracle + self._autoencoder_peaks(space, "sampling")[1]
+
+    def _references(self, row):
+        space, setting = row.where, self.setting
+        models, curves = self.config.experiments.fig_references.models, len(reference_curves(setting, space))
+        batch, latent = self.config.sampling.batch_size, setting.dim(space) * BYTES
+        networks = 2 * max(self._weights(space, name) for name in models) + self._evaluations(space, models, batch)
+        points = curves * batch  # the own states of one class at one time, were all of a batch its
+        gaussian = gaussian_bytes(math.ceil(setting.class_size), setting.dim(space), 1, ORACLE_MB * MIB, points)
+        return networks + self._velocities(space, points) + gaussian + (8 * batch + 8 * points) * latent
 
     def _flux(self, row):
         from twostage.data.encoders import item_bytes

@@ -8,7 +8,7 @@ import math
 
 from twostage.estimate.evaluations import uses_gaussians
 from twostage.estimate.row import BYTES, WIDE
-from twostage.estimate.sampling import SHOWN_SAMPLES, samples_of
+from twostage.estimate.sampling import SHOWN_SAMPLES, reference_curves, reference_kinds, samples_of
 from twostage.sampling.plan import CLOSED_FORM
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -147,6 +147,25 @@ class HostMemory:
         errors = 6 * WIDE * times * pairs * sum(len(config.snapshots(name, space)) for name in models)
         velocities = (2 * times + 4) * pairs * self._latent(space)  # and their squares, for the variance
         return self._store(space) + velocities + errors + 2 * largest + self._streamed(space, ORACLE_MB) + NETWORK
+
+    def _references(self, row):
+        from twostage.sampling.references import HELD_MB
+
+        config, space = self.config, row.where
+        largest = max(self._weights(space, name) for name in config.experiments.fig_references.models)
+        # a batch's states and velocities, and its images; all errors, and once more where they are joined
+        held = min(HELD_MB * MIB, self._states_of_references(row)) + 4 * config.sampling.batch_size * self._latent(
+            space
+        )
+        return self._store(space) + held + 2 * row.disk + 2 * largest + self._streamed(space, ORACLE_MB) + NETWORK
+
+    def _states_of_references(self, row):
+        """States and velocities of all models, were all pairs taken at once."""
+        from twostage.sampling.references import chosen_starts
+
+        times = len(chosen_starts(self.config.sampling.steps, self.config.experiments.fig_references.times))
+        many = len(reference_curves(self.setting, row.where)) * (2 + reference_kinds(self.setting, row.where))
+        return many * times * row.samples * self._latent(row.where)
 
     def _flux(self, row):
         flux = self.config.flux

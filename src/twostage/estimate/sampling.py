@@ -4,8 +4,8 @@ import os
 
 from twostage.estimate.evaluations import evaluations, followed_evaluations, resolved, uses_gaussians
 from twostage.estimate.networks import flux_flops
-from twostage.estimate.row import Row
-from twostage.sampling.plan import GAUSSIAN, ORACLE, Plan
+from twostage.estimate.row import BYTES, Row
+from twostage.sampling.plan import GAUSSIAN, ORACLE, Part, Plan
 
 FLUX_BYTES = 58e9  # of Flux.1's repository on the hub
 SHOWN_SAMPLES = 16  # whose predictions along the way are decoded
@@ -37,6 +37,50 @@ def rows_of_space(setting, space):
     for experiment in setting.plans:
         if space in setting.spaces_of(experiment):
             yield _experiment(setting, space, experiment)
+    if setting.config.experiments.fig_references and space in setting.spaces_of("fig_references"):
+        yield _references(setting, space)
+
+
+def _references(setting, space):
+    """What models do on paths of images and on their own, against the oracle and the Gaussian on all of these."""
+    from twostage.sampling.references import chosen_starts
+
+    config, curves = setting.config, reference_curves(setting, space)
+    following, kinds = config.experiments.fig_references, reference_kinds(setting, space)
+    pairs = following.samples * seeds_of(setting, "fig_references")
+    times = len(chosen_starts(config.sampling.steps, following.times))
+    plan = Plan("", (Part("model"),), solver=config.sampling.solver, steps=config.sampling.steps).resolve()
+    each = evaluations({"": plan}, {"": 1})["model"] + times * kinds
+    networks = pairs * each * sum(setting.forward(space, model) for model, _ in curves)
+    velocities = pairs * times * (kinds + len(curves))
+    exact = velocities * (setting.oracle_velocity(space) + setting.gaussian_velocity(space))
+    fits = setting.gaussian_fits(space) * min(1, pairs / setting.classes)
+    return Row(
+        "references",
+        space,
+        samples=pairs,
+        flops=networks + exact + fits,
+        bf16_flops=networks * (config.sampling.precision == "bf16"),
+        disk=BYTES * 3 * pairs * times * (kinds + 1) * len(curves),
+        stage="sampling",
+        needs=(
+            f"data/{space}/latents.h5",
+            *[f"data/{space}/held_out.h5"] * (kinds - 1),
+            *(f"training/{space}/{model}/" for model in following.models),
+        ),
+        makes=(f"samples/{space}/fig_references.",),
+    )
+
+
+def reference_curves(setting, space):
+    """(model, step) of every snapshot that is compared with references."""
+    models = setting.config.experiments.fig_references.models
+    return [(model, step) for model in models for step in setting.config.snapshots(model, space)]
+
+
+def reference_kinds(setting, space):
+    """Kinds of straight paths: of training images, and of held-out ones where there are any."""
+    return 1 + setting.config.spaces[space].decodes
 
 
 def samples_of(setting, experiment):
