@@ -60,7 +60,7 @@ def _targets(axes, rows, name, kind):
 
 
 def _models(axes, rows, name):
-    rows = rows[(rows["target"] == "image") & (rows["role"] != "")]
+    rows = rows[(rows["target"] == "image") & (rows["role"] != "other")]
     snapshots = sorted(rows.loc[rows["role"] != "size", "step"].unique())
     colours, told = style.colours_of(rows, "model"), []
     for (model, step), part in rows.groupby(["model", "step"], sort=False):
