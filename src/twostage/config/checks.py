@@ -173,6 +173,16 @@ def twins(config):
 
 def imported(config):
     """Plans that name a snapshot of a model in a latent space where it is imported, and so has none."""
+    settings = config.experiments.tab_halves
+    if settings and settings.snapshot:
+        name = settings.models[0]
+        for space in settings.spaces or config.spaces:
+            if space in config.models[name].checkpoint:
+                yield (
+                    f"experiments.tab_halves.snapshot is {settings.snapshot}, but {name} is imported in latent space "
+                    f"{space} (models.{name}.checkpoint) and has no snapshots there; expected no snapshot, or `spaces` "
+                    f"without {space}"
+                )
     settings = config.experiments.tab_plans
     for plan, content in (settings.plans if settings else {}).items():
         for part in content.parts:

@@ -1,4 +1,4 @@
-"""The job of workflow/rules/sampling.smk that compares models with the oracle, the Gaussian and the data along paths."""
+"""The job of workflow/rules/sampling.smk that compares models with the oracle, the Gaussian and the data."""
 
 import math
 
