@@ -112,6 +112,12 @@ MISTAKES = [
         own_plan(start={"resume": "x", "split": "train"}),
         "experiments.tab_plans.plans.a.start.resume is \"x\"; expected 'split' or a number",
     ),
+    ("experiments.tab_plans", own_plan(start={"gausian": 0.3}), "unknown key .*gausian.*; did you mean 'gaussian'"),
+    (
+        "experiments.tab_plans",
+        own_plan(start={"gaussian": 1.5}),
+        "experiments.tab_plans.plans.a.start.gaussian is 1.5; expected 'split' or a number less than or equal to 1",
+    ),
     ("experiments.tab_plans", {"plans": {"a": ["B"]}}, r'experiments.tab_plans.plans.a is \["B"\]; expected a mapping'),
     # Names.
     ("models.oracle", SIZE, r"models has 'oracle', a reserved name \(the exact field\); expected another, such as"),

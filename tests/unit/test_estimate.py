@@ -218,6 +218,11 @@ MIXED = {
     "heun": {"solver": "heun", "parts": [{"field": "B", "guidance": 3, "channels": 1, "interval": [0.3, 0.8]}]},
     "shifted": {"parts": [{"field": "B", "shift": 0.3, "guidance": 2, "interval": [0.0, 0.2]}]},
     "resumed": {"start": {"resume": 0.4, "split": "held_out"}, "parts": [{"field": "XL"}]},
+    "jumped": {
+        "start": {"gaussian": 0.4},
+        "follow": True,
+        "parts": [{"field": "gaussian", "stop": 0.8}, {"field": "B"}],
+    },
 }
 
 
@@ -233,10 +238,10 @@ def sampled(plans, samples):
         count.dropped_label = 9
         return count
 
-    context.plans, context.fields = plans, {name: field(name) for name in ("B", "XL", "oracle")}
+    context.plans, context.fields = plans, {name: field(name) for name in ("B", "XL", "oracle", "gaussian")}
     context.labels = lambda items: torch.from_numpy(items[:, 2])
     followed = lambda n: (np.zeros(n, dtype=np.int64), np.zeros(n, dtype=bool))  # noqa: E731
-    begun = lambda plan, n: None if plan.start == "prior" else followed(n)  # noqa: E731
+    begun = lambda plan, n: followed(n) if plan.resumes else None  # noqa: E731
     context.begin = lambda plan, items: (torch.zeros(len(items), 4), begun(plan, len(items)))
     context._heaviest, context.decode = (lambda _, __, y: followed(len(y))), (lambda x: x)
 

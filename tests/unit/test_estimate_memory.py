@@ -12,14 +12,15 @@ from data_examples import ATTRIBUTES
 from twostage.config import load
 from twostage.data.chunks import MOST
 from twostage.data.encoders import item_bytes
-from twostage.data.latents import write_store
+from twostage.data.latents import LatentStore, write_store
 from twostage.estimate import peaks
 from twostage.estimate.costs import Costs
 from twostage.estimate.memory import GIB, MIB, gpu_bytes, host_bytes
 from twostage.estimate.networks import PUBLISHED
-from twostage.estimate.oracle import oracle_bytes, spectrum_bytes
+from twostage.estimate.oracle import gaussian_bytes, oracle_bytes, spectrum_bytes
 from twostage.evaluation.features import dinov2_bytes, inception_bytes
 from twostage.oracle import Oracle
+from twostage.oracle.gaussian import ClassGaussian
 from twostage.oracle.law import spectrum
 from twostage.oracle.pairs import sweep
 from twostage.sampling.experiments import plans_for
@@ -125,3 +126,16 @@ def test_the_oracle_stays_within_its_budget(budget_mb, mean):
         x_t = t * data[:pairs] + (1 - t) * noise
         assert taken(lambda x_t=x_t, t=t: Oracle(data, budget_mb=budget_mb).velocity(x_t, t)) < bound
     assert taken(lambda: spectrum(data, budget_mb=budget_mb)) < bound + spectrum_bytes(count, dim)
+
+
+@pytest.mark.parametrize("budget_mb", [0.5, 8])
+@pytest.mark.parametrize(("count", "dim"), [(300, 500), (2000, 120)])
+def test_gaussians_stay_within_what_their_bound_says(tmp_path, budget_mb, count, dim):
+    write_normal(tmp_path / "l.h5", 3 * count, (1, 1, dim))
+    store, x, y = LatentStore.open(tmp_path / "l.h5"), torch.ones(20, 1, 1, dim), torch.arange(20) % 3
+    bound = gaussian_bytes(count, dim, 3, int(budget_mb * MIB), len(x))
+    with Peak() as peak:
+        gaussians = ClassGaussian(store, budget_mb=budget_mb)
+        for _ in range(2):
+            gaussians.velocity(gaussians.flow(x, 0.0, 0.5, y), 0.5, y)
+    assert 0.2 * (bound - 24 * MIB) < peak.bytes < bound  # blocks of rows are smaller here

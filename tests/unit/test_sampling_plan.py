@@ -34,8 +34,10 @@ def plan(parts, **rest):
         ({"parts": [{"field": "B", "stop": 0.5}, {"field": "B", "start": 0.6}]}, ["part 2", "0.6", "0.5", "gap"]),
         ({"parts": [{"field": "B", "start": 0.1}]}, ["part 1", "0.1", "gap"]),
         ({"parts": [{"field": "B", "stop": 0.9}]}, ["0.9", "expected 1", "gap"]),
-        ({"parts": [{"field": "Bee"}]}, ["part 1", "'Bee'", "XL, B, oracle"]),
+        ({"parts": [{"field": "Bee"}]}, ["part 1", "'Bee'", "XL, B, oracle, gaussian"]),
         ({"parts": [{"field": "orakle"}]}, ["did you mean 'oracle'"]),
+        ({"parts": [{"field": "gausian"}]}, ["did you mean 'gaussian'"]),
+        ({"parts": [{"field": "gaussian", "guidance": 2}]}, ["guidance", "gaussian takes no guidance"]),
         ({"parts": [{"field": "B", "interval": [0.2, 1.1]}]}, ["part 1", "1.1", "[0, 1]"]),
         ({"parts": [{"field": "B", "interval": [-0.1, 0.5]}]}, ["part 1", "-0.1", "[0, 1]"]),
         ({"parts": [{"field": "B", "interval": [0.5, 0.2]}]}, ["[0.5, 0.2]", "lo < hi"]),
@@ -48,6 +50,12 @@ def plan(parts, **rest):
         ({"parts": [{"field": "B"}], "start": {"resume": 0.2}}, ["start", "held_out"]),
         ({"parts": [{"field": "B"}], "start": {"resume": 0.2, "split": "test"}}, ["'test'", "held_out"]),
         ({"parts": [{"field": "B"}], "start": {"resume": 1, "split": "train"}}, ["below 1"]),
+        ({"parts": [{"field": "B"}], "start": {"gaussian": 1}}, ["start's gaussian is 1", "below 1"]),
+        ({"parts": [{"field": "B"}], "start": {"gaussian": "middle"}}, ["start's gaussian is 'middle'", "'split'"]),
+        ({"parts": [{"field": "B"}], "start": {"gausian": 0.2}}, ["'gausian'", "did you mean 'gaussian'"]),
+        ({"parts": [{"field": "B"}], "start": {"gaussian": 0.2, "split": "train"}}, ["start is", '{"gaussian": t}']),
+        ({"parts": [{"field": "B"}], "start": "gaussian"}, ["start is 'gaussian'", '{"gaussian": t}']),
+        ({"parts": [{"field": "B", "start": 0.0}], "start": {"gaussian": 0.2}}, ["part 1", "0.2", "overlap"]),
         ({"parts": [{"field": "B", "stop": 0.2}], "start": {"resume": 0.4, "split": "train"}}, ["0.2", "0.4"]),
         ({"parts": [{"field": "B", "stpo": 1}]}, ["part 1", "'stpo'", "did you mean 'stop'"]),
         ({"parts": [{"field": "B"}], "solvr": "euler"}, ["'solvr'", "did you mean 'solver'"]),
@@ -173,7 +181,10 @@ def test_own_plans_take_what_they_leave_out_from_the_run_and_are_refused_by_name
     own = plans_for("tab_plans", {"plans": {"a": {"steps": 7, "parts": [{"field": "B"}]}}}, steps=20, solver="heun")
     assert own == {"tab_plans-a": {"solver": "heun", "steps": 7, "parts": [{"field": "B", "stop": 1.0}]}}
     for parts, message in (
-        ([{"field": "Bee"}], "plan tab_plans-a, part 1 .* field is 'Bee'; expected one of B, oracle; did you mean 'B'"),
+        (
+            [{"field": "Bee"}],
+            "plan tab_plans-a, part 1 .* field is 'Bee'; expected one of B, oracle, gaussian; did you mean 'B'",
+        ),
         ([{"field": "B", "stop": 0.4}, {"field": "B", "start": 0.5}], "plan tab_plans-a, part 2 .* leave a gap"),
         ([{"field": "B", "stop": 0.4}, {"field": "B", "start": 0.3}], "plan tab_plans-a, part 2 .* overlap"),
         (

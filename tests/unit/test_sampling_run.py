@@ -190,6 +190,51 @@ def test_a_class_without_held_out_images_has_none_to_resume_from(world, tmp_path
     assert len(np.unique(found["resumed"]["followed"])) == 8
 
 
+def test_a_start_at_the_gaussian_is_its_field_solved_without_the_evaluations(world):
+    """By many Heun steps of the field; "split" stands for a time there too, and the steps after it are as on a grid."""
+    later = {"field": "B", "steps": 6}
+    plans = {
+        "start": {"start": {"gaussian": "split"}, "steps": 10, "parts": [{"field": "B"}]},
+        "field": {"solver": "heun", "parts": [{"field": "gaussian", "stop": 0.4, "steps": 60}, later]},
+        "heun": {"solver": "heun", "start": {"gaussian": 0.4}, "parts": [later]},
+        "prior": {"start": {"gaussian": 0}, "steps": 10, "parts": [{"field": "B"}]},
+        "model": {"steps": 10, "parts": [{"field": "B"}]},
+    }
+    found = {name: read(path) for name, path in sample(world, plans, "gaussian").items()}
+    contents, facts = ({name: each[k] for name, each in found.items()} for k in (0, 1))
+    difference = np.abs(contents["field"]["images"].astype(int) - contents["heun"]["images"])
+    assert difference.max() <= 1
+    assert np.array_equal(contents["prior"]["images"], contents["model"]["images"])
+    assert not np.array_equal(contents["start"]["images"], contents["model"]["images"])
+    assert {name: each["nfe"] for name, each in facts.items()} == {
+        "start": 6, "field": 131, "heun": 11, "prior": 10, "model": 10,
+    }  # fmt: skip
+    assert facts["start"]["step_starts"] == pytest.approx([0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+    assert json.loads(facts["start"]["plan"])["start"] == {"gaussian": 0.4}
+    assert json.loads(facts["start"]["given"])["start"] == {"gaussian": "split"}
+    assert facts["start"]["split"] == 0.4
+    assert np.isnan([each["t_resume"] for each in facts.values()]).all()
+    assert "followed" not in contents["start"]
+    assert list(json.loads(facts["field"]["weights"])) == ["B"]
+
+
+def test_what_the_oracle_would_retrieve_is_followed_from_the_gaussians_state(world):
+    plan = {"steps": 20, "follow": True, "start": {"gaussian": 0.5}, "parts": [{"field": "oracle"}]}
+    content, facts = read(sample(world, {"p": plan}, "gaussian-follow")["p"])
+    assert np.array_equal(content["images"], world["images"][content["followed"]])
+    assert (facts["t_switch"], facts["followed_split"]) == (1.0, "train")
+
+
+def test_gaussians_are_fitted_for_plans_that_use_them_alone(world, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a Gaussian is fitted")
+
+    monkeypatch.setattr("twostage.oracle.gaussian._principal", refuse)
+    sample(world, {"p": {"steps": 2, "parts": [{"field": "oracle", "stop": 0.5}, {"field": "B"}]}}, "no-gaussian")
+    with pytest.raises(AssertionError, match="a Gaussian is fitted"):
+        sample(world, {"p": {"steps": 2, "start": {"gaussian": 0.5}, "parts": [{"field": "B"}]}}, "a-gaussian")
+
+
 def test_files_say_how_they_were_made(world):
     plan = {"steps": 10, "parts": [{"field": "B", "stop": "split"}, {"field": "XL", "guidance": 1.5}]}
     content, facts = read(sample(world, {"p": plan}, "facts", space="pixel")["p"])
@@ -326,6 +371,9 @@ def test_resumed_trajectories_show_the_times_after_their_start(world):
     content, table = trajectories(world, plan, times=(0, 0.2, 0.4, 0.8, 1))
     assert content["times"].tolist() == [0.4, 0.8, 1.0]
     assert table["t"][0] == pytest.approx(0.4)
+    content, table = trajectories(world, {"start": {"gaussian": 0.4}, "parts": [{"field": "gaussian"}]}, times=(0, 0.8))
+    assert content["times"].tolist() == [0.8]
+    assert (table["t"][0], table["field"][0]) == (pytest.approx(0.4), "gaussian")
 
 
 def test_snapshots_are_sampled_as_a_plan_samples_them(world):

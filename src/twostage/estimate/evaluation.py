@@ -219,7 +219,7 @@ def _memorization(setting, space, experiment):
 
 
 def _follows(plan):
-    return plan.get("follow") or plan.get("start", "prior") != "prior"
+    return plan.get("follow") or "resume" in plan.get("start", "prior")
 
 
 def _reconstruction(setting, space):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from twostage.sampling.plan import ORACLE, Plan, prefixes
+from twostage.sampling.plan import GAUSSIAN, ORACLE, Plan, prefixes
 
 
 def resolved(plans, split):
@@ -21,7 +21,7 @@ def evaluations(plans, samples):
     found, known = Counter(), set()
     for name, plan in plans.items():
         ways = [((samples[name], prefix), part.field, _of_part(plan, part)) for part, prefix in _parts(plan)]
-        if plan.follow and plan.start == "prior":
+        if plan.follow and not plan.resumes:
             grid = follow_grid(plan)
             ways.append(((samples[name], plan.solver, grid), ORACLE, _of_grid(plan.solver, grid)))
         for way, field, count in ways:
@@ -29,6 +29,11 @@ def evaluations(plans, samples):
                 known.add(way)
                 found[field] += samples[name] * count
     return found
+
+
+def uses_gaussians(plans):
+    """Whether one of resolved ``plans`` has a Gaussian as a field, or starts from one."""
+    return any(GAUSSIAN in plan.start or any(part.field == GAUSSIAN for part in plan.parts) for plan in plans.values())
 
 
 def followed_evaluations(plans, samples):

@@ -12,6 +12,7 @@ SECONDS_PER_DRAW = 1e-8  # one sample of a synthetic posterior at one time, on o
 TIMES = 300  # times of a posterior study at most, those that resolve the transitions included
 STATISTICS = 5  # arrays (pairs, times) of a sweep
 ORACLE_MB = 1024  # default budget of ``twostage.oracle``, which sampling and the oracle loss have
+GAUSSIAN_MB = 4096  # that of ``twostage.oracle.gaussian``
 
 
 def rows(setting):
@@ -128,6 +129,12 @@ def velocities_bytes(setting, space, points):
     return oracle_bytes(setting.stored, setting.dim(space), ORACLE_MB * MIB, points)
 
 
+def gaussians_bytes(setting, space, points):
+    """Bound of what velocities of the classes' Gaussians take at ``points`` states, within the default budget."""
+    count, dim = math.ceil(setting.class_size), setting.dim(space)
+    return gaussian_bytes(count, dim, setting.classes, GAUSSIAN_MB * MIB, points)
+
+
 def oracle_bytes(count, dim, budget, points, times=1):
     """Bound of what ``twostage.oracle`` takes for ``points`` states at ``times`` times over ``count`` samples.
 
@@ -145,3 +152,16 @@ def spectrum_bytes(count, dim):
     """
     side = min(count, dim)
     return WIDE * (5 * side**2 + (count * dim if count < dim else 0)) + 24 * MIB
+
+
+def gaussian_bytes(count, dim, classes, budget, points):
+    """Bound of what ``twostage.oracle.gaussian`` takes for ``points`` states: classes of ``count`` samples each.
+
+    The axes of as many classes as the budget holds, and of the one that is fitted, from rows that are held up to half
+    of the budget, and once more where they are centred; eigenvectors beside what ``spectrum_bytes`` counts; and
+    float64 states.
+    """
+    side = min(count, dim)
+    axes, rows = WIDE * side * dim, 2 * min(count * dim * BYTES, budget // 2)
+    fit = rows + spectrum_bytes(count, dim) + 4 * WIDE * side**2 + axes
+    return min(classes * axes, budget + axes) + fit + WIDE * points * (8 * dim + 4 * side)

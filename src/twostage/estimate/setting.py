@@ -117,6 +117,22 @@ class Setting:
         """One oracle velocity: inner products with ``count`` latents (those of a class), and their weighted sum."""
         return 2 * MULTIPLY_ADD * (count or self.class_size) * self.dim(space)
 
+    def gaussian_velocity(self, space):
+        """One velocity of a Gaussian, or one flow: products with its axes, and their weighted sum."""
+        return 2 * MULTIPLY_ADD * self._rank(space) * self.dim(space)
+
+    def gaussian_fits(self, space):
+        """The Gaussians of all classes: each one's smaller Gram matrix, its eigenvectors, and the axes that they make.
+
+        Ten cubes of its side for the eigenvectors: to a tridiagonal matrix, its own, and back (LAPACK's syevd).
+        """
+        side, dim = self._rank(space), self.dim(space)
+        products = MULTIPLY_ADD * side * self.class_size * dim + (side < dim) * MULTIPLY_ADD * side**2 * dim
+        return self.classes * (products + 10 * side**3)
+
+    def _rank(self, space):
+        return min(self.class_size, self.dim(space))
+
     def forward(self, space, model):
         """One evaluation of a model for one sample."""
         return self._model(space, model)[0]

@@ -43,9 +43,10 @@ Labels: TypeAlias = int | Int[Array, ""] | Int[Array, " #batch"]  # one for all 
 class Oracle:
     """The exact posterior over a data set, and the velocity that it implies.
 
-    data: (N, D) or (N, C, H, W) floating tensor or array, or a LatentStore, streamed when it is larger than half the
-    budget; label: of a store, the class to look at (None: all samples); device: where to compute (None: where the data
-    are); budget_mb: working memory in megabytes beyond the data that are already in memory.
+    data: (N, D) or (N, C, H, W) floating tensor or array, a LatentStore, streamed when it is larger than half the
+    budget, or ``Samples``, which bring all that follows; label: of a store, the class to look at (None: all samples);
+    device: where to compute (None: where the data are); budget_mb: working memory in megabytes beyond the data that
+    are already in memory.
 
     Everywhere x_t is (B, D) or (B, C, H, W), B >= 1, and t a float or (B,) in [0, 1]; float64 x_t are used in full.
     NumPy arrays are taken as tensors are; answers are tensors. Raises ValueError for empty, integer, NaN or infinite
@@ -63,12 +64,12 @@ class Oracle:
 
     def __init__(
         self,
-        data: Float[Array, " n *shape"] | LatentStore,
+        data: Float[Array, " n *shape"] | LatentStore | Samples,
         label: int | None = None,
         device: str | torch.device | None = None,
         budget_mb: float = 1024,
     ) -> None:
-        self.samples = Samples(data, label, device, budget_mb)
+        self.samples = data if isinstance(data, Samples) else Samples(data, label, device, budget_mb)
 
     def log_weights(self, x_t: Float[Array, " batch *shape"], t: Time) -> Float64[Tensor, "batch n"]:
         """Logarithm of the posterior weights gamma, (B, N) float64; rows sum to one after exp.
@@ -370,7 +371,7 @@ class ClassOracle:
             raise ValueError(f"label has shape {tuple(label.shape)}; expected one label")
         label = int(label)
         # least recently used first
-        found = self._oracles.pop(label, None) or self._make(label)
+        found = self._oracles.pop(label, None) or Oracle(self.samples(label))
         self._oracles[label] = found
         while (
             len(self._oracles) > 1 and sum(each.samples.held for each in self._oracles.values()) > found.samples.budget
@@ -378,15 +379,16 @@ class ClassOracle:
             self._oracles.pop(next(iter(self._oracles)))
         return found
 
-    def _make(self, label):
+    def samples(self, label: int) -> Samples:
+        """The ``Samples`` of one class, which are not kept. Raises ValueError for a label that no sample has."""
         members = (self.labels == label).nonzero()[:, 0]
         if len(members) == 0:
             raise ValueError(f"label {label} has no samples; expected one of {_short(self.labels.unique().tolist())}")
         if hasattr(self._data, "batches"):
-            return Oracle(self._data, label, self._device, self._budget_mb)
+            return Samples(self._data, label, self._device, self._budget_mb)
         first, last = int(members[0]), int(members[-1])
         part = slice(first, last + 1) if last - first + 1 == len(members) else members.to(self._data.device)
-        return Oracle(self._data[part], None, self._device, self._budget_mb)
+        return Samples(self._data[part], None, self._device, self._budget_mb)
 
     def velocity(self, x_t: Float[Array, " batch *shape"], t: Time, y: Labels) -> Float[Tensor, " batch *shape"]:
         """The class-conditional oracle velocity, like x_t; y: (B,) integer labels, or one for all."""

@@ -17,11 +17,12 @@ from twostage.flow import time_grid
 from twostage.model.checkpoints import load_model
 from twostage.model.identity import refuse_other_model
 from twostage.oracle import ClassOracle
+from twostage.oracle.gaussian import ClassGaussian
 from twostage.provenance import PathLike, sha256
-from twostage.sampling.plan import ORACLE, Part, Plan
+from twostage.sampling.plan import CLOSED_FORM, GAUSSIAN, ORACLE, Part, Plan
 from twostage.sampling.solver import SOLVERS, Observer, finite_states
 from twostage.sampling.starts import noise_of, present_classes, resumed_states
-from twostage.sampling.velocity import Field, Guided, ModelVelocity, OracleVelocity
+from twostage.sampling.velocity import Field, GaussianVelocity, Guided, ModelVelocity, OracleVelocity
 from twostage.split import read_split
 
 Followed: TypeAlias = tuple[Int64[np.ndarray, " n"], Bool[np.ndarray, " n"]]  # rows of a store, mirrored or not
@@ -39,8 +40,9 @@ class Context:
 
     Has plans: {name: resolved Plan}; split: the ``Split`` that stood for "split", or None; splits: {name: that split
     where the plan names it, else None}; given: {name: the plan as it was written}; train: the training LatentStore;
-    classes: labels that occur in it; fields: {model name or "oracle": velocity field}; oracle: its ``ClassOracle``;
-    facts: attributes that every file of samples records; weights: {model name: {"sha256", "metadata"}}.
+    classes: labels that occur in it; fields: {model name, "oracle" or "gaussian": velocity field}; oracle: its
+    ``ClassOracle``; gaussian: its ``ClassGaussian``, a class of which is fitted when a plan first comes to it; facts:
+    attributes that every file of samples records; weights: {model name: {"sha256", "metadata"}}.
 
     >>> from twostage.data.latents import write_store
     >>> with write_store("latents.h5", 2, (1, 2, 2)) as writer:
@@ -78,18 +80,20 @@ class Context:
         if held_out_path is not None:
             self.stores["held_out"] = open_held_out(held_out_path, self.train)
         for plan in self.plans.values():
-            if plan.start != "prior" and plan.start["split"] not in self.stores:
+            if plan.resumes and plan.start["split"] not in self.stores:
                 raise ValueError(
                     f"plan {plan.name} resumes from held-out images; expected held_out_path, their latents"
                 )
         self.encoder = load_encoder(encoder_spec, encoder_weights, self.device)
-        names = dict.fromkeys(part.field for plan in self.plans.values() for part in plan.parts if part.field != ORACLE)
+        fields = (part.field for plan in self.plans.values() for part in plan.parts)
+        names = [name for name in dict.fromkeys(fields) if name not in CLOSED_FORM]
         expected, models = models or {}, {name: load_model(checkpoints[name], self.device) for name in names}
         for name, model in models.items():
             refuse_other_model(checkpoints[name], model.architecture, model.metadata, self.train, expected.get(name))
         self.oracle = ClassOracle(self.train, device=self.device)
         self.fields: dict[str, Field] = {name: ModelVelocity(model, precision) for name, model in models.items()}
-        self.fields[ORACLE] = OracleVelocity(self.oracle)
+        self.gaussian = ClassGaussian(self.train, device=self.device)
+        self.fields |= {ORACLE: OracleVelocity(self.oracle), GAUSSIAN: GaussianVelocity(self.gaussian)}
         self.classes = present_classes(self.train)
         self.weights = {
             name: {"sha256": sha256(checkpoints[name]), "metadata": model.metadata} for name, model in models.items()
@@ -112,7 +116,7 @@ class Context:
     def inputs(self, plan: Plan) -> list[PathLike]:
         """Paths that a plan's samples come from, the latents aside (their fingerprint stands for them)."""
         names = ["split"] if self.splits[plan.name] else []
-        names += ["encoder", *(part.field for part in plan.parts if part.field != ORACLE)]
+        names += ["encoder", *(part.field for part in plan.parts if part.field not in CLOSED_FORM)]
         return list(dict.fromkeys(path for name in names for path in self._files[name]))
 
     def labels(self, items: Int64[np.ndarray, "n 3"]) -> Int64[Tensor, " n"]:
@@ -126,17 +130,20 @@ class Context:
 
     def classes_of(self, plan: Plan) -> Int64[np.ndarray, " classes"]:
         """Labels that a plan's samples go round: those with training images, and with images to resume from."""
-        if plan.start == "prior":
+        if not plan.resumes:
             return self.classes
         return np.intersect1d(self.classes, present_classes(self.stores[plan.start["split"]]))
 
     def begin(self, plan: Plan, items: Int64[np.ndarray, "n 3"]) -> tuple[Float[Tensor, " n *shape"], Followed | None]:
         """The state at which the plan starts, on the device, and the images it resumes from.
 
-        The images are (rows of their split's store, mirrored or not), (n,) each; None from the prior.
+        The images are (rows of their split's store, mirrored or not), (n,) each; None where there are none.
         """
-        if plan.start == "prior":
-            return noise_of(items, self.train.shape[1:]).to(self.device), None
+        if not plan.resumes:
+            noise = noise_of(items, self.train.shape[1:]).to(self.device)
+            if plan.start == "prior":
+                return noise, None
+            return self.gaussian.flow(noise, 0.0, plan.begins, self.labels(items)), None
         store = self.stores[plan.start["split"]]
         x, rows = resumed_states(items, store, plan.start["resume"], len(self.classes_of(plan)))
         return x.to(self.device), (rows, np.zeros(len(rows), dtype=bool))

@@ -16,20 +16,23 @@ from twostage.spelling import did_you_mean
 
 SPLIT = "split"
 ORACLE = "oracle"
+GAUSSIAN = "gaussian"
+CLOSED_FORM = (ORACLE, GAUSSIAN)  # fields that need no weights
 SOLVERS = ("euler", "heun")
 TIME_TOLERANCE = 1e-9
 
 # What a plan says before ``Plan.resolve`` has put numbers in its place.
 Moment: TypeAlias = Any  # a time in [0, 1], or "split"
 Steps: TypeAlias = Any  # a whole number, or None for a share of the plan's
-Start: TypeAlias = Any  # "prior", or {"resume": a time or "split", "split": "train" | "held_out"}
+Start: TypeAlias = Any  # "prior", {"resume": a time or "split", "split": "train" | "held_out"}, {"gaussian": a time}
 
 
 @dataclass(frozen=True)
 class Part:
     """One part of a plan: ``field`` acts from where the part before it ended up to ``stop``.
 
-    field: a model's name, or "oracle" (the class-conditional oracle).
+    field: a model's name, "oracle" (the class-conditional oracle), or "gaussian" (of Gaussians with the classes' means
+        and covariances, ``twostage.oracle.gaussian``).
     start, stop: times in [0, 1], or "split", the measured split; without ``start`` the part begins where the one
         before it ended.
     steps: solver steps of this part, uniform in it; None takes the part's share of the plan's ``steps``.
@@ -56,8 +59,9 @@ class Part:
 class Plan:
     """A plan by name.
 
-    start: "prior", or {"resume": t, "split": "train" | "held_out"}: x_t of an image of that split, with the sample's
-        own noise.
+    start: "prior"; {"resume": t, "split": "train" | "held_out"}: x_t of an image of that split, with the sample's own
+        noise; or {"gaussian": t}: where the exact flow of the class's Gaussian takes the noise by time t, without an
+        evaluation.
     solver: "euler" or "heun".
     steps: steps of the uniform grid over all of [0, 1]; parts without ``steps`` of their own share them by length.
     samples: images per seed, where it is not what the run asks for.
@@ -100,7 +104,9 @@ class Plan:
             if not isinstance(part.get("interval", ()), list | tuple):
                 raise ValueError(f"plan {name}, part {number}: interval is {part['interval']!r}; expected [lo, hi]")
             if "field" not in part:
-                raise ValueError(f"plan {name}, part {number}: field is missing; expected a model's name or {ORACLE!r}")
+                raise ValueError(
+                    f"plan {name}, part {number}: field is missing; expected a model's name, {ORACLE!r} or {GAUSSIAN!r}"
+                )
             made.append(Part(**{**part, "interval": tuple(part.get("interval", (0.0, 1.0)))}))
         return cls(name, tuple(made), **content)
 
@@ -121,8 +127,13 @@ class Plan:
 
     @property
     def begins(self) -> Moment:
-        """Time at which the plan starts: 0 from the prior, else the resume time (a number or "split")."""
-        return 0.0 if self.start == "prior" else self.start["resume"]
+        """Time at which the plan starts: 0 from the prior, else that of its start (a number or "split")."""
+        return 0.0 if self.start == "prior" else self.start[_time_of(self.start)]
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the plan starts from images."""
+        return self.start != "prior" and "resume" in self.start
 
     def validate(self, models: Collection[str] | None = None) -> "Plan":
         """Raise ValueError for a plan that cannot be run, with its name, the part, the value and what was expected.
@@ -164,8 +175,9 @@ class Plan:
         if self.names_split and (split is None or not 0 < split < 1):
             raise ValueError(f"plan {self.name}: the split is {split}; expected a number inside (0, 1)")
         number = lambda time: split if time == SPLIT else time  # noqa: E731
-        start = self.start if self.start == "prior" else {**self.start, "resume": number(self.start["resume"])}
-        parts, position = [], 0.0 if start == "prior" else start["resume"]
+        position = number(self.begins)
+        start = self.start if self.start == "prior" else {**self.start, _time_of(self.start): position}
+        parts = []
         for part in self.parts:
             part = replace(
                 part,
@@ -267,21 +279,31 @@ def _check_time(what, value):
 def _check_start(plan):
     if plan.start == "prior":
         return
-    expected = 'expected "prior" or {"resume": t, "split": "train" | "held_out"}'
-    if not isinstance(plan.start, dict) or set(plan.start) != {"resume", "split"}:
-        raise ValueError(f"plan {plan.name}: start is {plan.start!r}; {expected}")
-    if plan.start["split"] not in ("train", "held_out"):
+    expected = 'expected "prior", {"resume": t, "split": "train" | "held_out"} or {"gaussian": t}'
+    if not isinstance(plan.start, dict) or set(plan.start) not in ({"resume", "split"}, {GAUSSIAN}):
+        keys = plan.start if isinstance(plan.start, dict) else [plan.start]
+        unknown = next((key for key in keys if key not in ("prior", "resume", "split", GAUSSIAN)), None)
+        nearest = did_you_mean(unknown, ("prior", "resume", "split", GAUSSIAN))
+        raise ValueError(f"plan {plan.name}: start is {plan.start!r}; {expected}{nearest}")
+    if plan.start.get("split", "train") not in ("train", "held_out"):
         raise ValueError(f"plan {plan.name}: start's split is {plan.start['split']!r}; {expected}")
-    _check_time(f"plan {plan.name}: start's resume", plan.start["resume"])
-    if plan.start["resume"] == 1:
-        raise ValueError(f"plan {plan.name}: start's resume is 1, the image itself; expected a time below 1")
+    key = _time_of(plan.start)
+    _check_time(f"plan {plan.name}: start's {key}", plan.start[key])
+    if plan.start[key] == 1:
+        what = "the image itself" if plan.resumes else "where nothing is left to sample"
+        raise ValueError(f"plan {plan.name}: start's {key} is 1, {what}; expected a time below 1")
+
+
+def _time_of(start):
+    """The key of a start's time."""
+    return GAUSSIAN if GAUSSIAN in start else "resume"
 
 
 def _check_part(where, part, models):
-    known = None if models is None else [*models, ORACLE]
+    known = None if models is None else [*models, *CLOSED_FORM]
     if not isinstance(part.field, str) or (known is not None and part.field not in known):
         raise ValueError(
-            f"{where}: field is {part.field!r}; expected one of {', '.join(known or ['a model', ORACLE])}"
+            f"{where}: field is {part.field!r}; expected one of {', '.join(known or ['a model', *CLOSED_FORM])}"
             f"{did_you_mean(part.field, known or [])}"
         )
     _check_time(f"{where}: stop", part.stop)
@@ -302,8 +324,8 @@ def _check_part(where, part, models):
         _check_count(f"{where}: channels", part.channels)
     if not _is_number(part.guidance):
         raise ValueError(f"{where}: guidance is {part.guidance!r}; expected a number, 1 for none")
-    if part.field == ORACLE and part.guidance != 1:
-        raise ValueError(f"{where}: guidance is {part.guidance}; expected 1, the oracle takes no guidance")
+    if part.field in CLOSED_FORM and part.guidance != 1:
+        raise ValueError(f"{where}: guidance is {part.guidance}; expected 1, the {part.field} takes no guidance")
 
 
 def _check_position(where, part, position):

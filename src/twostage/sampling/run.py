@@ -18,7 +18,7 @@ from tqdm import tqdm
 from twostage.hdf5 import write_texts
 from twostage.provenance import PathLike, atomic_write, write_provenance
 from twostage.sampling.context import Context, follow_grid
-from twostage.sampling.plan import ORACLE, Plan, prefixes, share_before, step_starts
+from twostage.sampling.plan import CLOSED_FORM, Plan, prefixes, share_before, step_starts
 from twostage.sampling.starts import shard_items
 
 SCHEMA = 1
@@ -53,7 +53,7 @@ def sample_plans(
             temporary = files.enter_context(atomic_write(outputs[name]))
             items = shard_items(plan.samples or samples, seeds, shard, context.classes_of(plan))
             file = files.enter_context(h5py.File(temporary, "w"))
-            written[name] = _Writer(file, items, plan.follow or plan.start != "prior")
+            written[name] = _Writer(file, items, plan.follow or plan.resumes)
             write_texts(file, "class_names", context.train.class_names)
             file.attrs.update({"shard": list(shard), "seeds": list(seeds), "samples": plan.samples or samples})
             file.attrs.update(attributes_of(plan, context))
@@ -73,7 +73,7 @@ def sample_plans(
 def attributes_of(plan: Plan, context: Context) -> dict[str, Any]:
     """The attributes that say how samples of a plan were made."""
     starts = step_starts(plan)
-    weights = {part.field: context.weights[part.field] for part in plan.parts if part.field != ORACLE}
+    weights = {part.field: context.weights[part.field] for part in plan.parts if part.field not in CLOSED_FORM}
     split = context.splits[plan.name]
     return (
         context.facts
@@ -89,8 +89,8 @@ def attributes_of(plan: Plan, context: Context) -> dict[str, Any]:
             "step_starts": starts,
             "share_before_0.2": share_before(starts, 0.2),
             "t_switch": plan.oracle_stop if plan.follow else np.nan,
-            "t_resume": np.nan if plan.start == "prior" else plan.begins,
-            "followed_split": "train" if plan.start == "prior" else plan.start["split"],
+            "t_resume": plan.begins if plan.resumes else np.nan,
+            "followed_split": plan.start["split"] if plan.resumes else "train",
             "weights": json.dumps(weights),
         }
     )

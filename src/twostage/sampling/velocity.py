@@ -15,6 +15,7 @@ from torch import Tensor
 from twostage.arguments import Array, as_floating, as_labels, as_tensor
 from twostage.flow import Time, expand_time
 from twostage.oracle import ClassOracle, Oracle
+from twostage.oracle.gaussian import ClassGaussian, Gaussian
 
 TIME_TOLERANCE = 1e-6  # float32 times are this far from the interval ends they stand for
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
@@ -87,6 +88,27 @@ class OracleVelocity:
         if isinstance(self.oracle, Oracle):
             return self.oracle.velocity(x, t)
         return self.oracle.velocity(x, t, as_labels("y", y))
+
+
+class GaussianVelocity:
+    """The velocity of a Gaussian with the data's mean and covariance, in closed form.
+
+    gaussian: a ``Gaussian``, which takes no label, or a ``ClassGaussian``.
+
+    >>> field = GaussianVelocity(Gaussian(torch.tensor([[0.0, 0.0], [2.0, 0.0]])))
+    >>> field(torch.zeros(1, 2), 0.0, None)
+    tensor([[1., 0.]])
+    """
+
+    def __init__(self, gaussian: Gaussian | ClassGaussian) -> None:
+        self.gaussian = gaussian
+
+    def __call__(
+        self, x: Float[Array, " batch *shape"], t: Time, y: Int[Array, " batch"] | None
+    ) -> Float[Tensor, " batch *shape"]:
+        if isinstance(self.gaussian, Gaussian):
+            return self.gaussian.velocity(x, t)
+        return self.gaussian.velocity(x, t, as_labels("y", y))
 
 
 class Guided:

@@ -13,7 +13,9 @@ from twostage.sampling.plan import Part, Plan
 class PlanPart(Block):
     """One part of a plan: a velocity field that acts from the end of the part before it up to `stop`."""
 
-    field: str = Field(description="Velocity field: a model's name, `model@step` for one of its snapshots, or `oracle`")
+    field: str = Field(
+        description="Velocity field: a model's name, `model@step` for one of its snapshots, `oracle` or `gaussian`"
+    )
     stop: Moment = Field(Part.stop, description="Time at which the part ends, or `split`")
     start: Moment | None = Field(
         Part.start, description="Time at which the part begins, or `split`. Default: where the part before it ends"
@@ -31,11 +33,16 @@ class PlanPart(Block):
     )
 
 
-class ResumedStart(Block):
-    """A start at x_t of an image."""
+class Start(Block):
+    """A start at a later time: at x_t of an image (`resume` with `split`), or of a Gaussian (`gaussian` alone)."""
 
-    resume: Moment = Field(description="Time t, or `split`")
-    split: Literal["train", "held_out"] = Field(description="Images to start from")
+    resume: Moment | None = Field(None, description="Time t of an image's x_t, or `split`")
+    split: Literal["train", "held_out"] | None = Field(None, description="Images to start from")
+    gaussian: Moment | None = Field(
+        None,
+        description="Time t, or `split`, to which the exact flow of the class's Gaussian takes the noise, without a "
+        "function evaluation",
+    )
 
 
 class OwnPlan(Block):
@@ -44,8 +51,8 @@ class OwnPlan(Block):
     parts: list[PlanPart] = Field(
         min_length=1, description="Parts of the plan. Together they cover [0, 1], without gaps or overlaps"
     )
-    start: Literal["prior"] | ResumedStart = Field(
-        Plan.start, description="Where trajectories start: `prior`, or at x_t of an image"
+    start: Literal["prior"] | Start = Field(
+        Plan.start, description="Where trajectories start: `prior`, at x_t of an image, or of a Gaussian"
     )
     solver: Literal["euler", "heun"] | None = Field(None, description="ODE solver. Default: `sampling.solver`")
     steps: Count | None = Field(None, description="Number of steps over all of [0, 1]. Default: `sampling.steps`")
