@@ -265,11 +265,12 @@ def sampled(plans, samples):
         plans_for("fig5", {"model": "B", "oracle_samples": 11}),
         plans_for("tab1", {"models": ["XL", "B"]}),
         plans_for("tab3", {"model": "B"}, solver="heun"),
+        plans_for("tab3", {"model": "B", "from_data": ["transition", "class"], "beside": [{"model": "XL"}]}),
     ],
-    ids=["mixed", "fig5", "tab1", "tab3"],
+    ids=["mixed", "fig5", "tab1", "tab3", "from data"],
 )
 def test_evaluations_are_those_of_the_sampler(content):
-    plans = resolved(content, 0.37)
+    plans = resolved(content, 0.37, {"transition": (0.3, 0.65), "class": (0.12, 0.53)})
     samples = {name: plan.samples or 7 for name, plan in plans.items()}
     assert evaluations(plans, samples) == sampled(plans, samples)
 
@@ -308,6 +309,17 @@ def test_the_split_is_the_configurations_else_the_measured_one_else_the_laws(tmp
     assert costs().setting.split("pixel") == (0.48, "measured")
     assert costs().setting.split("vae")[1] == "law"
     assert costs(split=0.3).setting.split("pixel") == (0.3, "fixed")
+
+
+def test_windows_are_guessed_until_they_are_measured(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    guess = costs(split=0.99).setting.windows("pixel")
+    assert all(0 < low < high < 1 for low, high in guess.values())
+    path = tmp_path / "results/digits/oracle/pixel/windows.json"
+    path.parent.mkdir(parents=True)
+    measured = {"low": 0.3, "high": 0.6, "source": "law.csv"}
+    path.write_text(json.dumps({"transition": measured, "class": {"missing": "one class"}}))
+    assert costs(split=0.99).setting.windows("pixel") == guess | {"transition": (0.3, 0.6)}
 
 
 # ----------------------------------------------------------------------------------------------------------- evaluation

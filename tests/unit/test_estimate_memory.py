@@ -15,9 +15,10 @@ from twostage.data.encoders import item_bytes
 from twostage.data.latents import LatentStore, write_store
 from twostage.estimate import peaks
 from twostage.estimate.costs import Costs
+from twostage.estimate.gaussian import gaussian_bytes
 from twostage.estimate.memory import GIB, MIB, gpu_bytes, host_bytes
 from twostage.estimate.networks import PUBLISHED
-from twostage.estimate.oracle import gaussian_bytes, oracle_bytes, spectrum_bytes
+from twostage.estimate.oracle import oracle_bytes, spectrum_bytes
 from twostage.evaluation.features import dinov2_bytes, inception_bytes
 from twostage.oracle import Oracle
 from twostage.oracle.gaussian import ClassGaussian

@@ -22,6 +22,7 @@ from twostage.report.figures import (
     pictures,
     tab2,
     tab3,
+    tab_gain,
     tab_plans,
 )  # fmt: skip
 from twostage.report.results import paper
@@ -56,6 +57,14 @@ def tab3_results():
         f"{low:g}-{high:g}": 6 + abs(low - 0.1) + abs(high - 0.8) for low in (0, 0.1, 0.2) for high in (0.4, 0.8, 1)
     }
     return distances("tab3", plans | wide)
+
+
+def gain_results(of_longer=10.0):
+    """Distances that fall, or with ``of_longer`` below 0 rise, with alpha, whatever beta."""
+    gains = {"none": (np.nan, np.nan), "0.1-1": (0.1, 1), "0.2-1": (0.2, 1), "0.2-0": (0.2, 0), "-0.1-1": (-0.1, 1)}
+    table = distances("tab_gain", {name: 5 - of_longer * np.nan_to_num(alpha) for name, (alpha, _) in gains.items()})
+    alpha, beta = zip(*(gains[plan.removeprefix("tab_gain-")] for plan in table["plan"]))
+    return table.assign(kind=["none" if np.isnan(a) else "gain" for a in alpha], gain_alpha=alpha, gain_beta=beta)
 
 
 def own_plans():
@@ -173,6 +182,7 @@ def run(tmp_path_factory):
     return {
         "tab2": {"evaluation": made("tab2.csv", lambda s: tab2_results()), "split": splits},
         "tab3": {"evaluation": made("tab3.csv", lambda s: tab3_results()), "split": splits},
+        "tab_gain": {"evaluation": made("tab_gain.csv", lambda s: gain_results()), "split": splits},
         "tab_plans": {"evaluation": made("tab_plans.csv", lambda s: own_plans()), "split": splits},
         "fig8": {
             "trajectories": made("fig8.csv", lambda s: trajectories()),
@@ -204,7 +214,7 @@ def run(tmp_path_factory):
 MODULES = {
     "tab2": tab2, "tab3": tab3, "fig8": fig8, "fig5": fig5, "fig6": fig6, "fig_memorization": fig_memorization,
     "fig_samples": fig_samples, "fig_shift": fig_shift, "fig_flux": fig_flux, "fig_spaces": fig_spaces,
-    "tab_plans": tab_plans,
+    "tab_gain": tab_gain, "tab_plans": tab_plans,
 }  # fmt: skip
 
 
@@ -292,7 +302,7 @@ def test_the_csv_holds_what_is_drawn(run, made, name, choose, x, y):
 # ------------------------------------------------------------------------------------------------------------- tables
 
 
-@pytest.mark.parametrize("name", ["tab2", "tab3", "tab_plans"])
+@pytest.mark.parametrize("name", ["tab2", "tab3", "tab_gain", "tab_plans"])
 def test_a_table_shows_the_mean_of_its_seeds_and_its_interval(run, made, name):
     source = pd.read_csv(run[name]["evaluation"]["vae"])
     drawn = pd.read_csv(made / f"{name}.csv").query("space == 'vae'")
@@ -695,7 +705,7 @@ def test_the_spaces_page_is_drawn_without_the_experiments_that_were_not_run(run)
     assert list(dict.fromkeys(table["panel"])) == ["gap", "weight", "loss", "explained", "training"]
     picture = fig_spaces.figure(table)
     head = picture.axes[0].get_title("left")
-    assert head == "pixel\nD = 64, N = 144 to 144 a class\nsplit 0.450 [0.440, 0.460], law 0.459"
+    assert head == "pixel\nD = 64, N = 144 to 144 per class\nsplit 0.450 [0.440, 0.460], law 0.459"
     assert len(picture.axes) == 5 * 2
 
 

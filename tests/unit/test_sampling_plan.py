@@ -16,6 +16,7 @@ SETTINGS = {
     "fig8": {"models": ["B"]},
     "fig5": {"model": "XL"},
     "fig6": {"model": "XL"},
+    "tab_gain": {"model": "B"},
     "tab_plans": {"plans": {"late": {"parts": [{"field": "XL", "guidance": 2.0, "interval": ["split", 1.0]}]}}},
     "fig_samples": {"models": ["XL"]},
     "fig_oracle_supervised": {"models": ["B"], "snapshots": [100, 200]},
@@ -68,6 +69,10 @@ def plan(parts, **rest):
         ({"parts": [{"field": "B", "shift": "0.5"}]}, ["part 1", "shift is '0.5'", "above 0"]),
         ({"parts": [{"field": "B", "interval": 0.5}]}, ["part 1", "interval is 0.5", "[lo, hi]"]),
         ({"parts": [{"field": "B", "stop": 0.5}, {"field": "B"}], "steps": 1}, ["steps is 1 for 2 parts"]),
+        ({"parts": [{"field": "B", "gain": 0.1}]}, ["part 1", "gain is 0.1", "{alpha: ..., beta: ...}"]),
+        ({"parts": [{"field": "B", "gain": {"alpha": 0.1}}]}, ["part 1", "{'alpha': 0.1}", "both"]),
+        ({"parts": [{"field": "B", "gain": {"alpha": -1, "beta": 1}}]}, ["alpha is -1", "above -1"]),
+        ({"parts": [{"field": "B", "gain": {"alpha": 0.1, "beta": "1"}}]}, ["beta is '1'", "at least 0"]),
     ],
 )
 def test_bad_plans_are_refused_with_name_value_and_expectation(content, words):
@@ -167,6 +172,15 @@ def test_the_experiments_are_the_papers():
     ]
     assert {"tab3-0-1", "tab3-0.1-0.4", "tab3-0.2-1"} <= set(tab3)
     assert sorted(wide) == sorted((a, b) for a in (0, 0.1, 0.2) for b in (0.4, 0.6, 0.8, 1) if (a, b) != (0, 1))
+    more = {"from_data": ["class"], "beside": [{"guidance": 3.0}, {"model": "XL"}]}
+    named = plans_for("tab3", SETTINGS["tab3"] | more)
+    assert dict(list(named.items())[:23]) == tab3
+    assert list(named)[23:] == [
+        "tab3-class", "tab3-B-3-0-1", "tab3-B-3-class", "tab3-XL-none", "tab3-XL-1.5-0-1", "tab3-XL-1.5-class",
+    ]  # fmt: skip
+    assert [content["kind"] for content in list(named.values())[23:]] == ["data", *["beside"] * 5]
+    with pytest.raises(ValueError, match=r"tab3: model B with scale 1\.5 stands twice"):
+        plans_for("tab3", SETTINGS["tab3"] | {"beside": [{"model": "B"}]})
     fig5 = plans_for("fig5", SETTINGS["fig5"])
     assert [part["field"] for part in fig5["fig5-0"]["parts"]] == ["XL"]
     assert [part["field"] for part in fig5["fig5-1"]["parts"]] == ["oracle"]

@@ -130,6 +130,32 @@ def test_plans_that_share_their_first_parts_are_solved_as_if_alone(world):
     assert not np.array_equal(pictures[0], pictures[2])
 
 
+def test_guidance_where_the_data_say_is_guidance_at_those_times(world, tmp_path):
+    ends = {"low": 0.25, "high": 0.6, "source": "law.csv"}
+    write_json(tmp_path / "windows.json", {"transition": ends, "class": {"missing": "one class"}})
+    part = {"field": "B", "guidance": 3.0}
+    plans = {"named": [part | {"interval": "transition"}], "numbers": [part | {"interval": [0.25, 0.6]}]}
+    plans = {name: {"steps": 8, "parts": parts} for name, parts in plans.items()} | {
+        "everywhere": {"steps": 8, "parts": [part]}
+    }
+    outputs = sample(world, plans, "windows", windows_path=tmp_path / "windows.json")
+    named, facts = read(outputs["named"])
+    numbers, others = read(outputs["numbers"])
+    assert np.array_equal(named["images"], numbers["images"])
+    assert not np.array_equal(named["images"], read(outputs["everywhere"])[0]["images"])
+    assert json.loads(facts["windows"]) == {"transition": ends}
+    assert json.loads(facts["given"])["parts"][0]["interval"] == "transition"
+    assert json.loads(facts["plan"])["parts"][0]["interval"] == [0.25, 0.6]
+    assert "windows" not in others
+    inputs = json.loads(provenance_path(outputs["named"]).read_text())["inputs"]
+    assert any("windows.json" in str(entry) for entry in inputs)
+    found = SampledImages.open("named", [outputs["named"]]).facts()
+    assert (found["interval"], found["interval_low"], found["interval_high"]) == ("transition", 0.25, 0.6)
+    lost = {"p": {"steps": 8, "parts": [part | {"interval": "class"}]}}
+    with pytest.raises(ValueError, match="plan p: interval is 'class'; expected a window that is known: transition"):
+        sample(world, lost, "no-window", windows_path=tmp_path / "windows.json")
+
+
 @pytest.mark.parametrize("solver", ["euler", "heun"])
 def test_the_oracle_to_the_end_retrieves_the_image_that_it_follows(world, solver):
     content, facts = read(sample(world, {"p": {**ORACLE, "solver": solver}}, f"oracle-{solver}")["p"])

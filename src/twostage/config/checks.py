@@ -42,6 +42,9 @@ def missing(config):
         for name in getattr(settings, "models", ()):
             if name not in config.models:
                 yield line(name, config.models, f"{key}.models", "a model of `models`")
+        for each in getattr(settings, "beside", ()):
+            if each.model is not None and each.model not in config.models:
+                yield line(each.model, config.models, f"{key}.beside", "a model of `models`")
         for name in getattr(settings, "spaces", None) or ():
             if name not in config.spaces:
                 yield line(name, config.spaces, f"{key}.spaces", "a latent space of `spaces`")
@@ -200,6 +203,16 @@ def guidance_channels(config):
         if channels != "all" and space is not None and channels > known[space]:
             most = f"{known[space]}, the channels of latent space {space}"
             yield f"{key} is {channels}; expected 'all', or at most {most}"
+
+
+def class_windows(config):
+    """Keys under which plans guide where the class is decided, which takes two classes or more."""
+    if "class" in getattr(config.experiments.tab3, "from_data", ()):
+        yield "experiments.tab3.from_data"
+    for plan, content in getattr(config.experiments.tab_plans, "plans", {}).items():
+        for number, part in enumerate(content.parts):
+            if part.interval == "class":
+                yield f"experiments.tab_plans.plans.{plan}.parts.{number}.interval"
 
 
 def _channels(config, space):

@@ -2,12 +2,12 @@
 
 from collections import Counter
 
-from twostage.sampling.plan import GAUSSIAN, ORACLE, Plan, prefixes
+from twostage.sampling.plan import ORACLE, Plan, prefixes
 
 
-def resolved(plans, split):
-    """{name: resolved ``Plan``} of plan dicts, with ``split`` in place of "split"."""
-    return {name: Plan.from_dict(name, content).resolve(split) for name, content in plans.items()}
+def resolved(plans, split, windows=None):
+    """{name: resolved ``Plan``} of plan dicts, with ``split`` for "split" and ``windows`` for those of the data."""
+    return {name: Plan.from_dict(name, content).resolve(split, windows) for name, content in plans.items()}
 
 
 def evaluations(plans, samples):
@@ -29,11 +29,6 @@ def evaluations(plans, samples):
                 known.add(way)
                 found[field] += samples[name] * count
     return found
-
-
-def uses_gaussians(plans):
-    """Whether one of resolved ``plans`` has a Gaussian as a field, or starts from one."""
-    return any(GAUSSIAN in plan.start or any(part.field == GAUSSIAN for part in plan.parts) for plan in plans.values())
 
 
 def followed_evaluations(plans, samples):

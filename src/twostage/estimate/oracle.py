@@ -12,7 +12,6 @@ SECONDS_PER_DRAW = 1e-8  # one sample of a synthetic posterior at one time, on o
 TIMES = 300  # times of a posterior study at most, those that resolve the transitions included
 STATISTICS = 5  # arrays (pairs, times) of a sweep
 ORACLE_MB = 1024  # default budget of ``twostage.oracle``, which sampling and the oracle loss have
-GAUSSIAN_MB = 4096  # that of ``twostage.oracle.gaussian``
 
 
 def rows(setting):
@@ -38,9 +37,11 @@ def rows(setting):
 
 
 def rows_of_space(setting, space):
-    """Rows of the posterior, the split and the sweep over N in a latent space."""
+    """Rows of the posterior, the split, the windows and the sweep over N in a latent space."""
     yield _posterior(setting, space)
     yield Row("split", space, needs=(f"oracle/{space}/transition",), makes=(f"oracle/{space}/split",))
+    tables = (f"oracle/{space}/law", f"oracle/{space}/information")
+    yield Row("windows", space, needs=tables, makes=(f"oracle/{space}/windows",))
     yield _vary_size(setting, space)
 
 
@@ -71,7 +72,7 @@ def _posterior(setting, space):
         stage="oracle",
         needs=(f"data/{space}/latents.h5",),
         makes=tuple(f"oracle/{space}/{name}" for name in ("posterior", "transition", "law", "information")),
-        on_gpu=lambda: _swept_bytes(setting, space, max(o.pairs_per_class, o.pairs_unconditional)),
+        on_gpu=lambda: swept_bytes(setting, space, max(o.pairs_per_class, o.pairs_unconditional)),
         on_host=on_host,
     )
 
@@ -88,7 +89,7 @@ def _vary_size(setting, space):
     subset = 4 * max(n.sizes) * dim * BYTES
     return Row(
         "vary_size", space, samples=pairs, flops=flops, stage="oracle", needs=(f"data/{space}/latents.h5",),
-        makes=(f"oracle/{space}/nsweep",), on_gpu=lambda: _swept_bytes(setting, space, n.pairs) + subset,
+        makes=(f"oracle/{space}/nsweep",), on_gpu=lambda: swept_bytes(setting, space, n.pairs) + subset,
         on_host=lambda: store(setting) + streamed(setting, space, setting.config.oracle.memory_mb),
     )  # fmt: skip
 
@@ -119,7 +120,8 @@ def spectrum_flops(count, dim, wide=1.0):
 # --------------------------------------------------------------------------------------------------------------- memory
 
 
-def _swept_bytes(setting, space, points):
+def swept_bytes(setting, space, points):
+    """Bound of what sweeps of ``points`` pairs take, over all latents, within the configured budget."""
     count, dim, budget = setting.stored, setting.dim(space), setting.config.oracle.memory_mb * MIB
     return oracle_bytes(count, dim, budget, points, TIMES) + spectrum_bytes(count, dim)
 
@@ -127,12 +129,6 @@ def _swept_bytes(setting, space, points):
 def velocities_bytes(setting, space, points):
     """Bound of what the oracle velocities of ``points`` states take, over all latents, within the default budget."""
     return oracle_bytes(setting.stored, setting.dim(space), ORACLE_MB * MIB, points)
-
-
-def gaussians_bytes(setting, space, points):
-    """Bound of what velocities of the classes' Gaussians take at ``points`` states, within the default budget."""
-    count, dim = math.ceil(setting.class_size), setting.dim(space)
-    return gaussian_bytes(count, dim, setting.classes, GAUSSIAN_MB * MIB, points)
 
 
 def oracle_bytes(count, dim, budget, points, times=1):
@@ -152,16 +148,3 @@ def spectrum_bytes(count, dim):
     """
     side = min(count, dim)
     return WIDE * (5 * side**2 + (count * dim if count < dim else 0)) + 24 * MIB
-
-
-def gaussian_bytes(count, dim, classes, budget, points):
-    """Bound of what ``twostage.oracle.gaussian`` takes for ``points`` states: classes of ``count`` samples each.
-
-    The axes of as many classes as the budget holds, and of the one that is fitted, from rows that are held up to half
-    of the budget, and once more where they are centred; eigenvectors beside what ``spectrum_bytes`` counts; and
-    float64 states.
-    """
-    side = min(count, dim)
-    axes, rows = WIDE * side * dim, 2 * min(count * dim * BYTES, budget // 2)
-    fit = rows + spectrum_bytes(count, dim) + 4 * WIDE * side**2 + axes
-    return min(classes * axes, budget + axes) + fit + WIDE * points * (8 * dim + 4 * side)

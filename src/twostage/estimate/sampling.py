@@ -2,10 +2,11 @@
 
 import os
 
-from twostage.estimate.evaluations import evaluations, followed_evaluations, resolved, uses_gaussians
+from twostage.estimate.evaluations import evaluations, followed_evaluations, resolved
+from twostage.estimate.gaussian import GAUSSIAN_MB, fit_flops, gaussians_of_space, uses_gaussians, velocity_flops
 from twostage.estimate.memory import GIB, NETWORK, autoencoder_peaks, store, streamed
 from twostage.estimate.networks import FLUX_VAE, flux_flops
-from twostage.estimate.oracle import GAUSSIAN_MB, ORACLE_MB, gaussians_bytes, velocities_bytes
+from twostage.estimate.oracle import ORACLE_MB, velocities_bytes
 from twostage.estimate.row import BYTES, Row
 from twostage.sampling.plan import CLOSED_FORM, GAUSSIAN, ORACLE, Plan
 
@@ -68,7 +69,7 @@ def seeds_of(setting, experiment):
 
 def _experiment(setting, space, experiment):
     config, follows = setting.config, experiment in TRAJECTORIES
-    plans = resolved(setting.plans[experiment], setting.split(space)[0])
+    plans = resolved(setting.plans[experiment], setting.split(space)[0], setting.windows(space))
     samples = samples_of(setting, experiment)
     total, jobs, decoded = sum(samples.values()), config.sampling.shards, sum(samples.values())
     if follows:
@@ -77,10 +78,10 @@ def _experiment(setting, space, experiment):
         counts = evaluations(plans, samples)
     oracle = counts.pop(ORACLE, 0) * setting.oracle_velocity(space)
     started = sum(samples[name] for name, plan in plans.items() if GAUSSIAN in plan.start)
-    gaussian = (counts.pop(GAUSSIAN, 0) + started) * setting.gaussian_velocity(space)
-    gaussian += uses_gaussians(plans) * jobs * setting.gaussian_fits(space)
+    gaussian = (counts.pop(GAUSSIAN, 0) + started) * velocity_flops(setting, space)
+    gaussian += uses_gaussians(plans.values()) * jobs * fit_flops(setting, space)
     networks = sum(count * setting.forward(space, _model(field)) for field, count in counts.items())
-    names_split = any(Plan.from_dict(*item).names_split for item in setting.plans[experiment].items())
+    given = [Plan.from_dict(*item) for item in setting.plans[experiment].items()]
     return Row(
         f"{'follow' if follows else 'sample'}_{experiment}",
         space,
@@ -92,13 +93,14 @@ def _experiment(setting, space, experiment):
         stage="sampling",
         needs=(
             f"data/{space}/latents.h5",
-            *[f"oracle/{space}/split"] * names_split,
+            *[f"oracle/{space}/split"] * any(plan.names_split for plan in given),
+            *[f"oracle/{space}/windows"] * any(plan.names_windows for plan in given),
             *setting.encoder_files(space),
             *sorted({f"training/{space}/{_model(field)}/" for field in counts}),
         ),
         makes=(f"samples/{space}/{experiment}-", f"samples/{space}/{experiment}."),
-        on_gpu=lambda: _sampled_on_gpu(setting, space, plans, follows),
-        on_host=lambda: _sampled_on_host(setting, space, plans, follows),
+        on_gpu=lambda: _sampled_on_gpu(setting, space, plans.values(), follows),
+        on_host=lambda: _sampled_on_host(setting, space, plans.values(), follows),
     )
 
 
@@ -109,30 +111,30 @@ def _model(field):
 
 def _sampled_on_gpu(setting, space, plans, follows):
     sampling, latent = setting.config.sampling, setting.dim(space) * BYTES
-    parts = [part for plan in plans.values() for part in plan.parts]
+    parts = [part for plan in plans for part in plan.parts]
     twice = 1 + any(part.guidance != 1 for part in parts)  # with and without the class
-    models = [
-        _model(field) for field in {part.field for part in parts} - {*CLOSED_FORM}
-    ]  # each snapshot has its weights
+    fields = {part.field for part in parts} - {*CLOSED_FORM}
+    models = [_model(field) for field in fields]  # each snapshot has its weights
     networks = sum(setting.weights(space, name) for name in models)
     networks += setting.velocity_peak(space, models, twice * sampling.batch_size)
     states = (8 + len(plans)) * sampling.batch_size * latent
     if follows:  # the predictions of every step of a batch, and the classes' means
         states += (2 * sampling.batch_size * sampling.steps + setting.classes) * latent
+    decoding = autoencoder_peaks(setting, space, "sampling")[1]
     exact = velocities_bytes(setting, space, sampling.batch_size)
-    exact += uses_gaussians(plans) * gaussians_bytes(setting, space, sampling.batch_size)
-    return networks + states + exact + autoencoder_peaks(setting, space, "sampling")[1]
+    exact += uses_gaussians(plans) * gaussians_of_space(setting, space, sampling.batch_size)
+    return networks + states + exact + decoding
 
 
 def _sampled_on_host(setting, space, plans, follows):
     from twostage.sampling.experiments import SHOWN_TIMES
 
-    models = {_model(part.field) for plan in plans.values() for part in plan.parts} - {*CLOSED_FORM}
+    models = {_model(part.field) for plan in plans for part in plan.parts} - {*CLOSED_FORM}
     largest = max((setting.weights(space, name) for name in models), default=0)
     batches = setting.config.sampling.batch_size * (4 * setting.pixels + 8 * setting.dim(space) * BYTES)
     shown = 4 * SHOWN_SAMPLES * len(SHOWN_TIMES) * setting.pixels if follows else 0
-    oracle = streamed(setting, space, max(ORACLE_MB, uses_gaussians(plans) * GAUSSIAN_MB))
-    return store(setting) + 2 * largest + batches + oracle + NETWORK + shown
+    budget = max(ORACLE_MB, uses_gaussians(plans) * GAUSSIAN_MB)
+    return store(setting) + 2 * largest + batches + streamed(setting, space, budget) + NETWORK + shown
 
 
 def _shown(setting, experiment):

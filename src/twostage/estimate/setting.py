@@ -8,10 +8,13 @@ from twostage.data.published import ASSUMED, EXPECTED
 from twostage.estimate import networks, peaks
 from twostage.estimate.images import count_classes, count_images
 from twostage.estimate.row import BYTES, MULTIPLY_ADD
+from twostage.sampling.plan import CLASS, TRANSITION
 from twostage.split import FIXED, measured_split
+from twostage.windows import read_windows
 
 INDEX, CONTENTS = "data/index.csv", "data/contents.csv"  # of class folders
 MEASURED, LAW = "measured", "law"
+WINDOW_GUESS = {TRANSITION: (0.5, 2.0), CLASS: (0.15, 1.2)}
 
 
 class Setting:
@@ -102,6 +105,17 @@ class Setting:
         ratio = math.sqrt(max(self.class_size, 2) ** (2 / self.dim(space)) - 1)
         return ratio / (1 + ratio), LAW
 
+    def windows(self, space):
+        """{name: (lo, hi)} of the windows of a latent space: measured by an earlier run, or a guess.
+
+        The guess is a multiple of the split's s = t / (1 - t), as on digits and CIFAR-10: it counts guided steps only.
+        """
+        path = Path("results") / self.config.run / "oracle" / space / "windows.json"
+        found = {name: window.ends for name, window in read_windows(path).items()} if path.is_file() else {}
+        split = self.split(space)[0]
+        s = {name: [factor * split / (1 - split) for factor in factors] for name, factors in WINDOW_GUESS.items()}
+        return {name: tuple(end / (1 + end) for end in ends) for name, ends in s.items()} | found
+
     # ---------------------------------------------------------------------------------------------- operations of one
 
     def encoder_flops(self, space):
@@ -116,22 +130,6 @@ class Setting:
     def oracle_velocity(self, space, count=None):
         """One oracle velocity: inner products with ``count`` latents (those of a class), and their weighted sum."""
         return 2 * MULTIPLY_ADD * (count or self.class_size) * self.dim(space)
-
-    def gaussian_velocity(self, space):
-        """One velocity of a Gaussian, or one flow: products with its axes, and their weighted sum."""
-        return 2 * MULTIPLY_ADD * self._rank(space) * self.dim(space)
-
-    def gaussian_fits(self, space):
-        """The Gaussians of all classes: each one's smaller Gram matrix, its eigenvectors, and the axes that they make.
-
-        Ten cubes of its side for the eigenvectors: to a tridiagonal matrix, its own, and back (LAPACK's syevd).
-        """
-        side, dim = self._rank(space), self.dim(space)
-        products = MULTIPLY_ADD * side * self.class_size * dim + (side < dim) * MULTIPLY_ADD * side**2 * dim
-        return self.classes * (products + 10 * side**3)
-
-    def _rank(self, space):
-        return min(self.class_size, self.dim(space))
 
     def forward(self, space, model):
         """One evaluation of a model for one sample."""

@@ -3,7 +3,7 @@
 from twostage.estimate.limits import LEAST, SPARE, attempts, minutes, resumes
 from twostage.estimate.training import oracle_overhead
 
-LOCAL = ("fetch_", "index", "split")  # rules that run where Snakemake does, and so ask for nothing
+LOCAL = ("fetch_", "index", "split", "windows")  # rules that run where Snakemake does, and so ask for nothing
 
 
 def report(costs, targets, on_demand):

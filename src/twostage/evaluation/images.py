@@ -103,11 +103,11 @@ class SampledImages:
         """Columns that a reader of a table needs to know how the samples were made, so that none is read off a name.
 
         What ``RECORDED`` names, NaN where the samples do not say; step_starts (JSON list); kind; fields, weights (words
-        of each), guidance (the largest scale), shift of each part; interval: where guidance acts, as the plan was
-        written ("split" stands for the split). Of a plan with a single guided part interval_low and interval_high, its
-        times; of one with two parts stage_1 and stage_2, their fields, and split_at, the time between; of one with a
-        single part model and step, its field and the training step that a field ``model@step`` names (NaN: the last
-        one).
+        of each), guidance (the largest scale), shift, gain of each part; interval: where guidance acts, as the plan was
+        written ("split" stands for the split, "transition" and "class" for windows of the data). Of a plan with a
+        single guided part interval_low and interval_high, its times; of one with two parts stage_1 and stage_2, their
+        fields, and split_at, the time between; of one with a single part model and step, its field and the training
+        step that a field ``model@step`` names (NaN: the last one), and gain_alpha and gain_beta.
         """
         parts, given = (self.attributes.get(key, self.attributes["plan"])["parts"] for key in ("plan", "given"))
         guided = [part for part in parts if part.get("guidance", 1) != 1]
@@ -118,8 +118,9 @@ class SampledImages:
             "fields": " > ".join(part["field"] for part in parts),
             "weights": "; ".join(f"{field}: {_weights_in_words(record)}" for field, record in weights.items()),
             "guidance": max((part["guidance"] for part in guided), default=1.0),
-            "interval": "; ".join("-".join(map(_exact, part.get("interval", (0, 1)))) for part in written),
+            "interval": "; ".join(_interval(part.get("interval", (0, 1))) for part in written),
             "shift": "; ".join(_exact(part.get("shift", 1)) for part in parts),
+            "gain": "; ".join(map(_gain_in_words, parts)) if any("gain" in part for part in parts) else "",
             "kind": self.attributes["plan"].get("kind", ""),
         }
         low, high = guided[0].get("interval", (0, 1)) if len(guided) == 1 else (np.nan, np.nan)
@@ -129,6 +130,8 @@ class SampledImages:
         if len(parts) == 1:
             model, _, step = parts[0]["field"].partition("@")
             facts |= {"model": model, "step": int(step) if step else np.nan}
+            gain = parts[0].get("gain", {})
+            facts |= {f"gain_{key}": gain.get(key, np.nan) for key in ("alpha", "beta")}
         return facts
 
     def images(self, positions):
@@ -165,12 +168,23 @@ def _weights_in_words(record):
     return ", ".join([*filter(None, words), f"sha256 {record['sha256'][:12]}"])
 
 
+def _interval(given):
+    """An interval as it was written, "lo-hi", or the name of a window of the data."""
+    return given if isinstance(given, str) else "-".join(map(_exact, given))
+
+
 def _exact(number):
     """A number in the fewest digits that tell it from any other; words stay as they are."""
     if isinstance(number, str):
         return number
     short = f"{number:g}"
     return short if float(short) == number else repr(float(number))
+
+
+def _gain_in_words(part):
+    """alpha, then beta, of a part's gain; "none" of a part without one."""
+    gain = part.get("gain")
+    return f"{_exact(gain['alpha'])}, {_exact(gain['beta'])}" if gain else "none"
 
 
 def _exists(path):

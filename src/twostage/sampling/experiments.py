@@ -18,6 +18,8 @@ SHORT_INTERVALS = tuple((k / 10, (k + 1) / 10) for k in range(10))
 WIDE_INTERVALS = tuple((low, high) for low in (0, 0.1, 0.2) for high in (0.4, 0.6, 0.8, 1))
 SWITCH_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
 RESUME_TIMES = (0.1, 0.2, 0.4, 0.8)
+# (alpha, beta) of arXiv:2605.14819's form; which ones its authors took is not in what we have of it.
+GAINS = ((0.1, 1), (0.2, 1), (0.4, 1), (0.8, 1), (0.2, 0), (-0.1, 1))
 SHOWN_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
 
 
@@ -81,11 +83,22 @@ def timestep_shift(common, guided, *, model, shifts=SHIFTS):
 
 
 def guidance_interval(
-    common, guided, *, model, guidance=GUIDANCE, short=SHORT_INTERVALS, wide=WIDE_INTERVALS, channels="all"
+    common,
+    guided,
+    *,
+    model,
+    guidance=GUIDANCE,
+    short=SHORT_INTERVALS,
+    wide=WIDE_INTERVALS,
+    channels="all",
+    from_data=(),
+    beside=(),
 ):
     """Tab. 3: guidance of scale ``guidance`` on one interval at a time, and none; each plan's ``kind`` is its list.
 
-    Raises ValueError for an interval that stands twice, in one list or in both.
+    from_data: names of windows of the data (``twostage.windows``), plans of kind "data". beside: {model, guidance} of
+    further models and scales, None for the experiment's own, on these, on all of [0, 1] and without: kind "beside".
+    Raises ValueError for an interval, or a model and scale, that stands twice.
     """
     plans = {"tab3-none": {**common, "kind": "none", "parts": [{"field": model}]}}
     for kind, intervals in (("short", short), ("wide", wide)):
@@ -95,6 +108,36 @@ def guidance_interval(
                 raise ValueError(f"tab3: the interval [{low}, {high}] stands twice; expected it once, short or wide")
             part = {"field": model, "guidance": guidance, "interval": [low, high], "channels": channels}
             plans[name] = {**common, "kind": kind, "parts": [part]}
+    for window in from_data:
+        part = {"field": model, "guidance": guidance, "interval": window, "channels": channels}
+        plans[f"tab3-{window}"] = {**common, "kind": "data", "parts": [part]}
+    known = {(model, guidance)}
+    for setting in beside:
+        other, scale = setting.get("model") or model, setting.get("guidance") or guidance
+        if (other, scale) in known:
+            raise ValueError(f"tab3: model {other} with scale {scale:g} stands twice; expected it once, beside or not")
+        known.add((other, scale))
+        if other != model:
+            plans[f"tab3-{other}-none"] = {**common, "kind": "beside", "parts": [{"field": other}]}
+        for interval in ([0, 1], *from_data):
+            word = interval if isinstance(interval, str) else "-".join(map(_word, interval))
+            part = {"field": other, "guidance": scale, "interval": interval, "channels": channels}
+            plans[f"tab3-{other}-{_word(scale)}-{word}"] = {**common, "kind": "beside", "parts": [part]}
+    return plans
+
+
+def velocity_gain(common, guided, *, model, gains=GAINS):
+    """One model with a gain 1 + alpha (1 - t)^beta at a time, [alpha, beta], and without (``velocity.Gained``).
+
+    Raises ValueError for a gain that stands twice.
+    """
+    plans = {"tab_gain-none": {**common, "kind": "none", "parts": [{"field": model, **guided}]}}
+    for alpha, beta in gains:
+        name = f"tab_gain-{_word(alpha)}-{_word(beta)}"
+        if name in plans:
+            raise ValueError(f"tab_gain: the gain [{alpha}, {beta}] stands twice; expected it once")
+        part = {"field": model, "gain": {"alpha": alpha, "beta": beta}, **guided}
+        plans[name] = {**common, "kind": "gain", "parts": [part]}
     return plans
 
 
@@ -189,6 +232,7 @@ EXPERIMENTS = {
     "tab1": stage_swap,
     "tab2": timestep_shift,
     "tab3": guidance_interval,
+    "tab_gain": velocity_gain,
     "fig8": predictions,
     "fig5": mixed_sampling,
     "fig6": resumed_sampling,

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from typing import Any
 
 import h5py
@@ -42,7 +43,8 @@ def sample_plans(
     /class_names, a text per label; plans that resume or follow also /followed int64, the row of the image in its
     split's latent store, and /followed_mirrored bool.
     Its attributes say how: the resolved plan (JSON), the plan as it was written (JSON, ``given``), NFE, step starts,
-    weights, encoder, store; and the split with its source and interval where the plan names it.
+    weights, encoder, store; the split with its source and interval where the plan names it, and the ``windows`` (JSON)
+    that it names, with their source.
     Plans that begin with the same parts share them. Raises ValueError for a plan without an output, and for states that
     are not finite.
     """
@@ -75,9 +77,11 @@ def attributes_of(plan: Plan, context: Context) -> dict[str, Any]:
     starts = step_starts(plan)
     weights = {part.field: context.weights[part.field] for part in plan.parts if part.field not in CLOSED_FORM}
     split = context.splits[plan.name]
+    windows = {name: asdict(context.windows[name]) for name in context.given[plan.name].names_windows}
     return (
         context.facts
         | (split.attributes() if split else {})
+        | ({"windows": json.dumps(windows)} if windows else {})
         | {
             "schema": SCHEMA,
             "name": plan.name,

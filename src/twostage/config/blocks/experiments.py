@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from twostage.config.blocks.base import Block
 from twostage.config.blocks.experiment import Experiment
 from twostage.config.blocks.plans import OwnPlans
-from twostage.config.values import Count, Distinct, Positive, Share, Time
+from twostage.config.values import Count, Distinct, Gain, NotNegative, Positive, Share, Time, Window
 from twostage.sampling import experiments
 
 
@@ -41,6 +41,13 @@ class TimestepShift(Experiment):
     )
 
 
+class GuidanceBeside(Block):
+    """Another model or scale, for which guidance acts nowhere, everywhere, and on the intervals of `from_data`."""
+
+    model: str | None = Field(None, description="Model to sample from. Default: the experiment's `model`")
+    guidance: Positive | None = Field(None, description="Guidance scale. Default: the experiment's `guidance`")
+
+
 class GuidanceInterval(Experiment):
     """Tab. 3: classifier-free guidance in one interval of t at a time."""
 
@@ -55,12 +62,32 @@ class GuidanceInterval(Experiment):
     wide: Distinct[tuple[Time, Time]] = Field(
         list(experiments.WIDE_INTERVALS), description="Wide intervals [start, end] of t"
     )
+    from_data: Distinct[Window] = Field(
+        [],
+        description="Intervals that the data name: `transition` (where the law's curve goes from 0.1 to 0.9), `class` "
+        "(where x_t tells 5% to 95% of the class)",
+    )
+    beside: list[GuidanceBeside] = Field(
+        [], description="Further models and scales, with the intervals of `from_data`, all of [0, 1] and no guidance"
+    )
 
     @model_validator(mode="after")
     def _has_an_interval(self):
         if not (self.short or self.wide):
             raise ValueError("short and wide are both empty; expected an interval in one of them")
         return self
+
+
+class VelocityGain(Experiment):
+    """A gain 1 + alpha (1 - t)^beta of the velocity, which makes it longer near the prior (arXiv:2605.14819)."""
+
+    model: str = Field("B", description="Model to sample from")
+    gains: Distinct[tuple[Gain, NotNegative]] = Field(
+        list(experiments.GAINS),
+        min_length=1,
+        description="Gains [alpha, beta]. alpha above 0 makes velocities longer, below 0 shorter; the larger beta, the "
+        "nearer to the prior alone",
+    )
 
 
 class MixedSampling(Experiment):
@@ -116,6 +143,7 @@ class Experiments(Block):
     tab1: StageSwap | None = Field(None, description="Stage swap (Tab. 1)")
     tab2: TimestepShift | None = Field(None, description="Timestep shift (Tab. 2)")
     tab3: GuidanceInterval | None = Field(None, description="Guidance interval (Tab. 3)")
+    tab_gain: VelocityGain | None = Field(None, description="Gain of the velocity near the prior (arXiv:2605.14819)")
     fig5: MixedSampling | None = Field(None, description="Oracle, then model (Fig. 5)")
     fig6: ResumedSampling | None = Field(None, description="Resuming from unseen images (Fig. 6)")
     fig8: Predictions | None = Field(None, description="Predictions along trajectories (Figs. 4 and 8)")

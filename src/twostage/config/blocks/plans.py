@@ -6,8 +6,15 @@ from pydantic import Field, field_serializer
 
 from twostage.config.blocks.base import Block
 from twostage.config.blocks.experiment import Experiment
-from twostage.config.values import Count, DashedName, Moment, Number
+from twostage.config.values import Count, DashedName, Gain, Moment, NotNegative, Number, Window
 from twostage.sampling.plan import Part, Plan
+
+
+class PartGain(Block):
+    """A gain 1 + alpha (1 - t)^beta of the velocity (the form of arXiv:2605.14819)."""
+
+    alpha: Gain = Field(description="By how much the velocity is longer at t = 0, as a share. Below 0: shorter")
+    beta: NotNegative = Field(description="Exponent of 1 - t. 0: the same gain at all times")
 
 
 class PlanPart(Block):
@@ -25,12 +32,15 @@ class PlanPart(Block):
     )
     shift: Number = Field(Part.shift, gt=0, description="Timestep shift of the part's grid")
     guidance: Number = Field(Part.guidance, description="Guidance scale. 1 is no guidance")
-    interval: tuple[Moment, Moment] = Field(
-        Part.interval, description="Interval [start, end] of t in which guidance acts"
+    interval: Window | tuple[Moment, Moment] = Field(
+        Part.interval,
+        description="Interval of t in which guidance acts: [start, end]; or one that the data name, `transition` "
+        "(where the law's curve goes from 0.1 to 0.9) or `class` (where x_t tells 5% to 95% of the class)",
     )
     channels: Literal["all"] | Count = Field(
         Part.channels, description="Latent channels that are guided: `all`, or the number of first channels"
     )
+    gain: PartGain | None = Field(Part.gain, description="Gain of the velocity, 1 + alpha (1 - t)^beta. Default: none")
 
 
 class Start(Block):

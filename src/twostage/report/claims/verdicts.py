@@ -1,7 +1,7 @@
 """Every statement that a run can check, checked on its own numbers: JSON and CSV.
 
-The verdict is the outcome of a rule (``twostage.report.claims.claim``) on the results, never typed in. A part of the
-paper has a module, in which each claim stands below its check; ``project`` holds this project's own.
+A rule (``twostage.report.claims.claim``) decides each verdict from the results; no verdict is typed in. Each part of
+the paper has a module, in which each claim stands below its check; ``project`` holds this project's own claims.
 """
 
 import math
@@ -19,8 +19,11 @@ from twostage.report.claims import (
     information,
     learning,
     memorization,
+    norms,
+    others,
     project,
     record,
+    settling,
     shift,
     supervision,
     swap,
@@ -35,7 +38,7 @@ from twostage.report.results.run import Results
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
     target, geometry, trajectories, memorization, learning, swap, shift, guidance, supervision, flux, untested, project,
-    information,
+    information, norms, others, settling,
 )  # fmt: skip
 
 
@@ -70,7 +73,8 @@ def table(evaluated: Iterable[tuple[Claim, Sequence[Finding]]]) -> pd.DataFrame:
             low, high = (estimate.low, estimate.high) if estimate else (math.nan, math.nan)
             rows.append(
                 {
-                    "id": claim.id, "group": claim.group, "section": claim.section, "statement": claim.statement,
+                    "id": claim.id, "group": claim.group, "arxiv": claim.arxiv, "stage": claim.stage,
+                    "section": claim.section, "statement": claim.statement,
                     "case": finding.case, "verdict": finding.verdict, "quantity": claim.quantity,
                     "value": estimate.value if estimate else math.nan, "low": low, "high": high,
                     "note": finding.note, "paper": claim.paper, "rule": claim.rule, "covers": claim.covers,
@@ -91,7 +95,7 @@ def write(
 ) -> None:
     """Check every claim and write claims.json and claims.csv, atomically, with their provenance.
 
-    What is checked is told as to ``twostage.report.results.run.Results``; what is not given is not tested.
+    Arguments as for ``twostage.report.results.run.Results``. A claim whose sources are not given is not tested.
     """
     run = Results(models=models, pairs=pairs, **sources)
     evaluated = evaluate(run)
