@@ -53,6 +53,7 @@ from twostage.report.figures import (
 from twostage.report.figures import law as law_figure
 from twostage.report.figures import tab1 as tab1_figure
 from twostage.report.results.run import Results
+from twostage.sampling.experiments import SHIFTS
 
 SPACES = [
     "stable-diffusion-vae-f8-finetuned-on-imagenet-at-256-pixels",
@@ -202,7 +203,7 @@ def run_in(folder, spaces, models):
             "pictures": {s: results.write_settling(folder / s / "settling.h5") for s in spaces[:2]},
             "followed_images": {spaces[0]: write(folder, "followed.csv", results.followed_images())},
         },
-        fig_shift: {"split": splits},
+        fig_shift: {"split": splits, "steps": 50, "shifts": SHIFTS},
         fig_flux: {
             "trajectories": write(folder, "flux.csv", flux()),
             "pictures": write_flux(folder / "flux.h5", prompt="a photograph of an astronaut who rides a horse"),
