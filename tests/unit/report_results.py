@@ -4,6 +4,7 @@ Curves follow the transition law of iid Gaussians; losses have the paper's shape
 changed in the returned tables before they are written.
 """
 
+import itertools
 import json
 
 import h5py
@@ -200,6 +201,29 @@ def tab1(*, distances=None, seeds=(0, 1, 2), noise=0.1, split="measured"):
     return described(table)
 
 
+def capacity(*, costs=(0.5, 1.0, 0.7), together=0.0, seeds=(0,), steps=(24, 14, 12), models=("XL", "B")):
+    """tab_capacity: costs in distance that add up, over 2.0, and more where the first two parts are both small.
+
+    The large model's forward pass costs three times the small one's.
+    """
+    rows = []
+    for kinds in itertools.product(("large", "small"), repeat=3):
+        small = np.array([kind == "small" for kind in kinds])
+        evaluations = {models[0]: int(np.dot(steps, ~small)), models[1]: int(np.dot(steps, small))}
+        fields = [models[int(each)] for each in small]
+        for seed in seeds:
+            rows.append(
+                {
+                    "plan": f"tab_capacity-{'-'.join(fields)}", "seed": seed, "features": "classifier",
+                    "distance": 2.0 + np.dot(costs, small) + together * small[:2].all() + 0.1 * seed, "samples": 400,
+                    "nfe": sum(steps), "kind": "-".join(kinds), "fields": " > ".join(fields), "stops": "0.45; 0.75; 1",
+                    "evaluations": json.dumps({name: count for name, count in evaluations.items() if count}),
+                    "network_flops": 1e6 * (3 * evaluations[models[0]] + evaluations[models[1]]),
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 def with_parts(table, sem):
     """With the distances without each tenth of the samples, as far apart as a standard error of ``sem`` has them.
 
@@ -222,9 +246,8 @@ def split_of(value, source="measured", half=0.01):
 
 def described(table, split=0.45):
     """An evaluation's table with what it says of plans beside their names, which these results have it from."""
-    return pd.concat(
-        [table, pd.DataFrame([_described(plan, split) for plan in table["plan"]], index=table.index)], axis=1
-    )
+    said = pd.DataFrame([_described(plan, split) for plan in table["plan"]], index=table.index)
+    return pd.concat([table.drop(columns=table.columns.intersection(said.columns)), said], axis=1)
 
 
 def _described(plan, split):
@@ -303,8 +326,9 @@ def followed_images(slope=1.0, *, images=60, noise=0.3, seed=0):
             rise = slope * (t == 0.8) * (space == "pixel")
             ratio = rise * (times - 0.5) / 0.04 + noise * rng.standard_normal(images)
             columns = {"plan": f"fig5-{t}", "space": space, "t_switch": t, "followed": np.arange(images)}
-            tables.append(pd.DataFrame({**columns, "ratio": 0.4 + 0.1 * ratio}))
-    control = {"plan": "held-out images", "space": "pixel", "t_switch": np.nan, "followed": -1, "ratio": 0.9}
+            tables.append(pd.DataFrame({**columns, "nearest_distance": 20.0, "ratio": 0.4 + 0.1 * ratio}))
+    control = {"plan": "held-out images", "space": "pixel", "t_switch": np.nan, "followed": -1}
+    control |= {"nearest_distance": 40.0, "ratio": 0.9}
     return pd.concat([*tables, pd.DataFrame([control])], ignore_index=True)
 
 

@@ -129,7 +129,11 @@ def plan_models(space, plans):
 def plan_settings(experiments):
     """The settings from which an experiment's plans are made: all except its spaces, samples and seeds."""
     apart = ("spaces", "samples", "seeds")
-    settings = {name: {k: v for k, v in found.items() if k not in apart} for name, found in experiments.items()}
+    settings = {
+        name: {k: v for k, v in found.items() if k not in apart}
+        for name, found in experiments.items()
+        if name != "fig_references"  # which compares velocities, and samples no plans
+    }
     if twins := settings.get("fig_oracle_supervised"):
         first, second = map(CONFIG.snapshots, twins["models"])
         twins["snapshots"] = [step for step in first if step in second]

@@ -8,6 +8,7 @@ from twostage.config.blocks.base import Block
 from twostage.config.blocks.data import Data
 from twostage.config.blocks.estimate import Hardware
 from twostage.config.blocks.evaluation import Classifier, Evaluation
+from twostage.config.blocks.experiment import MODEL_SETTINGS
 from twostage.config.blocks.experiments import Experiments
 from twostage.config.blocks.flux import Flux
 from twostage.config.blocks.jobs import Jobs
@@ -117,7 +118,8 @@ class Config(Block):
         parts = [part for plan in getattr(settings, "plans", {}).values() for part in plan.parts]
         fields = [snapshot_of(part.field)[0] for part in parts]
         beside = [each.model for each in getattr(settings, "beside", ())]
-        named = [*getattr(settings, "models", ()), getattr(settings, "model", None), *beside, *fields]
+        single = [getattr(settings, key, None) for key in MODEL_SETTINGS]
+        named = [*getattr(settings, "models", ()), *single, *beside, *fields]
         return [name for name in dict.fromkeys(named) if name in self.models]
 
     def model_steps(self, model):

@@ -180,7 +180,9 @@ def _memorization(setting, space, experiment):
     plans = {name: Plan.from_dict(name, content) for name, content in setting.plans[experiment].items()}
     followed = sum(count for name, count in samples.items() if plans[name].follow or plans[name].resumes)
     queries, stored = sum(samples.values()) + control, setting.stored
-    decoded, looked_at = stored + control + followed, queries + stored + followed
+    # the samples of the same noise and of another, beside which each is set (``fig_jump``)
+    beside = 2 * sum(samples.values()) * (experiment == "fig_jump")
+    decoded, looked_at = stored + control + followed, queries + stored + followed + beside
     distances = MULTIPLY_ADD * queries * stored * (setting.pixels + setting.feature_width())
     features = setting.feature_width() * BYTES
 

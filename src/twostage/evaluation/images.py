@@ -11,7 +11,17 @@ from twostage.data.encode import images_ahead
 from twostage.hdf5 import opened, read_texts
 
 SPLIT = ("split", "split_source", "split_low", "split_high")  # of plans that name the split
-RECORDED = ("solver", "steps", "nfe", *SPLIT, "share_before_0.2", "t_switch", "t_resume")
+RECORDED = (
+    "solver",
+    "steps",
+    "nfe",
+    "evaluations",
+    "network_flops",
+    *SPLIT,
+    "share_before_0.2",
+    "t_switch",
+    "t_resume",
+)
 
 
 def load_split(dataset, split):
@@ -103,11 +113,11 @@ class SampledImages:
         """Columns that a reader of a table needs to know how the samples were made, so that none is read off a name.
 
         What ``RECORDED`` names, NaN where the samples do not say; step_starts (JSON list); kind; fields, weights (words
-        of each), guidance (the largest scale), shift, gain of each part; interval: where guidance acts, as the plan was
-        written ("split" stands for the split, "transition" and "class" for windows of the data). Of a plan with a
-        single guided part interval_low and interval_high, its times; of one with two parts stage_1 and stage_2, their
-        fields, and split_at, the time between; of one with a single part model and step, its field and the training
-        step that a field ``model@step`` names (NaN: the last one), and gain_alpha and gain_beta.
+        of each), guidance (the largest scale), shift, gain and stop of each part; interval: where guidance acts, as the
+        plan was written ("split" stands for the split, "transition" and "class" for windows of the data). Of a plan
+        with a single guided part interval_low and interval_high, its times; of one with two parts stage_1 and stage_2,
+        their fields, and split_at, the time between; of one with a single part model and step, its field and the
+        training step that a field ``model@step`` names (NaN: the last one), and gain_alpha and gain_beta.
         """
         parts, given = (self.attributes.get(key, self.attributes["plan"])["parts"] for key in ("plan", "given"))
         guided = [part for part in parts if part.get("guidance", 1) != 1]
@@ -121,6 +131,7 @@ class SampledImages:
             "interval": "; ".join(_interval(part.get("interval", (0, 1))) for part in written),
             "shift": "; ".join(_exact(part.get("shift", 1)) for part in parts),
             "gain": "; ".join(map(_gain_in_words, parts)) if any("gain" in part for part in parts) else "",
+            "stops": "; ".join(_exact(part["stop"]) for part in parts),
             "kind": self.attributes["plan"].get("kind", ""),
         }
         low, high = guided[0].get("interval", (0, 1)) if len(guided) == 1 else (np.nan, np.nan)

@@ -44,8 +44,8 @@ class Context:
     where the plan names it, else None}; windows: {name: ``Window``} of the data; given: {name: the plan as it
     was written}; train: the training LatentStore; classes: labels that occur in it; fields: {model name, "oracle" or
     "gaussian": velocity field}; oracle: its ``ClassOracle``; gaussian: its ``ClassGaussian``, which fits a class when a
-    plan first comes to it; facts: attributes that every file of samples records; weights: {model name: {"sha256",
-    "metadata"}}.
+    plan first comes to it; architectures: {model name: its ``LightningDiT.architecture``}; facts: attributes that every
+    file of samples records; weights: {model name: {"sha256", "metadata"}}.
 
     >>> from twostage.data.latents import write_store
     >>> with write_store("latents.h5", 2, (1, 2, 2)) as writer:
@@ -97,6 +97,7 @@ class Context:
         for name, model in models.items():
             refuse_other_model(checkpoints[name], model.architecture, model.metadata, self.train, expected.get(name))
         self.oracle = ClassOracle(self.train, device=self.device)
+        self.architectures = {name: model.architecture for name, model in models.items()}
         self.fields: dict[str, Field] = {name: ModelVelocity(model, precision) for name, model in models.items()}
         self.gaussian = ClassGaussian(self.train, device=self.device)
         self.fields |= {ORACLE: OracleVelocity(self.oracle), GAUSSIAN: GaussianVelocity(self.gaussian)}

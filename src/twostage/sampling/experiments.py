@@ -5,8 +5,9 @@ names. Times may be "split", the stage split measured from the data, which ``Pla
 """
 
 import inspect
+import itertools
 
-from twostage.sampling.plan import Plan
+from twostage.sampling.plan import SPLIT, Plan
 
 MEASURED = "measured"
 COMMON = ("steps", "solver", "samples")
@@ -17,9 +18,11 @@ GUIDANCE = 2.0
 SHORT_INTERVALS = tuple((k / 10, (k + 1) / 10) for k in range(10))
 WIDE_INTERVALS = tuple((low, high) for low in (0, 0.1, 0.2) for high in (0.4, 0.6, 0.8, 1))
 SWITCH_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
+LATE = 0.75  # where late refinement begins, of the eight assignments of two models to three parts
 RESUME_TIMES = (0.1, 0.2, 0.4, 0.8)
 # (alpha, beta) of arXiv:2605.14819's form; which ones its authors took is not in what we have of it.
 GAINS = ((0.1, 1), (0.2, 1), (0.4, 1), (0.8, 1), (0.2, 0), (-0.1, 1))
+JUMP_TIMES = (0, "split", 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 SHOWN_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
 
 
@@ -72,6 +75,23 @@ def stage_swap(common, guided, *, models, splits=(MEASURED,), stage_steps="propo
         for two in models
         for one in models
     }
+
+
+def capacity(common, guided, *, large, small, late=LATE):
+    """The eight assignments of two models to navigation, early and late refinement: where is capacity needed?
+
+    Navigation is [0, split], late refinement [late, 1]; each plan's ``kind`` says which model has which part, such as
+    "large-small-large". The first plan is the large model throughout.
+    """
+    models = {"large": large, "small": small}
+    plans = {}
+    for kinds in itertools.product(models, repeat=3):
+        parts = [{"field": models[kind], **guided} for kind in kinds]
+        for part, stop in zip(parts, ("split", late)):
+            part["stop"] = stop
+        name = "-".join(models[kind] for kind in kinds)
+        plans[f"tab_capacity-{name}"] = {**common, "kind": "-".join(kinds), "parts": parts}
+    return plans
 
 
 def timestep_shift(common, guided, *, model, shifts=SHIFTS):
@@ -180,6 +200,24 @@ def resumed_sampling(common, guided, *, model, times=RESUME_TIMES, split="held_o
     }
 
 
+def jumps(common, guided, *, model, times=JUMP_TIMES):
+    """``fig_jump``: the model from where the Gaussian's exact flow takes the noise by each time; 0: the model alone.
+
+    Each takes the steps of the uniform grid after its time, at least one, so that those before it are saved. Beside it,
+    the model from the prior in as many uniform steps, except for "split": how many it leaves is known with the split.
+    The model alone is there whatever ``times`` are: all others are compared with it.
+    """
+    common = {**common, "parts": [{"field": model, **guided}]}
+    plans = {"fig_jump-0": {**common, "kind": "model"}}
+    for time in (time for time in times if time != 0):
+        plans[f"fig_jump-{_word(time)}"] = {**common, "kind": "jump", "start": {"gaussian": time}}
+    for name, jump in list(plans.items())[1:]:
+        if jump["start"]["gaussian"] != SPLIT:
+            steps = sum(part.steps for part in Plan.from_dict(name, jump).resolve().parts)
+            plans[f"fig_jump-steps_{steps}"] = {**common, "kind": "uniform", "steps": steps}
+    return plans
+
+
 def more_samples(common, guided, *, models):
     """App. G: samples of each model."""
     return {f"fig_samples-{model}": {**common, "parts": [{"field": model, **guided}]} for model in models}
@@ -233,10 +271,12 @@ EXPERIMENTS = {
     "tab2": timestep_shift,
     "tab3": guidance_interval,
     "tab_gain": velocity_gain,
+    "tab_capacity": capacity,
     "fig8": predictions,
     "fig5": mixed_sampling,
     "fig6": resumed_sampling,
     "tab_plans": own_plans,
     "fig_samples": more_samples,
+    "fig_jump": jumps,
     "fig_oracle_supervised": convergence,
 }

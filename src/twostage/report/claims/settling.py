@@ -69,8 +69,12 @@ def _early_are_copied(run):
         rows = last_switch(run.settled_copies, space)
         found = rank_correlation(rows["time"], rows["ratio"])
         earlier, later = by_halves(rows)
-        note = f"switch at t = {rows['t_switch'].iloc[0]:g}; copies: {earlier:.0%} of the earlier half, {later:.0%} of "
-        findings.append(Finding(space, above(found, 0.0), found, f"{note}the later one, of {len(rows)} images"))
+        alone = rank_correlation(rows["time"], rows["d1"])
+        note = (
+            f"switch at t = {rows['t_switch'].iloc[0]:g}; copies: {earlier:.0%} of the earlier half, {later:.0%} of "
+            f"the later one, of {len(rows)} images; d1 alone {alone.value:.2f} ({alone.low:.2f} to {alone.high:.2f})"
+        )
+        findings.append(Finding(space, above(found, 0.0), found, note))
     return findings
 
 

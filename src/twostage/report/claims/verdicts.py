@@ -13,16 +13,19 @@ import pandas as pd
 
 from twostage.provenance import PathLike, write_provenance
 from twostage.report.claims import (
+    capacity,
     flux,
     geometry,
     guidance,
     information,
+    jump,
     learning,
     memorization,
     norms,
     others,
     project,
     record,
+    references,
     settling,
     shift,
     supervision,
@@ -37,8 +40,8 @@ from twostage.report.results.run import Results
 
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
-    target, geometry, trajectories, memorization, learning, swap, shift, guidance, supervision, flux, untested, project,
-    information, norms, others, settling,
+    target, geometry, trajectories, memorization, learning, swap, capacity, shift, guidance, supervision, flux,
+    untested, project, information, norms, others, settling, jump, references,
 )  # fmt: skip
 
 

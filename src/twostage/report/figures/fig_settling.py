@@ -34,7 +34,7 @@ def drawn(settling, pictures=None, followed_images=None):
     copies = settled_copies(table, followed_images)
     late = [last_switch(copies, space) for space in dict.fromkeys(copies["space"])]
     late = pd.concat(late) if late else copies
-    table = table.merge(late.drop(columns="time").astype({"row": int}), on=["space", "row"], how="left")
+    table = table.merge(late.drop(columns=["time", "d1"]).astype({"row": int}), on=["space", "row"], how="left")
     table = table.assign(end=None, image=None, nearest_image=None)
     for space, path in (pictures or {}).items():
         shown = read_settling(path)

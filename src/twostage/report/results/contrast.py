@@ -63,6 +63,16 @@ class Distances:
             weights[name] = weights.get(name, 0) - 1 / len(second)
         return self.contrast(weights)
 
+    def share(self, part, whole):
+        """One weighted sum of plans as a share of another (each {name: weight}), an Estimate.
+
+        Not known (NaN) unless the other's whole interval lies above zero: there is nothing to have a share of.
+        """
+        if not self.contrast(whole).low > 0:
+            return curves.UNKNOWN
+        sums = [(self.parts[list(weights)] * pd.Series(weights, dtype=float)).sum(axis=1) for weights in (part, whole)]
+        return curves.ratio_of(*sums)
+
     def lead(self, plans, others):
         """The lowest distance of ``others`` minus the lowest of ``plans`` (names), an Estimate: positive if they lead.
 

@@ -13,7 +13,7 @@ SETTLING = (
     "row", "label", "n", "dim", "noises", "time", "time_sd", "nearest", "distance", "law", "law_nearest", "drawn",
     "class",
 )  # fmt: skip
-FOLLOWED = ("plan", "space", "t_switch", "followed", "ratio")
+FOLLOWED = ("plan", "t_switch", "followed", "nearest_distance", "ratio")
 PIXEL = "pixel"  # where d1 and d2 are measured
 COPY = 1 / 3  # of d1 / d2, below which a sample is a copy
 
@@ -33,19 +33,19 @@ def settled_copies(table, followed):
     """What became of the images that samples followed, by the time of the switch: DataFrame.
 
     table: ``settling_images``; followed: {space: fig5-neighbours.csv}. One row per (space, t_switch, image), the
-    switches at t = 1, which leave the model nothing to do, left out: row, time, ratio (mean d1 / d2 of its samples, in
-    pixels) and copied (share of them below 1/3).
+    switches at t = 1, which leave the model nothing to do, left out: row, time, d1 (mean distance of its samples to
+    their nearest training image, in pixels), ratio (mean d1 / d2) and copied (share of them below 1/3).
     """
     parts = []
     for space in [space for space in followed or () if (table["space"] == space).any()]:
-        samples = read_spaces({space: followed[space]}, FOLLOWED[:1] + FOLLOWED[2:])
+        samples = read_spaces({space: followed[space]}, FOLLOWED)
         features = pd.read_csv(followed[space], usecols=["space"])["space"]
         samples = samples[(features == PIXEL) & (samples["followed"] >= 0) & (samples["t_switch"] < 1)]
         samples = samples.dropna(subset="ratio").assign(copied=lambda rows: (rows["ratio"] < COPY).astype(float))
-        means = samples.groupby(["t_switch", "followed"], as_index=False)[["ratio", "copied"]].mean()
-        own = table.loc[table["space"] == space, ["space", "row", "time"]]
-        parts.append(own.merge(means.rename(columns={"followed": "row"}), on="row"))
-    columns = ["space", "t_switch", "row", "time", "ratio", "copied"]
+        samples = samples.rename(columns={"followed": "row", "nearest_distance": "d1"})
+        means = samples.groupby(["t_switch", "row"], as_index=False)[["d1", "ratio", "copied"]].mean()
+        parts.append(table.loc[table["space"] == space, ["space", "row", "time"]].merge(means, on="row"))
+    columns = ["space", "t_switch", "row", "time", "d1", "ratio", "copied"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
