@@ -57,6 +57,7 @@ from twostage.report.figures import (
 from twostage.report.figures import law as law_figure
 from twostage.report.figures import tab1 as tab1_figure
 from twostage.report.results.run import Results
+from twostage.sampling.experiments import SHIFTS
 
 SPACES = [
     "stable-diffusion-vae-f8-finetuned-on-imagenet-at-256-pixels",
@@ -223,7 +224,7 @@ def run_in(folder, spaces, models):
             "transition": transitions,
             "information": made("information.csv", lambda s: results.information()),
         },
-        fig_shift: {"split": splits},
+        fig_shift: {"split": splits, "steps": 50, "shifts": SHIFTS},
         fig_flux: {
             "trajectories": write(folder, "flux.csv", flux()),
             "pictures": write_flux(folder / "flux.h5", prompt="a photograph of an astronaut who rides a horse"),

@@ -1,14 +1,15 @@
 """What the blocks of a configuration must agree on: each check gives lines on what does not fit."""
 
 from twostage.config.blocks.experiment import MODEL_SETTINGS
+from twostage.data.known import KNOWN
 from twostage.data.published import ASSUMED
+from twostage.sampling.plan import snapshot_of
 from twostage.spelling import did_you_mean
 
-# Sides of the images of data sets that have one, and the pixels that a latent covers along a side by kind of encoder.
-SIDES = {"digits": 8, "cifar10": 32}
+# Pixels that a latent covers along a side, by kind of encoder.
 FACTORS = {"identity": 1} | {kind: ASSUMED[kind][1] for kind in ("sd-vae", "va-vae", "tiny")}
 # Channels of the images of data sets, where they are known; and the kinds of encoder that all take colour.
-CHANNELS = {"digits": 1, "cifar10": 3, "image_folder": 3}
+CHANNELS = {name: known.image_shape[2] for name, known in KNOWN.items()} | {"image_folder": 3}
 COLOUR = ("sd-vae", "va-vae", "tiny")
 UNDECODED = ("fig_references",)  # experiments that make no images
 # Names that mean something else where a model or a latent space could stand.
@@ -74,8 +75,9 @@ def images(config):
     if config.data.name == "none":
         for name in (name for name, space in config.spaces.items() if space.decodes):
             yield f"data.name is none, but latent space {name!r} encodes images; expected a data set"
-    side = SIDES.get(config.data.name)
-    if side not in (None, config.data.image_size):
+    known = KNOWN.get(config.data.name)
+    if known and known.side != config.data.image_size:
+        side = known.side
         yield (
             f"data.image_size is {config.data.image_size}; expected {side}: {config.data.name} has images of "
             f"{side} x {side} pixels"
@@ -186,9 +188,9 @@ def imported(config):
     settings = config.experiments.tab_plans
     for plan, content in (settings.plans if settings else {}).items():
         for part in content.parts:
-            model, at, step = part.field.partition("@")
+            model, step = snapshot_of(part.field)
             for space in settings.spaces or config.spaces:
-                if not (at and model in config.models and space in config.models[model].checkpoint):
+                if not (step and model in config.models and space in config.models[model].checkpoint):
                     continue
                 if step != str(config.model_steps(model)):
                     yield (
