@@ -1,4 +1,4 @@
-"""``classifier`` and ``evaluation``: features, and what samples are compared with."""
+"""``classifier`` and ``evaluation``: features, and the references with which samples are compared."""
 
 from typing import Annotated, Literal
 
@@ -18,7 +18,7 @@ class Classifier(Block):
     lr: Positive = Field(2e-3, description="Initial learning rate of AdamW. It falls to zero along a cosine")
 
 
-# The tags stand in pydantic's locations of mistakes alone.
+# The tags appear only in pydantic's locations of mistakes.
 Reference = Annotated[
     Annotated[Literal["held_out"], Tag("held_out")] | Annotated[File, Tag("file")],
     Discriminator(lambda value: "held_out" if value == "held_out" else "file"),

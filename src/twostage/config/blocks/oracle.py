@@ -1,4 +1,4 @@
-"""``oracle``, ``nsweep`` and ``oracle_loss``: what is compared with the oracle on latents."""
+"""``oracle``, ``nsweep`` and ``oracle_loss``: the oracle on latents, and comparisons with it."""
 
 from pydantic import Field
 
