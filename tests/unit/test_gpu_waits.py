@@ -24,6 +24,7 @@ from twostage.evaluation.neighbours import QUERIES, NearestNeighbours
 from twostage.flow import time_grid
 from twostage.model.lightningdit import LightningDiT
 from twostage.oracle import ClassOracle, Oracle, sweep
+from twostage.oracle.gaussian import ClassGaussian
 from twostage.oracle.samples import Samples
 from twostage.sampling.solver import SOLVERS
 from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity, Staged
@@ -94,6 +95,19 @@ def test_a_velocity_of_several_classes_waits_once_a_class(device):
         record.clear()
         oracle.velocity(x, t, y)
         assert_waits(record, {("oracle/posterior.py", "read"): 3})
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_velocity_or_flow_of_gaussians_waits_for_the_labels_alone(device):
+    with pretended_gpu() as record:
+        gaussians = ClassGaussian(torch.randn(40, 8).to("cuda"), torch.arange(40) % 4)
+        x, y = torch.randn(4, 8).to("cuda"), torch.tensor([0, 3, 0, 1]).to(device)
+        gaussians.velocity(x, 0.5, y)
+        for call in (lambda: gaussians.velocity(x, 0.5, y), lambda: gaussians.flow(x, 0.0, 0.5, y)):
+            record.clear()
+            call()
+            assert sum(record.syncs.values()) == (1 if device == "cuda" else 0), record
+    assert WAITS["velocity or flow of Gaussians that are fitted"] == 1
 
 
 @pytest.mark.parametrize("budget_mb", [1024, 0.05])

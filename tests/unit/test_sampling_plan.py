@@ -7,17 +7,20 @@ import sys
 import pytest
 
 from twostage.sampling.experiments import EXPERIMENTS, plans_for
-from twostage.sampling.plan import Plan, share_before, step_starts
+from twostage.sampling.plan import Plan, prefixes, share_before, step_starts
 
 SETTINGS = {
     "tab1": {"models": ["XL", "B"], "splits": ["measured", 0.1, 0.2]},
     "tab2": {"model": "B"},
     "tab3": {"model": "B", "guidance": 1.5},
+    "tab_capacity": {"large": "XL", "small": "B", "late": 0.98},
     "fig8": {"models": ["B"]},
     "fig5": {"model": "XL"},
     "fig6": {"model": "XL"},
+    "tab_gain": {"model": "B"},
     "tab_plans": {"plans": {"late": {"parts": [{"field": "XL", "guidance": 2.0, "interval": ["split", 1.0]}]}}},
     "fig_samples": {"models": ["XL"]},
+    "fig_jump": {"model": "XL"},
     "fig_oracle_supervised": {"models": ["B"], "snapshots": [100, 200]},
 }
 
@@ -34,8 +37,10 @@ def plan(parts, **rest):
         ({"parts": [{"field": "B", "stop": 0.5}, {"field": "B", "start": 0.6}]}, ["part 2", "0.6", "0.5", "gap"]),
         ({"parts": [{"field": "B", "start": 0.1}]}, ["part 1", "0.1", "gap"]),
         ({"parts": [{"field": "B", "stop": 0.9}]}, ["0.9", "expected 1", "gap"]),
-        ({"parts": [{"field": "Bee"}]}, ["part 1", "'Bee'", "XL, B, oracle"]),
+        ({"parts": [{"field": "Bee"}]}, ["part 1", "'Bee'", "XL, B, oracle, gaussian"]),
         ({"parts": [{"field": "orakle"}]}, ["did you mean 'oracle'"]),
+        ({"parts": [{"field": "gausian"}]}, ["did you mean 'gaussian'"]),
+        ({"parts": [{"field": "gaussian", "guidance": 2}]}, ["guidance", "gaussian takes no guidance"]),
         ({"parts": [{"field": "B", "interval": [0.2, 1.1]}]}, ["part 1", "1.1", "[0, 1]"]),
         ({"parts": [{"field": "B", "interval": [-0.1, 0.5]}]}, ["part 1", "-0.1", "[0, 1]"]),
         ({"parts": [{"field": "B", "interval": [0.5, 0.2]}]}, ["[0.5, 0.2]", "lo < hi"]),
@@ -48,6 +53,12 @@ def plan(parts, **rest):
         ({"parts": [{"field": "B"}], "start": {"resume": 0.2}}, ["start", "held_out"]),
         ({"parts": [{"field": "B"}], "start": {"resume": 0.2, "split": "test"}}, ["'test'", "held_out"]),
         ({"parts": [{"field": "B"}], "start": {"resume": 1, "split": "train"}}, ["below 1"]),
+        ({"parts": [{"field": "B"}], "start": {"gaussian": 1}}, ["start's gaussian is 1", "below 1"]),
+        ({"parts": [{"field": "B"}], "start": {"gaussian": "middle"}}, ["start's gaussian is 'middle'", "'split'"]),
+        ({"parts": [{"field": "B"}], "start": {"gausian": 0.2}}, ["'gausian'", "did you mean 'gaussian'"]),
+        ({"parts": [{"field": "B"}], "start": {"gaussian": 0.2, "split": "train"}}, ["start is", '{"gaussian": t}']),
+        ({"parts": [{"field": "B"}], "start": "gaussian"}, ["start is 'gaussian'", '{"gaussian": t}']),
+        ({"parts": [{"field": "B", "start": 0.0}], "start": {"gaussian": 0.2}}, ["part 1", "0.2", "overlap"]),
         ({"parts": [{"field": "B", "stop": 0.2}], "start": {"resume": 0.4, "split": "train"}}, ["0.2", "0.4"]),
         ({"parts": [{"field": "B", "stpo": 1}]}, ["part 1", "'stpo'", "did you mean 'stop'"]),
         ({"parts": [{"field": "B"}], "solvr": "euler"}, ["'solvr'", "did you mean 'solver'"]),
@@ -60,6 +71,10 @@ def plan(parts, **rest):
         ({"parts": [{"field": "B", "shift": "0.5"}]}, ["part 1", "shift is '0.5'", "above 0"]),
         ({"parts": [{"field": "B", "interval": 0.5}]}, ["part 1", "interval is 0.5", "[lo, hi]"]),
         ({"parts": [{"field": "B", "stop": 0.5}, {"field": "B"}], "steps": 1}, ["steps is 1 for 2 parts"]),
+        ({"parts": [{"field": "B", "gain": 0.1}]}, ["part 1", "gain is 0.1", "{alpha: ..., beta: ...}"]),
+        ({"parts": [{"field": "B", "gain": {"alpha": 0.1}}]}, ["part 1", "{'alpha': 0.1}", "both"]),
+        ({"parts": [{"field": "B", "gain": {"alpha": -1, "beta": 1}}]}, ["alpha is -1", "above -1"]),
+        ({"parts": [{"field": "B", "gain": {"alpha": 0.1, "beta": "1"}}]}, ["beta is '1'", "at least 0"]),
     ],
 )
 def test_bad_plans_are_refused_with_name_value_and_expectation(content, words):
@@ -159,21 +174,54 @@ def test_the_experiments_are_the_papers():
     ]
     assert {"tab3-0-1", "tab3-0.1-0.4", "tab3-0.2-1"} <= set(tab3)
     assert sorted(wide) == sorted((a, b) for a in (0, 0.1, 0.2) for b in (0.4, 0.6, 0.8, 1) if (a, b) != (0, 1))
+    more = {"from_data": ["class"], "beside": [{"guidance": 3.0}, {"model": "XL"}]}
+    named = plans_for("tab3", SETTINGS["tab3"] | more)
+    assert dict(list(named.items())[:23]) == tab3
+    assert list(named)[23:] == [
+        "tab3-class", "tab3-B-3-0-1", "tab3-B-3-class", "tab3-XL-none", "tab3-XL-1.5-0-1", "tab3-XL-1.5-class",
+    ]  # fmt: skip
+    assert [content["kind"] for content in list(named.values())[23:]] == ["data", *["beside"] * 5]
+    with pytest.raises(ValueError, match=r"tab3: model B with scale 1\.5 stands twice"):
+        plans_for("tab3", SETTINGS["tab3"] | {"beside": [{"model": "B"}]})
     fig5 = plans_for("fig5", SETTINGS["fig5"])
     assert [part["field"] for part in fig5["fig5-0"]["parts"]] == ["XL"]
     assert [part["field"] for part in fig5["fig5-1"]["parts"]] == ["oracle"]
     assert [part["field"] for part in fig5["fig5-0.15"]["parts"]] == ["oracle", "XL"]
+    jump = plans_for("fig_jump", {"model": "XL", "times": [0, 0.25, "split", 0.8]}, guidance={"guidance": 1.5})
+    assert list(jump) == [f"fig_jump-{word}" for word in ("0", "0.25", "split", "0.8", "steps_37", "steps_10")]
+    made = {name: Plan.from_dict(name, content).resolve(0.4) for name, content in jump.items()}
+    assert [plan.nfe for plan in made.values()] == [50, 37, 30, 10, 37, 10]
+    assert [plan.begins for plan in made.values()] == [0, 0.25, 0.4, 0.8, 0, 0]
+    assert [plan.kind for plan in made.values()] == ["model", *["jump"] * 3, *["uniform"] * 2]
+    assert {plan.parts[0].guidance for plan in made.values()} == {1.5}
     many = plans_for("fig5", {**SETTINGS["fig5"], "oracle_samples": 400})
     assert {name for name, content in many.items() if content.get("samples") == 400} == {"fig5-1"}
     fig6 = plans_for("fig6", SETTINGS["fig6"])
     assert [content["start"]["resume"] for content in fig6.values()] == [0.1, 0.2, 0.4, 0.8]
 
 
+def test_two_models_take_three_parts_in_eight_ways_and_share_what_they_can():
+    plans = plans_for("tab_capacity", {"large": "XL", "small": "B"})
+    fields = {content["kind"]: [part["field"] for part in content["parts"]] for content in plans.values()}
+    assert len(fields) == len(plans) == 8
+    assert fields["large-small-large"] == ["XL", "B", "XL"]
+    assert next(iter(fields)) == "large-large-large"
+    resolved = [Plan.from_dict(name, content).resolve(0.48) for name, content in plans.items()]
+    assert {plan.nfe for plan in resolved} == {50}
+    assert [part.steps for part in resolved[0].parts] == [24, 14, 12]
+    assert len({prefix for plan in resolved for prefix in prefixes(plan)}) == 2 + 4 + 8
+    with pytest.raises(ValueError, match=r"part 2 \(XL\): stops at 0.75 but starts at 0.8; expected a later stop"):
+        Plan.from_dict("p", plans["tab_capacity-XL-XL-XL"]).resolve(0.8)
+
+
 def test_own_plans_take_what_they_leave_out_from_the_run_and_are_refused_by_name():
     own = plans_for("tab_plans", {"plans": {"a": {"steps": 7, "parts": [{"field": "B"}]}}}, steps=20, solver="heun")
     assert own == {"tab_plans-a": {"solver": "heun", "steps": 7, "parts": [{"field": "B", "stop": 1.0}]}}
     for parts, message in (
-        ([{"field": "Bee"}], "plan tab_plans-a, part 1 .* field is 'Bee'; expected one of B, oracle; did you mean 'B'"),
+        (
+            [{"field": "Bee"}],
+            "plan tab_plans-a, part 1 .* field is 'Bee'; expected one of B, oracle, gaussian; did you mean 'B'",
+        ),
         ([{"field": "B", "stop": 0.4}, {"field": "B", "start": 0.5}], "plan tab_plans-a, part 2 .* leave a gap"),
         ([{"field": "B", "stop": 0.4}, {"field": "B", "start": 0.3}], "plan tab_plans-a, part 2 .* overlap"),
         (

@@ -18,6 +18,12 @@ def encoder_weights(wildcards):
     return places[0] if len(places) == 1 else places
 
 
+def followed_images(wildcards):
+    """The images that Fig. 5 follows in a latent space, if it runs there."""
+    runs = "fig5" in EXPERIMENTS and wildcards.space in spaces_of("fig5")
+    return f"results/{CONFIG.run}/evaluation/{wildcards.space}/fig5-neighbours.csv" if runs else []
+
+
 def encoder_of(space):
     """The description of a latent space's encoder for ``twostage.data.encoders.load_encoder``, without its weights."""
     encoder = slice_of(CONFIG.spaces[space].encoder)
@@ -123,7 +129,11 @@ def plan_models(space, plans):
 def plan_settings(experiments):
     """The settings from which an experiment's plans are made: all except its spaces, samples and seeds."""
     apart = ("spaces", "samples", "seeds")
-    settings = {name: {k: v for k, v in found.items() if k not in apart} for name, found in experiments.items()}
+    settings = {
+        name: {k: v for k, v in found.items() if k not in apart}
+        for name, found in experiments.items()
+        if name != "fig_references"  # which compares velocities, and samples no plans
+    }
     if twins := settings.get("fig_oracle_supervised"):
         first, second = map(CONFIG.snapshots, twins["models"])
         twins["snapshots"] = [step for step in first if step in second]
@@ -140,10 +150,17 @@ def seeds_of(experiment):
     return EXPERIMENTS[experiment]["seeds"] or CONFIG.sampling.seeds
 
 
+def windows_named(experiments):
+    """Windows of the data that plans of these experiments name, each once."""
+    plans = [item for name in experiments for item in PLANS[name].items()]
+    return sorted({window for item in plans for window in Plan.from_dict(*item).names_windows})
+
+
 def sampling_inputs(plans):
-    """Inputs of the jobs that run an experiment's plans: latents, decoder, models, and the split if a plan names it."""
-    named = any(Plan.from_dict(name, plan).names_split for name, plan in plans.items())
-    return ({"split": "<results>/oracle/{space}/split.json"} if named else {}) | {
+    """What the plans of an experiment are run with: latents, decoder, models, the split and windows that they name."""
+    made = [Plan.from_dict(name, plan) for name, plan in plans.items()]
+    named = {"split": any(plan.names_split for plan in made), "windows": any(plan.names_windows for plan in made)}
+    return {name: f"<results>/oracle/{{space}}/{name}.json" for name, found in named.items() if found} | {
         "latents": "<results>/data/{space}/latents.h5",
         "held_out": "<results>/data/{space}/held_out.h5",
         "weights": encoder_weights,

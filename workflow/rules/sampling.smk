@@ -1,6 +1,6 @@
 # Sampling: one rule per experiment, which runs all its plans in one job per latent space and shard.
 from twostage.sampling.experiments import plans_for
-from twostage.sampling.plan import Plan
+from twostage.sampling.plan import Plan, WINDOWS
 
 FIELDS = [*MODELS, *(f"{model}@{step}" for model in MODELS for step in CONFIG.snapshots(model))]
 try:
@@ -17,7 +17,7 @@ try:
     }
     if SPLIT is not None:  # otherwise the plans that name the split are checked when it is measured
         for name, plan in [item for plans in PLANS.values() for item in plans.items()]:
-            Plan.from_dict(name, plan).resolve(SPLIT)
+            Plan.from_dict(name, plan).resolve(SPLIT, dict.fromkeys(WINDOWS, (0, 1)))
 except ValueError as error:
     raise WorkflowError(f"config: experiments: {error}") from None
 # Figs. 4 and 8 show the trajectory of a sample, not its end.
@@ -92,6 +92,49 @@ for experiment in TRAJECTORIES:
             f"Following the trajectories of {experiment} in latent space {{wildcards.space}}"
         script:
             "../scripts/follow.py"
+
+
+if "fig_references" in EXPERIMENTS:
+    FOLLOWING = EXPERIMENTS["fig_references"]
+
+    rule references:
+        input:
+            latents="<results>/data/{space}/latents.h5",
+            held_out=lambda w: (
+                f"results/{CONFIG.run}/data/{w.space}/held_out.h5" if CONFIG.spaces[w.space].decodes else []
+            ),
+            snapshots=lambda w: [
+                path for model in FOLLOWING["models"] for path in snapshot_paths(w.space, model).values()
+            ],
+        output:
+            "<results>/samples/{space}/fig_references.h5",
+        log:
+            "<logs>/references/{space}.log",
+        benchmark:
+            "<benchmarks>/references/{space}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: CONFIG.jobs.sampling.threads
+        resources:
+            **resources_of("sampling"),
+        params:
+            settings={
+                "samples": FOLLOWING["samples"],
+                "seeds": seeds_of("fig_references"),
+                "times": FOLLOWING["times"],
+                "steps": CONFIG.sampling.steps,
+                "solver": CONFIG.sampling.solver,
+                "batch_size": CONFIG.sampling.batch_size,
+                "precision": CONFIG.sampling.precision,
+            },
+            snapshots=lambda w: {model: CONFIG.snapshots(model, w.space) for model in FOLLOWING["models"]},
+            models=lambda w: {model: expected_of(w.space, model) for model in FOLLOWING["models"]},
+            device=device_of("sampling"),
+            code=code_of("twostage.sampling.references"),
+        message:
+            "Asking whom the models follow in latent space {wildcards.space}"
+        script:
+            "../scripts/references.py"
 
 
 if CONFIG.flux:

@@ -13,6 +13,7 @@ with job(snakemake):
         dict(zip(params.models, inputs.snapshots)),
         params.plans,
         split_path=inputs.get("split"),
+        windows_path=inputs.get("windows"),
         device=params.device,
         precision=params.precision,
         held_out_path=inputs.held_out,

@@ -39,18 +39,20 @@ def explain(problems, root):
     One line per key: pydantic's messages on the alternatives of a union are joined by "or", and keys that one block
     lacks are named together.
     """
-    lines, expected, absent = [], {}, {}
+    lines, told, expected, absent = [], [], {}, {}
     for problem in _once(problems):
         location = problem["loc"]
         if line := _line(problem, root):
             lines.append(line)
+            told.append(_key(location, root))
         elif problem["type"] == "missing":
             absent.setdefault(location[:-1], []).append(location)
         else:
             expected.setdefault(_key(location, root), []).append(problem)
     lines += [_lacking(block, keys, root) for block, keys in absent.items()]
     for key, alternatives in expected.items():
-        if not any(other.startswith(f"{key}.") for other in expected):  # in a union, the member that was meant
+        # in a union, the member that was meant
+        if not any(other.startswith(f"{key}.") for other in [*told, *expected]):
             lines.append(f"{key} is {_expected(alternatives, root)}")
     return lines
 

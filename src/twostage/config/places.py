@@ -45,6 +45,12 @@ def _images(config, estimating):
                 refuse_single_images(folder)
         except ValueError as error:
             yield f"data.{key}: {error}"
+    if len(classes.get("path", ())) == 1:
+        for key in checks.class_windows(config):
+            yield (
+                f"{key} names 'class', where the class is decided, and data.path is {config.data.path!r}; expected two "
+                "class folders or more, or another interval"
+            )
     if len(classes) == 2 and os.path.samefile(config.data.path, config.data.held_out_path):
         yield (
             f"data.held_out_path is {config.data.held_out_path!r}, the folder of data.path; expected other images, or "

@@ -3,11 +3,15 @@
 import os
 
 from twostage.estimate.evaluations import evaluations, followed_evaluations, resolved
-from twostage.estimate.networks import flux_flops
-from twostage.estimate.row import Row
-from twostage.sampling.plan import ORACLE, Plan
+from twostage.estimate.gaussian import GAUSSIAN_MB, fit_flops, gaussians_of_space, uses_gaussians, velocity_flops
+from twostage.estimate.memory import GIB, NETWORK, autoencoder_peaks, store, streamed
+from twostage.estimate.networks import FLUX_VAE, flux_flops
+from twostage.estimate.oracle import ORACLE_MB, velocities_bytes
+from twostage.estimate.row import BYTES, Row
+from twostage.sampling.plan import CLOSED_FORM, GAUSSIAN, ORACLE, Plan
 
-FLUX_BYTES = 58e9  # of Flux.1's repository on the hub
+# Flux.1: its repository on the hub; in bf16 its weights, and the largest part of them
+FLUX_BYTES, FLUX_WEIGHTS, FLUX_PART = 58e9, 34e9, 24e9
 SHOWN_SAMPLES = 16  # whose predictions along the way are decoded
 TRAJECTORIES = ("fig8",)  # what looks at the way of a sample
 
@@ -26,9 +30,18 @@ def rows(setting):
     transformer, decoder = flux_flops(flux.model, flux.height, flux.width)
     images = trajectories + shown
     flops = trajectories * flux.steps * transformer + images * decoder
+    pictures = len(flux.prompts) * (len(flux.shifts) + len(flux.times)) * flux.height * flux.width * 3
+
+    def on_gpu():
+        from twostage.data.encoders import item_bytes
+
+        decoding = item_bytes(FLUX_VAE["block_out_channels"], flux.height, flux.width)
+        return (FLUX_PART if flux.offload else FLUX_WEIGHTS) + decoding + 2 * GIB
+
     yield Row(
         "flux", samples=trajectories, flops=flops, bf16_flops=flops * (flux.precision == "bf16"),
         disk=images * flux.height * flux.width * 3, stage="flux", needs=needs, makes=("samples/flux.",),
+        on_gpu=on_gpu, on_host=lambda: FLUX_WEIGHTS + 2 * pictures,
     )  # fmt: skip
 
 
@@ -55,33 +68,73 @@ def seeds_of(setting, experiment):
 
 
 def _experiment(setting, space, experiment):
-    plans = resolved(setting.plans[experiment], setting.split(space)[0])
+    config, follows = setting.config, experiment in TRAJECTORIES
+    plans = resolved(setting.plans[experiment], setting.split(space)[0], setting.windows(space))
     samples = samples_of(setting, experiment)
-    total, jobs, decoded = sum(samples.values()), setting.config.sampling.shards, sum(samples.values())
-    if experiment in TRAJECTORIES:
+    total, jobs, decoded = sum(samples.values()), config.sampling.shards, sum(samples.values())
+    if follows:
         counts, jobs, decoded = followed_evaluations(plans, max(samples.values())), 1, _shown(setting, experiment)
     else:
         counts = evaluations(plans, samples)
     oracle = counts.pop(ORACLE, 0) * setting.oracle_velocity(space)
-    networks = sum(count * setting.forward(space, field.partition("@")[0]) for field, count in counts.items())
-    names_split = any(Plan.from_dict(*item).names_split for item in setting.plans[experiment].items())
+    started = sum(samples[name] for name, plan in plans.items() if GAUSSIAN in plan.start)
+    gaussian = (counts.pop(GAUSSIAN, 0) + started) * velocity_flops(setting, space)
+    gaussian += uses_gaussians(plans.values()) * jobs * fit_flops(setting, space)
+    networks = sum(count * setting.forward(space, _model(field)) for field, count in counts.items())
+    given = [Plan.from_dict(*item) for item in setting.plans[experiment].items()]
     return Row(
-        f"{'follow' if experiment in TRAJECTORIES else 'sample'}_{experiment}",
+        f"{'follow' if follows else 'sample'}_{experiment}",
         space,
         jobs=jobs,
         samples=total,
-        flops=oracle + networks + decoded * setting.encoder_flops(space)[1],
-        bf16_flops=networks * (setting.config.sampling.precision == "bf16"),
+        flops=oracle + gaussian + networks + decoded * setting.encoder_flops(space)[1],
+        bf16_flops=networks * (config.sampling.precision == "bf16"),
         disk=decoded * setting.pixels,
         stage="sampling",
         needs=(
             f"data/{space}/latents.h5",
-            *[f"oracle/{space}/split"] * names_split,
+            *[f"oracle/{space}/split"] * any(plan.names_split for plan in given),
+            *[f"oracle/{space}/windows"] * any(plan.names_windows for plan in given),
             *setting.encoder_files(space),
-            *sorted({f"training/{space}/{field.partition('@')[0]}/" for field in counts}),
+            *sorted({f"training/{space}/{_model(field)}/" for field in counts}),
         ),
         makes=(f"samples/{space}/{experiment}-", f"samples/{space}/{experiment}."),
+        on_gpu=lambda: _sampled_on_gpu(setting, space, plans.values(), follows),
+        on_host=lambda: _sampled_on_host(setting, space, plans.values(), follows),
     )
+
+
+def _model(field):
+    """The model of a field, which may be one of its snapshots."""
+    return field.partition("@")[0]
+
+
+def _sampled_on_gpu(setting, space, plans, follows):
+    sampling, latent = setting.config.sampling, setting.dim(space) * BYTES
+    parts = [part for plan in plans for part in plan.parts]
+    twice = 1 + any(part.guidance != 1 for part in parts)  # with and without the class
+    fields = {part.field for part in parts} - {*CLOSED_FORM}
+    models = [_model(field) for field in fields]  # each snapshot has its weights
+    networks = sum(setting.weights(space, name) for name in models)
+    networks += setting.velocity_peak(space, models, twice * sampling.batch_size)
+    states = (8 + len(plans)) * sampling.batch_size * latent
+    if follows:  # the predictions of every step of a batch, and the classes' means
+        states += (2 * sampling.batch_size * sampling.steps + setting.classes) * latent
+    decoding = autoencoder_peaks(setting, space, "sampling")[1]
+    exact = velocities_bytes(setting, space, sampling.batch_size)
+    exact += uses_gaussians(plans) * gaussians_of_space(setting, space, sampling.batch_size)
+    return networks + states + exact + decoding
+
+
+def _sampled_on_host(setting, space, plans, follows):
+    from twostage.sampling.experiments import SHOWN_TIMES
+
+    models = {_model(part.field) for plan in plans for part in plan.parts} - {*CLOSED_FORM}
+    largest = max((setting.weights(space, name) for name in models), default=0)
+    batches = setting.config.sampling.batch_size * (4 * setting.pixels + 8 * setting.dim(space) * BYTES)
+    shown = 4 * SHOWN_SAMPLES * len(SHOWN_TIMES) * setting.pixels if follows else 0
+    budget = max(ORACLE_MB, uses_gaussians(plans) * GAUSSIAN_MB)
+    return store(setting) + 2 * largest + batches + streamed(setting, space, budget) + NETWORK + shown
 
 
 def _shown(setting, experiment):

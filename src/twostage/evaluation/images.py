@@ -11,7 +11,17 @@ from twostage.data.encode import images_ahead
 from twostage.hdf5 import opened, read_texts
 
 SPLIT = ("split", "split_source", "split_low", "split_high")  # in the files of plans that name the split
-RECORDED = ("solver", "steps", "nfe", *SPLIT, "share_before_0.2", "t_switch", "t_resume")
+RECORDED = (
+    "solver",
+    "steps",
+    "nfe",
+    "evaluations",
+    "network_flops",
+    *SPLIT,
+    "share_before_0.2",
+    "t_switch",
+    "t_resume",
+)
 
 
 def load_split(dataset, split):
@@ -103,11 +113,11 @@ class SampledImages:
         """Columns of a table that say how the samples were made, so that nobody has to read it from a plan's name.
 
         The attributes in ``RECORDED``, NaN where the samples lack them; step_starts (JSON list); kind; fields, weights
-        (one text each), guidance (the largest scale) and shift of the parts; interval: where guidance acts, as the plan
-        was written ("split" stands for the split). A plan with a single guided part also has interval_low and
-        interval_high, its times. A plan with two parts has stage_1 and stage_2, their fields, and split_at, the time
-        between them. A plan with a single part has model and step: its field, and the training step in a field
-        ``model@step`` (NaN: the last one).
+        (one text each), guidance (the largest scale), shift, gain and stop of the parts; interval: where guidance acts,
+        as the plan was written ("split" stands for the split, "transition" and "class" for windows of the data). A plan
+        with a single guided part also has interval_low and interval_high, its times. A plan with two parts has stage_1
+        and stage_2, their fields, and split_at, the time between them. A plan with a single part has model and step:
+        its field, and the training step in a field ``model@step`` (NaN: the last one); and gain_alpha and gain_beta.
         """
         parts, given = (self.attributes.get(key, self.attributes["plan"])["parts"] for key in ("plan", "given"))
         guided = [part for part in parts if part.get("guidance", 1) != 1]
@@ -118,8 +128,10 @@ class SampledImages:
             "fields": " > ".join(part["field"] for part in parts),
             "weights": "; ".join(f"{field}: {_weights_in_words(record)}" for field, record in weights.items()),
             "guidance": max((part["guidance"] for part in guided), default=1.0),
-            "interval": "; ".join("-".join(map(_exact, part.get("interval", (0, 1)))) for part in written),
+            "interval": "; ".join(_interval(part.get("interval", (0, 1))) for part in written),
             "shift": "; ".join(_exact(part.get("shift", 1)) for part in parts),
+            "gain": "; ".join(map(_gain_in_words, parts)) if any("gain" in part for part in parts) else "",
+            "stops": "; ".join(_exact(part["stop"]) for part in parts),
             "kind": self.attributes["plan"].get("kind", ""),
         }
         low, high = guided[0].get("interval", (0, 1)) if len(guided) == 1 else (np.nan, np.nan)
@@ -129,6 +141,8 @@ class SampledImages:
         if len(parts) == 1:
             model, _, step = parts[0]["field"].partition("@")
             facts |= {"model": model, "step": int(step) if step else np.nan}
+            gain = parts[0].get("gain", {})
+            facts |= {f"gain_{key}": gain.get(key, np.nan) for key in ("alpha", "beta")}
         return facts
 
     def images(self, positions):
@@ -165,12 +179,23 @@ def _weights_in_words(record):
     return ", ".join([*filter(None, words), f"sha256 {record['sha256'][:12]}"])
 
 
+def _interval(given):
+    """An interval as it was written, "lo-hi", or the name of a window of the data."""
+    return given if isinstance(given, str) else "-".join(map(_exact, given))
+
+
 def _exact(number):
     """A number in the fewest digits that tell it from any other; text stays as it is."""
     if isinstance(number, str):
         return number
     short = f"{number:g}"
     return short if float(short) == number else repr(float(number))
+
+
+def _gain_in_words(part):
+    """alpha, then beta, of a part's gain; "none" of a part without one."""
+    gain = part.get("gain")
+    return f"{_exact(gain['alpha'])}, {_exact(gain['beta'])}" if gain else "none"
 
 
 def _exists(path):

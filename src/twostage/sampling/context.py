@@ -17,12 +17,14 @@ from twostage.flow import time_grid
 from twostage.model.checkpoints import load_model
 from twostage.model.identity import refuse_other_model
 from twostage.oracle import ClassOracle
+from twostage.oracle.gaussian import ClassGaussian
 from twostage.provenance import PathLike, sha256
-from twostage.sampling.plan import ORACLE, Part, Plan
+from twostage.sampling.plan import CLOSED_FORM, GAUSSIAN, ORACLE, Part, Plan
 from twostage.sampling.solver import SOLVERS, Observer, finite_states
 from twostage.sampling.starts import noise_of, present_classes, resumed_states
-from twostage.sampling.velocity import Field, Guided, ModelVelocity, OracleVelocity
+from twostage.sampling.velocity import Field, Gained, GaussianVelocity, Guided, ModelVelocity, OracleVelocity
 from twostage.split import read_split
+from twostage.windows import read_windows
 
 Followed: TypeAlias = tuple[Int64[np.ndarray, " n"], Bool[np.ndarray, " n"]]  # rows of a store, mirrored or not
 
@@ -33,14 +35,17 @@ class Context:
     store_path: latents.h5 of the training split; held_out_path: that of the held-out split, for plans that resume from
     it; encoder_spec, encoder_weights: what decodes the latents (``twostage.data.encoders.load_encoder``); checkpoints:
     {model name: path of its weights}; plans: {plan name: dict} (``twostage.sampling.plan``); split_path: split.json,
-    whose split stands for the plans' "split", needed where a plan names it; precision: "float32", or "bf16" for the
-    models' autocast; space: the latent space's name, for the record; models: {model name: what is expected of its
-    weights} (``twostage.model.identity.refuse_other_model``). Raises ValueError for a plan that cannot be run.
+    whose split stands for the plans' "split", needed where a plan names it; windows_path: windows.json, the same for
+    intervals that the data name; precision: "float32", or "bf16" for the models' autocast; space: the latent space's
+    name, for the record; models: {model name: what is expected of its weights}
+    (``twostage.model.identity.refuse_other_model``). Raises ValueError for a plan that cannot be run.
 
     Has plans: {name: resolved Plan}; split: the ``Split`` that stood for "split", or None; splits: {name: that split
-    where the plan names it, else None}; given: {name: the plan as it was written}; train: the training LatentStore;
-    classes: labels that occur in it; fields: {model name or "oracle": velocity field}; oracle: its ``ClassOracle``;
-    facts: attributes that every file of samples records; weights: {model name: {"sha256", "metadata"}}.
+    where the plan names it, else None}; windows: {name: ``Window``} of the data; given: {name: the plan as it
+    was written}; train: the training LatentStore; classes: labels that occur in it; fields: {model name, "oracle" or
+    "gaussian": velocity field}; oracle: its ``ClassOracle``; gaussian: its ``ClassGaussian``, which fits a class when a
+    plan first comes to it; architectures: {model name: its ``LightningDiT.architecture``}; facts: attributes that every
+    file of samples records; weights: {model name: {"sha256", "metadata"}}.
 
     >>> from twostage.data.latents import write_store
     >>> with write_store("latents.h5", 2, (1, 2, 2)) as writer:
@@ -61,6 +66,7 @@ class Context:
         plans: Mapping[str, Mapping[str, Any]],
         *,
         split_path: PathLike | None = None,
+        windows_path: PathLike | None = None,
         device: str | torch.device = "cpu",
         precision: str = "float32",
         held_out_path: PathLike | None = None,
@@ -72,24 +78,29 @@ class Context:
         self.split = None if split_path is None else read_split(split_path)
         self.splits = {name: self.split if plan.names_split else None for name, plan in self.given.items()}
         time = None if self.split is None else self.split.value
-        self.plans = {name: plan.resolve(time) for name, plan in self.given.items()}
+        self.windows = {} if windows_path is None else read_windows(windows_path)
+        ends = {name: window.ends for name, window in self.windows.items()}
+        self.plans = {name: plan.resolve(time, ends) for name, plan in self.given.items()}
         self.train = LatentStore.open(store_path, split="train")
         self.stores = {"train": self.train}
         if held_out_path is not None:
             self.stores["held_out"] = open_held_out(held_out_path, self.train)
         for plan in self.plans.values():
-            if plan.start != "prior" and plan.start["split"] not in self.stores:
+            if plan.resumes and plan.start["split"] not in self.stores:
                 raise ValueError(
                     f"plan {plan.name} resumes from held-out images; expected held_out_path, their latents"
                 )
         self.encoder = load_encoder(encoder_spec, encoder_weights, self.device)
-        names = dict.fromkeys(part.field for plan in self.plans.values() for part in plan.parts if part.field != ORACLE)
+        fields = (part.field for plan in self.plans.values() for part in plan.parts)
+        names = [name for name in dict.fromkeys(fields) if name not in CLOSED_FORM]
         expected, models = models or {}, {name: load_model(checkpoints[name], self.device) for name in names}
         for name, model in models.items():
             refuse_other_model(checkpoints[name], model.architecture, model.metadata, self.train, expected.get(name))
         self.oracle = ClassOracle(self.train, device=self.device)
+        self.architectures = {name: model.architecture for name, model in models.items()}
         self.fields: dict[str, Field] = {name: ModelVelocity(model, precision) for name, model in models.items()}
-        self.fields[ORACLE] = OracleVelocity(self.oracle)
+        self.gaussian = ClassGaussian(self.train, device=self.device)
+        self.fields |= {ORACLE: OracleVelocity(self.oracle), GAUSSIAN: GaussianVelocity(self.gaussian)}
         self.classes = present_classes(self.train)
         self.weights = {
             name: {"sha256": sha256(checkpoints[name]), "metadata": model.metadata} for name, model in models.items()
@@ -101,7 +112,7 @@ class Context:
             "store_fingerprint": self.train.fingerprint,
             "index": self.train.index or "unknown",
         }
-        files = {"encoder": encoder_weights, "split": split_path, **checkpoints}
+        files = {"encoder": encoder_weights, "split": split_path, "windows": windows_path, **checkpoints}
         self._files = {name: files_of(paths) for name, paths in files.items()}
 
     def refuse_missing(self, outputs: Mapping[str, PathLike]) -> None:
@@ -112,7 +123,8 @@ class Context:
     def inputs(self, plan: Plan) -> list[PathLike]:
         """Paths that a plan's samples come from, the latents aside (their fingerprint stands for them)."""
         names = ["split"] if self.splits[plan.name] else []
-        names += ["encoder", *(part.field for part in plan.parts if part.field != ORACLE)]
+        names += ["windows"] if self.given[plan.name].names_windows else []
+        names += ["encoder", *(part.field for part in plan.parts if part.field not in CLOSED_FORM)]
         return list(dict.fromkeys(path for name in names for path in self._files[name]))
 
     def labels(self, items: Int64[np.ndarray, "n 3"]) -> Int64[Tensor, " n"]:
@@ -120,23 +132,28 @@ class Context:
         return torch.from_numpy(items[:, 2]).to(self.device)
 
     def field_of(self, part: Part) -> Field:
-        """The velocity field of a part, guided where the part asks for it."""
+        """The velocity field of a part, guided and with a gain where the part asks for it."""
         field = self.fields[part.field]
-        return field if part.guidance == 1 else Guided(field, part.guidance, part.interval, part.channels)
+        if part.guidance != 1:
+            field = Guided(field, part.guidance, part.interval, part.channels)
+        return field if part.gain is None else Gained(field, *part.gain)
 
     def classes_of(self, plan: Plan) -> Int64[np.ndarray, " classes"]:
         """Labels that a plan's samples go round: those with training images, and with images to resume from."""
-        if plan.start == "prior":
+        if not plan.resumes:
             return self.classes
         return np.intersect1d(self.classes, present_classes(self.stores[plan.start["split"]]))
 
     def begin(self, plan: Plan, items: Int64[np.ndarray, "n 3"]) -> tuple[Float[Tensor, " n *shape"], Followed | None]:
         """The state at which the plan starts, on the device, and the images it resumes from.
 
-        The images are (rows of their split's store, mirrored or not), (n,) each; None from the prior.
+        The images are (rows of their split's store, mirrored or not), (n,) each; None where there are none.
         """
-        if plan.start == "prior":
-            return noise_of(items, self.train.shape[1:]).to(self.device), None
+        if not plan.resumes:
+            noise = noise_of(items, self.train.shape[1:]).to(self.device)
+            if plan.start == "prior":
+                return noise, None
+            return self.gaussian.flow(noise, 0.0, plan.begins, self.labels(items)), None
         store = self.stores[plan.start["split"]]
         x, rows = resumed_states(items, store, plan.start["resume"], len(self.classes_of(plan)))
         return x.to(self.device), (rows, np.zeros(len(rows), dtype=bool))

@@ -15,28 +15,38 @@ from typing import Any, Literal, TypeAlias
 from twostage.spelling import did_you_mean
 
 SPLIT = "split"
+TRANSITION, CLASS = "transition", "class"
+WINDOWS = (TRANSITION, CLASS)  # intervals that the data name (``twostage.windows``)
 ORACLE = "oracle"
+GAUSSIAN = "gaussian"
+CLOSED_FORM = (ORACLE, GAUSSIAN)  # fields that need no weights
 SOLVERS = ("euler", "heun")
 TIME_TOLERANCE = 1e-9
+GAIN = ("alpha", "beta")
 
 # What a plan says before ``Plan.resolve`` has put numbers in its place.
 Moment: TypeAlias = Any  # a time in [0, 1], or "split"
 Steps: TypeAlias = Any  # a whole number, or None for a share of the plan's
-Start: TypeAlias = Any  # "prior", or {"resume": a time or "split", "split": "train" | "held_out"}
+Interval: TypeAlias = Any  # (lo, hi), or a name of ``WINDOWS``
+Start: TypeAlias = Any  # "prior", {"resume": a time or "split", "split": "train" | "held_out"}, {"gaussian": a time}
 
 
 @dataclass(frozen=True)
 class Part:
     """One part of a plan: ``field`` acts from where the part before it ended up to ``stop``.
 
-    field: a model's name, or "oracle" (the class-conditional oracle).
+    field: a model's name, "oracle" (the class-conditional oracle), or "gaussian" (of Gaussians with the classes' means
+        and covariances, ``twostage.oracle.gaussian``).
     start, stop: times in [0, 1], or "split", the measured split; without ``start`` the part begins where the one
         before it ended.
     steps: solver steps of this part, uniform in it; None takes the part's share of the plan's ``steps``.
     shift: timestep shift of the part's grid (``twostage.flow.time_grid``).
     guidance: classifier-free guidance scale g, ``v = v_dropped + g (v_class - v_dropped)``; 1 is without guidance.
-    interval: guidance acts at times lo <= t < hi; ends are times or "split".
+    interval: guidance acts at times lo <= t < hi; ends are times or "split"; or a window that the data name,
+        "transition" or "class".
     channels: "all", or k: guidance acts on the first k channels only (3 is what LightningDiT's own sampler does).
+    gain: (alpha, beta) multiplies the velocity by 1 + alpha (1 - t)^beta, guidance included; None leaves it. In the
+        dict form {"alpha": ..., "beta": ...}.
 
     >>> Part("B", guidance=2.0, interval=("split", 1.0)).stop
     1.0
@@ -47,17 +57,19 @@ class Part:
     steps: Steps = None
     shift: float = 1.0
     guidance: float = 1.0
-    interval: tuple[Moment, Moment] = (0.0, 1.0)
+    interval: Interval = (0.0, 1.0)
     channels: int | Literal["all"] = "all"
     start: Moment | None = None
+    gain: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
     """A plan by name.
 
-    start: "prior", or {"resume": t, "split": "train" | "held_out"}: x_t of an image of that split, with the sample's
-        own noise.
+    start: "prior"; {"resume": t, "split": "train" | "held_out"}: x_t of an image of that split, with the sample's own
+        noise; or {"gaussian": t}: where the exact flow of the class's Gaussian takes the noise by time t, without an
+        evaluation.
     solver: "euler" or "heun".
     steps: steps of the uniform grid over all of [0, 1]; parts without ``steps`` of their own share them by length.
     samples: images per seed, where it is not what the run asks for.
@@ -97,18 +109,24 @@ class Plan:
             if not isinstance(part, dict):
                 raise ValueError(f"plan {name}, part {number}: it is {part!r}; expected {{field: ..., stop: ...}}")
             _known_keys(f"{name}, part {number}", part, _names(Part))
-            if not isinstance(part.get("interval", ()), list | tuple):
-                raise ValueError(f"plan {name}, part {number}: interval is {part['interval']!r}; expected [lo, hi]")
+            interval = part.get("interval", (0.0, 1.0))
+            if not isinstance(interval, list | tuple) and interval not in WINDOWS:
+                raise ValueError(
+                    f"plan {name}, part {number}: interval is {interval!r}; expected [lo, hi], or one of "
+                    f"{', '.join(WINDOWS)}{did_you_mean(interval, WINDOWS)}"
+                )
             if "field" not in part:
-                raise ValueError(f"plan {name}, part {number}: field is missing; expected a model's name or {ORACLE!r}")
-            made.append(Part(**{**part, "interval": tuple(part.get("interval", (0.0, 1.0)))}))
+                raise ValueError(
+                    f"plan {name}, part {number}: field is missing; expected a model's name, {ORACLE!r} or {GAUSSIAN!r}"
+                )
+            interval = interval if interval in WINDOWS else tuple(interval)
+            made.append(Part(**{**part, "interval": interval, "gain": _gain_of(name, number, part)}))
         return cls(name, tuple(made), **content)
 
     def to_dict(self) -> dict[str, Any]:
         """The dict form (JSON-able, without the name and without what has its default)."""
         parts = [
-            {key: list(value) if key == "interval" else value for key, value in _without_defaults(part).items()}
-            for part in self.parts
+            {key: _as_written(key, value) for key, value in _without_defaults(part).items()} for part in self.parts
         ]
         rest = _without_defaults(self)
         return {**{key: value for key, value in rest.items() if key not in ("name", "parts")}, "parts": parts}
@@ -116,13 +134,23 @@ class Plan:
     @property
     def names_split(self) -> bool:
         """Whether a time of the plan is "split"."""
-        times = [time for part in self.parts for time in (part.stop, part.start, *part.interval)]
-        return SPLIT in [self.begins, *times]
+        ends = [end for part in self.parts if part.interval not in WINDOWS for end in part.interval]
+        return SPLIT in [self.begins, *ends, *(time for part in self.parts for time in (part.stop, part.start))]
+
+    @property
+    def names_windows(self) -> tuple[str, ...]:
+        """The windows of the data that intervals of the plan name, each once."""
+        return tuple(dict.fromkeys(part.interval for part in self.parts if part.interval in WINDOWS))
 
     @property
     def begins(self) -> Moment:
-        """Time at which the plan starts: 0 from the prior, else the resume time (a number or "split")."""
-        return 0.0 if self.start == "prior" else self.start["resume"]
+        """Time at which the plan starts: 0 from the prior, else that of its start (a number or "split")."""
+        return 0.0 if self.start == "prior" else self.start[_time_of(self.start)]
+
+    @property
+    def resumes(self) -> bool:
+        """Whether the plan starts from images."""
+        return self.start != "prior" and "resume" in self.start
 
     def validate(self, models: Collection[str] | None = None) -> "Plan":
         """Raise ValueError for a plan that cannot be run, with its name, the part, the value and what was expected.
@@ -154,24 +182,30 @@ class Plan:
             )
         return self
 
-    def resolve(self, split: float | None = None) -> "Plan":
+    def resolve(self, split: float | None = None, windows: Mapping[str, tuple[float, float]] | None = None) -> "Plan":
         """The plan with every "split" replaced by the number ``split``, and steps given to every part; validated.
 
-        A split may be None where the plan does not mention it. Raises ValueError as ``validate`` does, and for a split
-        that is missing or outside (0, 1).
+        windows: {name: (lo, hi)} of those that the plan names. Either may be None where the plan does not mention it.
+        Raises ValueError as ``validate`` does, for a split that is missing or outside (0, 1), and for a missing window.
         """
         self.validate()
+        windows = windows or {}
+        for name in self.names_windows:
+            if name not in windows:
+                known = ", ".join(windows) or "none"
+                raise ValueError(f"plan {self.name}: interval is {name!r}; expected a window that is known: {known} is")
         if self.names_split and (split is None or not 0 < split < 1):
             raise ValueError(f"plan {self.name}: the split is {split}; expected a number inside (0, 1)")
         number = lambda time: split if time == SPLIT else time  # noqa: E731
-        start = self.start if self.start == "prior" else {**self.start, "resume": number(self.start["resume"])}
-        parts, position = [], 0.0 if start == "prior" else start["resume"]
+        position = number(self.begins)
+        start = self.start if self.start == "prior" else {**self.start, _time_of(self.start): position}
+        parts = []
         for part in self.parts:
             part = replace(
                 part,
                 start=position if part.start is None else number(part.start),
                 stop=number(part.stop),
-                interval=(number(part.interval[0]), number(part.interval[1])),
+                interval=tuple(map(number, windows.get(part.interval, part.interval))),
             )
             parts.append(part)
             position = part.stop
@@ -231,6 +265,13 @@ def _names(kind):
     return [field.name for field in fields(kind)]
 
 
+def _as_written(key, value):
+    """A key of a part as the dict form has it: what the part holds as a tuple."""
+    if key == "gain":
+        return dict(zip(GAIN, value))
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _without_defaults(record):
     defaults = {field.name: field.default for field in fields(record)}
     return {
@@ -246,6 +287,16 @@ def _known_keys(where, content, names):
             raise ValueError(
                 f"plan {where}: unknown key {key!r}; expected {', '.join(names)}{did_you_mean(key, names)}"
             )
+
+
+def _gain_of(plan, number, part):
+    """A part's gain as a tuple (alpha, beta), None without one."""
+    gain = part.get("gain")
+    if gain is None:
+        return None
+    if not isinstance(gain, Mapping) or set(gain) != set(GAIN):
+        raise ValueError(f"plan {plan}, part {number}: gain is {gain!r}; expected {{alpha: ..., beta: ...}}, both")
+    return tuple(gain[key] for key in GAIN)
 
 
 def _check_count(what, value):
@@ -267,21 +318,31 @@ def _check_time(what, value):
 def _check_start(plan):
     if plan.start == "prior":
         return
-    expected = 'expected "prior" or {"resume": t, "split": "train" | "held_out"}'
-    if not isinstance(plan.start, dict) or set(plan.start) != {"resume", "split"}:
-        raise ValueError(f"plan {plan.name}: start is {plan.start!r}; {expected}")
-    if plan.start["split"] not in ("train", "held_out"):
+    expected = 'expected "prior", {"resume": t, "split": "train" | "held_out"} or {"gaussian": t}'
+    if not isinstance(plan.start, dict) or set(plan.start) not in ({"resume", "split"}, {GAUSSIAN}):
+        keys = plan.start if isinstance(plan.start, dict) else [plan.start]
+        unknown = next((key for key in keys if key not in ("prior", "resume", "split", GAUSSIAN)), None)
+        nearest = did_you_mean(unknown, ("prior", "resume", "split", GAUSSIAN))
+        raise ValueError(f"plan {plan.name}: start is {plan.start!r}; {expected}{nearest}")
+    if plan.start.get("split", "train") not in ("train", "held_out"):
         raise ValueError(f"plan {plan.name}: start's split is {plan.start['split']!r}; {expected}")
-    _check_time(f"plan {plan.name}: start's resume", plan.start["resume"])
-    if plan.start["resume"] == 1:
-        raise ValueError(f"plan {plan.name}: start's resume is 1, the image itself; expected a time below 1")
+    key = _time_of(plan.start)
+    _check_time(f"plan {plan.name}: start's {key}", plan.start[key])
+    if plan.start[key] == 1:
+        what = "the image itself" if plan.resumes else "where nothing is left to sample"
+        raise ValueError(f"plan {plan.name}: start's {key} is 1, {what}; expected a time below 1")
+
+
+def _time_of(start):
+    """The key of a start's time."""
+    return GAUSSIAN if GAUSSIAN in start else "resume"
 
 
 def _check_part(where, part, models):
-    known = None if models is None else [*models, ORACLE]
+    known = None if models is None else [*models, *CLOSED_FORM]
     if not isinstance(part.field, str) or (known is not None and part.field not in known):
         raise ValueError(
-            f"{where}: field is {part.field!r}; expected one of {', '.join(known or ['a model', ORACLE])}"
+            f"{where}: field is {part.field!r}; expected one of {', '.join(known or ['a model', *CLOSED_FORM])}"
             f"{did_you_mean(part.field, known or [])}"
         )
     _check_time(f"{where}: stop", part.stop)
@@ -291,19 +352,37 @@ def _check_part(where, part, models):
         _check_count(f"{where}: steps", part.steps)
     if not _is_number(part.shift) or not part.shift > 0:
         raise ValueError(f"{where}: shift is {part.shift!r}; expected a number above 0")
-    if len(part.interval) != 2:
-        raise ValueError(f"{where}: interval is {list(part.interval)}; expected two times [lo, hi]")
-    for end in part.interval:
-        _check_time(f"{where}: interval {list(part.interval)} has an end that", end)
-    low, high = part.interval
-    if SPLIT not in part.interval and not low < high:
-        raise ValueError(f"{where}: interval is {list(part.interval)}; expected lo < hi, inside [0, 1]")
+    if part.interval not in WINDOWS:
+        _check_interval(where, part.interval)
     if part.channels != "all":
         _check_count(f"{where}: channels", part.channels)
+    _check_gain(where, part.gain)
     if not _is_number(part.guidance):
         raise ValueError(f"{where}: guidance is {part.guidance!r}; expected a number, 1 for none")
-    if part.field == ORACLE and part.guidance != 1:
-        raise ValueError(f"{where}: guidance is {part.guidance}; expected 1, the oracle takes no guidance")
+    if part.field in CLOSED_FORM and part.guidance != 1:
+        raise ValueError(f"{where}: guidance is {part.guidance}; expected 1, the {part.field} takes no guidance")
+
+
+def _check_interval(where, interval):
+    if len(interval) != 2:
+        raise ValueError(f"{where}: interval is {list(interval)}; expected two times [lo, hi]")
+    for end in interval:
+        _check_time(f"{where}: interval {list(interval)} has an end that", end)
+    low, high = interval
+    if SPLIT not in interval and not low < high:
+        raise ValueError(f"{where}: interval is {list(interval)}; expected lo < hi, inside [0, 1]")
+
+
+def _check_gain(where, gain):
+    if gain is None:
+        return
+    alpha, beta = gain
+    if not _is_number(alpha) or not alpha > -1:
+        raise ValueError(
+            f"{where}: gain's alpha is {alpha!r}; expected a number above -1, where the velocity would end"
+        )
+    if not _is_number(beta) or not beta >= 0:
+        raise ValueError(f"{where}: gain's beta is {beta!r}; expected a number of at least 0")
 
 
 def _check_position(where, part, position):

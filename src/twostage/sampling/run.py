@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from typing import Any
 
 import h5py
@@ -18,7 +19,8 @@ from tqdm import tqdm
 from twostage.hdf5 import write_texts
 from twostage.provenance import PathLike, atomic_write, write_provenance
 from twostage.sampling.context import Context, follow_grid
-from twostage.sampling.plan import ORACLE, Plan, prefixes, share_before, step_starts
+from twostage.sampling.cost import evaluations_of, network_flops
+from twostage.sampling.plan import CLOSED_FORM, Plan, prefixes, share_before, step_starts
 from twostage.sampling.starts import shard_items
 
 SCHEMA = 1
@@ -41,8 +43,10 @@ def sample_plans(
     Each file holds /images uint8 (n, H, W, C), /labels, /seed, /index int64 (n,), ordered by seed, then index, and
     /class_names, one text per label. Files of plans that resume or follow also hold /followed int64, the row of the
     image in its split's latent store, and /followed_mirrored bool.
-    The attributes record the resolved plan (JSON), the plan as it was written (JSON, ``given``), NFE, step starts,
-    weights, encoder and store, and, where the plan names the split, its value, source and interval.
+    The attributes record the resolved plan (JSON), the plan as it was written (JSON, ``given``), NFE, evaluations of
+    each field and operations of the networks for one sample (``twostage.sampling.cost``), step starts, weights, encoder
+    and store; where the plan names the split, its value, source and interval; and the ``windows`` (JSON) that the plan
+    names, with their source.
     Leading parts that plans have in common are solved once. Raises ValueError for a plan without an output, and for
     states that are not finite.
     """
@@ -53,7 +57,7 @@ def sample_plans(
             temporary = files.enter_context(atomic_write(outputs[name]))
             items = shard_items(plan.samples or samples, seeds, shard, context.classes_of(plan))
             file = files.enter_context(h5py.File(temporary, "w"))
-            written[name] = _Writer(file, items, plan.follow or plan.start != "prior")
+            written[name] = _Writer(file, items, plan.follow or plan.resumes)
             write_texts(file, "class_names", context.train.class_names)
             file.attrs.update({"shard": list(shard), "seeds": list(seeds), "samples": plan.samples or samples})
             file.attrs.update(attributes_of(plan, context))
@@ -73,11 +77,13 @@ def sample_plans(
 def attributes_of(plan: Plan, context: Context) -> dict[str, Any]:
     """The attributes that record how the samples of a plan were made."""
     starts = step_starts(plan)
-    weights = {part.field: context.weights[part.field] for part in plan.parts if part.field != ORACLE}
+    weights = {part.field: context.weights[part.field] for part in plan.parts if part.field not in CLOSED_FORM}
     split = context.splits[plan.name]
+    windows = {name: asdict(context.windows[name]) for name in context.given[plan.name].names_windows}
     return (
         context.facts
         | (split.attributes() if split else {})
+        | ({"windows": json.dumps(windows)} if windows else {})
         | {
             "schema": SCHEMA,
             "name": plan.name,
@@ -86,11 +92,13 @@ def attributes_of(plan: Plan, context: Context) -> dict[str, Any]:
             "solver": plan.solver,
             "steps": len(starts),
             "nfe": plan.nfe,
+            "evaluations": json.dumps(evaluations_of(plan)),
+            "network_flops": network_flops(plan, context.architectures),
             "step_starts": starts,
             "share_before_0.2": share_before(starts, 0.2),
             "t_switch": plan.oracle_stop if plan.follow else np.nan,
-            "t_resume": np.nan if plan.start == "prior" else plan.begins,
-            "followed_split": "train" if plan.start == "prior" else plan.start["split"],
+            "t_resume": plan.begins if plan.resumes else np.nan,
+            "followed_split": plan.start["split"] if plan.resumes else "train",
             "weights": json.dumps(weights),
         }
     )

@@ -15,6 +15,7 @@ from torch import Tensor
 from twostage.arguments import Array, as_floating, as_labels, as_tensor
 from twostage.flow import Time, expand_time
 from twostage.oracle import ClassOracle, Oracle
+from twostage.oracle.gaussian import ClassGaussian, Gaussian
 
 TIME_TOLERANCE = 1e-6  # float32 times are this far from the interval ends they stand for
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
@@ -89,6 +90,27 @@ class OracleVelocity:
         return self.oracle.velocity(x, t, as_labels("y", y))
 
 
+class GaussianVelocity:
+    """The velocity of a Gaussian with the data's mean and covariance, in closed form.
+
+    gaussian: a ``Gaussian``, which takes no label, or a ``ClassGaussian``.
+
+    >>> field = GaussianVelocity(Gaussian(torch.tensor([[0.0, 0.0], [2.0, 0.0]])))
+    >>> field(torch.zeros(1, 2), 0.0, None)
+    tensor([[1., 0.]])
+    """
+
+    def __init__(self, gaussian: Gaussian | ClassGaussian) -> None:
+        self.gaussian = gaussian
+
+    def __call__(
+        self, x: Float[Array, " batch *shape"], t: Time, y: Int[Array, " batch"] | None
+    ) -> Float[Tensor, " batch *shape"]:
+        if isinstance(self.gaussian, Gaussian):
+            return self.gaussian.velocity(x, t)
+        return self.gaussian.velocity(x, t, as_labels("y", y))
+
+
 class Guided:
     """Classifier-free guidance of scale g at times lo <= t < hi: ``v = v_dropped + g (v_class - v_dropped)``.
 
@@ -141,6 +163,32 @@ class Guided:
     def _inside(self, t):
         low, high = self.interval
         return (t >= low - TIME_TOLERANCE) & ((t < high - TIME_TOLERANCE) | (high == 1))
+
+
+class Gained:
+    """A velocity times 1 + alpha (1 - t)^beta: longer where noise rules, as it is at t = 1.
+
+    The Scale Schedule Corrector of "The Velocity Deficit" (arXiv:2605.14819), which takes alpha above 0 for velocities
+    that are too short near the prior. alpha: above -1; beta: at least 0.
+
+    >>> gained = Gained(lambda x, t, y: torch.ones_like(x), alpha=0.1, beta=1.0)
+    >>> gained(torch.zeros(2, 1), torch.tensor([0.5, 1.0]), None)
+    tensor([[1.0500],
+            [1.0000]])
+    """
+
+    def __init__(self, field: Field, alpha: float, beta: float) -> None:
+        if not (alpha > -1 and beta >= 0):
+            raise ValueError(f"gain is alpha {alpha}, beta {beta}; expected alpha above -1 and beta of at least 0")
+        self.field = field
+        self.alpha, self.beta = alpha, beta
+        self.dropped_label = getattr(field, "dropped_label", None)
+
+    def __call__(
+        self, x: Float[Array, " batch *shape"], t: Time, y: Int[Array, " batch"] | None
+    ) -> Float[Tensor, " batch *shape"]:
+        x, t, y = _arguments(x, t, y)
+        return (1 + self.alpha * (1 - expand_time(t, x)) ** self.beta) * self.field(x, t, y)
 
 
 class Staged:

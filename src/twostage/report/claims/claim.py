@@ -6,6 +6,7 @@ when the run has no results for the claim or its scale is not that of the statem
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -18,7 +19,13 @@ VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_TESTED)
 
 PAPER = "Statements of the paper"
 PROJECT = "Statements of this project"
+OTHERS = "Statements of others"
+GROUPS = (PAPER, PROJECT, OTHERS)
+THE_PAPER = "2512.02826"  # arXiv id
+NAVIGATION, REFINEMENT, BOTH, DATA = "navigation", "refinement", "both stages", "the data alone"
+STAGES = (NAVIGATION, REFINEMENT, BOTH, DATA)
 WHOLE_RUN = "whole run"
+ARXIV = re.compile(r"\d{4}\.\d{4,5}")
 
 CHOSEN = "the interval accounts for the choice (Bonferroni)"  # in rules on the smallest, largest or best of several
 SEEDS = "95% interval of the difference by the jackknife: the same tenth of the samples is left out of every plan"
@@ -51,13 +58,17 @@ class Finding:
 class Claim:
     """A statement with the rule that decides it.
 
-    statement: in this project's words; section, paper: where the paper says it and with which value; quantity: what
-    ``estimate`` measures; rule: the decision in words; form: how the number is written ("share", "time", "number");
-    needs: names of the sources in ``Results`` without which it is not tested; check: Results -> list of Finding.
+    statement: in our words; section, paper: where the paper says it and with which value; quantity: what ``estimate``
+    measures; rule: the decision in words; form: how the number is written ("share", "time", "number"); needs: names of
+    the sources in ``Results`` without which it is not tested; check: Results -> list of Finding; arxiv: the id of the
+    paper that states it, by default this project's paper, "" for statements of the project; group: by default that of
+    ``arxiv``; stage: one of ``STAGES``, what the statement is about. Raises ValueError for an id or stage that is none.
 
     >>> claim = Claim("top1", "Sec. 2", "One image outweighs all others", "0.95", "fig2", needs=("posterior",))
-    >>> claim.group
-    'Statements of the paper'
+    >>> claim.group, claim.arxiv
+    ('Statements of the paper', '2512.02826')
+    >>> Claim("skips-steps", "Sec. 4", "A Gaussian does", "0.99", "fig2", arxiv="2412.09726").group
+    'Statements of others'
     """
 
     id: str
@@ -70,7 +81,21 @@ class Claim:
     form: str = "number"
     needs: tuple[str, ...] = ()
     check: Callable[[Results], list[Finding]] | None = None
-    group: str = PAPER
+    group: str = ""
+    arxiv: str = ""
+    stage: str = BOTH
+
+    def __post_init__(self) -> None:
+        arxiv = self.arxiv or ("" if self.group == PROJECT else THE_PAPER)
+        group = {"": PROJECT, THE_PAPER: PAPER}.get(arxiv, OTHERS)
+        if arxiv and not ARXIV.fullmatch(arxiv):
+            raise ValueError(f"claim {self.id}: arxiv is {arxiv!r}; expected an id such as {THE_PAPER!r}")
+        if self.group not in ("", group):
+            raise ValueError(f"claim {self.id}: its group is {self.group!r}; expected {group!r}, for arxiv {arxiv!r}")
+        if self.stage not in STAGES:
+            raise ValueError(f"claim {self.id}: stage is {self.stage!r}; expected one of {', '.join(STAGES)}")
+        object.__setattr__(self, "arxiv", arxiv)
+        object.__setattr__(self, "group", group)
 
     @property
     def covers(self) -> str:

@@ -3,7 +3,7 @@
 import math
 from itertools import pairwise
 
-from twostage.report.claims.claim import CHOSEN, Claim, Finding, below, exactly, within
+from twostage.report.claims.claim import CHOSEN, DATA, Claim, Finding, below, exactly, within
 from twostage.report.results import curves
 from twostage.report.results.gaussians import SYNTHETIC, gaussian_curve, gaussian_pairs
 from twostage.report.results.posterior import posterior_of
@@ -27,6 +27,7 @@ def _sharper(run):
 
 LARGER_DIMENSION_SHARPER = Claim(
     id="larger-dimension-sharper",
+    stage=DATA,
     section="3",
     statement="The larger the dimension D, the faster the posterior saturates once it begins to (unit Gaussians, N "
     "fixed).",
@@ -62,6 +63,7 @@ def _like_gaussians(run):
 
 DATA_LIKE_UNIT_GAUSSIANS = Claim(
     id="data-like-unit-gaussians",
+    stage=DATA,
     section="3",
     statement="Normalised real data have about the same split as unit Gaussians of the same D and N.",
     paper="real data deviate slightly, their behaviour remains similar",

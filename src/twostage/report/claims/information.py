@@ -2,7 +2,7 @@
 
 import math
 
-from twostage.report.claims.claim import PROJECT, Claim, Finding, above, within
+from twostage.report.claims.claim import DATA, PROJECT, Claim, Finding, above, within
 from twostage.report.results import curves, paper
 from twostage.report.results.information import carried, cases, paper_information, whole_by_gap
 
@@ -33,6 +33,7 @@ SUM_RULE = Claim(
     section="",
     group=PROJECT,
     id="information-sum-rule",
+    stage=DATA,
     statement="The gap between the targets carries the whole information about the image: its area, weighted by "
     "t / (1 - t), times D is the entropy of the training set (log N without copies).",
     paper="not stated",
@@ -49,6 +50,7 @@ CLASS_IS_TOLD = Claim(
     section="",
     group=PROJECT,
     id="information-of-the-class",
+    stage=DATA,
     statement="The gap over all data minus the gap within the classes carries the information about the class: D times "
     "its weighted area is the entropy of the labels.",
     paper="not stated",
@@ -74,6 +76,7 @@ PAPER_OBEYS = Claim(
     section="",
     group=PROJECT,
     id="paper-obeys-the-sum-rule",
+    stage=DATA,
     statement="The paper's Fig. 2a obeys the sum rule up to t = 0.1 in both of its latent spaces (decided on the "
     "figure's own points, without a run).",
     paper=f"not stated; about {paper.IMAGES:,} images per class",
@@ -99,6 +102,7 @@ PAPER_RISE_IS_TOO_MUCH = Claim(
     section="",
     group=PROJECT,
     id="paper-rise-is-not-the-oracles",
+    stage=DATA,
     statement="The rise of the paper's Fig. 2a as t → 1 cannot come from the exact oracle: the rise alone would carry "
     "more than the whole information (decided on the figure's own points, without a run).",
     paper=", ".join(f"{mse} at {t}" for t, mse in TAIL),

@@ -8,7 +8,9 @@ from twostage.report.claims.claim import (
     CHOSEN,
     FAILS,
     HOLDS,
+    NAVIGATION,
     NOT_TESTED,
+    REFINEMENT,
     UNDECIDED,
     Claim,
     Finding,
@@ -59,6 +61,7 @@ def _part_in_navigation(run, space):
 
 LOSSES_PART_IN_NAVIGATION = Claim(
     id="losses-part-in-navigation",
+    stage=NAVIGATION,
     section="4.3",
     statement="In navigation, a model's error against the oracle target is far below its error against the CFM target.",
     paper="0.00 against 0.43 at t = 0; they differ only before t = 0.1",
@@ -80,6 +83,7 @@ def _coincide_in_refinement(run, space):
 
 LOSSES_COINCIDE_IN_REFINEMENT = Claim(
     id="losses-coincide-in-refinement",
+    stage=REFINEMENT,
     section="4.3",
     statement="In refinement, a model's two errors coincide.",
     paper="the curves lie on each other from t = 0.1 on",
@@ -103,6 +107,7 @@ def _zero_at_prior(run, space):
 
 ZERO_LOSS_AT_THE_PRIOR = Claim(
     id="zero-loss-at-the-prior",
+    stage=NAVIGATION,
     section="4.3",
     statement="At t → 0 the model almost equals the oracle: its target there is the class mean.",
     paper="oracle loss about 0.002, CFM loss 0.43",
@@ -127,6 +132,7 @@ def _rises_in_navigation(run, space):
 
 RISES_THROUGH_NAVIGATION = Claim(
     id="rises-through-navigation",
+    stage=NAVIGATION,
     section="4.3",
     statement="The oracle loss rises through navigation, in every latent space.",
     paper="from 0.00 to 0.36 (VA-VAE), to 0.87 (SD-VAE)",
@@ -197,6 +203,7 @@ def _rises_to_data(run, space):
 
 RISES_TO_THE_DATA = Claim(
     id="rises-to-the-data",
+    stage=REFINEMENT,
     section="4.3",
     statement="The oracle loss rises again as t → 1.",
     paper="from 0.25 to 1.02 (VA-VAE)",
@@ -218,6 +225,7 @@ def _sizes_alike_in_navigation(run, space):
 
 SIZES_ALIKE_IN_NAVIGATION = Claim(
     id="sizes-alike-in-navigation",
+    stage=NAVIGATION,
     section="4.3",
     statement="Model size makes little difference to the oracle loss in navigation.",
     paper="curves of S, B and XL lie on each other up to t = 0.07",
@@ -257,6 +265,7 @@ def _larger_lower(run, space):
 
 LARGER_IS_LOWER_IN_REFINEMENT = Claim(
     id="larger-is-lower-in-refinement",
+    stage=REFINEMENT,
     section="4.3",
     statement="In refinement, larger models have lower oracle loss.",
     paper="0.267, 0.255, 0.243 for S, B, XL at t = 0.4",
@@ -299,6 +308,7 @@ def _longer_lower(run, space):
 
 LONGER_IS_LOWER_IN_REFINEMENT = Claim(
     id="longer-is-lower-in-refinement",
+    stage=REFINEMENT,
     section="4.3",
     statement="In refinement, longer training gives lower oracle loss.",
     paper="0.243 for XL, 0.222 for XL* at t = 0.4",
@@ -320,6 +330,7 @@ def _lengths_alike_in_navigation(run, space):
 
 LENGTHS_ALIKE_IN_NAVIGATION = Claim(
     id="lengths-alike-in-navigation",
+    stage=NAVIGATION,
     section="4.3",
     statement="Longer training makes little difference to the oracle loss in navigation.",
     paper="curves of XL and XL* lie on each other up to t = 0.07",
@@ -344,6 +355,7 @@ def _falls_with_training(run, space):
 
 LOSS_FALLS_WITH_TRAINING = Claim(
     id="loss-falls-with-training",
+    stage=REFINEMENT,
     section="5.3",
     statement="As a model trains, its oracle loss in refinement falls from snapshot to snapshot.",
     paper="10K to 160K steps, both latent spaces",

@@ -7,9 +7,11 @@ import numpy as np
 
 from twostage.report.claims.claim import (
     BANDS,
+    DATA,
     FAILS,
     HOLDS,
     NOT_TESTED,
+    REFINEMENT,
     UNDECIDED,
     Claim,
     Finding,
@@ -95,6 +97,7 @@ def _retrieves(case, points, control):
 
 ORACLE_RETRIEVES = Claim(
     id="oracle-retrieves",
+    stage=DATA,
     section="4.2",
     statement="Sampling with the oracle alone retrieves a training image.",
     paper="Fig. 5, by eye",
@@ -118,6 +121,7 @@ def _late_replicates(case, points, control):
 
 LATE_SWITCH_REPLICATES = Claim(
     id="late-switch-replicates",
+    stage=REFINEMENT,
     section="4.2",
     statement="A late switch from the oracle to the model replicates the training image.",
     paper="from about t = 0.2 on, by eye",
@@ -273,6 +277,7 @@ def _details_vary(case, points, control):
 
 RESUMED_DETAILS_VARY = Claim(
     id="resumed-details-vary",
+    stage=REFINEMENT,
     section="4.2",
     statement="A model that resumes late from unseen images varies details.",
     paper="slightly, by eye",

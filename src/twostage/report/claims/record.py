@@ -7,7 +7,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from twostage.provenance import write_json
-from twostage.report.claims.claim import FAILS, HOLDS, NOT_TESTED, SIDE, VERDICTS, together
+from twostage.report.claims.claim import (
+    BOTH,
+    FAILS,
+    HOLDS,
+    NOT_TESTED,
+    PAPER,
+    SIDE,
+    THE_PAPER,
+    VERDICTS,
+    together,
+)
 
 AS_BOOLEAN = {HOLDS: True, FAILS: False}
 
@@ -30,6 +40,8 @@ class CheckedClaim:
 
     id: str
     group: str
+    arxiv: str
+    stage: str
     section: str
     statement: str
     verdict: str
@@ -76,10 +88,12 @@ def read(path):
     """The ``Checked`` of a claims.json. Raises ValueError where it cannot be read or lacks a key."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        claims = [
-            CheckedClaim(**{**claim, "findings": [CheckedFinding(**finding) for finding in claim["findings"]]})
-            for claim in content["claims"]
-        ]
+        claims = []
+        for claim in content["claims"]:
+            findings = [CheckedFinding(**finding) for finding in claim["findings"]]
+            # files of earlier versions know neither
+            told = {"arxiv": THE_PAPER if claim["group"] == PAPER else "", "stage": BOTH}
+            claims.append(CheckedClaim(**told | claim | {"findings": findings}))
         return Checked(**{**content, "claims": claims})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} cannot be read as claims ({error}); delete it and run `claims` again") from None
@@ -95,6 +109,8 @@ def _claim(claim, findings, sources):
     return CheckedClaim(
         id=claim.id,
         group=claim.group,
+        arxiv=claim.arxiv,
+        stage=claim.stage,
         section=claim.section,
         statement=claim.statement,
         verdict=verdict,

@@ -2,6 +2,7 @@
 
 from twostage.report.claims.claim import (
     APART,
+    NAVIGATION,
     NOT_TESTED,
     SEEDS,
     Claim,
@@ -47,6 +48,7 @@ def _moderate_better(case, shifts, distances):
 
 SHIFT_HAS_AN_OPTIMUM = Claim(
     id="shift-has-an-optimum",
+    stage=NAVIGATION,
     section="5.1",
     statement="More steps in navigation help up to a point: moderate shifts below 1 beat uniform steps.",
     paper="gFID 12.46, 12.23, 12.66 at s = 0.7, 0.5, 0.3; 12.99 at s = 1",
@@ -94,6 +96,7 @@ def _shares(run):
 
 SHARES_OF_THE_SHIFTED_STEPS = Claim(
     id="shares-of-the-shifted-steps",
+    stage=NAVIGATION,
     section="App. D",
     statement="Of 50 steps shifted by s, these shares start at t′ ≤ 0.2.",
     paper="6, 12, 22, 28, 34, 46, 72% for s = 4, 2, 1, 0.7, 0.5, 0.3, 0.1",

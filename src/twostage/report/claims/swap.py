@@ -1,6 +1,17 @@
 """The paper's Sec. 4.3, Tab. 1: the stage in which the size of the model matters."""
 
-from twostage.report.claims.claim import HOLDS, NOT_TESTED, SEEDS, UNDECIDED, Claim, Finding, above, below
+from twostage.report.claims.claim import (
+    HOLDS,
+    NAVIGATION,
+    NOT_TESTED,
+    REFINEMENT,
+    SEEDS,
+    UNDECIDED,
+    Claim,
+    Finding,
+    above,
+    below,
+)
 from twostage.report.results.contrast import Distances
 
 # A row of Tab. 1 by the models of stage 1 and stage 2.
@@ -81,6 +92,7 @@ def _share_of_cost(replaced, limit, judge):
 
 STAGE_1_COSTS_LITTLE = Claim(
     id="stage-1-costs-little",
+    stage=NAVIGATION,
     section="4.3",
     statement="A smaller model in stage 1 costs little.",
     paper="8% (split 0.1) and 20% (split 0.2) of the cost in both stages",
@@ -94,6 +106,7 @@ STAGE_1_COSTS_LITTLE = Claim(
 
 STAGE_2_COSTS_MOST = Claim(
     id="stage-2-costs-most",
+    stage=REFINEMENT,
     section="4.3",
     statement="Stage 2 accounts for most of the cost of the smaller model.",
     paper="87% (split 0.1) and 71% (split 0.2) of the cost in both stages",

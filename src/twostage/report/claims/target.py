@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from twostage.report.claims.claim import CHOSEN, FAILS, NOT_TESTED, UNDECIDED, Claim, Finding, above, below
+from twostage.report.claims.claim import CHOSEN, DATA, FAILS, NOT_TESTED, UNDECIDED, Claim, Finding, above, below
 from twostage.report.results import curves, paper
 from twostage.report.results.gaussians import SYNTHETIC, distance_to_paper, gaussian_curve, gaussian_pairs
 from twostage.report.results.posterior import SATURATED, posterior_of, saturation_of
@@ -38,6 +38,7 @@ def _concentrated(run, space, rows):
 
 TARGETS_PART_EARLY = Claim(
     id="targets-part-early",
+    stage=DATA,
     section="3",
     statement="The CFM target and the oracle target differ only early: nearly all of their gap lies before the "
     "posterior has collapsed to one sample.",
@@ -61,6 +62,7 @@ def _vanishes(run, space, rows):
 
 TARGETS_AGREE_LATE = Claim(
     id="targets-agree-late",
+    stage=DATA,
     section="3",
     statement="After the posterior has collapsed, the two targets agree.",
     paper="MSE about 0 from t = 0.1 on (0.43 and 0.95 at t = 0)",
@@ -83,6 +85,7 @@ def _saturates(run, space, rows):
 
 WEIGHT_SATURATES = Claim(
     id="weight-saturates",
+    stage=DATA,
     section="3",
     statement="The largest posterior weight saturates to 1: the oracle target is then that of a single sample.",
     paper="1 beyond t = 0.1",
@@ -106,6 +109,7 @@ def _position(run, space, rows):
 
 SPLIT_NEAR_0_1 = Claim(
     id="split-near-0.1",
+    stage=DATA,
     section="3",
     statement="At the paper's scale (D = 4,096 or 8,192, about 1,300 samples per class) the split is before t = 0.1.",
     paper="about 0.1 for both latent spaces",
@@ -135,6 +139,7 @@ def _end_rise(run, space, rows):
 
 RISE_AT_THE_END = Claim(
     id="rise-at-the-end",
+    stage=DATA,
     section="3",
     statement="As t → 1, a minor gap between the targets appears again.",
     paper=f"MSE {paper.FIG2A_TAIL[2][1]} at t = 0.99, {paper.FIG2A_TAIL[3][1]} at t = 1",
@@ -169,6 +174,7 @@ def _ordered(panel, direction):
 
 LARGER_DIMENSION_EARLIER = Claim(
     id="larger-dimension-earlier",
+    stage=DATA,
     section="3",
     statement="The larger the dimension D, the earlier the posterior collapses (unit Gaussians, N fixed).",
     paper="half the weight at about 0.13, 0.08, 0.05 for D = 512, 2,048, 8,192",
@@ -183,6 +189,7 @@ LARGER_DIMENSION_EARLIER = Claim(
 
 LARGER_SIZE_LATER = Claim(
     id="larger-size-later",
+    stage=DATA,
     section="3",
     statement="The larger the sample size N, the later the posterior collapses (unit Gaussians, D fixed).",
     paper="half the weight at about 0.08, 0.10, 0.11 for N = 100, 1,000, 10,000",
@@ -207,6 +214,7 @@ def _matches_paper(run):
 
 GAUSSIAN_CURVES = Claim(
     id="gaussian-curves",
+    stage=DATA,
     section="3",
     statement="The top-1 weights on unit Gaussians agree with the paper's six curves.",
     paper="the curves of Fig. 3, read off",

@@ -5,7 +5,9 @@ import numpy as np
 from twostage.report.claims.claim import (
     BANDS,
     CHOSEN,
+    NAVIGATION,
     NOT_TESTED,
+    REFINEMENT,
     Claim,
     Finding,
     above,
@@ -54,6 +56,7 @@ def _starts_at_class_mean(run, space, rows, oracle):
 
 CLASS_MEAN_AT_THE_PRIOR = Claim(
     id="class-mean-at-the-prior",
+    stage=NAVIGATION,
     section="4.1",
     statement="One Euler step from the prior predicts the class mean.",
     paper="Fig. 8, by eye",
@@ -155,6 +158,7 @@ def _norm_peaks(run, space, rows, oracle):
 
 NORMS_PEAK_IN_REFINEMENT = Claim(
     id="norms-peak-in-refinement",
+    stage=REFINEMENT,
     section="4.1",
     statement="The model's velocity norm peaks in early and mid refinement.",
     paper="Fig. 8, by eye",

@@ -13,14 +13,20 @@ import pandas as pd
 
 from twostage.provenance import PathLike, write_provenance
 from twostage.report.claims import (
+    capacity,
     flux,
     geometry,
     guidance,
     information,
+    jump,
     learning,
     memorization,
+    norms,
+    others,
     project,
     record,
+    references,
+    settling,
     shift,
     supervision,
     swap,
@@ -34,8 +40,8 @@ from twostage.report.results.run import Results
 
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
-    target, geometry, trajectories, memorization, learning, swap, shift, guidance, supervision, flux, untested, project,
-    information,
+    target, geometry, trajectories, memorization, learning, swap, capacity, shift, guidance, supervision, flux,
+    untested, project, information, norms, others, settling, jump, references,
 )  # fmt: skip
 
 
@@ -70,7 +76,8 @@ def table(evaluated: Iterable[tuple[Claim, Sequence[Finding]]]) -> pd.DataFrame:
             low, high = (estimate.low, estimate.high) if estimate else (math.nan, math.nan)
             rows.append(
                 {
-                    "id": claim.id, "group": claim.group, "section": claim.section, "statement": claim.statement,
+                    "id": claim.id, "group": claim.group, "arxiv": claim.arxiv, "stage": claim.stage,
+                    "section": claim.section, "statement": claim.statement,
                     "case": finding.case, "verdict": finding.verdict, "quantity": claim.quantity,
                     "value": estimate.value if estimate else math.nan, "low": low, "high": high,
                     "note": finding.note, "paper": claim.paper, "rule": claim.rule, "covers": claim.covers,

@@ -94,6 +94,16 @@ def read_snapshots(path):
     return Snapshots(list(dict.fromkeys(models)), sorted(set(found["step"].tolist())), found["labels"], images)
 
 
+def read_settling(path):
+    """{row of the store: (its image, its nearest other image)}, uint8 (H, W, C), of a settling.h5, in its order.
+
+    Empty for a latent space that nothing decodes.
+    """
+    found = _read(path, ("row",), ("images", "nearest"))
+    pairs = zip(found["images"], found["nearest"]) if "images" in found else ()
+    return dict(zip(found["row"].tolist(), pairs))
+
+
 def _read(path, needed, wanted):
     if not Path(path).is_file():
         raise ValueError(f"{path} is not there; expected the pictures of an earlier stage: run that stage first")

@@ -178,7 +178,7 @@ def _guidance(run):
     ]
     for (space, features, _), own in run.guidance.groupby(["space", "features", "plan"], sort=False):
         first = own.iloc[0]
-        if first["kind"] != "wide":
+        if first["kind"] in ("none", "short"):
             at = "none" if first["kind"] == "none" else f"[{first['low']:g}, {first['high']:g}]"
             rows.append(_row("Tab. 3", at, OURS, f"{space}, {features}", _mean(own)))
     return rows

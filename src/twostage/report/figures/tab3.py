@@ -22,9 +22,16 @@ from twostage.report.figures.distances import (
 )
 from twostage.report.figures.table import BEST, Cell, number, picture, table_page
 from twostage.report.results import paper
-from twostage.report.results.plans import guidance_intervals
+from twostage.report.results.plans import TIMES, guidance_intervals
 
 TITLE = "Tab. 3  Guidance interval: classifier-free guidance on a part of [0, 1]"
+
+KINDS = {"none": "–", "data": "from the data"}
+MEANINGS = {
+    "transition": "where the law's curve goes from 0.1 to 0.9",
+    "class": "where x_t tells 5% to 95% of the class",
+}
+DASHES = ("-", "--")  # of the windows, in the panel of the short intervals
 
 drawn = guidance_intervals
 
@@ -41,7 +48,7 @@ def cells(table):
     rows = []
     for plan, own in table.groupby("plan", sort=False):
         first = own.iloc[0]
-        row = [Cell(_interval(first), value=first["low"]), Cell(first["kind"] if first["kind"] != "none" else "–")]
+        row = [Cell(_words(first), value=first["low"]), Cell(KINDS.get(first["kind"], first["kind"]))]
         for space, features in groups:
             row += distance_cells(rows_of(table, space, features), plan)
         mark = BEST if first["kind"] == "short" and first["paper"] == best else ""
@@ -49,21 +56,29 @@ def cells(table):
     return headings, rows, quiet
 
 
+def _words(row):
+    """Where guidance acts: times, none, or the name of a window of the data; with model and scale if beside."""
+    words = row["named"] if row["named"] != TIMES else "none" if math.isnan(row["low"]) else _interval(row)
+    if row["kind"] != "beside":
+        return words
+    return f"{words}, {row['model']}" + ("" if math.isnan(row["low"]) else f" at scale {row['guidance']:g}")
+
+
 def _interval(row):
-    return "none" if row["kind"] == "none" else f"[{row['low']:.3g}, {row['high']:.3g}]"
+    return f"[{row['low']:.3g}, {row['high']:.3g}]"
 
 
 def notes(table):
     """The notes that a reader needs to judge the numbers, one or two sentences per line."""
     scale = ""
     if "guidance" in table.columns:
-        scales = sorted(set(table.loc[table["kind"] != "none", "guidance"]))
+        scales = sorted(set(table.loc[~table["kind"].isin(["none", "beside"]), "guidance"]))
         scale = f" Guidance scale {', '.join(f'{value:g}' for value in scales)}."
     lines = [
         f"{seeds_note(table)}{scale}",
         f"Change: against no guidance, seed by seed (same noise and labels). {BEST}marks the lowest short interval and "
         "the lowest wide one.",
-        *filter(None, [split_note(table)]),
+        *filter(None, [split_note(table), _windows_note(table)]),
     ]
     if compares(table):
         lines.append(
@@ -72,6 +87,16 @@ def notes(table):
             f"their gFID, sorted: {', '.join(f'{value:.2f}' for value in sorted(paper.TABLE3_WIDE))}."
         )
     return lines
+
+
+def _windows_note(table):
+    """Which times the data name, by latent space; "" where no plan asks."""
+    named = table[table["kind"] == "data"].drop_duplicates(["space", "named"])
+    found = [
+        f"{name}, {MEANINGS[name]}: " + ", ".join(f"{_interval(row)} in {row['space']}" for _, row in rows.iterrows())
+        for name, rows in named.groupby("named", sort=False)
+    ]
+    return f"From the data: {'; '.join(found)}." if found else ""
 
 
 def figure(table):
@@ -118,6 +143,12 @@ def _short(axes, part, base, colour, name):
         axes.plot(
             [(low + high) / 2 for low, high, _ in points], [value / paper.TABLE3_NONE for *_, value in points], "o:",
             color=style.QUIET, markerfacecolor="white", markersize=4.5, linewidth=1.1, label="paper (order recovered)",
+        )  # fmt: skip
+    for dash, (_, window) in zip(DASHES, part[part["kind"] == "data"].drop_duplicates("plan").iterrows()):
+        level = [window["mean"] / base] * 2
+        axes.plot(
+            [window["low"], window["high"]], level, dash, color=style.TEXT, linewidth=1.8,
+            label=f"{window['named']}, from the data",
         )  # fmt: skip
     axes.axhline(1, color=style.QUIET, linewidth=0.9)
     axes.set_ylabel("distance / distance without guidance")

@@ -33,7 +33,7 @@ def cells(table):
     rows = []
     for plan, own in table.groupby("plan", sort=False):
         first = own.iloc[0]
-        row = [Cell(first["name"]), Cell(first["fields"]), Cell(_guidance(first)), Cell(first["solver"])]
+        row = [Cell(first["name"]), Cell(_fields(first)), Cell(_guidance(first)), Cell(first["solver"])]
         row.append(Cell(f"{first['nfe']}", value=first["nfe"], number=True))
         for space, features in groups:
             row += distance_cells(rows_of(table, space, features), plan)
@@ -68,6 +68,12 @@ def _shape_cells(table, space, features, plan):
 
 def _rows_of(table, space, features):
     return table[(table["space"] == space) & (table["features"] == features)]
+
+
+def _fields(row):
+    """Fields, and their gains (alpha, beta) where a part has one."""
+    gain = row.get("gain")
+    return f"{row['fields']} (gain {gain})" if isinstance(gain, str) and gain else row["fields"]
 
 
 def _guidance(row):

@@ -63,6 +63,16 @@ class Distances:
             weights[name] = weights.get(name, 0) - 1 / len(second)
         return self.contrast(weights)
 
+    def share(self, part, whole):
+        """One weighted sum of plans as a share of another (each {name: weight}), an Estimate.
+
+        Not known (NaN) unless the other's whole interval lies above zero: there is nothing to have a share of.
+        """
+        if not self.contrast(whole).low > 0:
+            return curves.UNKNOWN
+        sums = [(self.parts[list(weights)] * pd.Series(weights, dtype=float)).sum(axis=1) for weights in (part, whole)]
+        return curves.ratio_of(*sums)
+
     def lead(self, plans, others):
         """The lowest distance of ``others`` minus the lowest of ``plans`` (names), an Estimate: positive if they lead.
 
@@ -74,6 +84,14 @@ class Distances:
             return int(np.argmin(means[: len(others)])), len(others) + int(np.argmin(means[len(others) :]))
 
         return paired.apart(self.parts[names].to_numpy().T, choose)
+
+    def beyond(self, plan, others, base, share):
+        """By how much ``plan`` gains on ``base`` beyond a ``share`` of what the best of ``others`` gains, an Estimate.
+
+        A gain is the distance of ``base`` minus a plan's. Which of ``others`` is best is decided as in ``lead``.
+        """
+        against = self.parts[others].mul(share).add((1 - share) * self.parts[base], axis=0)
+        return Distances(self.values, against.assign(**{"": self.parts[plan]})).lead([""], others)
 
 
 def with_changes(table, base):

@@ -44,14 +44,19 @@ class PairErrors:
         return self.errors[self.places[model, step]]
 
     def means(self, rows, low, high):
-        """Mean oracle loss over [low, high] for each pair, float64 (pairs,), of the curve in ``rows`` (one model and
-        step); NaN for an empty range. ``curves.mean_over`` does the same for the mean over all pairs."""
-        errors = self.curve(rows)
-        low, high = max(low, self.t[0]), min(high, self.t[-1])
-        if not low < high:
-            return np.full(errors.shape[1], np.nan)
-        weights = [curves.area(self.t, unit, low, high) for unit in np.eye(len(self.t))]
-        return np.asarray(weights) @ errors / (high - low)
+        """Mean oracle loss over [low, high] of each pair, float64 (pairs,), of the curve in ``rows`` (one model and
+        step); NaN where the range is empty. As ``curves.mean_over`` has it for the mean of all pairs."""
+        return means_over(self.t, self.curve(rows), low, high)
+
+
+def means_over(t, values, low, high):
+    """Mean over [low, high] of each pair's polyline, float64 (pairs,), values float (T, pairs) at t; NaN where the
+    range is empty."""
+    low, high = max(low, t[0]), min(high, t[-1])
+    if not low < high:
+        return np.full(values.shape[1], np.nan)
+    weights = [curves.area(t, unit, low, high) for unit in np.eye(len(t))]
+    return np.asarray(weights) @ values / (high - low)
 
 
 def apart(errors, choose, seed=0):

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 
 from twostage.report.results import paper
 from twostage.report.results.contrast import known_columns, with_changes
@@ -14,6 +15,9 @@ from twostage.report.results.inputs import (
 DISTANCE = ("plan", "seed", "features", "distance")
 SHIFTED = (*DISTANCE, "shift", "steps", "step_starts", "share_before_0.2")
 GUIDED = (*DISTANCE, "kind", "interval_low", "interval_high")
+TIMES = "times"
+OF_WHAT = ("model", "interval")  # of files of earlier versions, which guide one model, not all have them
+GAINED = (*DISTANCE, "kind", "gain_alpha", "gain_beta")
 SHAPE = ("precision", "recall", "prdc_neighbours", "prdc_samples", "prdc_reference")
 TIME_TOLERANCE = 1e-9
 
@@ -43,20 +47,41 @@ def guidance_intervals(evaluation, split=None):
     """Tab. 3: one row per (space, features, interval, seed), DataFrame, in the order of the file.
 
     evaluation: {space: tab3.csv}; split: {space: split.json}. ``low``, ``high``: the interval, NaN without guidance;
-    ``kind``: "none", "short" or "wide" (the configuration's list in which it stands). The other columns are as in
-    ``timestep_shifts``, with the change against no guidance and ``best`` within a kind. ``paper`` is the paper's gFID
-    without guidance and on the same short interval; which of its numbers belongs to which wide interval is not known.
+    ``kind``: "none", or "short" or "wide", the list of the configuration in which it stands; "data", an interval that
+    the data name; "beside", of another ``model`` or scale (``guidance``). ``named``: the interval's name, or
+    "times"; the rest as in ``timestep_shifts``, the change against no guidance of the same model, ``best`` of the short
+    ones and of the wide ones. ``paper`` is the paper's gFID of the same interval, of no guidance and the short ones;
+    which of its numbers belongs to which wide one is not known.
     """
-    table = _read_distances(evaluation, GUIDED).merge(splits(split), on="space", how="left")
+    table = _read_distances(evaluation, GUIDED, OF_WHAT).merge(splits(split), on="space", how="left")
     table = table.rename(columns={"interval_low": "low", "interval_high": "high"})
-    base = _plan_where(table, table["kind"] == "none")
+    for name in OF_WHAT:
+        column = table[name] if name in table else pd.Series("", index=table.index)
+        table[name] = column.astype(object).fillna("")
+    table["named"] = table["interval"].where(table.pop("interval").str.isalpha(), TIMES)
+    unguided = table[table["low"].isna()].drop_duplicates(["space", "model"]).set_index(["space", "model"])["plan"]
+    base = [unguided.get(key) for key in zip(table["space"], table["model"])]
     table = _with_best(with_changes(table, base), ["space", "features", "kind"])
-    table["best"] &= table["kind"] != "none"
+    table["best"] &= table["kind"].isin(["short", "wide"])
     table["paper"] = [
         paper.TABLE3_NONE if kind == "none" else paper.TABLE3_SHORT.get((round(low, 6), round(high, 6)), np.nan)
         for kind, low, high in zip(table["kind"], table["low"], table["high"])
     ]
     return table
+
+
+def velocity_gains(evaluation, split=None):
+    """tab_gain: one row per (space, features, gain, seed), DataFrame, in the order of the file.
+
+    evaluation: {space: tab_gain.csv}; split: {space: split.json}. ``alpha``, ``beta``: of the gain 1 + alpha (1 -
+    t)^beta, NaN without one; ``at_split``: its value at the split; the rest as in ``timestep_shifts``, the change
+    against no gain.
+    """
+    table = _read_distances(evaluation, GAINED).merge(splits(split), on="space", how="left")
+    table = table.rename(columns={"gain_alpha": "alpha", "gain_beta": "beta"})
+    table["at_split"] = 1 + table["alpha"] * (1 - table["split"].astype(float)) ** table["beta"]
+    base = _plan_where(table, table["kind"] == "none")
+    return _with_best(with_changes(table, base), ["space", "features"])
 
 
 def own_plans(evaluation, split=None):
@@ -67,7 +92,7 @@ def own_plans(evaluation, split=None):
     The other columns are as in ``timestep_shifts``, with the change against the first plan; and precision and recall,
     with k (prdc_neighbours) and the features per side (prdc_samples, prdc_reference), NaN where they were not computed.
     """
-    table = _read_distances(evaluation, (*DISTANCE, "fields", "solver", "interval"), SHAPE)
+    table = _read_distances(evaluation, (*DISTANCE, "fields", "solver", "interval"), (*SHAPE, "gain"))
     table["name"] = table["plan"].str.removeprefix("tab_plans-")
     table["interval"] = table["interval"].fillna("")
     table = with_changes(table, [table["plan"].iloc[0]] * len(table))

@@ -3,13 +3,18 @@
 from functools import cached_property
 
 from twostage.report.results import convergence
+from twostage.report.results.capacity import capacities
 from twostage.report.results.gaussians import gaussian_curves
 from twostage.report.results.information import information_curves
+from twostage.report.results.jump import jumps
 from twostage.report.results.losses import loss_curves
 from twostage.report.results.memorization import memorization_distances
+from twostage.report.results.norms import norms_of
 from twostage.report.results.paired import PairErrors
-from twostage.report.results.plans import guidance_intervals, timestep_shifts
+from twostage.report.results.plans import guidance_intervals, timestep_shifts, velocity_gains
 from twostage.report.results.posterior import posterior_curves, saturation_of
+from twostage.report.results.references import References
+from twostage.report.results.settling import settled_copies, settling_images
 from twostage.report.results.sources import SOURCES
 from twostage.report.results.swaps import stage_swaps
 from twostage.report.results.trajectories import flux_trajectories, sample_trajectories
@@ -57,6 +62,14 @@ class Results:
         return information_curves(self.path("information"), self.path("synthetic_information"))
 
     @cached_property
+    def settling(self):
+        return settling_images(self.path("settling"))
+
+    @cached_property
+    def settled_copies(self):
+        return settled_copies(self.settling, self.path("followed_images"))
+
+    @cached_property
     def gaussians(self):
         return gaussian_curves(self.path("top1"))
 
@@ -68,6 +81,11 @@ class Results:
     def pairs_of(self):
         """{space: its PairErrors}"""
         return {space: PairErrors(path) for space, path in self.path("pair_errors").items()}
+
+    @cached_property
+    def norms(self):
+        """{space: its Norms, None where an earlier version measured}"""
+        return {space: norms_of(path) for space, path in self.path("pair_errors").items()}
 
     @cached_property
     def swaps(self):
@@ -90,6 +108,14 @@ class Results:
         return guidance_intervals(self.path("tab3"), self.path("split"))
 
     @cached_property
+    def gains(self):
+        return velocity_gains(self.path("tab_gain"), self.path("split"))
+
+    @cached_property
+    def capacities(self):
+        return capacities(self.path("capacity"), self.path("split"))
+
+    @cached_property
     def paths_of_samples(self):
         return sample_trajectories(self.path("trajectories"), self.path("split"))
 
@@ -98,12 +124,21 @@ class Results:
         return flux_trajectories(self.path("flux"))
 
     @cached_property
+    def references(self):
+        """{space: its References}"""
+        return {space: References(path) for space, path in self.path("references").items()}
+
+    @cached_property
     def switched(self):
         return memorization_distances(self.path("memorization_switch"), "t_switch", self.path("split"))
 
     @cached_property
     def resumed(self):
         return memorization_distances(self.path("memorization_resume"), "t_resume", self.path("split"))
+
+    @cached_property
+    def jumps(self):
+        return jumps(*(self.path(name) for name in ("jump", "memorization_jump", "split", "transition", "information")))
 
     @cached_property
     def twins(self):
