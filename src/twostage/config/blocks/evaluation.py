@@ -1,4 +1,4 @@
-"""``classifier`` and ``evaluation``: features, and what samples are compared with."""
+"""``classifier`` and ``evaluation``: features, and the references with which samples are compared."""
 
 from typing import Annotated, Literal
 
@@ -26,7 +26,7 @@ class Classifier(Block):
         return defaults.FEATURES * self.width
 
 
-# The tags stand in pydantic's locations of mistakes alone.
+# The tags appear only in pydantic's locations of mistakes.
 Reference = Annotated[
     Annotated[Literal["held_out"], Tag("held_out")] | Annotated[File, Tag("file")],
     Discriminator(lambda value: "held_out" if value == "held_out" else "file"),

@@ -1,4 +1,4 @@
-"""``experiments``: the paper's tables and figures that are made of samples."""
+"""``experiments``: the paper's tables and figures that are made from samples."""
 
 from typing import Literal
 
