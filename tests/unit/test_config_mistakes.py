@@ -238,7 +238,7 @@ def test_every_name_that_is_not_there_has_a_line():
     lines = lines_of(load, with_value("spaces.pixel", None))
     assert lines == [
         f"experiments.{name}.spaces is 'pixel'; expected a latent space of `spaces`: vae"
-        for name in ("tab2", "tab3", "fig5", "fig6", "fig8", "fig_samples", "fig_oracle_supervised")
+        for name in ("tab2", "tab3", "fig5", "fig6", "fig8", "fig_samples", "fig_jump", "fig_oracle_supervised")
     ]
 
 
