@@ -25,6 +25,7 @@ from twostage.estimate.networks import (
     lightningdit_cost,
 )
 from twostage.estimate.training import oracle_overhead
+from twostage.model.operations import forward_flops
 from twostage.oracle.law import transition_time
 from twostage.sampling.context import Context
 from twostage.sampling.experiments import plans_for
@@ -60,6 +61,14 @@ def test_lightningdit_is_counted_layer_by_layer():
     block = tokens * (4 * hidden**2 + 3 * hidden * inner + 2 * tokens * hidden) + 6 * hidden**2
     ends = tokens * 2 * hidden * channels + 2 * hidden**2 + 256 * hidden + hidden**2
     assert flops == pytest.approx(2 * (depth * block + ends), rel=1e-3)
+
+
+@pytest.mark.parametrize("sizes", [(8, 1, 2, 96, 4, 4), (16, 32, 1, 384, 12, 6), (32, 4, 2, 1152, 28, 16)])
+def test_the_closed_form_is_what_torch_counts(sizes):
+    side, channels, patch, hidden, depth, heads = sizes
+    counted = lightningdit_cost((channels, side, side), 10, patch, hidden, depth, heads)[0]
+    model = {"input_size": side, "in_channels": channels, "patch_size": patch, "hidden_size": hidden, "depth": depth}
+    assert forward_flops(model) == counted
 
 
 def test_further_blocks_cost_what_the_second_does():

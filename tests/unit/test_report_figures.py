@@ -10,7 +10,7 @@ import pytest
 from report_results import law, oracle_loss, posterior, split_of, tab1, top1, transition, write, write_run
 
 from twostage.provenance import provenance_path
-from twostage.report.figures import fig2, fig3, fig7, fig9, fig_information, nsweep
+from twostage.report.figures import fig2, fig3, fig7, fig9, fig_information, fig_norms, fig_settling, nsweep
 from twostage.report.figures import law as law_figure
 from twostage.report.figures import tab1 as table_1
 from twostage.report.results.posterior import posterior_of
@@ -21,6 +21,8 @@ FIGURES = {
     "fig7": (fig7, ("oracle_loss", "split")),
     "fig9": (fig9, ("oracle_loss", "split")),
     "fig_information": (fig_information, ("information",)),
+    "fig_norms": (fig_norms, ("pair_errors", "split")),
+    "fig_settling": (fig_settling, ("settling", "pictures", "followed_images")),
     "law": (law_figure, ("transition", "curves", "synthetic_transition", "synthetic_curves")),
     "nsweep": (nsweep, ("nsweep",)),
     "tab1": (table_1, ("evaluation",)),
@@ -101,6 +103,9 @@ def test_the_csv_alone_gives_the_picture_back(run, made, name):
         ("law", 3, "kind == 'curve' and choice == 'worst' and space == 'pixel'", "predicted"),
         ("fig_information", 1, "space == 'vae' and conditioning == 'all'", "by_gap"),
         ("fig_information", 0, "space == 'pixel' and conditioning == 'label'", "by_entropy"),
+        ("fig_norms", 0, "space == 'pixel' and model == 'oracle'", "over_conditional"),
+        ("fig_norms", 4, "space == 'vae' and model == 'S'", "over_oracle"),
+        ("fig_norms", 5, "space == 'vae' and model == 'oracle'", "lacks"),
         ("nsweep", 0, "space == 'pixel' and pool == 'pooled'", "predicted"),
     ],
 )

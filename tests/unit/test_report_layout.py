@@ -13,6 +13,7 @@ from report_pictures import faults
 from report_results import split_of, tab1, transition, write
 from test_report_sampling import (
     flux,
+    gain_results,
     memorization,
     own_plans,
     tab2_results,
@@ -35,8 +36,10 @@ from twostage.report.figures import (
     fig_flux,
     fig_jump,
     fig_memorization,
+    fig_norms,
     fig_oracle_supervised,
     fig_samples,
+    fig_settling,
     fig_shift,
     fig_spaces,
     fig_training,
@@ -45,6 +48,8 @@ from twostage.report.figures import (
     style,
     tab2,
     tab3,
+    tab_capacity,
+    tab_gain,
     tab_plans,
     tab_reconstruction,
 )
@@ -152,6 +157,11 @@ def run_in(folder, spaces, models):
         fig3: {"top1": top1},
         fig7: {"oracle_loss": oracle_losses, "split": splits, "models": models},
         fig9: {"oracle_loss": oracle_losses, "split": splits, "models": models},
+        fig_norms: {
+            "pair_errors": {s: results.write_pairs(folder, f"{s}/pairs.h5", losses(s)) for s in spaces},
+            "split": splits,
+            "models": models,
+        },
         law_figure: {
             "transition": transitions,
             "curves": made("law.csv", lambda s: results.law(at[s]).assign(**{"class": CLASS})),
@@ -190,6 +200,11 @@ def run_in(folder, spaces, models):
                 followed=False,
             )
         },
+        fig_settling: {
+            "settling": made("settling.csv", lambda s: results.settling()),
+            "pictures": {s: results.write_settling(folder / s / "settling.h5") for s in spaces[:2]},
+            "followed_images": {spaces[0]: write(folder, "followed.csv", results.followed_images())},
+        },
         fig_jump: {
             "jump": made("fig_jump.csv", lambda s: jumped()),
             "memorization": made("fig_jump-memorization.csv", lambda s: memorized(jumped())),
@@ -207,6 +222,14 @@ def run_in(folder, spaces, models):
         tab1_figure: {"evaluation": swapped},
         tab2: {"evaluation": shifts, "split": splits},
         tab3: {"evaluation": guidance, "split": splits},
+        tab_gain: {"evaluation": made("tab_gain.csv", lambda s: gain_results()), "split": splits},
+        tab_capacity: {
+            "evaluation": made(
+                "tab_capacity.csv",
+                lambda s: results.with_parts(results.capacity(models=(models[-1], f"{models[0]}-small")), 0.2),
+            ),
+            "split": splits,
+        },
         tab_plans: {"evaluation": made("tab_plans.csv", lambda s: plans), "split": splits},
         tab_reconstruction: {"reconstruction": made("reconstruction.csv", lambda s: reconstruction())},
         side_by_side: {
@@ -216,14 +239,26 @@ def run_in(folder, spaces, models):
 
 
 MODULES = [
-    fig2, fig3, fig5, fig6, fig7, fig8, fig9, fig_flux, fig_jump, fig_memorization, fig_oracle_supervised, fig_samples,
-    fig_shift, fig_spaces, fig_training, law_figure, nsweep, side_by_side, tab1_figure, tab2, tab3, tab_plans,
-    tab_reconstruction,
+    fig2, fig3, fig5, fig6, fig7, fig8, fig9, fig_flux, fig_jump, fig_memorization, fig_norms, fig_oracle_supervised,
+    fig_samples, fig_settling, fig_shift, fig_spaces, fig_training, law_figure, nsweep, side_by_side, tab1_figure, tab2,
+    tab3, tab_capacity, tab_gain, tab_plans, tab_reconstruction,
 ]  # fmt: skip
 
 
 NAMELESS = {fig3, fig_flux}  # the same for every run
-ROWS = {fig7, nsweep, fig_oracle_supervised, fig5, fig6, fig8, fig_jump, fig_samples, tab3}  # a row per space alike
+# A row per space, all alike.
+ROWS = {
+    fig7,
+    nsweep,
+    fig_oracle_supervised,
+    fig5,
+    fig6,
+    fig8,
+    fig_jump,
+    fig_samples,
+    tab3,
+    tab_capacity,
+}  # one row a space
 CASES = [(run, module) for run in RUNS for module in MODULES if run == "many" or module not in NAMELESS]
 
 

@@ -22,6 +22,7 @@ from twostage.report.figures import (
     pictures,
     tab2,
     tab3,
+    tab_gain,
     tab_plans,
 )  # fmt: skip
 from twostage.report.results import paper
@@ -55,7 +56,17 @@ def tab3_results():
     wide = {
         f"{low:g}-{high:g}": 6 + abs(low - 0.1) + abs(high - 0.8) for low in (0, 0.1, 0.2) for high in (0.4, 0.8, 1)
     }
-    return distances("tab3", plans | wide)
+    named = {"transition": 5.8, "class": 6.2}
+    beside = {"B-3-0-1": 9.0, "B-3-class": 7.0, "XL-none": 7.0, "XL-2-0-1": 6.0, "XL-2-class": 5.0}
+    return distances("tab3", plans | wide | named | beside)
+
+
+def gain_results(of_longer=10.0):
+    """Distances that fall, or with ``of_longer`` below 0 rise, with alpha, whatever beta."""
+    gains = {"none": (np.nan, np.nan), "0.1-1": (0.1, 1), "0.2-1": (0.2, 1), "0.2-0": (0.2, 0), "-0.1-1": (-0.1, 1)}
+    table = distances("tab_gain", {name: 5 - of_longer * np.nan_to_num(alpha) for name, (alpha, _) in gains.items()})
+    alpha, beta = zip(*(gains[plan.removeprefix("tab_gain-")] for plan in table["plan"]))
+    return table.assign(kind=["none" if np.isnan(a) else "gain" for a in alpha], gain_alpha=alpha, gain_beta=beta)
 
 
 def own_plans():
@@ -173,6 +184,7 @@ def run(tmp_path_factory):
     return {
         "tab2": {"evaluation": made("tab2.csv", lambda s: tab2_results()), "split": splits},
         "tab3": {"evaluation": made("tab3.csv", lambda s: tab3_results()), "split": splits},
+        "tab_gain": {"evaluation": made("tab_gain.csv", lambda s: gain_results()), "split": splits},
         "tab_plans": {"evaluation": made("tab_plans.csv", lambda s: own_plans()), "split": splits},
         "fig8": {
             "trajectories": made("fig8.csv", lambda s: trajectories()),
@@ -204,7 +216,7 @@ def run(tmp_path_factory):
 MODULES = {
     "tab2": tab2, "tab3": tab3, "fig8": fig8, "fig5": fig5, "fig6": fig6, "fig_memorization": fig_memorization,
     "fig_samples": fig_samples, "fig_shift": fig_shift, "fig_flux": fig_flux, "fig_spaces": fig_spaces,
-    "tab_plans": tab_plans,
+    "tab_gain": tab_gain, "tab_plans": tab_plans,
 }  # fmt: skip
 
 
@@ -292,7 +304,7 @@ def test_the_csv_holds_what_is_drawn(run, made, name, choose, x, y):
 # ------------------------------------------------------------------------------------------------------------- tables
 
 
-@pytest.mark.parametrize("name", ["tab2", "tab3", "tab_plans"])
+@pytest.mark.parametrize("name", ["tab2", "tab3", "tab_gain", "tab_plans"])
 def test_a_table_shows_the_mean_of_its_seeds_and_its_interval(run, made, name):
     source = pd.read_csv(run[name]["evaluation"]["vae"])
     drawn = pd.read_csv(made / f"{name}.csv").query("space == 'vae'")
@@ -422,7 +434,7 @@ def test_plans_of_different_numbers_of_samples_are_not_compared(run, tmp_path):
     headings, cells = tab_plans.cells(table)
     assert headings[-2:] == ["pixel, extrapolated", "samples"]
     assert float(cells[-1][-2].text) == pytest.approx(last["mean"] - 0.5, abs=0.01)
-    assert "compare only as extrapolated" in tab_plans.notes(table)[-1]
+    assert "only by the extrapolated distances" in tab_plans.notes(table)[-1]
 
 
 def test_a_table_without_its_reference_shows_dashes(tmp_path):
@@ -431,6 +443,36 @@ def test_a_table_without_its_reference_shows_dashes(tmp_path):
     _, rows, _ = tab2.cells(tab2.drawn({"pixel": path}))
     assert {row[4].text for row in rows} == {"–"}
     assert texts(tab2.figure(tab2.drawn({"pixel": path}))).count("–") == 2 * len(rows)  # and no split is known
+
+
+def test_intervals_from_the_data_stand_apart_from_the_search(made):
+    table = pd.read_csv(made / "tab3.csv")
+    own = table[(table["space"] == "pixel") & (table["seed"] == 0)].set_index("plan")
+    mean = lambda plan: own.loc[plan, "mean"]  # noqa: E731
+    for plan, base in (
+        ("tab3-class", "tab3-none"),
+        ("tab3-B-3-class", "tab3-none"),
+        ("tab3-XL-2-class", "tab3-XL-none"),
+    ):
+        assert own.loc[plan, "change"] == pytest.approx(mean(plan) - mean(base)), plan
+    assert not own.loc[own["kind"].isin(["data", "beside", "none"]), "best"].any()
+    _, rows, _ = tab3.cells(table)
+    words = [(row[0].text, row[1].text) for row in rows[-7:]]
+    assert words == [
+        ("transition", "from the data"), ("class", "from the data"), ("[0, 1], B at scale 3", "beside"),
+        ("class, B at scale 3", "beside"), ("none, XL", "beside"), ("[0, 1], XL at scale 2", "beside"),
+        ("class, XL at scale 2", "beside"),
+    ]  # fmt: skip
+    notes = tab3.notes(table)
+    assert "Guidance scale 2." in notes[0]
+    assert any("[0.3, 0.65] in pixel, [0.3, 0.65] in vae; class" in note for note in notes)
+    panel = next(
+        axes for axes in tab3.figure(table).axes if "pixel (a)" in axes.get_title(loc="left").replace("\n", " ")
+    )
+    lines = {line.get_label(): line for line in panel.get_lines()}
+    drawn = lines["class, from the data"]
+    assert drawn.get_xdata() == pytest.approx([0.1, 0.5])
+    assert drawn.get_ydata() == pytest.approx([mean("tab3-class") / mean("tab3-none")] * 2)
 
 
 @pytest.mark.parametrize(
@@ -695,7 +737,7 @@ def test_the_spaces_page_is_drawn_without_the_experiments_that_were_not_run(run)
     assert list(dict.fromkeys(table["panel"])) == ["gap", "weight", "loss", "explained", "training"]
     picture = fig_spaces.figure(table)
     head = picture.axes[0].get_title("left")
-    assert head == "pixel\nD = 64, N = 144 to 144 a class\nsplit 0.450 [0.440, 0.460], law 0.459"
+    assert head == "pixel\nD = 64, N = 144 to 144 per class\nsplit 0.450 [0.440, 0.460], law 0.459"
     assert len(picture.axes) == 5 * 2
 
 

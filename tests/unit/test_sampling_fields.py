@@ -10,7 +10,7 @@ from twostage.flow import time_grid
 from twostage.model.lightningdit import LightningDiT
 from twostage.oracle import ClassOracle, Oracle
 from twostage.sampling.solver import solve_euler, solve_heun
-from twostage.sampling.velocity import Guided, ModelVelocity, OracleVelocity, Staged
+from twostage.sampling.velocity import Gained, Guided, ModelVelocity, OracleVelocity, Staged
 
 DROPPED = 7
 
@@ -53,6 +53,16 @@ def test_guidance_takes_the_ends_of_the_interval_in_float32_times_too():
     guided = Guided(labelled, 2.0, interval=(0.7, 1.0), dropped_label=DROPPED)
     inside = guided(X, torch.tensor([0.7, 1.0]), Y)
     assert torch.equal(inside, guided(X, 0.8, Y))
+
+
+def test_a_gain_scales_a_guided_velocity_by_its_own_times():
+    guided = Guided(labelled, 3.0, dropped_label=DROPPED)
+    t = torch.tensor([0.5, 0.9])
+    gained = Gained(guided, alpha=0.4, beta=2.0)(X, t, Y)
+    assert torch.allclose(gained, guided(X, t, Y) * (1 + 0.4 * (1 - t) ** 2)[:, None, None, None])
+    assert Gained(Counting(labelled), 0.4, 2.0).dropped_label == DROPPED  # so guidance may act on it as well
+    with pytest.raises(ValueError, match="alpha above -1"):
+        Gained(labelled, alpha=-1.0, beta=1.0)
 
 
 def test_guidance_mixes_samples_inside_and_outside_the_interval():

@@ -7,15 +7,17 @@ import sys
 import pytest
 
 from twostage.sampling.experiments import EXPERIMENTS, plans_for
-from twostage.sampling.plan import Plan, share_before, step_starts
+from twostage.sampling.plan import Plan, prefixes, share_before, step_starts
 
 SETTINGS = {
     "tab1": {"models": ["XL", "B"], "splits": ["measured", 0.1, 0.2]},
     "tab2": {"model": "B"},
     "tab3": {"model": "B", "guidance": 1.5},
+    "tab_capacity": {"large": "XL", "small": "B", "late": 0.98},
     "fig8": {"models": ["B"]},
     "fig5": {"model": "XL"},
     "fig6": {"model": "XL"},
+    "tab_gain": {"model": "B"},
     "tab_plans": {"plans": {"late": {"parts": [{"field": "XL", "guidance": 2.0, "interval": ["split", 1.0]}]}}},
     "fig_samples": {"models": ["XL"]},
     "fig_jump": {"model": "XL"},
@@ -69,6 +71,10 @@ def plan(parts, **rest):
         ({"parts": [{"field": "B", "shift": "0.5"}]}, ["part 1", "shift is '0.5'", "above 0"]),
         ({"parts": [{"field": "B", "interval": 0.5}]}, ["part 1", "interval is 0.5", "[lo, hi]"]),
         ({"parts": [{"field": "B", "stop": 0.5}, {"field": "B"}], "steps": 1}, ["steps is 1 for 2 parts"]),
+        ({"parts": [{"field": "B", "gain": 0.1}]}, ["part 1", "gain is 0.1", "{alpha: ..., beta: ...}"]),
+        ({"parts": [{"field": "B", "gain": {"alpha": 0.1}}]}, ["part 1", "{'alpha': 0.1}", "both"]),
+        ({"parts": [{"field": "B", "gain": {"alpha": -1, "beta": 1}}]}, ["alpha is -1", "above -1"]),
+        ({"parts": [{"field": "B", "gain": {"alpha": 0.1, "beta": "1"}}]}, ["beta is '1'", "at least 0"]),
     ],
 )
 def test_bad_plans_are_refused_with_name_value_and_expectation(content, words):
@@ -192,6 +198,20 @@ def test_the_experiments_are_the_papers():
     assert {name for name, content in many.items() if content.get("samples") == 400} == {"fig5-1"}
     fig6 = plans_for("fig6", SETTINGS["fig6"])
     assert [content["start"]["resume"] for content in fig6.values()] == [0.1, 0.2, 0.4, 0.8]
+
+
+def test_two_models_take_three_parts_in_eight_ways_and_share_what_they_can():
+    plans = plans_for("tab_capacity", {"large": "XL", "small": "B"})
+    fields = {content["kind"]: [part["field"] for part in content["parts"]] for content in plans.values()}
+    assert len(fields) == len(plans) == 8
+    assert fields["large-small-large"] == ["XL", "B", "XL"]
+    assert next(iter(fields)) == "large-large-large"
+    resolved = [Plan.from_dict(name, content).resolve(0.48) for name, content in plans.items()]
+    assert {plan.nfe for plan in resolved} == {50}
+    assert [part.steps for part in resolved[0].parts] == [24, 14, 12]
+    assert len({prefix for plan in resolved for prefix in prefixes(plan)}) == 2 + 4 + 8
+    with pytest.raises(ValueError, match=r"part 2 \(XL\): stops at 0.75 but starts at 0.8; expected a later stop"):
+        Plan.from_dict("p", plans["tab_capacity-XL-XL-XL"]).resolve(0.8)
 
 
 def test_own_plans_take_what_they_leave_out_from_the_run_and_are_refused_by_name():

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from twostage.data.datasets import ArrayDataset
 from twostage.data.encode import encode
@@ -13,7 +14,7 @@ from twostage.data.encoders import load_encoder
 from twostage.data.latents import LatentStore
 from twostage.evaluation.images import SampledImages
 from twostage.flow import sample_noise
-from twostage.model.checkpoints import save_model
+from twostage.model.checkpoints import load_model, save_model
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import provenance_path, write_json
 from twostage.sampling.context import Context
@@ -95,6 +96,28 @@ def test_samples_are_the_same_whatever_shards_and_batches(world):
     assert whole["mixed"]["seed"].tolist() == [3] * 12 + [4] * 12
     assert whole["mixed"]["index"].tolist() == [*range(12)] * 2
     assert np.bincount(whole["mixed"]["labels"]).tolist() == [8, 8, 8]
+
+
+def test_samples_say_what_they_cost(world):
+    plans = {
+        "mixed": MIXED,
+        "guided": {"steps": 10, "parts": [{"field": "B", "stop": 0.5, "guidance": 2.0}, {"field": "XL"}]},
+        "heun": {"steps": 10, "solver": "heun", "parts": [{"field": "B", "stop": 0.5}, {"field": "B"}]},
+    }
+    found = {name: read(path)[1] for name, path in sample(world, plans, "cost").items()}
+    counts = {name: json.loads(attributes["evaluations"]) for name, attributes in found.items()}
+    assert counts == {"mixed": {"oracle": 5, "B": 5}, "guided": {"B": 10, "XL": 5}, "heun": {"B": 19}}
+    forward = {name: count_one_pass(path) for name, path in world["checkpoints"].items()}
+    for name, attributes in found.items():
+        expected = sum(count * forward.get(field, 0) for field, count in counts[name].items())
+        assert attributes["network_flops"] == expected > 0
+
+
+def count_one_pass(path):
+    """Operations of a model's forward pass by torch's own counter."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        load_model(path, "cpu")(torch.zeros(1, 1, 4, 4), torch.zeros(1), torch.zeros(1, dtype=torch.int64))
+    return counter.get_total_flops()
 
 
 def test_noise_is_bit_identical_whatever_the_shards(world, monkeypatch):

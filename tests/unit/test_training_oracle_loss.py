@@ -63,6 +63,12 @@ def test_errors_of_a_zero_velocity_are_the_targets_squares(latents, tmp_path):
         for name, errors in (("cfm", cfm.expand(len(one), 12)), ("oracle", None)):
             np.testing.assert_allclose(file[name][0].mean(1), one[name], rtol=1e-5)
             assert errors is None or np.allclose(file[name][0], errors, rtol=1e-5)
+        assert not file["square"][:].any()  # of a zero velocity
+        np.testing.assert_allclose(file["oracle_square"], file["oracle"][0], rtol=1e-5)
+        np.testing.assert_allclose(file["conditional_square"], cfm, rtol=1e-5)
+        at_prior = oracle.velocity(x_0, 0.0, labels)
+        np.testing.assert_allclose(file["gap"][0], (x_1 - x_0 - at_prior).square().flatten(1).mean(1), rtol=1e-4)
+        assert not file["gap"][-1].any()  # at t = 1 the two targets are one
 
 
 def test_pairs_are_balanced_and_depend_on_the_seed_alone(latents):

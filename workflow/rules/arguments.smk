@@ -18,6 +18,12 @@ def encoder_weights(wildcards):
     return places[0] if len(places) == 1 else places
 
 
+def followed_images(wildcards):
+    """The images that Fig. 5 follows in a latent space, if it runs there."""
+    runs = "fig5" in EXPERIMENTS and wildcards.space in spaces_of("fig5")
+    return f"results/{CONFIG.run}/evaluation/{wildcards.space}/fig5-neighbours.csv" if runs else []
+
+
 def encoder_of(space):
     """The description of a latent space's encoder for ``twostage.data.encoders.load_encoder``, without its weights."""
     encoder = slice_of(CONFIG.spaces[space].encoder)
@@ -123,7 +129,11 @@ def plan_models(space, plans):
 def plan_settings(experiments):
     """The settings from which an experiment's plans are made: all except its spaces, samples and seeds."""
     apart = ("spaces", "samples", "seeds")
-    settings = {name: {k: v for k, v in found.items() if k not in apart} for name, found in experiments.items()}
+    settings = {
+        name: {k: v for k, v in found.items() if k not in apart}
+        for name, found in experiments.items()
+        if name != "fig_references"  # which compares velocities, and samples no plans
+    }
     if twins := settings.get("fig_oracle_supervised"):
         first, second = map(CONFIG.snapshots, twins["models"])
         twins["snapshots"] = [step for step in first if step in second]

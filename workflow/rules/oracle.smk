@@ -82,6 +82,39 @@ rule windows:
         "../scripts/windows.py"
 
 
+if CONFIG.settling:
+
+    # Beside a class's images those that Fig. 5 follows, where it runs.
+    rule settle:
+        input:
+            latents="<results>/data/{space}/latents.h5",
+            weights=encoder_weights,
+            followed=followed_images,
+        output:
+            table="<results>/oracle/{space}/settling.csv",
+            pictures="<results>/oracle/{space}/settling.h5",
+        log:
+            "<logs>/settle/{space}.log",
+        benchmark:
+            "<benchmarks>/settle/{space}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: CONFIG.jobs.oracle.threads
+        resources:
+            **resources_of("oracle"),
+        params:
+            settling=slice_of(CONFIG.settling),
+            memory_mb=CONFIG.oracle.memory_mb,
+            encoder=lambda w: encoder_of(w.space) if CONFIG.spaces[w.space].decodes else None,
+            seed=CONFIG.seed,
+            device=device_of("oracle"),
+            code=code_of("twostage.oracle.single_images"),
+        message:
+            "Measuring when the posterior settles on single images in latent space {wildcards.space}"
+        script:
+            "../scripts/settle.py"
+
+
 rule vary_size:
     input:
         latents="<results>/data/{space}/latents.h5",

@@ -17,6 +17,7 @@ ALWAYS = {
     "law": LAW,
     "nsweep": paths_of("nsweep"),
     "fig_information": paths_of("information", "synthetic_information"),
+    "fig_norms": paths_of("pair_errors", "split"),
     "fig_training": {"stats": "training/{space}/{each}/stats.jsonl", "samples": "training/{space}/samples.h5"},
 }
 OF_EXPERIMENTS = {
@@ -25,6 +26,7 @@ OF_EXPERIMENTS = {
         name: paths_of("split") | {"pictures": PICTURES.format(name), "memorization": SOURCES[memorization].path}
         for name, memorization in (("fig5", "memorization_switch"), ("fig6", "memorization_resume"))
     },
+    "fig_references": paths_of("references", "split"),
     "fig_samples": {"pictures": PICTURES.format("fig_samples")},
     "fig_jump": paths_of("jump", "memorization_jump", "transition", "split", "information"),
     "fig_oracle_supervised": paths_of("oracle_loss", "split") | {"evaluation": SOURCES["oracle_supervised"].path},
@@ -37,6 +39,10 @@ if "tab2" in EXPERIMENTS:
     FIGURES["fig_shift"] = paths_of("split")
 if {"fig5", "fig6"} <= set(EXPERIMENTS):
     FIGURES["fig_memorization"] = paths_of("memorization_switch", "memorization_resume", "split")
+if CONFIG.settling:
+    FIGURES["fig_settling"] = paths_of("settling") | {"pictures": "oracle/{space}/settling.h5"}
+    if "fig5" in EXPERIMENTS:
+        FIGURES["fig_settling"] |= paths_of("followed_images")
 if CONFIG.flux:
     FIGURES["fig_flux"] = {"trajectories": SOURCES["flux"].path, "pictures": "samples/flux.h5"}
 # App. E: experiments that ran in every latent space, side by side.
@@ -52,7 +58,7 @@ TABLES = {
     for name in EXPERIMENTS
     if name.startswith("tab")
 }
-SETTINGS = dict.fromkeys(["fig7", "fig9", "fig_spaces"], {"models": CONFIG.sizes})
+SETTINGS = dict.fromkeys(["fig7", "fig9", "fig_norms", "fig_references", "fig_spaces"], {"models": CONFIG.sizes})
 if "tab2" in EXPERIMENTS:
     SETTINGS["fig_shift"] = {"steps": CONFIG.sampling.steps, "shifts": EXPERIMENTS["tab2"]["shifts"]}
 
@@ -60,7 +66,7 @@ if "fig_oracle_supervised" in EXPERIMENTS:
     plain, supervised = EXPERIMENTS["fig_oracle_supervised"]["models"]
     SETTINGS["fig_oracle_supervised"] = {"pairs": {supervised: plain}}
 # The results on which claims are checked: those of every run, and those of its experiments.
-MADE = {None, *EXPERIMENTS} | ({"flux"} if CONFIG.flux else set())
+MADE = {None, *EXPERIMENTS} | {name for name in ("flux", "settling") if getattr(CONFIG, name)}
 CLAIMS = {name: source.path for name, source in SOURCES.items() if source.experiment in MADE}
 if "supervised_log" in CLAIMS:
     CLAIMS["supervised_log"] = CLAIMS["supervised_log"].replace("{supervised}", supervised)

@@ -1,5 +1,6 @@
 """What the blocks of a configuration must agree on: each check gives lines on what does not fit."""
 
+from twostage.config.blocks.experiment import MODEL_SETTINGS
 from twostage.data.published import ASSUMED
 from twostage.spelling import did_you_mean
 
@@ -9,6 +10,7 @@ FACTORS = {"identity": 1} | {kind: ASSUMED[kind][1] for kind in ("sd-vae", "va-v
 # Channels of the images of data sets, where they are known; and the kinds of encoder that all take colour.
 CHANNELS = {"digits": 1, "cifar10": 3, "image_folder": 3}
 COLOUR = ("sd-vae", "va-vae", "tiny")
+UNDECODED = ("fig_references",)  # experiments that make no images
 # Names that mean something else where a model or a latent space could stand.
 RESERVED_MODELS = {
     "oracle": "the exact field", "gaussian": "the field of Gaussians", "split": "the stage split", "latents": "a rule",
@@ -37,8 +39,9 @@ def missing(config):
                 yield line(space, config.spaces, f"models.{name}.checkpoint", kind)
     for experiment, settings in config.experiments:
         key = f"experiments.{experiment}"
-        if hasattr(settings, "model") and settings.model not in config.models:
-            yield line(settings.model, config.models, f"{key}.model", "a model of `models`")
+        for setting in MODEL_SETTINGS:
+            if getattr(settings, setting, None) not in (None, *config.models):
+                yield line(getattr(settings, setting), config.models, f"{key}.{setting}", "a model of `models`")
         for name in getattr(settings, "models", ()):
             if name not in config.models:
                 yield line(name, config.models, f"{key}.models", "a model of `models`")
@@ -127,7 +130,7 @@ def snapshots(config):
 def decoders(config):
     """Experiments that make images, in latent spaces that have no decoder."""
     for experiment, settings in config.experiments:
-        for name in (settings.spaces or config.spaces) if settings else ():
+        for name in (settings.spaces or config.spaces) if settings and experiment not in UNDECODED else ():
             if not config.spaces[name].decodes:
                 yield (
                     f"experiments.{experiment} makes images, and latent space {name!r} has no decoder (its encoder "
@@ -234,7 +237,8 @@ def batches(config):
 
 def shards(config):
     """Shards of samples: each has at least one."""
-    counts = {f"experiments.{name}.samples": found.samples for name, found in config.experiments if found}
+    made = [(name, found) for name, found in config.experiments if found and name not in UNDECODED]
+    counts = {f"experiments.{name}.samples": found.samples for name, found in made}
     counts["sampling.samples"] = config.sampling.samples
     if config.experiments.fig5:
         counts["experiments.fig5.oracle_samples"] = config.experiments.fig5.oracle_samples

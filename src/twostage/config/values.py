@@ -67,6 +67,7 @@ Intervals = Annotated[int, Field(ge=10), BeforeValidator(_whole)]
 _REAL = BeforeValidator(_no_boolean), AfterValidator(_in_range)
 Positive = Annotated[float, Field(gt=0), *_REAL]
 NotNegative = Annotated[float, Field(ge=0), *_REAL]
+Gain = Annotated[float, Field(gt=-1), *_REAL]
 Time = Annotated[float, Field(ge=0, le=1), *_REAL]
 Below1 = Annotated[float, Field(ge=0, lt=1), *_REAL]
 Share = Annotated[

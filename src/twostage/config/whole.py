@@ -8,12 +8,13 @@ from twostage.config.blocks.base import Block
 from twostage.config.blocks.data import Data
 from twostage.config.blocks.estimate import Hardware
 from twostage.config.blocks.evaluation import Classifier, Evaluation
+from twostage.config.blocks.experiment import MODEL_SETTINGS
 from twostage.config.blocks.experiments import Experiments
 from twostage.config.blocks.flux import Flux
 from twostage.config.blocks.jobs import Jobs
 from twostage.config.blocks.models import Model, in_full
 from twostage.config.blocks.networks import Networks
-from twostage.config.blocks.oracle import Oracle, OracleLoss, SizeSweep
+from twostage.config.blocks.oracle import Oracle, OracleLoss, Settling, SizeSweep
 from twostage.config.blocks.sampling import Sampling
 from twostage.config.blocks.spaces import Space
 from twostage.config.blocks.synthetic import Synthetic
@@ -39,6 +40,9 @@ class Config(Block):
     models: dict[Name, Model] = Field(min_length=1, description="Models by name. Figures and claims order them by size")
     training: Training = Field(description="Training recipe")
     oracle: Oracle = Field(Oracle(), description="Oracle posterior on the latents")
+    settling: Settling | None = Field(
+        None, description="When the posterior settles on single images. Without this key it does not run"
+    )
     synthetic: Synthetic = Field(Synthetic(), description="Synthetic Gaussians")
     nsweep: SizeSweep = Field(SizeSweep(), description="Number of training samples N, varied on the latents")
     oracle_loss: OracleLoss = Field(OracleLoss(), description="Models' error by t")
@@ -113,7 +117,8 @@ class Config(Block):
         parts = [part for plan in getattr(settings, "plans", {}).values() for part in plan.parts]
         fields = [part.field.partition("@")[0] for part in parts]
         beside = [each.model for each in getattr(settings, "beside", ())]
-        named = [*getattr(settings, "models", ()), getattr(settings, "model", None), *beside, *fields]
+        single = [getattr(settings, key, None) for key in MODEL_SETTINGS]
+        named = [*getattr(settings, "models", ()), *single, *beside, *fields]
         return [name for name in dict.fromkeys(named) if name in self.models]
 
     def model_steps(self, model):

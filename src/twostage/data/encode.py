@@ -1,4 +1,4 @@
-"""Encoding a data set into a latent store: in one go, or in shards that are joined without copying."""
+"""Encoding a data set into a latent store: as a whole, or in shards that are joined without copying."""
 
 import os
 from pathlib import Path
@@ -32,17 +32,18 @@ def encode(
 ):  # fmt: skip
     """Encode one shard of a data set (all of it, with one shard) into the store ``output``.
 
-    The class-sorted list of images is cut into ``shards`` runs of near equal length, so the shards in order are
-    sorted by class. flips: encode the mirrored images too. statistics: path of the training split's store, whose
-    mean and std then normalise this one. workers: threads that read images while the encoder works. seed: of the
-    one fixed sample a latent that an encoder with posterior "sample" stores.
-    Copies of one image get latents that are equal bit for bit. All take the noise of the first of them in the split:
-    number 2 i for image i, 2 i + 1 for its mirrored twin; an image without copies has the noise of its own number. And
-    an image with copies goes through the encoder alone: a GPU's rounding may depend on an image's place in its chunk.
-    Unusable images are left out up to the share ``dataset.max_corrupt`` of the split and listed in the store
-    (``/left_out``). Returns True; False when ``output`` is already there, whole and made of the same: a restart
-    encodes what is missing.
-    Raises ValueError for an unusable image beyond that share; nothing is left under ``output`` then.
+    The class-sorted list of images is cut into ``shards`` runs of almost equal length, so the shards in order are
+    sorted by class. flips: encode the mirrored images too. statistics: path of the training split's store, whose mean
+    and std then normalise this one. workers: threads that read images while the encoder works. seed: for an encoder
+    with posterior "sample", which stores one fixed sample per latent.
+    Copies of one image get latents that are equal bit for bit. For this, all copies take the noise of the first of them
+    in the split (number 2 i for image i, 2 i + 1 for its mirror image), and an image with copies goes through the
+    encoder alone, because a GPU's rounding may depend on an image's place in its chunk. An image without copies has the
+    noise of its own number.
+    Unusable images are left out, up to the share ``dataset.max_corrupt`` of the split, and listed in the store
+    (``/left_out``). Returns True, or False if ``output`` exists already, whole and made from the same; so a restart
+    encodes only what is missing.
+    Raises ValueError for an unusable image beyond that share; then nothing is left at ``output``.
     """
     if not (0 <= shard < shards <= len(dataset)):
         raise ValueError(f"shard {shard + 1} of {shards}; expected 1 to {shards}, and at most {len(dataset)} shards")
@@ -93,13 +94,13 @@ def encode(
 
 
 def _is_there(output, attributes, normalisation, flips):
-    """Whether ``output`` is a whole store of these attributes, normalisation and flips."""
+    """Whether ``output`` is a whole store with these attributes, normalisation and flips."""
     try:
         header = read_header(output)
     except ValueError:
         return False
     found = header.attributes
-    found = {"index": attributes["index"]} | found  # a store of an earlier version does not say
+    found = {"index": attributes["index"]} | found  # a store of an earlier version has no index
     same = all(found.get(key) == value for key, value in attributes.items()) and flips == (
         "latents_flip" in header.parts
     )

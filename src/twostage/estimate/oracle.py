@@ -72,7 +72,7 @@ def _posterior(setting, space):
         stage="oracle",
         needs=(f"data/{space}/latents.h5",),
         makes=tuple(f"oracle/{space}/{name}" for name in ("posterior", "transition", "law", "information")),
-        on_gpu=lambda: _swept_bytes(setting, space, max(o.pairs_per_class, o.pairs_unconditional)),
+        on_gpu=lambda: swept_bytes(setting, space, max(o.pairs_per_class, o.pairs_unconditional)),
         on_host=on_host,
     )
 
@@ -89,7 +89,7 @@ def _vary_size(setting, space):
     subset = 4 * max(n.sizes) * dim * BYTES
     return Row(
         "vary_size", space, samples=pairs, flops=flops, stage="oracle", needs=(f"data/{space}/latents.h5",),
-        makes=(f"oracle/{space}/nsweep",), on_gpu=lambda: _swept_bytes(setting, space, n.pairs) + subset,
+        makes=(f"oracle/{space}/nsweep",), on_gpu=lambda: swept_bytes(setting, space, n.pairs) + subset,
         on_host=lambda: store(setting) + streamed(setting, space, setting.config.oracle.memory_mb),
     )  # fmt: skip
 
@@ -120,7 +120,8 @@ def spectrum_flops(count, dim, wide=1.0):
 # --------------------------------------------------------------------------------------------------------------- memory
 
 
-def _swept_bytes(setting, space, points):
+def swept_bytes(setting, space, points):
+    """Bound of what sweeps of ``points`` pairs take, over all latents, within the configured budget."""
     count, dim, budget = setting.stored, setting.dim(space), setting.config.oracle.memory_mb * MIB
     return oracle_bytes(count, dim, budget, points, TIMES) + spectrum_bytes(count, dim)
 

@@ -116,7 +116,7 @@ def _oracle_loss(setting, space):
         return networks + velocities_bytes(setting, space, pairs) + autoencoder_peaks(setting, space, "sampling")[1]
 
     def on_host():
-        errors = 4 * WIDE * times * pairs * sum(snapshots.values())
+        errors = 6 * WIDE * times * pairs * sum(snapshots.values())
         velocities = (2 * times + 4) * pairs * setting.dim(space) * BYTES  # and their squares, for the variance
         held = store(setting) + velocities + errors + 2 * largest
         return held + streamed(setting, space, ORACLE_MB) + NETWORK

@@ -11,7 +11,17 @@ from twostage.data.encode import images_ahead
 from twostage.hdf5 import opened, read_texts
 
 SPLIT = ("split", "split_source", "split_low", "split_high")  # of plans that name the split
-RECORDED = ("solver", "steps", "nfe", *SPLIT, "share_before_0.2", "t_switch", "t_resume")
+RECORDED = (
+    "solver",
+    "steps",
+    "nfe",
+    "evaluations",
+    "network_flops",
+    *SPLIT,
+    "share_before_0.2",
+    "t_switch",
+    "t_resume",
+)
 
 
 def load_split(dataset, split):
@@ -103,11 +113,11 @@ class SampledImages:
         """Columns that a reader of a table needs to know how the samples were made, so that none is read off a name.
 
         What ``RECORDED`` names, NaN where the samples do not say; step_starts (JSON list); kind; fields, weights (words
-        of each), guidance (the largest scale), shift of each part; interval: where guidance acts, as the plan was
-        written ("split" stands for the split, "transition" and "class" for windows of the data). Of a plan with a
-        single guided part interval_low and interval_high, its times; of one with two parts stage_1 and stage_2, their
-        fields, and split_at, the time between; of one with a single part model and step, its field and the training
-        step that a field ``model@step`` names (NaN: the last one).
+        of each), guidance (the largest scale), shift, gain and stop of each part; interval: where guidance acts, as the
+        plan was written ("split" stands for the split, "transition" and "class" for windows of the data). Of a plan
+        with a single guided part interval_low and interval_high, its times; of one with two parts stage_1 and stage_2,
+        their fields, and split_at, the time between; of one with a single part model and step, its field and the
+        training step that a field ``model@step`` names (NaN: the last one), and gain_alpha and gain_beta.
         """
         parts, given = (self.attributes.get(key, self.attributes["plan"])["parts"] for key in ("plan", "given"))
         guided = [part for part in parts if part.get("guidance", 1) != 1]
@@ -120,6 +130,8 @@ class SampledImages:
             "guidance": max((part["guidance"] for part in guided), default=1.0),
             "interval": "; ".join(_interval(part.get("interval", (0, 1))) for part in written),
             "shift": "; ".join(_exact(part.get("shift", 1)) for part in parts),
+            "gain": "; ".join(map(_gain_in_words, parts)) if any("gain" in part for part in parts) else "",
+            "stops": "; ".join(_exact(part["stop"]) for part in parts),
             "kind": self.attributes["plan"].get("kind", ""),
         }
         low, high = guided[0].get("interval", (0, 1)) if len(guided) == 1 else (np.nan, np.nan)
@@ -129,6 +141,8 @@ class SampledImages:
         if len(parts) == 1:
             model, _, step = parts[0]["field"].partition("@")
             facts |= {"model": model, "step": int(step) if step else np.nan}
+            gain = parts[0].get("gain", {})
+            facts |= {f"gain_{key}": gain.get(key, np.nan) for key in ("alpha", "beta")}
         return facts
 
     def images(self, positions):
@@ -176,6 +190,12 @@ def _exact(number):
         return number
     short = f"{number:g}"
     return short if float(short) == number else repr(float(number))
+
+
+def _gain_in_words(part):
+    """alpha, then beta, of a part's gain; "none" of a part without one."""
+    gain = part.get("gain")
+    return f"{_exact(gain['alpha'])}, {_exact(gain['beta'])}" if gain else "none"
 
 
 def _exists(path):

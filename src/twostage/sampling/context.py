@@ -22,7 +22,7 @@ from twostage.provenance import PathLike, sha256
 from twostage.sampling.plan import CLOSED_FORM, GAUSSIAN, ORACLE, Part, Plan
 from twostage.sampling.solver import SOLVERS, Observer, finite_states
 from twostage.sampling.starts import noise_of, present_classes, resumed_states
-from twostage.sampling.velocity import Field, GaussianVelocity, Guided, ModelVelocity, OracleVelocity
+from twostage.sampling.velocity import Field, Gained, GaussianVelocity, Guided, ModelVelocity, OracleVelocity
 from twostage.split import read_split
 from twostage.windows import read_windows
 
@@ -44,8 +44,8 @@ class Context:
     where the plan names it, else None}; windows: {name: ``Window``} of the data; given: {name: the plan as it
     was written}; train: the training LatentStore; classes: labels that occur in it; fields: {model name, "oracle" or
     "gaussian": velocity field}; oracle: its ``ClassOracle``; gaussian: its ``ClassGaussian``, which fits a class when a
-    plan first comes to it; facts: attributes that every file of samples records; weights: {model name: {"sha256",
-    "metadata"}}.
+    plan first comes to it; architectures: {model name: its ``LightningDiT.architecture``}; facts: attributes that every
+    file of samples records; weights: {model name: {"sha256", "metadata"}}.
 
     >>> from twostage.data.latents import write_store
     >>> with write_store("latents.h5", 2, (1, 2, 2)) as writer:
@@ -97,6 +97,7 @@ class Context:
         for name, model in models.items():
             refuse_other_model(checkpoints[name], model.architecture, model.metadata, self.train, expected.get(name))
         self.oracle = ClassOracle(self.train, device=self.device)
+        self.architectures = {name: model.architecture for name, model in models.items()}
         self.fields: dict[str, Field] = {name: ModelVelocity(model, precision) for name, model in models.items()}
         self.gaussian = ClassGaussian(self.train, device=self.device)
         self.fields |= {ORACLE: OracleVelocity(self.oracle), GAUSSIAN: GaussianVelocity(self.gaussian)}
@@ -131,9 +132,11 @@ class Context:
         return torch.from_numpy(items[:, 2]).to(self.device)
 
     def field_of(self, part: Part) -> Field:
-        """The velocity field of a part, guided where the part asks for it."""
+        """The velocity field of a part, guided and with a gain where the part asks for it."""
         field = self.fields[part.field]
-        return field if part.guidance == 1 else Guided(field, part.guidance, part.interval, part.channels)
+        if part.guidance != 1:
+            field = Guided(field, part.guidance, part.interval, part.channels)
+        return field if part.gain is None else Gained(field, *part.gain)
 
     def classes_of(self, plan: Plan) -> Int64[np.ndarray, " classes"]:
         """Labels that a plan's samples go round: those with training images, and with images to resume from."""

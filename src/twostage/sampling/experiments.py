@@ -5,6 +5,7 @@ names. Times may be "split", the stage split measured from the data, which ``Pla
 """
 
 import inspect
+import itertools
 
 from twostage.sampling.plan import SPLIT, Plan
 
@@ -17,7 +18,10 @@ GUIDANCE = 2.0
 SHORT_INTERVALS = tuple((k / 10, (k + 1) / 10) for k in range(10))
 WIDE_INTERVALS = tuple((low, high) for low in (0, 0.1, 0.2) for high in (0.4, 0.6, 0.8, 1))
 SWITCH_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
+LATE = 0.75  # where late refinement begins, of the eight assignments of two models to three parts
 RESUME_TIMES = (0.1, 0.2, 0.4, 0.8)
+# (alpha, beta) of arXiv:2605.14819's form; which ones its authors took is not in what we have of it.
+GAINS = ((0.1, 1), (0.2, 1), (0.4, 1), (0.8, 1), (0.2, 0), (-0.1, 1))
 JUMP_TIMES = (0, "split", 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 SHOWN_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
 
@@ -73,6 +77,23 @@ def stage_swap(common, guided, *, models, splits=(MEASURED,), stage_steps="propo
     }
 
 
+def capacity(common, guided, *, large, small, late=LATE):
+    """The eight assignments of two models to navigation, early and late refinement: where is capacity needed?
+
+    Navigation is [0, split], late refinement [late, 1]; each plan's ``kind`` says which model has which part, such as
+    "large-small-large". The first plan is the large model throughout.
+    """
+    models = {"large": large, "small": small}
+    plans = {}
+    for kinds in itertools.product(models, repeat=3):
+        parts = [{"field": models[kind], **guided} for kind in kinds]
+        for part, stop in zip(parts, ("split", late)):
+            part["stop"] = stop
+        name = "-".join(models[kind] for kind in kinds)
+        plans[f"tab_capacity-{name}"] = {**common, "kind": "-".join(kinds), "parts": parts}
+    return plans
+
+
 def timestep_shift(common, guided, *, model, shifts=SHIFTS):
     """Tab. 2: timestep shifts of one model's grid."""
     return {
@@ -122,6 +143,21 @@ def guidance_interval(
             word = interval if isinstance(interval, str) else "-".join(map(_word, interval))
             part = {"field": other, "guidance": scale, "interval": interval, "channels": channels}
             plans[f"tab3-{other}-{_word(scale)}-{word}"] = {**common, "kind": "beside", "parts": [part]}
+    return plans
+
+
+def velocity_gain(common, guided, *, model, gains=GAINS):
+    """One model with a gain 1 + alpha (1 - t)^beta at a time, [alpha, beta], and without (``velocity.Gained``).
+
+    Raises ValueError for a gain that stands twice.
+    """
+    plans = {"tab_gain-none": {**common, "kind": "none", "parts": [{"field": model, **guided}]}}
+    for alpha, beta in gains:
+        name = f"tab_gain-{_word(alpha)}-{_word(beta)}"
+        if name in plans:
+            raise ValueError(f"tab_gain: the gain [{alpha}, {beta}] stands twice; expected it once")
+        part = {"field": model, "gain": {"alpha": alpha, "beta": beta}, **guided}
+        plans[name] = {**common, "kind": "gain", "parts": [part]}
     return plans
 
 
@@ -234,6 +270,8 @@ EXPERIMENTS = {
     "tab1": stage_swap,
     "tab2": timestep_shift,
     "tab3": guidance_interval,
+    "tab_gain": velocity_gain,
+    "tab_capacity": capacity,
     "fig8": predictions,
     "fig5": mixed_sampling,
     "fig6": resumed_sampling,

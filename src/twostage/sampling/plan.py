@@ -22,6 +22,7 @@ GAUSSIAN = "gaussian"
 CLOSED_FORM = (ORACLE, GAUSSIAN)  # fields that need no weights
 SOLVERS = ("euler", "heun")
 TIME_TOLERANCE = 1e-9
+GAIN = ("alpha", "beta")
 
 # What a plan says before ``Plan.resolve`` has put numbers in its place.
 Moment: TypeAlias = Any  # a time in [0, 1], or "split"
@@ -44,6 +45,8 @@ class Part:
     interval: guidance acts at times lo <= t < hi; ends are times or "split"; or a window that the data name,
         "transition" or "class".
     channels: "all", or k: guidance acts on the first k channels only (3 is what LightningDiT's own sampler does).
+    gain: (alpha, beta) multiplies the velocity by 1 + alpha (1 - t)^beta, guidance included; None leaves it. In the
+        dict form {"alpha": ..., "beta": ...}.
 
     >>> Part("B", guidance=2.0, interval=("split", 1.0)).stop
     1.0
@@ -57,6 +60,7 @@ class Part:
     interval: Interval = (0.0, 1.0)
     channels: int | Literal["all"] = "all"
     start: Moment | None = None
+    gain: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,14 +119,14 @@ class Plan:
                 raise ValueError(
                     f"plan {name}, part {number}: field is missing; expected a model's name, {ORACLE!r} or {GAUSSIAN!r}"
                 )
-            made.append(Part(**{**part, "interval": interval if interval in WINDOWS else tuple(interval)}))
+            interval = interval if interval in WINDOWS else tuple(interval)
+            made.append(Part(**{**part, "interval": interval, "gain": _gain_of(name, number, part)}))
         return cls(name, tuple(made), **content)
 
     def to_dict(self) -> dict[str, Any]:
         """The dict form (JSON-able, without the name and without what has its default)."""
         parts = [
-            {key: list(value) if isinstance(value, tuple) else value for key, value in _without_defaults(part).items()}
-            for part in self.parts
+            {key: _as_written(key, value) for key, value in _without_defaults(part).items()} for part in self.parts
         ]
         rest = _without_defaults(self)
         return {**{key: value for key, value in rest.items() if key not in ("name", "parts")}, "parts": parts}
@@ -261,6 +265,13 @@ def _names(kind):
     return [field.name for field in fields(kind)]
 
 
+def _as_written(key, value):
+    """A key of a part as the dict form has it: what the part holds as a tuple."""
+    if key == "gain":
+        return dict(zip(GAIN, value))
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _without_defaults(record):
     defaults = {field.name: field.default for field in fields(record)}
     return {
@@ -276,6 +287,16 @@ def _known_keys(where, content, names):
             raise ValueError(
                 f"plan {where}: unknown key {key!r}; expected {', '.join(names)}{did_you_mean(key, names)}"
             )
+
+
+def _gain_of(plan, number, part):
+    """A part's gain as a tuple (alpha, beta), None without one."""
+    gain = part.get("gain")
+    if gain is None:
+        return None
+    if not isinstance(gain, Mapping) or set(gain) != set(GAIN):
+        raise ValueError(f"plan {plan}, part {number}: gain is {gain!r}; expected {{alpha: ..., beta: ...}}, both")
+    return tuple(gain[key] for key in GAIN)
 
 
 def _check_count(what, value):
@@ -335,6 +356,7 @@ def _check_part(where, part, models):
         _check_interval(where, part.interval)
     if part.channels != "all":
         _check_count(f"{where}: channels", part.channels)
+    _check_gain(where, part.gain)
     if not _is_number(part.guidance):
         raise ValueError(f"{where}: guidance is {part.guidance!r}; expected a number, 1 for none")
     if part.field in CLOSED_FORM and part.guidance != 1:
@@ -349,6 +371,18 @@ def _check_interval(where, interval):
     low, high = interval
     if SPLIT not in interval and not low < high:
         raise ValueError(f"{where}: interval is {list(interval)}; expected lo < hi, inside [0, 1]")
+
+
+def _check_gain(where, gain):
+    if gain is None:
+        return
+    alpha, beta = gain
+    if not _is_number(alpha) or not alpha > -1:
+        raise ValueError(
+            f"{where}: gain's alpha is {alpha!r}; expected a number above -1, where the velocity would end"
+        )
+    if not _is_number(beta) or not beta >= 0:
+        raise ValueError(f"{where}: gain's beta is {beta!r}; expected a number of at least 0")
 
 
 def _check_position(where, part, position):

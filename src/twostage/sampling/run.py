@@ -19,6 +19,7 @@ from tqdm import tqdm
 from twostage.hdf5 import write_texts
 from twostage.provenance import PathLike, atomic_write, write_provenance
 from twostage.sampling.context import Context, follow_grid
+from twostage.sampling.cost import evaluations_of, network_flops
 from twostage.sampling.plan import CLOSED_FORM, Plan, prefixes, share_before, step_starts
 from twostage.sampling.starts import shard_items
 
@@ -42,9 +43,10 @@ def sample_plans(
     Each file holds /images uint8 (n, H, W, C), /labels, /seed, /index int64 (n,), ordered by seed, then index, and
     /class_names, a text per label; plans that resume or follow also /followed int64, the row of the image in its
     split's latent store, and /followed_mirrored bool.
-    Its attributes say how: the resolved plan (JSON), the plan as it was written (JSON, ``given``), NFE, step starts,
-    weights, encoder, store; the split with its source and interval where the plan names it, and the ``windows`` (JSON)
-    that it names, with their source.
+    Its attributes say how: the resolved plan (JSON), the plan as it was written (JSON, ``given``), NFE, evaluations of
+    each field and operations of the networks for one sample (``twostage.sampling.cost``), step starts, weights,
+    encoder, store; the split with its source and interval where the plan names it, and the ``windows`` (JSON) that it
+    names, with their source.
     Plans that begin with the same parts share them. Raises ValueError for a plan without an output, and for states that
     are not finite.
     """
@@ -90,6 +92,8 @@ def attributes_of(plan: Plan, context: Context) -> dict[str, Any]:
             "solver": plan.solver,
             "steps": len(starts),
             "nfe": plan.nfe,
+            "evaluations": json.dumps(evaluations_of(plan)),
+            "network_flops": network_flops(plan, context.architectures),
             "step_starts": starts,
             "share_before_0.2": share_before(starts, 0.2),
             "t_switch": plan.oracle_stop if plan.follow else np.nan,

@@ -165,6 +165,32 @@ class Guided:
         return (t >= low - TIME_TOLERANCE) & ((t < high - TIME_TOLERANCE) | (high == 1))
 
 
+class Gained:
+    """A velocity times 1 + alpha (1 - t)^beta: longer where noise rules, as it is at t = 1.
+
+    The Scale Schedule Corrector of "The Velocity Deficit" (arXiv:2605.14819), which takes alpha above 0 for velocities
+    that are too short near the prior. alpha: above -1; beta: at least 0.
+
+    >>> gained = Gained(lambda x, t, y: torch.ones_like(x), alpha=0.1, beta=1.0)
+    >>> gained(torch.zeros(2, 1), torch.tensor([0.5, 1.0]), None)
+    tensor([[1.0500],
+            [1.0000]])
+    """
+
+    def __init__(self, field: Field, alpha: float, beta: float) -> None:
+        if not (alpha > -1 and beta >= 0):
+            raise ValueError(f"gain is alpha {alpha}, beta {beta}; expected alpha above -1 and beta of at least 0")
+        self.field = field
+        self.alpha, self.beta = alpha, beta
+        self.dropped_label = getattr(field, "dropped_label", None)
+
+    def __call__(
+        self, x: Float[Array, " batch *shape"], t: Time, y: Int[Array, " batch"] | None
+    ) -> Float[Tensor, " batch *shape"]:
+        x, t, y = _arguments(x, t, y)
+        return (1 + self.alpha * (1 - expand_time(t, x)) ** self.beta) * self.field(x, t, y)
+
+
 class Staged:
     """One field a stage: ``Staged([(stop, field), ...])`` uses each field at times before its stop.
 

@@ -1,11 +1,11 @@
-"""One training on several GPUs or nodes: torchrun inside the allocation that a job has already.
+"""One training on several GPUs or nodes: torchrun inside the allocation that the job already has.
 
-On one node torchrun starts the processes. On several, ``srun`` starts one torchrun a node, and these meet at the
-address that Slurm gives: the node that runs the job's script, which is the allocation's first, and a port derived from
+On one node, torchrun starts the processes. On several nodes, ``srun`` starts one torchrun per node. These meet at an
+address that follows from Slurm: the first node of the allocation, which runs the job's script, and a port derived from
 the job's number, so that two jobs on a node do not meet by mistake.
 
-A batch system that ends a job sends SIGTERM to its processes, all of them or the first alone. The trainings write a
-checkpoint then, which may take minutes; whoever started them waits for it.
+A batch system that ends a job sends SIGTERM to all of its processes or only to the first. The trainings then write a
+checkpoint, which may take minutes; the process that started them waits for it.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from pathlib import Path
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run")
 MODULE = "twostage.training"
 GRACE = "TORCH_ELASTIC_SHUTDOWN_TIMEOUT"
-GRACE_S = 600  # what torchrun gives its processes after SIGTERM, in place of 30: XL's 10.8 GB at 18 MB/s
+GRACE_S = 600  # time that torchrun gives its processes after SIGTERM, instead of 30 s: XL's 10.8 GB at 18 MB/s
 
 
 def launch(gpus, nodes, threads, arguments):

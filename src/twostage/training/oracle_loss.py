@@ -20,7 +20,7 @@ from twostage.oracle.law import resolved_times
 from twostage.provenance import atomic_write, write_provenance
 from twostage.split import measured_split
 
-# Times at which the paper's Fig. 7 was read off, beside tenths.
+# Times at which the paper's Fig. 7 was read off, in addition to tenths.
 READ_OFF = (0.02, 0.04, 0.06, 0.08)
 RESOLUTION = 0.125  # step of t / (1 - t) about the transition, over its value there
 
@@ -41,21 +41,24 @@ def measure_oracle_loss(
 ):
     """Write oracle_loss.csv: mean squared errors of every model on the same pairs and noise, without guidance.
 
-    And oracle_loss.h5, the errors of every pair, by which models are compared: ``cfm`` and ``oracle`` float32 (curves,
-    times, pairs), ``model`` and ``step`` (curves,), ``t`` (times,), ``label`` (pairs,).
+    Also write oracle_loss.h5. The errors of every pair, by which models are compared: ``cfm`` and ``oracle`` float32
+    (curves, times, pairs), ``model`` and ``step`` (curves,), ``t`` (times,), ``label`` (pairs,). And squares of
+    velocities, mean over dimensions, by which their norms are compared: ``square`` (curves, times, pairs) of the
+    models' velocities, ``oracle_square`` (times, pairs) of the oracle's u*, ``conditional_square`` (pairs,) of
+    u = x_1 - x_0, and ``gap`` (times, pairs) of u - u*.
 
     store_path: latents.h5 of the training split; checkpoints: {(model, step): path}; transition_path: transition.json,
-    whose measured transition the times resolve; time_steps: intervals of the uniform grid on [0, 1], to which those
-    times are added, and those at which the paper's values were read off; pairs: pairs (x_0, x_1), x_1 balanced over the
-    classes; models: {model: what is expected of its files} (``twostage.model.identity``); batch_size: states a forward
-    pass.
+    whose measured transition the times resolve; time_steps: intervals of the uniform grid on [0, 1], to which times
+    that resolve the transition and those at which the paper's values were read off are added; pairs: number of pairs
+    (x_0, x_1), with x_1 balanced over the classes; models: {model: what is expected of its files}
+    (``twostage.model.identity``); batch_size: states per forward pass.
 
     Columns: model, step, t, pairs; cfm and oracle, the mean over pairs and dimensions of the squared error against
-    x_1 - x_0 and against the class-conditional oracle velocity, with standard errors over pairs (``_sem``), gap_sem
-    that of their difference, pair by pair; oracle_variance, the variance of the oracle velocity over the pairs, mean
-    over dimensions; explained, the share of it that the model explains, 1 - oracle / oracle_variance: the view beside
-    the absolute errors, which are all small near the prior. Returns the table. Sec. 4.2 of the paper.
-    Raises ValueError for another model than expected, or one of other latents.
+    x_1 - x_0 and against the class-conditional oracle velocity, with standard errors over pairs (``_sem``); gap_sem,
+    the standard error of their difference, pair by pair; oracle_variance, the variance of the oracle velocity over the
+    pairs, mean over dimensions; explained, the share of this variance that the model explains, 1 - oracle /
+    oracle_variance (the absolute errors are all small near the prior). Returns the table. Sec. 4.2 of the paper.
+    Raises ValueError for another model than expected, or a model of other latents.
     """
     device, store = as_device(device), LatentStore.open(store_path, split="train")
     rows = balanced_rows(store, pairs, seed)
@@ -65,6 +68,12 @@ def measure_oracle_loss(
     times = loss_times(time_steps, measured_split(transition_path).value)
     oracle = oracle_velocities(store, x_0, x_1, y, times, device)
     variance = oracle.var(1).flatten(1).mean(1).double().numpy()
+    conditional = velocity_target(x_0, x_1)
+    squares = {
+        "oracle_square": torch.stack([mean_square(target) for target in oracle]),
+        "conditional_square": mean_square(conditional),
+        "gap": torch.stack([mean_square(conditional - target) for target in oracle]),
+    }
     tables, every = [], []
     for (model, step), path in tqdm(checkpoints.items(), desc="oracle loss", unit="model", disable=None):
         network = load_model(path, device)
@@ -75,6 +84,7 @@ def measure_oracle_loss(
         )
         what = f"{path}: squared errors of {model} at step {step} (times, targets, pairs)"
         every.append(finite(errors, what, "check the model's training and the latents"))
+        errors = errors[:, :2]
         mean, sem = errors.mean(2), errors.std(2, ddof=1) / np.sqrt(errors.shape[2])
         tables.append(
             pd.DataFrame(
@@ -96,7 +106,7 @@ def measure_oracle_loss(
     table = pd.concat(tables, ignore_index=True)
     with atomic_write(output) as temporary:
         table.to_csv(temporary, index=False)
-    _write_pairs(output_pairs, checkpoints, times, y.numpy(), np.stack(every))
+    _write_pairs(output_pairs, checkpoints, times, y.numpy(), np.stack(every), squares)
     for path in (output, output_pairs):
         write_provenance(
             path,
@@ -109,26 +119,28 @@ def measure_oracle_loss(
 
 
 def loss_times(time_steps, transition):
-    """The times of the losses, ascending float64 (T,): uniform, the paper's, and those that resolve the transition."""
+    """The times of the losses, ascending float64 (T,): a uniform grid, the paper's times, and times that resolve the
+    transition."""
     asked = np.concatenate([np.linspace(0, 1, time_steps + 1), np.linspace(0, 1, 11), READ_OFF])
     return resolved_times(asked, [transition], step=RESOLUTION)
 
 
-def _write_pairs(path, curves, times, labels, errors):
-    """errors: (curves, times, 2, pairs), against the CFM target and against the oracle."""
+def _write_pairs(path, curves, times, labels, errors, squares):
+    """errors: (curves, times, 3, pairs), against both targets, and the models' squares; squares: the targets' own."""
     with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
         file["model"] = [model for model, _ in curves]
         file["step"] = np.array([step for _, step in curves])
         file["t"], file["label"] = times, labels
-        for place, name in enumerate(("cfm", "oracle")):
-            file.create_dataset(name, data=errors[:, :, place].astype(np.float32), compression="gzip", shuffle=True)
+        every = {name: errors[:, :, place] for place, name in enumerate(("cfm", "oracle", "square"))}
+        for name, values in (every | squares).items():
+            file.create_dataset(name, data=np.asarray(values, np.float32), compression="gzip", shuffle=True)
 
 
 def balanced_rows(store, pairs, seed):
-    """Rows of the store for ``pairs`` samples, as many of each class as the number allows, sorted: int64 (pairs,).
+    """Rows of the store for ``pairs`` samples, balanced over the classes, sorted: int64 (pairs,).
 
-    The classes that get one more, where the number does not divide, are chosen by the seed. Samples of a class repeat
-    only when it has too few. Raises ValueError for fewer than 2 pairs.
+    If the number of classes does not divide ``pairs``, the seed chooses the classes that get one more. Samples of a
+    class repeat only if it has too few. Raises ValueError for fewer than 2 pairs.
     """
     if isinstance(pairs, bool) or not isinstance(pairs, Integral) or pairs < 2:
         raise ValueError(f"pairs is {pairs!r}; expected a whole number, at least 2, for a standard error")
@@ -147,7 +159,7 @@ def balanced_rows(store, pairs, seed):
 def oracle_velocities(store, x_0, x_1, y, times, device="cpu"):
     """Class-conditional oracle velocities at x_t of every pair: float32 (times, pairs, C, H, W), on the CPU.
 
-    At t = 1 the limit along the pair's own path, x_1 - x_0: all weight is then on x_1.
+    At t = 1 it is the limit along the pair's own path, x_1 - x_0, because all weight is on x_1.
     """
     velocities = torch.empty(len(times), *x_1.shape)
     for label in torch.unique(y).tolist():
@@ -162,7 +174,8 @@ def oracle_velocities(store, x_0, x_1, y, times, device="cpu"):
 
 @torch.inference_mode()
 def _errors(network, x_0, x_1, y, t, oracle, batch_size, device):
-    """Squared errors against the conditional and the oracle target, mean over dimensions: float64 (2, pairs)."""
+    """Squared errors against the conditional and the oracle target, and squares, mean over dimensions: float64 (3,
+    pairs)."""
     found = []
     for start in range(0, len(x_1), batch_size):
         part = slice(start, start + batch_size)
@@ -170,5 +183,11 @@ def _errors(network, x_0, x_1, y, t, oracle, batch_size, device):
         times = torch.full((len(data),), t, device=device)
         predicted = network(interpolate(noise, data, t), times, y[part].to(device)).float()
         targets = torch.stack([velocity_target(noise, data), oracle[part].to(device)])
-        found.append((predicted - targets).square().flatten(2).double().mean(2).cpu())
+        errors = (predicted - targets).square().flatten(2).double().mean(2)
+        found.append(torch.cat([errors, mean_square(predicted)[None]]).cpu())
     return torch.cat(found, dim=1).numpy()
+
+
+def mean_square(x):
+    """Mean of the squares over all dimensions but the first: (B, ...) to float64 (B,)."""
+    return x.flatten(1).square().double().mean(1)

@@ -5,6 +5,8 @@ from pydantic import Field
 from twostage.config.blocks.base import Block
 from twostage.config.values import Count, Distinct, Natural
 
+MODEL_SETTINGS = ("model", "large", "small")  # those that hold one model's name; ``models`` holds several
+
 
 class Experiment(Block):
     """Settings that every experiment has."""

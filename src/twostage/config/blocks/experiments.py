@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from twostage.config.blocks.base import Block
 from twostage.config.blocks.experiment import Experiment
 from twostage.config.blocks.plans import OwnPlans
-from twostage.config.values import Count, Distinct, Moment, Positive, Share, Time, Window
+from twostage.config.values import Count, Distinct, Gain, Moment, NotNegative, Positive, Several, Share, Time, Window
 from twostage.sampling import experiments
 
 
@@ -78,6 +78,35 @@ class GuidanceInterval(Experiment):
         return self
 
 
+class VelocityGain(Experiment):
+    """A gain 1 + alpha (1 - t)^beta of the velocity, which makes it longer near the prior (arXiv:2605.14819)."""
+
+    model: str = Field("B", description="Model to sample from")
+    gains: Distinct[tuple[Gain, NotNegative]] = Field(
+        list(experiments.GAINS),
+        min_length=1,
+        description="Gains [alpha, beta]. alpha above 0 makes velocities longer, below 0 shorter; the larger beta, the "
+        "nearer to the prior alone",
+    )
+
+
+class Capacity(Experiment):
+    """A large and a small model, assigned to navigation, early and late refinement in all eight ways."""
+
+    large: str = Field("XL", description="Name of the large model")
+    small: str = Field("B", description="Name of the small model")
+    late: Share = Field(
+        experiments.LATE,
+        description="Time at which early refinement ends and late refinement begins. Must lie after the split",
+    )
+
+    @model_validator(mode="after")
+    def _has_two_models(self):
+        if self.large == self.small:
+            raise ValueError(f"large and small are both {self.large}; expected two models")
+        return self
+
+
 class MixedSampling(Experiment):
     """Fig. 5: the oracle up to a switch time, then a model."""
 
@@ -107,6 +136,18 @@ class Predictions(Experiment):
     """Figs. 4 and 8: one-step predictions and velocity norms along trajectories, of the models and of the oracle."""
 
     models: Distinct[str] = Field(["XL"], min_length=1, description="Models whose trajectories are recorded")
+
+
+class References(Experiment):
+    """Whom models follow: their errors against the oracle, the Gaussian and the conditional target, on paths of
+    training and of held-out images and on their own trajectories, at every snapshot."""
+
+    models: Distinct[str] = Field(["XL"], min_length=1, description="Models to compare, at all their snapshots")
+    samples: Count = Field(
+        256,
+        description="Number of pairs (x_0, x_1) per seed, balanced over the classes. Every model gets the same pairs",
+    )
+    times: Several = Field(20, description="Number of times, of the step starts of a trajectory, evenly")
 
 
 class Pictures(Experiment):
@@ -142,10 +183,13 @@ class Experiments(Block):
     tab1: StageSwap | None = Field(None, description="Stage swap (Tab. 1)")
     tab2: TimestepShift | None = Field(None, description="Timestep shift (Tab. 2)")
     tab3: GuidanceInterval | None = Field(None, description="Guidance interval (Tab. 3)")
+    tab_gain: VelocityGain | None = Field(None, description="Gain of the velocity near the prior (arXiv:2605.14819)")
+    tab_capacity: Capacity | None = Field(None, description="Where capacity is needed: two models in three parts")
     fig5: MixedSampling | None = Field(None, description="Oracle, then model (Fig. 5)")
     fig6: ResumedSampling | None = Field(None, description="Resuming from unseen images (Fig. 6)")
     fig8: Predictions | None = Field(None, description="Predictions along trajectories (Figs. 4 and 8)")
     tab_plans: OwnPlans | None = Field(None, description="Plans of one's own")
+    fig_references: References | None = Field(None, description="Whom models follow (oracle, Gaussian, data)")
     fig_samples: Pictures | None = Field(None, description="Samples (App. G)")
     fig_jump: Jumps | None = Field(None, description="The first part of the path without a network: a Gaussian's flow")
     fig_oracle_supervised: Convergence | None = Field(None, description="Oracle-supervised training (App. B)")

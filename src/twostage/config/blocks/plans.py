@@ -6,8 +6,15 @@ from pydantic import Field, field_serializer
 
 from twostage.config.blocks.base import Block
 from twostage.config.blocks.experiment import Experiment
-from twostage.config.values import Count, DashedName, Moment, Number, Window
+from twostage.config.values import Count, DashedName, Gain, Moment, NotNegative, Number, Window
 from twostage.sampling.plan import Part, Plan
+
+
+class PartGain(Block):
+    """A gain 1 + alpha (1 - t)^beta of the velocity (the form of arXiv:2605.14819)."""
+
+    alpha: Gain = Field(description="By how much the velocity is longer at t = 0, as a share. Below 0: shorter")
+    beta: NotNegative = Field(description="Exponent of 1 - t. 0: the same gain at all times")
 
 
 class PlanPart(Block):
@@ -33,6 +40,7 @@ class PlanPart(Block):
     channels: Literal["all"] | Count = Field(
         Part.channels, description="Latent channels that are guided: `all`, or the number of first channels"
     )
+    gain: PartGain | None = Field(Part.gain, description="Gain of the velocity, 1 + alpha (1 - t)^beta. Default: none")
 
 
 class Start(Block):

@@ -1,4 +1,4 @@
-"""The paper's Sec. 3: what dimension, sample size and the data's geometry decide (Figs. 2 and 3)."""
+"""The paper's Sec. 3: the effect of dimension, sample size and the data's geometry (Figs. 2 and 3)."""
 
 import math
 from itertools import pairwise
@@ -33,7 +33,7 @@ LARGER_DIMENSION_SHARPER = Claim(
     "fixed).",
     paper="weight 0.1 to 0.9 within about 0.09, 0.07, 0.04 for D = 512, 2,048, 8,192",
     figure="fig3",
-    quantity="change from a D to the next of the time from top-1 weight 0.1 to 0.9, the least fall",
+    quantity="change of the time from top-1 weight 0.1 to 0.9, from each D to the next: the smallest fall",
     rule=f"holds if the whole interval is at most zero; {CHOSEN}",
     form="time",
     needs=("top1",),
@@ -42,7 +42,7 @@ LARGER_DIMENSION_SHARPER = Claim(
 
 
 def gaussian_split(dim, size):
-    """The split that the law gives for ``size`` unit Gaussians of dimension ``dim`` (docs/theory.md, Sec. 3)."""
+    """The split that the law predicts for ``size`` unit Gaussians of dimension ``dim`` (docs/theory.md, Sec. 3)."""
     r = math.sqrt(size ** (2 / dim) - 1)
     return r / (1 + r)
 
@@ -65,10 +65,10 @@ DATA_LIKE_UNIT_GAUSSIANS = Claim(
     id="data-like-unit-gaussians",
     stage=DATA,
     section="3",
-    statement="Normalised real data split like unit Gaussians of the same D and N.",
+    statement="Normalised real data have about the same split as unit Gaussians of the same D and N.",
     paper="real data deviate slightly, their behaviour remains similar",
     figure="fig2",
-    quantity="measured split over that of unit Gaussians",
+    quantity="measured split divided by that of unit Gaussians",
     rule=f"holds if the whole interval lies between {ALIKE[0]} and {ALIKE[1]}",
     needs=("posterior", "transition"),
     check=_like_gaussians,

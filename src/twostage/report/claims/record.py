@@ -24,7 +24,7 @@ AS_BOOLEAN = {HOLDS: True, FAILS: False}
 
 @dataclass(frozen=True)
 class CheckedFinding:
-    """A finding as JSON has it: ``value`` and ``interval`` [low, high] are None where they are not known."""
+    """A finding as it is in the JSON: ``value`` and ``interval`` [low, high] are None where they are not known."""
 
     case: str
     verdict: str
@@ -36,7 +36,7 @@ class CheckedFinding:
 
 @dataclass(frozen=True)
 class CheckedClaim:
-    """A claim with the verdict over its cases; sources: the files it was checked on. The rest is the ``Claim``'s."""
+    """A claim with the verdict over its cases; sources: the files on which it was checked. The rest as in ``Claim``."""
 
     id: str
     group: str
@@ -58,10 +58,10 @@ class CheckedClaim:
 
 @dataclass(frozen=True)
 class Checked:
-    """The claims of a run; counts: {verdict: how many claims have it}.
+    """The claims of a run; counts: {verdict: number of claims}.
 
-    ``decided``: the cases that hold or fail on an interval; ``wrong_by_chance``: at most as many of these verdicts are
-    expected to be wrong.
+    ``decided``: number of cases that hold or fail on an interval; ``wrong_by_chance``: at most this many of these
+    verdicts are expected to be wrong.
     """
 
     counts: dict[str, int]
@@ -100,7 +100,7 @@ def read(path):
 
 
 def overall(findings):
-    """The verdict on a claim over its cases: of those tested, fails if one fails, holds if all hold."""
+    """The verdict on a claim over its tested cases: fails if one fails, holds if all hold."""
     return together([finding.verdict for finding in findings if finding.verdict != NOT_TESTED])
 
 

@@ -21,7 +21,7 @@ STEPS = 50  # of the paper's schedule
 
 
 def _shifts(judge):
-    """A check that calls ``judge(case, shifts, Distances, means)`` for every space and features with uniform steps."""
+    """A check that calls ``judge(case, shifts, Distances)`` for every space and kind of features with uniform steps."""
 
     def check(run):
         findings = []
@@ -75,7 +75,7 @@ EXTREME_SHIFTS_ARE_WORSE = Claim(
     statement="Extreme shifts are worse than uniform steps, in either direction.",
     paper="gFID 19.91 at s = 0.1, 18.89 at s = 4; 12.99 at s = 1",
     figure="tab2",
-    quantity="distance of the extreme shift minus that of uniform steps, the smaller of the two",
+    quantity="distance of the better of the two extreme shifts, minus that of uniform steps",
     rule=f"extreme: below {MODERATE}, above {1 / MODERATE:.1f}; holds if the whole interval is above zero; {APART}; "
     f"{SEEDS}",
     needs=("tab2",),

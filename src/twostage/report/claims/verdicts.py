@@ -1,7 +1,7 @@
 """Every statement that a run can check, checked on its own numbers: JSON and CSV.
 
-The verdict is the outcome of a rule (``twostage.report.claims.claim``) on the results, never typed in. A part of the
-paper has a module, in which each claim stands below its check; ``project`` holds this project's own.
+A rule (``twostage.report.claims.claim``) decides each verdict from the results; no verdict is typed in. Each part of
+the paper has a module, in which each claim stands below its check; ``project`` holds this project's own claims.
 """
 
 import math
@@ -13,6 +13,7 @@ import pandas as pd
 
 from twostage.provenance import PathLike, write_provenance
 from twostage.report.claims import (
+    capacity,
     flux,
     geometry,
     guidance,
@@ -20,8 +21,12 @@ from twostage.report.claims import (
     jump,
     learning,
     memorization,
+    norms,
+    others,
     project,
     record,
+    references,
+    settling,
     shift,
     supervision,
     swap,
@@ -35,8 +40,8 @@ from twostage.report.results.run import Results
 
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
-    target, geometry, trajectories, memorization, learning, swap, shift, guidance, supervision, flux, untested, project,
-    information, jump,
+    target, geometry, trajectories, memorization, learning, swap, capacity, shift, guidance, supervision, flux,
+    untested, project, information, norms, others, settling, jump, references,
 )  # fmt: skip
 
 
@@ -93,7 +98,7 @@ def write(
 ) -> None:
     """Check every claim and write claims.json and claims.csv, atomically, with their provenance.
 
-    What is checked is told as to ``twostage.report.results.run.Results``; what is not given is not tested.
+    Arguments as for ``twostage.report.results.run.Results``. A claim whose sources are not given is not tested.
     """
     run = Results(models=models, pairs=pairs, **sources)
     evaluated = evaluate(run)

@@ -1,7 +1,7 @@
 """Tab. 3: guidance interval. Fréchet distance with guidance on one interval of t at a time, and without.
 
-The paper's gFID stands beside the short intervals, in their recovered order (likely, not certain); which of its wide
-intervals has which number is lost. (a) draws the short intervals over t with the stage split marked, (b) the wide
+The paper's gFID stands beside the short intervals, in their recovered order (likely, not certain). Which number belongs
+to which of its wide intervals is lost. (a) draws the short intervals over t and marks the stage split, (b) the wide
 ones by their ends.
 """
 
@@ -69,21 +69,22 @@ def _interval(row):
 
 
 def notes(table):
-    """What a reader needs to judge the numbers, one sentence or two per line."""
+    """The notes that a reader needs to judge the numbers, one or two sentences per line."""
     scale = ""
     if "guidance" in table.columns:
         scales = sorted(set(table.loc[~table["kind"].isin(["none", "beside"]), "guidance"]))
         scale = f" Guidance scale {', '.join(f'{value:g}' for value in scales)}."
     lines = [
         f"{seeds_note(table)}{scale}",
-        f"Change: against no guidance, seed by seed (same noise and labels). {BEST}the lowest, short and wide apart.",
+        f"Change: against no guidance, seed by seed (same noise and labels). {BEST}marks the lowest short interval and "
+        "the lowest wide one.",
         *filter(None, [split_note(table), _windows_note(table)]),
     ]
     if compares(table):
         lines.append(
-            "Paper: LightningDiT-B, gFID of 50,000 samples on ImageNet 256; the order of its short intervals was "
-            "recovered from a broken table: likely, not certain. Its eleven wide intervals lost their ends; their "
-            f"gFID, sorted: {', '.join(f'{value:.2f}' for value in sorted(paper.TABLE3_WIDE))}."
+            "Paper: LightningDiT-B, gFID of 50,000 samples on ImageNet 256. The order of its short intervals was "
+            "recovered from a broken table (likely, not certain). The ends of its eleven wide intervals are lost; "
+            f"their gFID, sorted: {', '.join(f'{value:.2f}' for value in sorted(paper.TABLE3_WIDE))}."
         )
     return lines
 
@@ -99,7 +100,7 @@ def _windows_note(table):
 
 
 def figure(table):
-    """The table as a picture, and under it the distance on short and on wide intervals, a row per space."""
+    """The table as a picture, and under it the distance on short and on wide intervals, one row per space."""
     headings, rows, quiet = cells(table)
     made = picture(TITLE, headings, rows, notes(table), quiet=quiet)
     groups = groups_of(table)
@@ -123,12 +124,12 @@ def figure(table):
 
 
 def compares(table):
-    """Whether the paper has a number for a row: for one of its short intervals."""
+    """Whether the paper has a number for at least one row, by its short intervals."""
     return bool(table.loc[table["kind"] == "short", "paper"].notna().any())
 
 
 def _short(axes, part, base, colour, name):
-    """Distance relative to no guidance over t: each short interval a bar over its own width."""
+    """Distance relative to no guidance, by t: each short interval is a bar as wide as the interval."""
     rows = part[part["kind"] == "short"].sort_values("low")
     height, error = rows["mean"] / base, style.half_width(rows, "change") / base
     middle, width = (rows["low"] + rows["high"]) / 2, rows["high"] - rows["low"]
@@ -150,7 +151,7 @@ def _short(axes, part, base, colour, name):
             label=f"{window['named']}, from the data",
         )  # fmt: skip
     axes.axhline(1, color=style.QUIET, linewidth=0.9)
-    axes.set_ylabel("distance / distance without")
+    axes.set_ylabel("distance / distance without guidance")
     best = rows[rows["best"]]
     text = (
         "no short interval"
@@ -161,7 +162,7 @@ def _short(axes, part, base, colour, name):
 
 
 def _wide(axes, part, base, name):
-    """The distance on every wide interval relative to no guidance: a row where it starts, a column where it ends."""
+    """The distance on every wide interval relative to no guidance; the row is its start, the column its end."""
     rows = part[part["kind"] == "wide"]
     grid = rows.assign(relative=rows["mean"] / base).pivot(index="low", columns="high", values="relative")
     if grid.size:
@@ -175,7 +176,7 @@ def _wide(axes, part, base, name):
     axes.set_ylabel("guided from t")
     best = rows[rows["best"]]
     text = "none was run" if best.empty else f"lowest on {style.unbroken(_interval(best.iloc[0]))}"
-    layout.title(axes, f"{name} (b) Wide intervals, distance / distance without: {text}")
+    layout.title(axes, f"{name} (b) Wide intervals, distance / distance without guidance: {text}")
 
 
 def page(table):
