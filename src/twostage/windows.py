@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from twostage.provenance import PathLike, write_json, write_provenance
-from twostage.sampling.plan import CLASS, TRANSITION, WINDOWS
 
+TRANSITION, CLASS = "transition", "class"
+WINDOWS = (TRANSITION, CLASS)
 WEIGHTS = (0.1, 0.9)  # of the true sample, at the ends of the transition
 SHARES = (0.05, 0.95)  # of what x_t ever tells of the class
 SOURCES = {

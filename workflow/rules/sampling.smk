@@ -1,6 +1,7 @@
 # Sampling: one rule per experiment, which runs all its plans in one job per latent space and shard.
 from twostage.sampling.experiments import plans_for
-from twostage.sampling.plan import Plan, WINDOWS, snapshot_of
+from twostage.sampling.plan import Plan, snapshot_of
+from twostage.windows import WINDOWS
 
 FIELDS = [*MODELS, *(f"{model}@{step}" for model in MODELS for step in CONFIG.snapshots(model))]
 try:

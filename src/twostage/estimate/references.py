@@ -18,10 +18,8 @@ def rows_of_space(setting, space):
         return
     from twostage.sampling.references import chosen_starts
 
-    sampling, kinds = (
-        setting.config.sampling,
-        1 + setting.config.spaces[space].decodes,
-    )  # held-out images, where any are
+    sampling = setting.config.sampling
+    kinds = 1 + setting.config.spaces[space].decodes  # held-out images, where any are
     curves = [(model, step) for model in following.models for step in setting.config.snapshots(model, space)]
     pairs = following.samples * seeds_of(setting, "fig_references")
     times = len(chosen_starts(sampling.steps, following.times))
