@@ -1,14 +1,15 @@
 """Checks between the blocks of a configuration: each yields one line per mistake."""
 
 from twostage.config.blocks.experiment import MODEL_SETTINGS
+from twostage.data.known import KNOWN
 from twostage.data.published import ASSUMED
+from twostage.sampling.plan import snapshot_of
 from twostage.spelling import did_you_mean
 
-# The images' side in data sets where it is fixed; and, by kind of encoder, the pixels along a side of one latent.
-SIDES = {"digits": 8, "cifar10": 32}
+# By kind of encoder, the pixels along a side of one latent.
 FACTORS = {"identity": 1} | {kind: ASSUMED[kind][1] for kind in ("sd-vae", "va-vae", "tiny")}
 # The images' channels in data sets where they are fixed; and the kinds of encoder that always take colour.
-CHANNELS = {"digits": 1, "cifar10": 3, "image_folder": 3}
+CHANNELS = {name: known.image_shape[2] for name, known in KNOWN.items()} | {"image_folder": 3}
 COLOUR = ("sd-vae", "va-vae", "tiny")
 UNDECODED = ("fig_references",)  # experiments that make no images
 # Names that have another meaning in places where a model or a latent space is named.
@@ -74,8 +75,9 @@ def images(config):
     if config.data.name == "none":
         for name in (name for name, space in config.spaces.items() if space.decodes):
             yield f"data.name is none, but latent space {name!r} encodes images; expected a data set"
-    side = SIDES.get(config.data.name)
-    if side not in (None, config.data.image_size):
+    known = KNOWN.get(config.data.name)
+    if known and known.side != config.data.image_size:
+        side = known.side
         yield (
             f"data.image_size is {config.data.image_size}; expected {side}: {config.data.name} has images of "
             f"{side} x {side} pixels"
@@ -173,12 +175,22 @@ def twins(config):
 
 def imported(config):
     """Plans that name a snapshot of a model in a latent space where the model is imported, and so has no snapshots."""
+    settings = config.experiments.tab_halves
+    if settings and settings.snapshot:
+        name = settings.models[0]
+        for space in settings.spaces or config.spaces:
+            if space in config.models[name].checkpoint:
+                yield (
+                    f"experiments.tab_halves.snapshot is {settings.snapshot}, but {name} is imported in latent space "
+                    f"{space} (models.{name}.checkpoint) and has no snapshots there; expected no snapshot, or `spaces` "
+                    f"without {space}"
+                )
     settings = config.experiments.tab_plans
     for plan, content in (settings.plans if settings else {}).items():
         for part in content.parts:
-            model, at, step = part.field.partition("@")
+            model, step = snapshot_of(part.field)
             for space in settings.spaces or config.spaces:
-                if not (at and model in config.models and space in config.models[model].checkpoint):
+                if not (step and model in config.models and space in config.models[model].checkpoint):
                     continue
                 if step != str(config.model_steps(model)):
                     yield (

@@ -20,6 +20,7 @@ from twostage.config.blocks.spaces import Space
 from twostage.config.blocks.synthetic import Synthetic
 from twostage.config.blocks.training import Training
 from twostage.config.values import DashedName, Name, Natural, RunName, Share
+from twostage.sampling.plan import snapshot_of
 
 # Top keys that are not read: one for YAML's anchors, and Snakemake's own.
 UNREAD = "^(x-|pathvars$)"
@@ -116,7 +117,7 @@ class Config(Block):
         """The models that an experiment's settings name, also in the user's own plans (which are checked elsewhere)."""
         settings = getattr(self.experiments, experiment)
         parts = [part for plan in getattr(settings, "plans", {}).values() for part in plan.parts]
-        fields = [part.field.partition("@")[0] for part in parts]
+        fields = [snapshot_of(part.field)[0] for part in parts]
         beside = [each.model for each in getattr(settings, "beside", ())]
         single = [getattr(settings, key, None) for key in MODEL_SETTINGS]
         named = [*getattr(settings, "models", ()), *single, *beside, *fields]

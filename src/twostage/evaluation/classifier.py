@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from twostage.arguments import as_device
 from twostage.data.chunks import budget_mb, chunk_size, in_chunks
+from twostage.evaluation.defaults import BATCH_SIZE, FEATURES, LEARNING_RATE, STEPS, WIDTH
 from twostage.evaluation.images import load_split
 from twostage.finite import finite, finite_weights
 from twostage.provenance import atomic_write, write_json, write_provenance
@@ -37,9 +38,9 @@ class Classifier(nn.Module):
             channels, inside, side = inside, min(2 * inside, 8 * width), side // 2
         self.blocks = nn.Sequential(*blocks)
         self.hidden = nn.Sequential(
-            nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * channels, 4 * width), nn.GELU()
+            nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * channels, FEATURES * width), nn.GELU()
         )
-        self.output = nn.Linear(4 * width, num_classes)
+        self.output = nn.Linear(FEATURES * width, num_classes)
 
     def features(self, images):
         """(n, 4 width) float32 of uint8 images (n, H, W, C)."""
@@ -58,8 +59,9 @@ def item_bytes(image_shape, width):
 
 
 def train_classifier(
-    dataset, output_dir, *, steps=600, width=32, batch_size=128, lr=2e-3, seed=0, device="cpu", test_batch=512
-):
+    dataset, output_dir, *, steps=STEPS, width=WIDTH, batch_size=BATCH_SIZE, lr=LEARNING_RATE, seed=0, device="cpu",
+    test_batch=512,
+):  # fmt: skip
     """Train a ``Classifier`` and write classifier.safetensors and accuracy.json into ``output_dir``.
 
     dataset: dict, the arguments of ``twostage.data.datasets.load_dataset`` without the split ("name" and options).

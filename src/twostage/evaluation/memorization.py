@@ -19,6 +19,7 @@ from twostage.data.held_out import open_held_out
 from twostage.data.index import refuse_other_index
 from twostage.data.latents import LatentStore
 from twostage.evaluation.classifier import index_of
+from twostage.evaluation.defaults import CONTROL_IMAGES
 from twostage.evaluation.features import batch_size_for, load_extractors
 from twostage.evaluation.images import SampledImages
 from twostage.evaluation.nearest_images import PIXEL, Queries, References, decoded, nearest_images
@@ -27,7 +28,6 @@ from twostage.provenance import PathLike, atomic_write, write_provenance
 NEAREST = 3  # an image and its mirrored twin may be the two nearest; the third is then another image
 COPY_RATIO = 1 / 3  # a sample is a copy when d1 / d2 is below (Gu et al. 2023, "On memorization in diffusion models")
 CONTROL = "held-out images"
-CONTROL_IMAGES = 10_000  # at most; enough for an interval of 1% of the value
 SUMMARY = ("followed_distance", "nearest_distance", "ratio", "copied", "retrieved", "within_one_grey_level")
 
 

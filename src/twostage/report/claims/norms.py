@@ -1,4 +1,4 @@
-"""Norms of velocities: whose deficit is it? (docs/theory.md, Sec. 5)"""
+"""Norms of velocities: whose deficit is it? (docs/theory.md, Sec. 7)"""
 
 from twostage.report.claims.claim import (
     APART,
