@@ -96,6 +96,12 @@ def test_verdict(tmp_path, name, table, options, verdict):
     assert record.overall(findings) == verdict, findings
 
 
+def test_every_rule_is_driven_to_each_verdict():
+    for claim in verdicts.claims_of(claims):
+        found = {case[3] for case in CASES if case[0] == claim.id} - {NOT_TESTED}
+        assert found == {HOLDS, FAILS} | ({UNDECIDED} if claim.id != KEEPS else set())  # of one seed: see below
+
+
 def test_diversity_has_an_interval_where_there_are_seeds(tmp_path):
     table = jumped(seeds=(0, 1, 2))
     for seed, share in enumerate((0.45, 0.5, 0.55)):  # lost: 10%, nothing, and 10% more

@@ -6,7 +6,7 @@ from twostage.data.published import ASSUMED
 from twostage.sampling.plan import snapshot_of
 from twostage.spelling import did_you_mean
 
-# By kind of encoder, the pixels along a side of one latent.
+# Pixels along a side of one latent, by kind of encoder.
 FACTORS = {"identity": 1} | {kind: ASSUMED[kind][1] for kind in ("sd-vae", "va-vae", "tiny")}
 # The images' channels in data sets where they are fixed; and the kinds of encoder that always take colour.
 CHANNELS = {name: known.image_shape[2] for name, known in KNOWN.items()} | {"image_folder": 3}
