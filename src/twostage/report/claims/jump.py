@@ -80,8 +80,8 @@ COSTS_NOTHING = Claim(
     section="",
     group=PROJECT,
     id="jump-to-the-split-costs-nothing",
-    statement="A jump by the Gaussian's exact flow to the law's split costs no quality: samples are as good as if the "
-    "model had come there itself.",
+    statement="A jump by the Gaussian's exact flow to the law's split costs no quality: samples are as good as those "
+    "of the model alone.",
     paper="not stated",
     figure="fig_jump",
     quantity=f"distance after the jump minus {1 + MARGIN} times that of the model alone",
@@ -98,7 +98,9 @@ def _beats_uniform_steps(case):
     early = case.jumps[case.jumps["t"] <= case.law + NEAR]
     pairs = [(row.plan, uniform[row.nfe]) for row in early.itertuples() if row.nfe in uniform.index]
     if not pairs:
-        return Finding(case.name, NOT_TESTED, note="no jump up to the law's split beside as many uniform steps")
+        return Finding(
+            case.name, NOT_TESTED, note="no jump up to the law's split with its twin of as many uniform steps"
+        )
     judged = [case.distances.contrast({plan: 1, other: -1}) for plan, other in pairs]
     found, verdict = deciding([(each, below(each, 0.0)) for each in judged])
     note = ", ".join(f"t = {case.time_of(plan):.2f}: {each.value:+.3g}" for (plan, _), each in zip(pairs, judged))
@@ -164,7 +166,7 @@ TURNS_AT_THE_SPLIT = Claim(
     section="",
     group=PROJECT,
     id="jump-turns-at-the-split",
-    statement="The law's split predicts where the distance turns: the best jump goes there.",
+    statement="The best jump, after which the distance rises, ends at the split that the transition law predicts.",
     paper="not stated",
     figure="fig_jump",
     quantity="time of the best jump minus the split that the transition law predicts",
@@ -180,7 +182,7 @@ TURNS_WITH_THE_CLASS = Claim(
     section="",
     group=PROJECT,
     id="jump-turns-with-the-class",
-    statement="The class predicts where the distance turns: the best jump goes to where x_t has told 95% of it.",
+    statement="The best jump, after which the distance rises, ends where x_t has told 95% of the class.",
     paper="not stated",
     figure="fig_jump",
     quantity="time of the best jump minus the time at which I(Y; x_t) reaches 95% of its end",
@@ -214,7 +216,7 @@ KEEPS_DIVERSITY = Claim(
     statement="A jump to the law's split keeps the samples' diversity: recall and coverage.",
     paper="not stated",
     figure="fig_jump",
-    quantity="share lost of the model's recall, or of its coverage: of the two, the one that decides",
+    quantity="share of the model's recall, or of its coverage, that is lost: of the two, the one that decides",
     rule=f"holds if both losses are at most {LOST:.0%}; interval over the sampling seeds, none with one seed",
     form="share",
     needs=("jump", "memorization_jump", "transition"),
@@ -240,8 +242,9 @@ KEEPS_NOVELTY = Claim(
     statement="After a jump to the law's split, samples are no nearer to training images than held-out images are.",
     paper="not stated",
     figure="fig_jump",
-    quantity="mean distance to the nearest training image after the jump, over that of held-out images",
-    rule=f"holds if the whole interval is above {1 - LOST}; the two means are taken as independent: wider than needed",
+    quantity="mean distance to the nearest training image after the jump, divided by that of held-out images",
+    rule=f"holds if the whole interval is above {1 - LOST}; it is wider than needed, as if the two means were "
+    "independent",
     form="share",
     needs=("jump", "memorization_jump", "transition"),
     check=_cases(_keeps_novelty),
@@ -262,8 +265,9 @@ GIVES_THE_SAME_IMAGE = Claim(
     statement="From the same noise, a jump to the law's split gives nearly the image that the model gives alone.",
     paper="not stated",
     figure="fig_jump",
-    quantity="distance between the two images, over that between the model's images of two noises of one class",
-    rule=f"holds if the whole interval is at most {ALIKE}; the two means are taken as independent: wider than needed",
+    quantity="distance between the two images, divided by that between the model's images of two noises of one class",
+    rule=f"holds if the whole interval is at most {ALIKE}; it is wider than needed, as if the two means were "
+    "independent",
     form="share",
     needs=("jump", "memorization_jump", "transition"),
     check=_cases(_same_image),
