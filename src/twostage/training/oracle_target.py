@@ -5,7 +5,8 @@ The paper calls this supervision impractical at scale (Sec. 7.3). Three things m
 - Each process owns some of the classes, and reads these alone: the store lies in the processes' memory once, together.
   Points travel to the owner of their class, and targets back: one exchange each way.
 - A point whose class is dropped has the velocity over all samples. Every owner answers it for the samples that it has,
-  and the answers are combined by their evidences, exactly (``Oracle.part_of_velocity``).
+  and the answers are combined by their evidences, exactly (``Oracle.part_of_velocity``). The evidence of its own x_1
+  goes with it, beside which most samples are soon nothing.
 - Past the transition the target is x_1 - x_0 to below rounding, and nobody is asked (``twostage.oracle.settled``).
 """
 
@@ -80,13 +81,17 @@ class OracleTarget:
             needed, y = torch.stack([(t < until).to(y), y]).cpu()
             asked = needed.nonzero()[:, 0]
             y, asked = y[asked], to_device(asked, t.device)
-            found = self._ask(x_t[asked].float().flatten(1), t[asked].float().clamp(max=LAST), y)
+            x_t, t = x_t[asked].float().flatten(1), t[asked].float().clamp(max=LAST)
+            # the log-evidence of x_1 alone is -|x_0|^2 / 2: owners whose samples are nothing beside it need no sums
+            x_0 = torch.addcmul(x_t, t[:, None], target[asked].flatten(1), value=-1)
+            found = self._ask(x_t, t, x_0.square().sum(1) / -2, y)
             return target.index_copy(0, asked, found.reshape(len(asked), *target.shape[1:]))
 
-    def _ask(self, x_t, t, y):
+    def _ask(self, x_t, t, known, y):
         """Oracle velocities (n, D) float32 at points of this process, from the owners of their classes.
 
-        y: on the CPU, where who answers what is known without waiting for a GPU.
+        known: (n,) log-evidence that each has at least; y: on the CPU, where who answers what is known without waiting
+        for a GPU.
         """
         to = (self.owner[y] == torch.arange(self.processes.count)[:, None]) | (y == self.num_classes)
         point = to.nonzero()[:, 1]  # in the order of the ranks that they go to
@@ -94,8 +99,8 @@ class OracleTarget:
         received = self.processes.counts_for(sent)
         labels = self.processes.exchange(y[point], sent, received)
         point = to_device(point, x_t.device)
-        packed = self.processes.exchange(torch.cat([x_t, t[:, None]], 1)[point], sent, received)
-        velocity, evidence = self.owned.answer(packed[:, :-1], packed[:, -1], labels)
+        packed = self.processes.exchange(torch.cat([x_t, t[:, None], known[:, None]], 1)[point], sent, received)
+        velocity, evidence = self.owned.answer(packed[:, :-2], packed[:, -2], packed[:, -1], labels)
         # the bits of a float64 as two float32
         answers = torch.cat([velocity, evidence[:, None].view(torch.float32)], 1)
         answers = self.processes.exchange(answers, received, sent)
@@ -131,11 +136,11 @@ class OwnedClasses:
         for part in self.parts:
             yield self.places[part], self.rows[part]
 
-    def answer(self, x_t, t, y):
+    def answer(self, x_t, t, known, y):
         """(velocity (n, D) float32, log-evidence (n,) float64) of these samples at points of these classes.
 
-        y: (n,) on the CPU. Points labelled ``num_classes`` are of all samples here, and have an evidence; that of the
-        others is 0.
+        known: (n,), see ``Oracle.part_of_velocity``; y: (n,) on the CPU. Points labelled ``num_classes`` are of all
+        samples here, and have an evidence; that of the others is 0.
         """
         velocity, evidence = torch.zeros_like(x_t), torch.zeros(len(x_t), dtype=torch.float64, device=x_t.device)
         if self.of_all is None:  # more processes than classes: what comes here is of no class
@@ -146,7 +151,9 @@ class OwnedClasses:
             found = self.of_class.velocity(x_t[of_class], t[of_class], self.number[y[~dropped]])
             velocity.index_copy_(0, of_class, found)
         if len(everywhere):
-            found, log_evidence = self.of_all.part_of_velocity(x_t[everywhere], t[everywhere])
+            found, log_evidence = self.of_all.part_of_velocity(
+                x_t[everywhere], t[everywhere], known[everywhere].double()
+            )
             velocity.index_copy_(0, everywhere, found)
             evidence.index_copy_(0, everywhere, log_evidence)
         return velocity, evidence
