@@ -21,7 +21,6 @@ CLOSED_FORM = (ORACLE, GAUSSIAN)  # fields that need no weights
 SOLVERS = ("euler", "heun")
 TIME_TOLERANCE = 1e-9
 GAIN = ("alpha", "beta")
-AS_WRITTEN = {"interval": list, "gain": lambda gain: dict(zip(GAIN, gain))}  # what a part has as a tuple
 
 # What a plan says before ``Plan.resolve`` has put numbers in its place.
 Moment: TypeAlias = Any  # a time in [0, 1], or "split"
@@ -119,8 +118,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """The dict form (JSON-able, without the name and without what has its default)."""
         parts = [
-            {key: AS_WRITTEN.get(key, lambda value: value)(value) for key, value in _without_defaults(part).items()}
-            for part in self.parts
+            {key: _as_written(key, value) for key, value in _without_defaults(part).items()} for part in self.parts
         ]
         rest = _without_defaults(self)
         return {**{key: value for key, value in rest.items() if key not in ("name", "parts")}, "parts": parts}
@@ -264,6 +262,13 @@ def _known_keys(where, content, names):
             raise ValueError(
                 f"plan {where}: unknown key {key!r}; expected {', '.join(names)}{did_you_mean(key, names)}"
             )
+
+
+def _as_written(key, value):
+    """A value of a part as its dict form has it, where the part has a tuple."""
+    if key == "gain":
+        return dict(zip(GAIN, value))
+    return list(value) if key == "interval" else value
 
 
 def _gain_of(plan, number, part):
