@@ -2,7 +2,7 @@
 #   snakemake --cores all                                     scikit-learn's digits, on a laptop
 #   snakemake --cores all --configfile config/cifar10.yaml    another scale
 #   snakemake --profile slurm                                 on a cluster
-#   snakemake --cores all fig3                                one figure; a target stands before --configfile
+#   snakemake --cores all fig3                                one figure; write the target before --configfile
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -10,8 +10,9 @@ from snakemake.utils import min_version
 min_version("9.10")
 
 
-# A file given with --configfile replaces the default; merged, its latent spaces and models would add up.
-# The default is that of the folder in which it runs; with --directory that may have none, and the one beside here is it.
+# A file given with --configfile replaces the default. If the two were merged, their latent spaces and models would add
+# up. The default is in the folder of the run. With --directory that folder may have none; then the one beside the
+# Snakefile is used.
 DEFAULT = Path("config/config.yaml")
 if not workflow.configfiles:
 
@@ -21,7 +22,7 @@ if not workflow.configfiles:
 report: "workflow/report/workflow.rst"
 
 
-# Used with --sdm apptainer alone (docs/slurm.md).
+# Used only with --sdm apptainer (docs/slurm.md).
 container: "envs/twostage.sif"
 
 

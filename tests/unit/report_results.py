@@ -4,22 +4,25 @@ Curves follow the transition law of iid Gaussians; losses have the paper's shape
 changed in the returned tables before they are written.
 """
 
+import itertools
 import json
 
 import h5py
 import numpy as np
 import pandas as pd
 
-from twostage.report.claims import flux, guidance, memorization, supervision, trajectories, verdicts
+from twostage.report.claims import flux, guidance, memorization, others, supervision, trajectories, verdicts
 from twostage.report.claims import shift as shifts
 from twostage.report.claims.record import Checked, CheckedClaim, CheckedFinding
 
 # What is checked on sampled images; the rest of the claims is about the target and the losses.
 SAMPLED = [
     claim
-    for part in (trajectories, memorization, shifts, guidance, supervision, flux)
+    for part in (trajectories, memorization, shifts, guidance, supervision, flux, others)
     for claim in verdicts.claims_of(part)
+    if claim is not others.COLLAPSE_BY_ENTROPY
 ]
+WINDOWS = {"transition": (0.3, 0.65), "class": (0.1, 0.5)}
 MODELS = {"S": 1.3, "B": 1.1, "XL": 1.0}
 
 
@@ -198,6 +201,29 @@ def tab1(*, distances=None, seeds=(0, 1, 2), noise=0.1, split="measured"):
     return described(table)
 
 
+def capacity(*, costs=(0.5, 1.0, 0.7), together=0.0, seeds=(0,), steps=(24, 14, 12), models=("XL", "B")):
+    """tab_capacity: costs in distance that add up, over 2.0, and more where the first two parts are both small.
+
+    The large model's forward pass costs three times the small one's.
+    """
+    rows = []
+    for kinds in itertools.product(("large", "small"), repeat=3):
+        small = np.array([kind == "small" for kind in kinds])
+        evaluations = {models[0]: int(np.dot(steps, ~small)), models[1]: int(np.dot(steps, small))}
+        fields = [models[int(each)] for each in small]
+        for seed in seeds:
+            rows.append(
+                {
+                    "plan": f"tab_capacity-{'-'.join(fields)}", "seed": seed, "features": "classifier",
+                    "distance": 2.0 + np.dot(costs, small) + together * small[:2].all() + 0.1 * seed, "samples": 400,
+                    "nfe": sum(steps), "kind": "-".join(kinds), "fields": " > ".join(fields), "stops": "0.45; 0.75; 1",
+                    "evaluations": json.dumps({name: count for name, count in evaluations.items() if count}),
+                    "network_flops": 1e6 * (3 * evaluations[models[0]] + evaluations[models[1]]),
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 def with_parts(table, sem):
     """With the distances without each tenth of the samples, as far apart as a standard error of ``sem`` has them.
 
@@ -220,9 +246,8 @@ def split_of(value, source="measured", half=0.01):
 
 def described(table, split=0.45):
     """An evaluation's table with what it says of plans beside their names, which these results have it from."""
-    return pd.concat(
-        [table, pd.DataFrame([_described(plan, split) for plan in table["plan"]], index=table.index)], axis=1
-    )
+    said = pd.DataFrame([_described(plan, split) for plan in table["plan"]], index=table.index)
+    return pd.concat([table.drop(columns=table.columns.intersection(said.columns)), said], axis=1)
 
 
 def _described(plan, split):
@@ -238,9 +263,17 @@ def _described(plan, split):
         shift, uniform = float(words[0].removeprefix("shift_")), np.arange(50) / 50
         return {"shift": shift, "step_starts": json.dumps((shift * uniform / (1 + (shift - 1) * uniform)).tolist())}
     if name == "tab3":
-        low, high = (np.nan, np.nan) if words == ["none"] else map(float, words)
-        kind = "none" if words == ["none"] else "short" if high - low <= 0.15 else "wide"
-        return {"kind": kind, "interval_low": low, "interval_high": high}
+        beside = len(words) > (1 if words[-1].isalpha() else 2)
+        model, scale = [*words[:2], 2][:2] if beside else ("B", 2)
+        written = words[-1] if words[-1].isalpha() else "-".join(words[-2:])
+        low, high = WINDOWS.get(written) or ((np.nan, np.nan) if written == "none" else map(float, words[-2:]))
+        kind = (
+            "none" if written == "none" else "data" if written in WINDOWS else "short" if high - low <= 0.15 else "wide"
+        )
+        return {
+            "kind": "beside" if beside else kind, "interval_low": low, "interval_high": high, "model": model,
+            "guidance": 1.0 if written == "none" else float(scale), "interval": "" if written == "none" else written,
+        }  # fmt: skip
     if name == "fig_oracle_supervised":
         return {"model": words[0], "step": int(words[1])}
     return {}
@@ -266,6 +299,48 @@ def write_pairs(folder, name, losses, pairs=256):
         whole = 2 + 0.1 * waves[0]
         file["conditional_square"], file["gap"], file["oracle_square"] = whole, gap, whole - gap
         file["square"] = [0.98 * (whole - gap) for _ in curves]
+    return path
+
+
+def settling(*, falls=1.0, follows=1.0, images=30, noise=0.2, seed=0):
+    """Images whose time falls with their distance and rises with that of the law, each by so much of its own spread."""
+    rng, labels = np.random.default_rng(seed), np.repeat(np.arange(3), images)
+    distance, law = rng.standard_normal((2, len(labels)))
+    time = -falls * distance + follows * law + noise * rng.standard_normal(len(labels)) + labels
+    return pd.DataFrame(
+        {
+            "row": np.arange(len(labels)), "label": labels, "n": 100, "dim": 64, "noises": 16,
+            "time": 0.5 + 0.02 * time, "time_sd": 0.05, "nearest": np.arange(len(labels))[::-1],
+            "nearest_mirrored": False, "distance": 8 + distance, "law": 0.5 + 0.02 * law, "law_nearest": 0.7,
+            "drawn": True, "class": labels,
+        }
+    )  # fmt: skip
+
+
+def followed_images(slope=1.0, *, images=60, noise=0.3, seed=0):
+    """Samples that follow the images of ``settling``: at the last switch d1 / d2 rises with the image's time."""
+    rng, times = np.random.default_rng(seed), settling()["time"].to_numpy()[:images]
+    tables = []
+    for t in (0.4, 0.8, 1.0):
+        for space in ("pixel", "classifier"):
+            rise = slope * (t == 0.8) * (space == "pixel")
+            ratio = rise * (times - 0.5) / 0.04 + noise * rng.standard_normal(images)
+            columns = {"plan": f"fig5-{t}", "space": space, "t_switch": t, "followed": np.arange(images)}
+            tables.append(pd.DataFrame({**columns, "nearest_distance": 20.0, "ratio": 0.4 + 0.1 * ratio}))
+    control = {"plan": "held-out images", "space": "pixel", "t_switch": np.nan, "followed": -1}
+    control |= {"nearest_distance": 40.0, "ratio": 0.9}
+    return pd.concat([*tables, pd.DataFrame([control])], ignore_index=True)
+
+
+def write_settling(path, side=8, channels=1, shown=6):
+    """The pictures of those images of ``settling`` that settle first and last."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = settling().sort_values("time")["row"].to_numpy()
+    with h5py.File(path, "w") as file:
+        file["row"] = np.concatenate([rows[:shown], rows[-shown:]])
+        for number, name in enumerate(("images", "nearest")):
+            images = np.random.default_rng(number).integers(0, 256, (2 * shown, side, side, channels))
+            file[name] = images.astype(np.uint8)
     return path
 
 
@@ -311,6 +386,8 @@ def write_run(folder, splits=None):
         "curves": lambda space: law(splits[space]),
         "nsweep": lambda space: nsweep(),
         "information": lambda space: information(),
+        "settling": lambda space: settling(),
+        "followed_images": lambda space: followed_images(),
         "oracle_loss": lambda space: oracle_loss(splits[space]),
         "evaluation": lambda space: tab1(),
     }
@@ -324,6 +401,7 @@ def write_run(folder, splits=None):
     run["pair_errors"] = {
         space: write_pairs(folder, f"{space}/oracle_loss.h5", oracle_loss(split)) for space, split in splits.items()
     }
+    run["pictures"] = {space: write_settling(folder / f"{space}/settling.h5") for space in splits}
     run["top1"] = write(folder, "synthetic/top1.csv", top1())
     run["synthetic_information"] = write(
         folder, "synthetic/information.csv", information(conditionings=["synthetic"], dim=512, size=1000)
@@ -337,8 +415,9 @@ def checked_claim(words, *, id="x", group="Statements of the paper", interval=(0
     """A claim of claims.json that holds in one case, all of whose words are ``words``."""
     finding = CheckedFinding(words, "holds", True, 0.5, interval and list(interval), words)
     return CheckedClaim(
-        id=id, group=group, section=words, statement=words, verdict="holds", holds=True, paper=words, quantity=words,
-        rule=words, covers=words, form="share", figure=words, sources=[words], findings=[finding],
+        id=id, group=group, arxiv="2512.02826", stage="navigation", section=words, statement=words, verdict="holds",
+        holds=True, paper=words, quantity=words, rule=words, covers=words, form="share", figure=words, sources=[words],
+        findings=[finding],
     )  # fmt: skip
 
 

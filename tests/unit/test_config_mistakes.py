@@ -48,6 +48,8 @@ MISTAKES = [
     ),
     ("spaces.vae.encoder.channels", [8], r"spaces.vae.encoder: channels is \[8\] with downsample 2; expected 2"),
     ("spaces.vae.encoder.downsample", 4, r"spaces.vae.encoder: channels is \[16, 32\] with downsample 4; expected 3"),
+    ("experiments.tab3.from_data", ["clas"], "experiments.tab3.from_data.0 is \"clas\"; .*; did you mean 'class'"),
+    ("experiments.tab3.beside", [{"model": "XXL"}], "experiments.tab3.beside is 'XXL'; expected a model of `models`"),
     ("experiments.tab3.channels", 4, "experiments.tab3.channels is 4; expected 'all', or at most 1, the ch"),
     ("experiments.tab_plans", own_plan({"channels": 5}), f"{PART}.channels is 5; expected 'all', or at most 1"),
     ("jobs", {"training": {"gpu": 3}}, "training.batch_size is 64; expected a multiple of jobs.training.gpu 3 x"),
@@ -103,7 +105,7 @@ MISTAKES = [
     ("experiments.tab_plans", own_plan({"guidance": "two"}), f'{PART}.guidance is "two"; expected a number'),
     ("experiments.tab_plans", own_plan({"guidance": [2]}), rf"{PART}.guidance is \[2\]; expected a number"),
     ("experiments.tab_plans", own_plan({"guidance": True}), f"{PART}.guidance is true; expected a number"),
-    ("experiments.tab_plans", own_plan({"interval": 0.5}), f"{PART}.interval is 0.5; expected a list"),
+    ("experiments.tab_plans", own_plan({"interval": 0.5}), f"{PART}.interval is 0.5; expected 'transition' or"),
     ("experiments.tab_plans", own_plan({"interval": [0, "b"]}), f"{PART}.interval.1 is \"b\"; expected 'split' or a"),
     ("experiments.tab_plans", own_plan({"stpo": 1}), f"unknown key {PART}.stpo: 1; .*; did you mean 'stop'"),
     ("experiments.tab_plans", own_plan(start="post"), "experiments.tab_plans.plans.a.start is .*'prior' or a mapping"),
@@ -144,6 +146,9 @@ MISTAKES = [
     ("experiments.tab1", True, "experiments.tab1 is true; expected a mapping such as {} or one with spaces"),
     ("spaces.vae.encoder.kind", "KL", "spaces.vae.encoder.kind is \"KL\"; expected one of .*; did you mean 'kl'"),
     ("experiments.tab3", {"short": [], "wide": []}, "experiments.tab3: short and wide are both empty"),
+    ("experiments.tab_capacity.small", "BB", "experiments.tab_capacity.small is 'BB'; expected a model of .*'B'"),
+    ("experiments.tab_capacity.small", "XL", "experiments.tab_capacity: large and small are both XL; expected two mod"),
+    ("experiments.tab_capacity.late", 1, "experiments.tab_capacity.late is 1; expected a number between 0 and 1, bo"),
     ("experiments.fig5.model", "XL@500", "experiments.fig5.model is 'XL@500'; expected a model of `models`: S, S_or"),
     ("spaces.kl", {"encoder": {"kind": "kl", "stps": 1}}, "unknown key spaces.kl.encoder.stps: 1; .*'steps'"),
     # Paths and files.
@@ -199,7 +204,7 @@ def test_two_files_at_one_place():
 
 def test_folders_without_classes_and_with_other_ones(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for folder in ("flat/.hidden", "train/cat", "val/dog"):
+    for folder in ("flat/.hidden", "train/cat", "train/emu", "val/dog", "val/emu"):
         Path(folder).mkdir(parents=True)
     Path("flat/1.png").touch()
     check = lambda **data: lines_of(check_places, load(with_value("data", FOLDERS | data)))  # noqa: E731
@@ -213,19 +218,33 @@ def test_folders_without_classes_and_with_other_ones(tmp_path, monkeypatch):
 def test_held_out_images_that_are_the_training_images(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("train/cat").mkdir(parents=True)
+    Path("train/emu").mkdir()
     paths = {"path": "train", "held_out_path": "./train/"}
     (line,) = lines_of(check_places, load(with_value("data", FOLDERS | paths)))
     assert line.startswith("data.held_out_path is './train/', the folder of data.path; expected other images, or no")
 
 
-IN_PIXEL_ALONE = ["tab2", "tab3", "tab_gain", "fig5", "fig6", "fig8", "fig_references", "fig_samples"]
+def test_one_class_decides_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("train/cat").mkdir(parents=True)
+    raw = with_value("data", FOLDERS | {"path": "train"})
+    raw["experiments"]["tab_plans"] = own_plan({"interval": "class"})
+    assert [line.partition(" names 'class'")[0] for line in lines_of(check_places, load(raw))] == [
+        "experiments.tab3.from_data",
+        f"{PART}.interval",
+    ]
+    del raw["experiments"]["tab_plans"], raw["experiments"]["tab3"]["from_data"]
+    check_places(load(raw))
 
 
 def test_every_name_that_is_not_there_has_a_line():
     lines = lines_of(load, with_value("spaces.pixel", None))
+    named = [
+        name for name, found in load(with_value("seed", 0)).experiments if found and "pixel" in (found.spaces or ())
+    ]
+    assert {"tab2", "tab3", "fig5", "fig_oracle_supervised"} <= {*named}
     assert lines == [
-        f"experiments.{name}.spaces is 'pixel'; expected a latent space of `spaces`: vae"
-        for name in [*IN_PIXEL_ALONE, "fig_oracle_supervised"]
+        f"experiments.{name}.spaces is 'pixel'; expected a latent space of `spaces`: vae" for name in named
     ]
 
 
@@ -337,7 +356,8 @@ def test_latents_of_another_format(tmp_path):
     latents = {"format": "repa", "path": str(tmp_path)}
     raw = with_value("spaces.vae.encoder", {"kind": "va-vae", "weights": str(tmp_path), "latents": latents})
     raw["data"] = {**FOLDERS, "image_size": 16, "path": str(tmp_path)}
-    (tmp_path / "class").mkdir()
+    for name in ("class", "other"):
+        (tmp_path / name).mkdir()
     assert lines_of(check_places, load(raw)) == [
         f"spaces.vae.encoder.latents.path is '{tmp_path}'; expected dataset.json in it, format repa"
     ]

@@ -411,7 +411,7 @@ def _absolute(layout, source, rows, shard, size):
 @pytest.mark.parametrize("mapping", [_channel_alone, _every_other, _absolute])
 def test_latents_put_together_of_parts_are_refused(joined, mapping):
     _map(mapping)(*joined)
-    with pytest.raises(ValueError, match=r"/latents is put together of parts of .*1\.h5; expected whole shards"):
+    with pytest.raises(ValueError, match=r"/latents consists of parts of .*1\.h5; expected whole shards"):
         LatentStore.open(joined[0])
 
 

@@ -25,6 +25,7 @@ from twostage.estimate.networks import (
     lightningdit_cost,
 )
 from twostage.estimate.training import oracle_overhead
+from twostage.model.operations import forward_flops
 from twostage.oracle.law import transition_time
 from twostage.sampling.context import Context
 from twostage.sampling.experiments import plans_for
@@ -60,6 +61,14 @@ def test_lightningdit_is_counted_layer_by_layer():
     block = tokens * (4 * hidden**2 + 3 * hidden * inner + 2 * tokens * hidden) + 6 * hidden**2
     ends = tokens * 2 * hidden * channels + 2 * hidden**2 + 256 * hidden + hidden**2
     assert flops == pytest.approx(2 * (depth * block + ends), rel=1e-3)
+
+
+@pytest.mark.parametrize("sizes", [(8, 1, 2, 96, 4, 4), (16, 32, 1, 384, 12, 6), (32, 4, 2, 1152, 28, 16)])
+def test_the_closed_form_is_what_torch_counts(sizes):
+    side, channels, patch, hidden, depth, heads = sizes
+    counted = lightningdit_cost((channels, side, side), 10, patch, hidden, depth, heads)[0]
+    model = {"input_size": side, "in_channels": channels, "patch_size": patch, "hidden_size": hidden, "depth": depth}
+    assert forward_flops(model) == counted
 
 
 def test_further_blocks_cost_what_the_second_does():
@@ -265,11 +274,12 @@ def sampled(plans, samples):
         plans_for("fig5", {"model": "B", "oracle_samples": 11}),
         plans_for("tab1", {"models": ["XL", "B"]}),
         plans_for("tab3", {"model": "B"}, solver="heun"),
+        plans_for("tab3", {"model": "B", "from_data": ["transition", "class"], "beside": [{"model": "XL"}]}),
     ],
-    ids=["mixed", "fig5", "tab1", "tab3"],
+    ids=["mixed", "fig5", "tab1", "tab3", "from data"],
 )
 def test_evaluations_are_those_of_the_sampler(content):
-    plans = resolved(content, 0.37)
+    plans = resolved(content, 0.37, {"transition": (0.3, 0.65), "class": (0.12, 0.53)})
     samples = {name: plan.samples or 7 for name, plan in plans.items()}
     assert evaluations(plans, samples) == sampled(plans, samples)
 
@@ -323,6 +333,17 @@ def test_the_split_is_the_configurations_else_the_measured_one_else_the_laws(tmp
     assert costs().setting.split("pixel") == (0.48, "measured")
     assert costs().setting.split("vae")[1] == "law"
     assert costs(split=0.3).setting.split("pixel") == (0.3, "fixed")
+
+
+def test_windows_are_guessed_until_they_are_measured(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    guess = costs(split=0.99).setting.windows("pixel")
+    assert all(0 < low < high < 1 for low, high in guess.values())
+    path = tmp_path / "results/digits/oracle/pixel/windows.json"
+    path.parent.mkdir(parents=True)
+    measured = {"low": 0.3, "high": 0.6, "source": "law.csv"}
+    path.write_text(json.dumps({"transition": measured, "class": {"missing": "one class"}}))
+    assert costs(split=0.99).setting.windows("pixel") == guess | {"transition": (0.3, 0.6)}
 
 
 # ----------------------------------------------------------------------------------------------------------- evaluation

@@ -15,10 +15,10 @@ from twostage.data.encoders import item_bytes
 from twostage.data.latents import LatentStore, write_store
 from twostage.estimate import peaks
 from twostage.estimate.costs import Costs
-from twostage.estimate.gpu_memory import GpuMemory, gaussian_bytes, oracle_bytes, spectrum_bytes
-from twostage.estimate.host_memory import GIB, MIB, HostMemory
+from twostage.estimate.gaussian import gaussian_bytes
+from twostage.estimate.memory import GIB, MIB, gpu_bytes, host_bytes
 from twostage.estimate.networks import PUBLISHED
-from twostage.estimate.setting import Setting
+from twostage.estimate.oracle import oracle_bytes, spectrum_bytes
 from twostage.evaluation.features import dinov2_bytes, inception_bytes
 from twostage.oracle import Oracle
 from twostage.oracle.gaussian import ClassGaussian
@@ -54,21 +54,22 @@ def configuration(name, **blocks):
 
 def test_every_gpu_job_of_imagenet_fits_on_its_card():
     found = costs("imagenet256")
-    shipped = GpuMemory(found.setting)
-    peak = {row: shipped.bytes(row) / GIB for row in found.rows}
-    assert {(row.rule, row.where): peak[row] for row in found.rows if peak[row] >= 70} == {}
+    peak = {(row.rule, row.where): gpu_bytes(found.config, row) / GIB for row in found.rows}
+    assert {name: most for name, most in peak.items() if most >= 70} == {}
     # The settings for 40 GB make nothing larger: only what takes more has to be counted again.
-    larger = {(row.rule, row.where): row for row in found.rows if peak[row] >= 35}
+    larger = {name for name, most in peak.items() if most >= 35}
     assert ("train_XL", "vavae") in larger
-    smaller = GpuMemory(Setting(configuration("imagenet256", **SMALLER), found.setting.plans))
-    assert {name: smaller.bytes(row) / GIB for name, row in larger.items() if smaller.bytes(row) >= 35 * GIB} == {}
+    smaller = Costs(configuration("imagenet256", **SMALLER), found.setting.plans)
+    again = {row: gpu_bytes(smaller.config, row) / GIB for row in smaller.rows if (row.rule, row.where) in larger}
+    assert len(again) == len(larger)
+    assert {row.rule: most for row, most in again.items() if most >= 35} == {}
 
 
 @pytest.mark.parametrize("name", ["imagenet256", "cifar10"])
 def test_every_job_has_the_host_memory_that_it_asks_for(name):
     found = costs(name)
     asked = {row: getattr(found.config.jobs, row.stage).mem_mb for row in found.rows}
-    taken = {row: HostMemory(found.setting).bytes(row) / 1e6 for row in found.rows}
+    taken = {row: host_bytes(found.config, row) / 1e6 for row in found.rows}
     assert min(taken.values()) > 100
     assert {row.rule: taken[row] for row in found.rows if taken[row] > asked[row]} == {}
 

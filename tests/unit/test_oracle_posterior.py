@@ -287,7 +287,7 @@ def test_bad_labels_are_refused():
         ClassOracle(data, torch.zeros(5, dtype=torch.int64))
     with pytest.raises(ValueError, match="float32"):
         ClassOracle(data, torch.zeros(6))
-    with pytest.raises(ValueError, match="one a sample"):
+    with pytest.raises(ValueError, match="one per sample"):
         ClassOracle(data)
     with pytest.raises(ValueError, match="label is 1 for a tensor"):
         Oracle(data, label=1)

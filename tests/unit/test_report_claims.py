@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from dataclasses import asdict
 from html import unescape
 
 import numpy as np
@@ -9,10 +11,12 @@ import pandas as pd
 import pytest
 from report_results import (
     SAMPLED,
+    followed_images,
     information,
     nsweep,
     oracle_loss,
     posterior,
+    settling,
     synthetic_transition,
     tab1,
     top1,
@@ -26,8 +30,23 @@ from report_results import (
 )
 
 from twostage.provenance import provenance_path
-from twostage.report.claims import norms, record, references, verdicts
-from twostage.report.claims.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED, Finding, above, below, together, within
+from twostage.report.claims import capacity, halves, jump, norms, record, references, verdicts
+from twostage.report.claims.claim import (
+    FAILS,
+    HOLDS,
+    NAVIGATION,
+    NOT_TESTED,
+    OTHERS,
+    PAPER,
+    PROJECT,
+    UNDECIDED,
+    Claim,
+    Finding,
+    above,
+    below,
+    together,
+    within,
+)  # fmt: skip
 from twostage.report.claims.swap import distances_of
 from twostage.report.pages import claims as claims_page
 from twostage.report.results import paper
@@ -84,6 +103,33 @@ def test_several_cases_together():
     assert together([HOLDS, UNDECIDED, FAILS]) == FAILS
     assert together([HOLDS, UNDECIDED]) == UNDECIDED
     assert together([]) == NOT_TESTED
+
+
+def test_a_claim_is_of_one_paper_or_of_the_project():
+    said = {"id": "x", "section": "", "statement": "s", "paper": "1", "figure": "fig2"}
+    assert (Claim(**said).group, Claim(**said).arxiv) == (PAPER, "2512.02826")
+    assert (Claim(**said, group=PROJECT).group, Claim(**said, group=PROJECT).arxiv) == (PROJECT, "")
+    other = Claim(**said, arxiv="2412.09726", stage=NAVIGATION)
+    assert (other.group, other.arxiv, other.stage) == (OTHERS, "2412.09726", NAVIGATION)
+    for wrong, message in (
+        ({"arxiv": "Wang"}, "arxiv is 'Wang'; expected an id"),
+        ({"arxiv": "2412.09726", "group": PROJECT}, "expected 'Statements of others'"),
+        ({"group": OTHERS}, "its group is 'Statements of others'"),
+        ({"stage": "early"}, "stage is 'early'; expected one of navigation"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Claim(**said, **wrong)
+
+
+def test_claims_of_earlier_versions_are_read(tmp_path):
+    evaluated = verdicts.evaluate(Results())
+    content = asdict(record.checked(evaluated, Results()))
+    for claim in content["claims"]:
+        del claim["arxiv"], claim["stage"]
+    (tmp_path / "claims.json").write_text(json.dumps(content), encoding="utf-8")
+    read = record.read(tmp_path / "claims.json").claims
+    assert {(claim.group, claim.arxiv) for claim in read} >= {(PAPER, "2512.02826"), (PROJECT, "")}
+    assert {claim.stage for claim in read} == {"both stages"}
 
 
 # ------------------------------------------------------------------------------------------ every claim, each way
@@ -243,6 +289,12 @@ def errors_by_pool(error, spread):
     return rows.assign(predicted=rows["measured"] * (1 + error + spread * (rows["label"] - 1.4)))
 
 
+def late_collapse(error, spread=0.0):
+    """Unit Gaussians that collapse later than in the limit by ``error``, and by ``spread`` more or less in turn."""
+    rows = synthetic_transition()
+    return rows.assign(measured=rows["measured"] * (1 + error + spread * (-1.0) ** np.arange(len(rows))))
+
+
 CASES = [
     # claim, source, results, verdict
     ("targets-part-early", "posterior", posterior(SPLIT), HOLDS),
@@ -379,6 +431,20 @@ CASES = [
     ("information-of-the-class", "information", information(whole=1.2), FAILS),
     ("information-of-the-class", "information", information(sem=0.2), UNDECIDED),
     ("information-of-the-class", "information", information(conditionings=["class"]), NOT_TESTED),
+    ("collapse-by-entropy", "synthetic_transition", synthetic_transition(), HOLDS),
+    ("collapse-by-entropy", "synthetic_transition", late_collapse(0.1), FAILS),
+    ("collapse-by-entropy", "synthetic_transition", late_collapse(0.05, 0.04), UNDECIDED),
+    ("near-neighbours-settle-late", "settling", settling(), HOLDS),
+    ("near-neighbours-settle-late", "settling", settling(falls=-1), FAILS),
+    ("near-neighbours-settle-late", "settling", settling(falls=0), UNDECIDED),
+    ("near-neighbours-settle-late", "settling", settling(images=1), UNDECIDED),
+    ("law-of-an-image", "settling", settling(falls=0), HOLDS),
+    ("law-of-an-image", "settling", settling(follows=0), FAILS),
+    ("law-of-an-image", "settling", settling(), UNDECIDED),
+    ("early-settling-images-are-copied", "followed_images", followed_images(), HOLDS),
+    ("early-settling-images-are-copied", "followed_images", followed_images(-1), FAILS),
+    ("early-settling-images-are-copied", "followed_images", followed_images(0), UNDECIDED),
+    ("early-settling-images-are-copied", "followed_images", followed_images().query("t_switch == 1"), NOT_TESTED),
     ("navigation-normalised", "oracle_loss", oracle_loss(SPLIT), HOLDS),
     ("navigation-normalised", "oracle_loss", scaled_before(oracle_loss(SPLIT, noise=1e-4), 0.5), FAILS),
     ("navigation-normalised", "oracle_loss", noisy(oracle_loss(SPLIT), "oracle", sem=0.05), UNDECIDED),
@@ -406,7 +472,8 @@ def test_verdict(run, tmp_path, name, source, content, verdict):
 
 
 def test_every_rule_is_driven_to_each_verdict():
-    apart = [*verdicts.claims_of(norms), *verdicts.claims_of(references)]  # test_report_norms, test_report_references
+    # Those that tests of their own drive.
+    apart = [claim for part in (capacity, halves, jump, norms, references) for claim in verdicts.claims_of(part)]
     ruled = {claim.id for claim in verdicts.CLAIMS if claim.check and claim not in [*SAMPLED, *apart]}
     for name in ruled - {"split-near-0.1"} - OF_THE_PAPER_ALONE:  # the first below
         found = {case[3] for case in CASES if case[0] == name}
@@ -540,6 +607,49 @@ def test_json_csv_and_page_agree(made):
         assert claim["statement"] in unescape(page)
     for suffix in ("json", "csv", "html"):
         assert provenance_path(made / f"claims.{suffix}").is_file()
+
+
+SEEN = "return [...document.querySelectorAll('.group tr[data-verdict]')].filter(row => row.offsetParent)"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_filters_by_paper_verdict_and_stage(made, browser, width):
+    claims = json.loads((made / "claims.json").read_text())["claims"]
+    browser.open(made / "claims.html", width=width)
+
+    def chosen(**values):
+        browser.run(
+            "const form = document.querySelector('form.filters'); form.reset();"
+            "for (const [name, value] of Object.entries(arguments[0])) form.elements[name].value = value;"
+            "form.dispatchEvent(new Event('change'))",
+            values,
+        )
+        seen = browser.run(f"{SEEN}.map(row => [row.dataset.paper, row.dataset.verdict, row.dataset.stage])")
+        said = browser.run("return document.querySelector('output').textContent")
+        assert said == f"{len(seen)} of {len(claims)} statements"
+        return seen
+
+    def known(**values):
+        names = {"paper": lambda claim: claim["arxiv"] or "project", "verdict": lambda claim: claim["verdict"]}
+        names["stage"] = lambda claim: claim["stage"]
+        return sum(all(names[name](claim) == value for name, value in values.items()) for claim in claims)
+
+    for values in (
+        {}, {"paper": "2404.07724"}, {"paper": "project"}, {"verdict": "holds"}, {"stage": "navigation"},
+        {"paper": "2512.02826", "verdict": "holds", "stage": "refinement"},
+    ):  # fmt: skip
+        assert len(chosen(**values)) == known(**values) > 0, values
+    assert browser.run("return [...document.querySelectorAll('.group')].filter(group => group.hidden).length") == 2
+    browser.run("document.querySelector('form.filters button').click()")
+    browser.wait(f"{SEEN}.length === {len(claims)}")
+    assert browser.complaints() == []
+
+
+def test_without_a_script_every_claim_is_shown_and_no_filter(made):
+    page = (made / "claims.html").read_text()
+    assert '<form class="filters" hidden>' in page
+    assert len(re.findall(r"<tr data-paper=[^>]*hidden", page)) == 0
+    assert page.count("At this run&#39;s scale") + page.count("At this run's scale") == 1
 
 
 def test_the_page_stands_alone_with_claims_first(made):

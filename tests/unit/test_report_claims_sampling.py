@@ -9,6 +9,7 @@ import pytest
 from report_results import (
     SAMPLED,
     described,
+    information,
     oracle_loss,
     posterior,
     split_of,
@@ -52,14 +53,20 @@ def with_shares(rows, more=0.0):
     return rows.assign(**{"share_before_0.2": rows["plan"].map(shares) + more})
 
 
-def intervals(best=0.45, start=0.5, reach=1.0, **options):
-    """Short intervals best about ``best``; wide ones ``start`` worse from 0, and ``reach`` better beyond t = 0.725."""
+def intervals(best=0.45, start=0.5, reach=1.0, more=None, **options):
+    """Short intervals best about ``best``; wide ones ``start`` worse from 0, and ``reach`` better beyond t = 0.725;
+    ``more`` plans: {what follows tab3-: distance}."""
     plans = {"tab3-none": 10.0}
     plans |= {f"tab3-{k / 10:g}-{(k + 1) / 10:g}": 6 + 5 * abs(k / 10 + 0.05 - best) for k in range(10)}
     for low in (0, 0.1, 0.2):
         for high in (0.4, 0.6, 0.8, 1):
             plans[f"tab3-{low:g}-{high:g}"] = 5 + start * (low == 0) - reach * (high > 0.725)
+    plans |= {f"tab3-{name}": value for name, value in (more or DATA).items()}
     return distances(plans, **options)
+
+
+DATA = {"transition": 3.9, "class": 4.1}
+BESIDE = {"class": 4.1, "B-3-0-1": 6.0, "B-3-class": 5.0, "XL-none": 5.0, "XL-2-0-1": 4.0, "XL-2-class": 3.0}
 
 
 def paths(*, mean=0.1, layout=SPLIT, whole=0.55, oracle=0.45, peak=0.6, height=0.3, sem=0.002):
@@ -226,6 +233,33 @@ CASES = [
     ("guidance-to-mid-refinement", "tab3", intervals(reach=-1.0), FAILS),
     ("guidance-to-mid-refinement", "tab3", intervals(reach=0.0), UNDECIDED),
     ("guidance-to-mid-refinement", "tab3", distances({"tab3-none": 3.0, "tab3-0-1": 2.0}), NOT_TESTED),
+    ("guidance-without-a-search", "tab3", intervals(), HOLDS),
+    ("guidance-without-a-search", "tab3", intervals(more=DATA | {"class": 5.0}), FAILS),
+    ("guidance-without-a-search", "tab3", intervals(more=DATA | {"class": 4.6}), UNDECIDED),  # 5.4 against 90% of 6
+    ("guidance-without-a-search", "tab3", distances({"tab3-none": 3.0, "tab3-0-1": 2.0}), NOT_TESTED),
+    ("guidance-from-the-data-not-everywhere", "tab3", intervals(more=BESIDE), HOLDS),
+    ("guidance-from-the-data-not-everywhere", "tab3", intervals(more=BESIDE | {"XL-2-class": 4.5}), FAILS),
+    ("guidance-from-the-data-not-everywhere", "tab3", intervals(more=BESIDE | {"XL-2-class": 4.0}), UNDECIDED),
+    ("guidance-from-the-data-not-everywhere", "tab3", distances({"tab3-none": 3.0, "tab3-0-1": 2.0}), NOT_TESTED),
+    ("guidance-where-the-class-is-decided", "tab3", intervals(best=0.4), HOLDS),
+    ("guidance-where-the-class-is-decided", "tab3", intervals(best=0.95), FAILS),
+    ("guidance-where-the-class-is-decided", "tab3", intervals(best=0.4, seeds=(0,)), UNDECIDED),
+    ("guidance-where-the-class-is-decided", "tab3", distances({"tab3-none": 3.0, "tab3-0-1": 2.0}), NOT_TESTED),
+    ("limited-guidance", "tab3", intervals(), HOLDS),
+    ("limited-guidance", "tab3", distances({"tab3-none": 9.0, "tab3-0-1": 2.0, "tab3-0.1-0.6": 3.0}), FAILS),
+    ("limited-guidance", "tab3", intervals(jitter=2.0), UNDECIDED),
+    ("limited-guidance", "tab3", distances({"tab3-none": 3.0, "tab3-0-1": 2.0}), NOT_TESTED),
+    ("guidance-harmful-at-the-start", "tab3", distances({"tab3-none": 3.0, "tab3-0-0.1": 4.0}), HOLDS),
+    ("guidance-harmful-at-the-start", "tab3", intervals(), FAILS),
+    ("guidance-harmful-at-the-start", "tab3", distances({"tab3-none": 3.0, "tab3-0-0.1": 3.0}), UNDECIDED),
+    ("guidance-harmful-at-the-start", "tab3", distances({"tab3-none": 3.0, "tab3-0-1": 2.0}), NOT_TESTED),
+    ("guidance-unnecessary-at-the-end", "tab3", intervals(best=0.0), HOLDS),
+    ("guidance-unnecessary-at-the-end", "tab3", intervals(best=0.8), FAILS),
+    ("guidance-unnecessary-at-the-end", "tab3", intervals(best=0.0, jitter=4.0), UNDECIDED),
+    ("guidance-unnecessary-at-the-end", "tab3", distances({"tab3-none": 3.0, "tab3-0-1": 2.0}), NOT_TESTED),
+    ("closed-form-improves", "oracle_supervised", twin_samples(2.0), HOLDS),
+    ("closed-form-improves", "oracle_supervised", twin_samples(4.0), FAILS),
+    ("closed-form-improves", "oracle_supervised", twin_samples(3.0), UNDECIDED),
     ("oracle-supervision-works", "oracle_loss", twins(1.0), HOLDS),
     ("oracle-supervision-works", "oracle_loss", twins(1.5), FAILS),
     ("oracle-supervision-works", "oracle_loss", twins(1.0, early=0.5), FAILS),  # does not fall
@@ -253,6 +287,7 @@ def run(tmp_path_factory):
     made = {
         "posterior": posterior(SPLIT), "transition": transition("x", SPLIT), "split": split_of(SPLIT),
         "oracle_loss": twins(),
+        "information": information(),
         "tab2": shifts(), "tab3": intervals(), "trajectories": paths(), "memorization_switch": switched(),
         "memorization_resume": resumed(), "oracle_supervised": twin_samples(), "supervised_log": timed(0.3),
     }  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from report_results import law, oracle_loss, posterior, split_of, tab1, top1, transition, write, write_run
 
 from twostage.provenance import provenance_path
-from twostage.report.figures import fig2, fig3, fig7, fig9, fig_information, fig_norms, nsweep
+from twostage.report.figures import fig2, fig3, fig7, fig9, fig_information, fig_norms, fig_settling, nsweep
 from twostage.report.figures import law as law_figure
 from twostage.report.figures import tab1 as table_1
 from twostage.report.results.posterior import posterior_of
@@ -22,6 +22,7 @@ FIGURES = {
     "fig9": (fig9, ("oracle_loss", "split")),
     "fig_information": (fig_information, ("information",)),
     "fig_norms": (fig_norms, ("pair_errors", "split")),
+    "fig_settling": (fig_settling, ("settling", "pictures", "followed_images")),
     "law": (law_figure, ("transition", "curves", "synthetic_transition", "synthetic_curves")),
     "nsweep": (nsweep, ("nsweep",)),
     "tab1": (table_1, ("evaluation",)),

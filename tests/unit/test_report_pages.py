@@ -114,7 +114,7 @@ def test_names_of_other_people_s_runs_are_drawn_whole(beside):
     models, pairs = made.axes[4:6]
     shown = {text.get_text() for text in models.texts}
     assert {f"my_model_{name}" for name in ("S", "B", "XL")} | {"S", "B", "XL"} <= shown
-    assert "over that of S or my_model_S" in models.get_title(loc="left").replace("\n", " ")
+    assert "relative to S or my_model_S" in models.get_title(loc="left").replace("\n", " ")
     words = {text.get_text().replace("\n", " ") for text in pairs.get_legend().get_texts()}
     assert f"{long}pixel, classifier, measured split" in words
     bars = [bar.get_y() for bar in models.patches]

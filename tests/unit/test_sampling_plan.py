@@ -7,18 +7,20 @@ import sys
 import pytest
 
 from twostage.sampling.experiments import EXPERIMENTS, plans_for
-from twostage.sampling.plan import Plan, share_before, step_starts
+from twostage.sampling.plan import Plan, prefixes, share_before, step_starts
 
 SETTINGS = {
     "tab1": {"models": ["XL", "B"], "splits": ["measured", 0.1, 0.2]},
     "tab2": {"model": "B"},
     "tab3": {"model": "B", "guidance": 1.5},
+    "tab_capacity": {"large": "XL", "small": "B", "late": 0.98},
     "fig8": {"models": ["B"]},
     "fig5": {"model": "XL"},
     "fig6": {"model": "XL"},
     "tab_gain": {"model": "B"},
     "tab_plans": {"plans": {"late": {"parts": [{"field": "XL", "guidance": 2.0, "interval": ["split", 1.0]}]}}},
     "fig_samples": {"models": ["XL"]},
+    "fig_jump": {"model": "XL"},
     "fig_oracle_supervised": {"models": ["B"], "snapshots": [100, 200]},
 }
 
@@ -172,14 +174,44 @@ def test_the_experiments_are_the_papers():
     ]
     assert {"tab3-0-1", "tab3-0.1-0.4", "tab3-0.2-1"} <= set(tab3)
     assert sorted(wide) == sorted((a, b) for a in (0, 0.1, 0.2) for b in (0.4, 0.6, 0.8, 1) if (a, b) != (0, 1))
+    more = {"from_data": ["class"], "beside": [{"guidance": 3.0}, {"model": "XL"}]}
+    named = plans_for("tab3", SETTINGS["tab3"] | more)
+    assert dict(list(named.items())[:23]) == tab3
+    assert list(named)[23:] == [
+        "tab3-class", "tab3-B-3-0-1", "tab3-B-3-class", "tab3-XL-none", "tab3-XL-1.5-0-1", "tab3-XL-1.5-class",
+    ]  # fmt: skip
+    assert [content["kind"] for content in list(named.values())[23:]] == ["data", *["beside"] * 5]
+    with pytest.raises(ValueError, match=r"tab3: model B with scale 1\.5 stands twice"):
+        plans_for("tab3", SETTINGS["tab3"] | {"beside": [{"model": "B"}]})
     fig5 = plans_for("fig5", SETTINGS["fig5"])
     assert [part["field"] for part in fig5["fig5-0"]["parts"]] == ["XL"]
     assert [part["field"] for part in fig5["fig5-1"]["parts"]] == ["oracle"]
     assert [part["field"] for part in fig5["fig5-0.15"]["parts"]] == ["oracle", "XL"]
+    jump = plans_for("fig_jump", {"model": "XL", "times": [0, 0.25, "split", 0.8]}, guidance={"guidance": 1.5})
+    assert list(jump) == [f"fig_jump-{word}" for word in ("0", "0.25", "split", "0.8", "steps_37", "steps_10")]
+    made = {name: Plan.from_dict(name, content).resolve(0.4) for name, content in jump.items()}
+    assert [plan.nfe for plan in made.values()] == [50, 37, 30, 10, 37, 10]
+    assert [plan.begins for plan in made.values()] == [0, 0.25, 0.4, 0.8, 0, 0]
+    assert [plan.kind for plan in made.values()] == ["model", *["jump"] * 3, *["uniform"] * 2]
+    assert {plan.parts[0].guidance for plan in made.values()} == {1.5}
     many = plans_for("fig5", {**SETTINGS["fig5"], "oracle_samples": 400})
     assert {name for name, content in many.items() if content.get("samples") == 400} == {"fig5-1"}
     fig6 = plans_for("fig6", SETTINGS["fig6"])
     assert [content["start"]["resume"] for content in fig6.values()] == [0.1, 0.2, 0.4, 0.8]
+
+
+def test_two_models_take_three_parts_in_eight_ways_and_share_what_they_can():
+    plans = plans_for("tab_capacity", {"large": "XL", "small": "B"})
+    fields = {content["kind"]: [part["field"] for part in content["parts"]] for content in plans.values()}
+    assert len(fields) == len(plans) == 8
+    assert fields["large-small-large"] == ["XL", "B", "XL"]
+    assert next(iter(fields)) == "large-large-large"
+    resolved = [Plan.from_dict(name, content).resolve(0.48) for name, content in plans.items()]
+    assert {plan.nfe for plan in resolved} == {50}
+    assert [part.steps for part in resolved[0].parts] == [24, 14, 12]
+    assert len({prefix for plan in resolved for prefix in prefixes(plan)}) == 2 + 4 + 8
+    with pytest.raises(ValueError, match=r"part 2 \(XL\): stops at 0.75 but starts at 0.8; expected a later stop"):
+        Plan.from_dict("p", plans["tab_capacity-XL-XL-XL"]).resolve(0.8)
 
 
 def test_own_plans_take_what_they_leave_out_from_the_run_and_are_refused_by_name():

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from twostage.data.datasets import ArrayDataset
 from twostage.data.encode import encode
@@ -13,7 +14,7 @@ from twostage.data.encoders import load_encoder
 from twostage.data.latents import LatentStore
 from twostage.evaluation.images import SampledImages
 from twostage.flow import sample_noise
-from twostage.model.checkpoints import save_model
+from twostage.model.checkpoints import load_model, save_model
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import provenance_path, write_json
 from twostage.sampling.context import Context
@@ -97,6 +98,28 @@ def test_samples_are_the_same_whatever_shards_and_batches(world):
     assert np.bincount(whole["mixed"]["labels"]).tolist() == [8, 8, 8]
 
 
+def test_samples_say_what_they_cost(world):
+    plans = {
+        "mixed": MIXED,
+        "guided": {"steps": 10, "parts": [{"field": "B", "stop": 0.5, "guidance": 2.0}, {"field": "XL"}]},
+        "heun": {"steps": 10, "solver": "heun", "parts": [{"field": "B", "stop": 0.5}, {"field": "B"}]},
+    }
+    found = {name: read(path)[1] for name, path in sample(world, plans, "cost").items()}
+    counts = {name: json.loads(attributes["evaluations"]) for name, attributes in found.items()}
+    assert counts == {"mixed": {"oracle": 5, "B": 5}, "guided": {"B": 10, "XL": 5}, "heun": {"B": 19}}
+    forward = {name: count_one_pass(path) for name, path in world["checkpoints"].items()}
+    for name, attributes in found.items():
+        expected = sum(count * forward.get(field, 0) for field, count in counts[name].items())
+        assert attributes["network_flops"] == expected > 0
+
+
+def count_one_pass(path):
+    """Operations of a model's forward pass by torch's own counter."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        load_model(path, "cpu")(torch.zeros(1, 1, 4, 4), torch.zeros(1), torch.zeros(1, dtype=torch.int64))
+    return counter.get_total_flops()
+
+
 def test_noise_is_bit_identical_whatever_the_shards(world, monkeypatch):
     seen = {}
 
@@ -128,6 +151,32 @@ def test_plans_that_share_their_first_parts_are_solved_as_if_alone(world):
     pictures = [read(path)[0]["images"] for path in together.values()]
     assert not np.array_equal(pictures[0], pictures[1])
     assert not np.array_equal(pictures[0], pictures[2])
+
+
+def test_guidance_where_the_data_say_is_guidance_at_those_times(world, tmp_path):
+    ends = {"low": 0.25, "high": 0.6, "source": "law.csv"}
+    write_json(tmp_path / "windows.json", {"transition": ends, "class": {"missing": "one class"}})
+    part = {"field": "B", "guidance": 3.0}
+    plans = {"named": [part | {"interval": "transition"}], "numbers": [part | {"interval": [0.25, 0.6]}]}
+    plans = {name: {"steps": 8, "parts": parts} for name, parts in plans.items()} | {
+        "everywhere": {"steps": 8, "parts": [part]}
+    }
+    outputs = sample(world, plans, "windows", windows_path=tmp_path / "windows.json")
+    named, facts = read(outputs["named"])
+    numbers, others = read(outputs["numbers"])
+    assert np.array_equal(named["images"], numbers["images"])
+    assert not np.array_equal(named["images"], read(outputs["everywhere"])[0]["images"])
+    assert json.loads(facts["windows"]) == {"transition": ends}
+    assert json.loads(facts["given"])["parts"][0]["interval"] == "transition"
+    assert json.loads(facts["plan"])["parts"][0]["interval"] == [0.25, 0.6]
+    assert "windows" not in others
+    inputs = json.loads(provenance_path(outputs["named"]).read_text())["inputs"]
+    assert any("windows.json" in str(entry) for entry in inputs)
+    found = SampledImages.open("named", [outputs["named"]]).facts()
+    assert (found["interval"], found["interval_low"], found["interval_high"]) == ("transition", 0.25, 0.6)
+    lost = {"p": {"steps": 8, "parts": [part | {"interval": "class"}]}}
+    with pytest.raises(ValueError, match="plan p: interval is 'class'; expected a window that is known: transition"):
+        sample(world, lost, "no-window", windows_path=tmp_path / "windows.json")
 
 
 @pytest.mark.parametrize("solver", ["euler", "heun"])

@@ -25,13 +25,13 @@ def apply(checkout, name):
 
 
 def test_there_is_a_patch_for_each():
-    assert set(PATCHES) == {"figure", "data set", "encoder", "model", "metric"}
+    assert set(PATCHES) == {"figure", "data set", "encoder", "model", "metric", "claim of a paper"}
 
 
 @pytest.mark.parametrize("name", PATCHES)
-def test_each_takes_at_most_20_lines(name):
+def test_each_takes_at_most_20_lines_a_claim_25(name):
     added = [line for line in PATCHES[name].splitlines() if re.match(r"\+(?!\+\+ )", line)]
-    assert 0 < len(added) <= 20
+    assert 0 < len(added) <= (25 if "claim" in name else 20)
 
 
 def test_a_figure(finished):
@@ -70,3 +70,15 @@ def test_a_metric(finished):
     finished.snakemake("--", "results/smoke/evaluation/pixel/tab2.csv")
     table = pd.read_csv(finished.folder / "results/smoke/evaluation/pixel/tab2.csv")
     assert (table["mean_shift"] > 0).all()
+
+
+def test_a_claim_of_a_paper(finished):
+    apply(finished, "claim of a paper")
+    finished.snakemake("--", "claims")
+    table = pd.read_csv(finished.folder / "results/smoke/report/claims.csv", dtype={"arxiv": str})
+    ours = table[table["id"] == "targets-aligned-at-half"]
+    assert set(ours["case"]) == {"pixel", "vae"}
+    assert set(ours["group"]) == {"Statements of others"}
+    assert set(ours["arxiv"]) == {"2506.03719"}
+    page = (finished.folder / "results/smoke/report/claims.html").read_text()
+    assert '<option value="2506.03719">arXiv 2506.03719</option>' in page

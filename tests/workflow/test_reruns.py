@@ -139,7 +139,8 @@ def test_what_jobs_ask_for_reruns_nothing_else(finished):
         ("nsweep", {"autoencoder", "encode", "vary_size", "nsweep"}),
         (
             "tab3",
-            {"autoencoder", "encode", "posterior", "split", "train_B", "classifier", "sample_tab3", "evaluate", "tab3"},
+            {"autoencoder", "encode", "posterior", "split", "windows", "train_B", "train_XL", "classifier"}
+            | {"sample_tab3", "evaluate", "tab3"},
         ),
     ],
 )

@@ -1,8 +1,8 @@
-# What rules take from the configuration: files, arguments, what plans and models are made of. No rule stands here.
+# What rules take from the configuration: files, arguments, the contents of plans and models. There are no rules here.
 
 
 def import_arguments(space):
-    """Command line arguments that say which training latents are imported into a latent space."""
+    """Command line arguments that name the training latents to import into a latent space."""
     latents, words = CONFIG.spaces[space].imported, []
     words += ["--labels", latents.labels] if latents.labels else []
     words += ["--encoder", as_json(encoder_of(space))] if CONFIG.spaces[space].decodes else []
@@ -18,8 +18,14 @@ def encoder_weights(wildcards):
     return places[0] if len(places) == 1 else places
 
 
+def followed_images(wildcards):
+    """The images that Fig. 5 follows in a latent space, if it runs there."""
+    runs = "fig5" in EXPERIMENTS and wildcards.space in spaces_of("fig5")
+    return f"results/{CONFIG.run}/evaluation/{wildcards.space}/fig5-neighbours.csv" if runs else []
+
+
 def encoder_of(space):
-    """What ``twostage.data.encoders.load_encoder`` makes a latent space's encoder from, its weights aside."""
+    """The description of a latent space's encoder for ``twostage.data.encoders.load_encoder``, without its weights."""
     encoder = slice_of(CONFIG.spaces[space].encoder)
     weights, decoder = (encoder.pop(key, None) for key in ("weights", "decoder"))
     encoder.pop("latents", None)
@@ -30,7 +36,7 @@ def encoder_of(space):
 def encoding_arguments(wildcards):
     """Command line arguments that say which images go through which encoder.
 
-    Of the wildcards alone: Snakemake takes no notice of a change of params that were made from a job's input.
+    They depend on the wildcards alone: Snakemake does not notice a change of params that were made from a job's input.
     """
     weights = encoder_weights(wildcards)
     words = ["--dataset", as_json(DATASET)]
@@ -55,12 +61,12 @@ def snapshot_paths(space, model):
 
 
 def spaces_by_origin(model, imported):
-    """A constraint on {space}: those in which a model is trained, or in which its weights are imported."""
+    """A constraint on {space}: the spaces in which a model is trained, or those in which its weights are imported."""
     return as_constraint(space for space in SPACES if (space in CONFIG.models[model].checkpoint) == imported)
 
 
 def architecture_of(space, model):
-    """What LightningDiT is built from; the latent's size and channels come from the store."""
+    """The arguments of LightningDiT; the size and channels of the latents come from the store."""
     size = CONFIG.models[model]
     return {
         "patch_size": CONFIG.spaces[space].patch_size,
@@ -71,7 +77,8 @@ def architecture_of(space, model):
 
 
 def recipe_of(model):
-    """What decides a model's weights: the training settings, with the model's own target, steps and snapshots."""
+    """Everything that determines a model's weights: the training settings, with the model's own target, steps and
+    snapshots."""
     settings = slice_of(CONFIG.training)
     return {
         **{key: value for key, value in settings.items() if key not in ("preset", *OPERATIONAL)},
@@ -82,7 +89,7 @@ def recipe_of(model):
 
 
 def checkpoint_options(file):
-    """Command line arguments that have a checkpoint's digest checked, and an entry of it taken."""
+    """Command line arguments that say which digest a checkpoint must have, and which entry of it to take."""
     given = {"--sha256": file.sha256, "--weights": file.weights}
     return shlex.join(word for option, value in given.items() if value for word in (option, value))
 
@@ -93,16 +100,16 @@ def trained_models(space):
 
 
 def expected_of(space, model):
-    """What a model's files must say of themselves, for them to be read in its place."""
+    """The metadata that a model's files must have to be read in its place."""
     return {"architecture": architecture_of(space, model), "target": recipe_of(model)["target"]}
 
 
 def plan_checkpoints(space, plans):
-    """{field: weights} of every model that the plans name: `model@step` is a snapshot, `model` the last one."""
+    """{field: weights} of every model that the plans name: `model@step` is a snapshot, `model` is the last snapshot."""
     fields = dict.fromkeys(part["field"] for plan in plans.values() for part in plan["parts"])
     found = {}
     for field in fields:
-        model, _, step = field.partition("@")
+        model, step = snapshot_of(field)
         if model in MODELS:
             paths = snapshot_paths(space, model)
             found[field] = paths[int(step)] if step else list(paths.values())[-1]
@@ -110,17 +117,17 @@ def plan_checkpoints(space, plans):
 
 
 def plan_models(space, plans):
-    """{field: what its weights must say of themselves} of every model that the plans name."""
+    """{field: metadata that its weights must have} of every model that the plans name."""
     found = {}
     for field in plan_checkpoints(space, plans):
-        model, _, step = field.partition("@")
+        model, step = snapshot_of(field)
         step = int(step) if step else CONFIG.snapshots(model, space)[-1]
         found[field] = expected_of(space, model) | {"step": step}
     return found
 
 
 def plan_settings(experiments):
-    """What an experiment's plans are made of: its settings without where and how often it runs."""
+    """The settings from which an experiment's plans are made: all except its spaces, samples and seeds."""
     apart = ("spaces", "samples", "seeds")
     settings = {
         name: {k: v for k, v in found.items() if k not in apart}
@@ -134,7 +141,7 @@ def plan_settings(experiments):
 
 
 def samples_of(experiment):
-    """Images a plan and seed of an experiment."""
+    """Number of images per plan and seed of an experiment."""
     return EXPERIMENTS[experiment]["samples"] or CONFIG.sampling.samples
 
 
@@ -143,10 +150,17 @@ def seeds_of(experiment):
     return EXPERIMENTS[experiment]["seeds"] or CONFIG.sampling.seeds
 
 
+def windows_named(experiments):
+    """Windows of the data that plans of these experiments name, each once."""
+    plans = [item for name in experiments for item in PLANS[name].items()]
+    return sorted({window for item in plans for window in Plan.from_dict(*item).names_windows})
+
+
 def sampling_inputs(plans):
-    """What the plans of an experiment are run with: latents, decoder, models, and the split where a plan names it."""
-    named = any(Plan.from_dict(name, plan).names_split for name, plan in plans.items())
-    return ({"split": "<results>/oracle/{space}/split.json"} if named else {}) | {
+    """What the plans of an experiment are run with: latents, decoder, models, the split and windows that they name."""
+    made = [Plan.from_dict(name, plan) for name, plan in plans.items()]
+    named = {"split": any(plan.names_split for plan in made), "windows": any(plan.names_windows for plan in made)}
+    return {name: f"<results>/oracle/{{space}}/{name}.json" for name, found in named.items() if found} | {
         "latents": "<results>/data/{space}/latents.h5",
         "held_out": "<results>/data/{space}/held_out.h5",
         "weights": encoder_weights,
@@ -170,7 +184,8 @@ def feature_weights():
 
 
 def feature_references():
-    """{"reference_{features}": npz} that samples are compared with: of the training or held-out images, or given."""
+    """{"reference_{features}": npz} with which samples are compared: training images, held-out images, or a given
+    file."""
     asked = CONFIG.evaluation.references
     kinds = {
         name: "given" if name in CONFIG.evaluation.given_references else "held_out" if name in asked else "reference"

@@ -20,10 +20,11 @@ def before(variable, folder):
     return os.pathsep.join([folder, *filter(None, [os.environ.get(variable)])])
 
 
-# So does `python` in shell commands find Snakemake's own interpreter, where no environment of the rule is activated.
+# With this, `python` in shell commands is Snakemake's own interpreter if no environment of the rule is activated.
 os.environ.update(PYTHONPATH=before("PYTHONPATH", SOURCE), PATH=before("PATH", str(Path(sys.executable).parent)))
 
-# Stores are written under another name and renamed, so locks guard nothing; network file systems refuse or lose them.
+# Stores are written under another name and then renamed, so they need no locks; network file systems refuse or lose
+# locks.
 os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 from twostage import provenance
@@ -33,22 +34,23 @@ from twostage.data.chunks import VARIABLE as NETWORK_MB
 from twostage.startup import quick_start
 from twostage.training import OPERATIONAL
 
-quick_start()  # on Slurm each job starts two Snakemakes more
+quick_start()  # on Slurm each job starts two more Snakemakes
 
 try:
     check_files(workflow.configfiles)
     CONFIG = load(config)
-    # The targets are known later than the rules, but a missing folder or file of weights ends a run here.
+    # Targets are known only after the rules are read, but a missing folder or file of weights already ends a run here.
     check_places(CONFIG, estimating=bool({"estimate", "limits"} & {*sys.argv}))
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
-# An operation, not a param: another card reruns nothing.
+# An environment variable, not a param: another GPU makes nothing run again.
 os.environ[NETWORK_MB] = str(CONFIG.networks.memory_mb)
 
 
 def code_of(*modules):
-    """Hash of what these modules compute, as a param: looked at for the jobs of a run only, not whenever rules are read."""
+    """Hash of what these modules compute, as a param. It is computed for the jobs of a run, not whenever rules are
+    read."""
     return lambda wildcards: provenance.code_of(*modules)
 
 
@@ -89,20 +91,20 @@ def device_of(stage):
 
 
 def as_constraint(names):
-    """A wildcard constraint to some names; to none where there are none."""
+    """A wildcard constraint to these names; it matches nothing if there are none."""
     return "|".join(map(re.escape, names)) or "none"
 
 
 @cache
 def time_limits():
-    """What `runtime: auto` means job by job; counted when the first job of a run asks for it."""
+    """Time limits per job for `runtime: auto`; computed when the first job of a run needs one."""
     from twostage.estimate.limits import TimeLimits
 
     return TimeLimits(CONFIG, PLANS, trusted=not workflow.is_main_process)
 
 
 def time_limit(wildcards, rulename, attempt):
-    """Minutes of a job, from the estimate; a dry run, which shows none, is spared it."""
+    """Minutes of a job, from the estimate. A dry run shows no time limit, so it skips the estimate."""
     if workflow.dryrun:
         return CONFIG.jobs.longest
     try:

@@ -1,6 +1,7 @@
-# Images to latents: train an autoencoder where a space asks for one, encode both splits.
-# Called through the shell, so that a comment in the package re-encodes (and so retrains) nothing. For the same reason the
-# text of these commands stays as it is: they show the last line of their log, and warnings, as told.smk does for all.
+# From images to latents: train an autoencoder where a space needs one, then encode both splits.
+# These jobs are called through the shell, so that a changed comment in the package does not encode (and so train)
+# again. For the same reason the text of the commands stays as it is: they show the last line of their log, and
+# warnings, although told.smk now does so for all jobs.
 
 
 DATASET = {"seed": CONFIG.seed} | {
@@ -8,11 +9,11 @@ DATASET = {"seed": CONFIG.seed} | {
     for key, value in slice_of(CONFIG.data).items()
     if key not in ("flips", "shards", "max_corrupt", "background", "images", "held_out_images", "classes")
 }
-if CONFIG.data.background != "white":  # a key that is not used stays away, so that a new one reruns nothing
+if CONFIG.data.background != "white":  # a key that is not used is left out, so that a new key makes nothing run again
     DATASET["background"] = CONFIG.data.background
-# What a picture's pixels depend on, of class folders.
+# The settings on which the pixels of an image from class folders depend.
 PIXELS = ("name", "path", "held_out_path", "image_size", "min_side", "background")
-# What every job that reads images waits for: the archive that a rule of ours fetches, the tables that find copies.
+# Every job that reads images waits for these: the archive that a rule fetches, or the tables in which copies are found.
 IMAGES = [f"{CONFIG.data.path}/cifar-10-batches-py/batches.meta"] if CONFIG.data.name == "cifar10" else []
 if CONFIG.data.name == "image_folder":
     IMAGES = [f"results/{CONFIG.run}/data/{name}.csv" for name in ("index", "contents")]
@@ -21,7 +22,7 @@ if CONFIG.data.max_corrupt:
     DATASET["max_corrupt"] = CONFIG.data.max_corrupt
 
 
-# Files that are there already are the user's: no rule of ours replaces them.
+# Files that exist already belong to the user: no rule here replaces them.
 MISSING_WEIGHTS = {place: file for place, file in CONFIG.files().items() if not os.path.exists(place)}
 TRAINED_ENCODERS = [name for name, space in CONFIG.spaces.items() if space.encoder.kind == "kl"]
 IMPORTED_SPACES = [name for name, space in CONFIG.spaces.items() if space.imported and space.decodes]
@@ -80,7 +81,8 @@ if CONFIG.data.name == "cifar10" and not os.path.exists(IMAGES[0]):
 
 if CONFIG.data.name == "image_folder":
 
-    # Bytes are read, no picture is decoded: minutes for a million files. An index that comes out the same keeps its time.
+    # Reads bytes and decodes no image: minutes for a million files. If the index does not change, it keeps its time
+    # stamp.
     rule index:
         output:
             update("<results>/data/index.csv"),
@@ -98,12 +100,12 @@ if CONFIG.data.name == "image_folder":
         params:
             dataset=as_json({key: DATASET[key] for key in ("name", "path", "held_out_path")}),
         message:
-            "Looking at the images"
+            "Indexing the images"
         shell:
             "python -m twostage.data index --dataset {params.dataset:q} --threads {threads} --output {output}"
             " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}; grep '^warning: ' {log} >&2 || true"
 
-    # Every picture is decoded once, so a job of its own. What the table knows already is not decoded again.
+    # A job of its own, because every image is decoded once. An image that is in the table already is not decoded again.
     rule contents:
         input:
             "<results>/data/index.csv",
@@ -120,7 +122,7 @@ if CONFIG.data.name == "image_folder":
         resources:
             **resources_of("data"),
         params:
-            # What the pixels depend on: another split of the same images needs no other table.
+            # Only what the pixels depend on: another split of the same images needs no new table.
             dataset=as_json({key: value for key, value in DATASET.items() if key in PIXELS}),
         message:
             "Looking for copies among the images"
@@ -133,7 +135,7 @@ if CONFIG.data.name == "image_folder":
 rule autoencoder:
     input:
         images=IMAGES,
-        # Ancient: a classifier trained again is no reason to train the autoencoder, and all models after it, again.
+        # ancient: if the classifier is trained again, the autoencoder and all models after it need not be.
         features=lambda w: (
             ancient(f"results/{CONFIG.run}/evaluation/classifier/features.npy")
             if CONFIG.spaces[w.space].encoder.align_weight
@@ -199,7 +201,7 @@ if CONFIG.data.shards == 1:
             " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}; grep '^warning: ' {log} >&2 || true"
 
 else:
-    # Held-out images are few: one job.
+    # Held-out images are few, so one job encodes them.
     SHARDS = {"train": CONFIG.data.shards, "held_out": 1}
 
     rule encode_shard:
@@ -258,7 +260,7 @@ else:
             " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
 
 
-# Training latents that others made, in place of encoding the training images.
+# Training latents that were made elsewhere, instead of encoding the training images.
 rule import_latents:
     input:
         weights=encoder_weights,
@@ -291,7 +293,7 @@ rule import_latents:
         " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
 
 
-# Latents without an encoder: there is nothing that could make the held-out ones.
+# Latents without an encoder: nothing can make held-out latents.
 rule import_alone:
     output:
         "<results>/data/{space}/latents.h5",

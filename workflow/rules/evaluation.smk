@@ -1,4 +1,4 @@
-# Features, and the distance of samples to the training images in them.
+# Features of images, and the distance of samples to the training images in these features.
 
 
 GIVEN = CONFIG.evaluation.given_references
@@ -27,7 +27,7 @@ rule classifier:
         device=device_of("evaluation"),
         code=code_of("twostage.evaluation.classifier", "twostage.evaluation.reference"),
     message:
-        "Training the classifier whose features the distances are taken in"
+        "Training the classifier in whose features distances are measured"
     script:
         "../scripts/classifier.py"
 
@@ -35,7 +35,7 @@ rule classifier:
 EXTRACTOR_WEIGHTS = {**feature_weights(), "classifier": rules.classifier.output.weights}
 
 
-# What an aligned autoencoder is trained towards.
+# The features towards which an aligned autoencoder is trained.
 rule classifier_features:
     input:
         classifier=rules.classifier.output.weights,
@@ -55,7 +55,7 @@ rule classifier_features:
         dataset=DATASET,
         device=device_of("evaluation"),
     message:
-        "Taking the classifier's features of the training images"
+        "Computing the classifier's features of the training images"
     script:
         "../scripts/classifier_features.py"
 
@@ -82,12 +82,12 @@ rule reference:
         device=device_of("evaluation"),
         code=code_of("twostage.evaluation.reference"),
     message:
-        "Taking the {wildcards.features} features of the training images"
+        "Computing the {wildcards.features} features of the training images"
     script:
         "../scripts/reference.py"
 
 
-# The held-out images in place of the training images, where the configuration asks for them.
+# The held-out images instead of the training images, where the configuration asks for it.
 rule held_out_reference:
     input:
         weights=lambda w: EXTRACTOR_WEIGHTS[w.features],
@@ -111,7 +111,7 @@ rule held_out_reference:
         device=device_of("evaluation"),
         code=code_of("twostage.evaluation.reference"),
     message:
-        "Taking the {wildcards.features} features of the held-out images"
+        "Computing the {wildcards.features} features of the held-out images"
     script:
         "../scripts/reference.py"
 
@@ -139,7 +139,7 @@ rule given_reference:
         device=device_of("evaluation"),
         code=code_of("twostage.evaluation.reference"),
     message:
-        "Taking the reference in {wildcards.features} features from {input.given}"
+        "Reading the reference in {wildcards.features} features from {input.given}"
     script:
         "../scripts/given_reference.py"
 
@@ -204,11 +204,13 @@ rule memorization:
         **resources_of("evaluation"),
     params:
         plans=lambda w: list(PLANS[w.experiment]),
-        # A sheet of samples alone has room for more of them than one with a column per plan.
+        # A sheet of samples alone has room for more samples than a sheet with one column per plan.
         rows=lambda w: 36 if w.experiment == "fig_samples" else 8,
         encoder=lambda w: encoder_of(w.space),
         features=CONFIG.evaluation.features,
         control_images=CONFIG.evaluation.control_images,
+        # The samples of a jump beside those of the model alone, from the same noise.
+        beside=lambda w: "fig_jump-0" if w.experiment == "fig_jump" else None,
         device=device_of("evaluation"),
         code=code_of("twostage.evaluation.memorization", "twostage.evaluation.pictures"),
     message:

@@ -1,10 +1,10 @@
-# What figures, tables and pages are drawn from, and how the report shows them.
+# The results from which figures, tables and pages are drawn, and how the report shows them.
 
 from twostage.report.results.parts import part_of
 
 
 def spaces_of(name):
-    """The latent spaces an experiment runs in; every one for what is no experiment, or those that make images."""
+    """The latent spaces in which an experiment runs. For a figure of no experiment: all, or those that make images."""
     decoded = [space for space in SPACES if CONFIG.spaces[space].decodes]
     if name == "fig_training":
         return [space for space in decoded if trained_models(space)]
@@ -14,9 +14,10 @@ def spaces_of(name):
 
 
 def spaces_by_source(name, sources):
-    """{keyword: latent spaces} of those sources of a figure that name a {space}: where it and what it reads run.
+    """{keyword: latent spaces} for the sources of a figure that name a {space}: those where the figure and its source
+    run.
 
-    What a source's folder names as a model is read where that model is trained.
+    A source whose folder names a model is read only in the latent spaces where that model is trained.
     """
     return {
         keyword: [
@@ -31,15 +32,16 @@ def spaces_by_source(name, sources):
 
 
 def experiments_in(source):
-    """The experiment, if any, whose results a source is."""
+    """The experiment to which a source belongs, as a list; empty if there is none."""
     name = Path(source).stem.split("-")[0]
     return [name] if name in EXPERIMENTS else []
 
 
 def result_paths(sources, spaces, each=()):
-    """Inputs of a figure: {name: path}, or paths where the source names a {space} (and in it {each} plan or model).
+    """Inputs of a figure: {name: path}, or {name: paths} if the source names a {space} (and {each} plan or model in
+    it).
 
-    spaces: {name: latent spaces}; each: names, or a function that gives those of a space.
+    spaces: {name: latent spaces}; each: names, or a function that returns the names for a space.
     """
     return {
         name: (
@@ -52,13 +54,13 @@ def result_paths(sources, spaces, each=()):
 
 
 def filled(source, space, each):
-    """A source with its latent space, and one after the other what it names as {each}, put in."""
+    """The paths of a source: its latent space filled in, and each name in turn in place of {each}."""
     each = each(space) if callable(each) else each
     return [source.format(space=space, each=name) for name in (each if "{each}" in source else [None])]
 
 
 def paths_below(targets, each):
-    """{name: paths below results/{run}} of what targets are drawn from; targets: {name: sources}."""
+    """{name: paths below results/{run}} of the files that targets read; targets: {name: sources}."""
     return {
         name: [
             path
@@ -71,7 +73,7 @@ def paths_below(targets, each):
 
 
 def labels_of(name, sources):
-    """What the report says of a figure in its list: latent spaces, models and sampling seeds behind it."""
+    """The labels of a figure in the report's list: its latent spaces, models and sampling seeds."""
     words = {name} | {found for source in sources.values() for found in experiments_in(source)}
     experiments = [found for found in EXPERIMENTS if found in words]
     models = [model for found in experiments for model in CONFIG.models_named(found)]
@@ -89,25 +91,25 @@ def labels_of(name, sources):
 
 
 def page_of(name, kind, category):
-    """A file of a page that is no figure, as the report shows it."""
+    """A file of a page that is not a figure, as the report shows it."""
     labels = {"item": name, "as": {"html": "page"}.get(kind, kind.upper())}
     return report(f"<results>/report/{name}.{kind}", caption=f"../report/{name}.rst", category=category, labels=labels)
 
 
 def stage_of_rule():
-    """{rule: the stage, by its folder of results, whose rules file it stands in}, of the rules so far."""
+    """{rule: stage} of the rules so far; a stage is the results folder that belongs to the rule's file."""
     folders = {"sampling": "samples"}
     stems = {rule.name: Path(str(rule.snakefile)).stem for rule in workflow.rules}
     return {name: folders.get(stem, stem) for name, stem in stems.items()}
 
 
 def caption_of(name):
-    """A figure's caption, for params: it is no input of any job, and a change of it would not be seen."""
+    """A figure's caption, as a param: it is no input of any job, so a change of it would go unnoticed otherwise."""
     return Path(f"{SOURCE}/../workflow/report/{name}.rst").read_text(encoding="utf-8")
 
 
 def page_code_of(*modules):
-    """As ``code_of``, with the templates, styles and scripts that pages are made from."""
+    """As ``code_of``, plus the templates, styles and scripts of the pages."""
 
     def found(wildcards):
         from twostage.report.template import digest  # here, since not every start of Snakemake needs it
@@ -118,7 +120,8 @@ def page_code_of(*modules):
 
 
 def report_outputs(name, category, sources):
-    """The files of a figure or table: PDF; PNG and CSV, which the report shows; of a table a page as well."""
+    """The files of a figure or table: PDF, PNG and CSV, and for a table also a page. The report shows all except the
+    PDF."""
 
     def shown(suffix, kind):
         return report(

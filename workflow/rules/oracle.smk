@@ -1,5 +1,5 @@
-# The exact posterior over the training latents, the transition measured from it and the one the law predicts, and what
-# x_t tells of x_1.
+# The exact posterior over the training latents, the transition (measured, and predicted by the law), and the
+# information that x_t carries about x_1.
 
 
 rule posterior:
@@ -30,8 +30,8 @@ rule posterior:
         "../scripts/posterior.py"
 
 
-# The stage split, measured or fixed: the one file that samples, figures and claims read it from. Apart from the
-# posterior, so that a fixed split runs only what uses it.
+# The stage split, measured or fixed, in the one file from which samples, figures and claims read it. A rule of its own,
+# so that a change of a fixed split runs only the jobs that use it.
 rule split:
     input:
         transition="<results>/oracle/{space}/transition.json",
@@ -51,9 +51,68 @@ rule split:
         fixed=SPLIT,
         code=code_of("twostage.split"),
     message:
-        "Writing down the stage split of latent space {wildcards.space}"
+        "Writing the stage split of latent space {wildcards.space}"
     script:
         "../scripts/split.py"
+
+
+# The intervals that the data name, for plans whose guidance acts on one.
+rule windows:
+    input:
+        law="<results>/oracle/{space}/law.csv",
+        information="<results>/oracle/{space}/information.csv",
+    output:
+        "<results>/oracle/{space}/windows.json",
+    log:
+        "<logs>/windows/{space}.log",
+    benchmark:
+        "<benchmarks>/windows/{space}.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **resources_of("report"),
+    params:
+        named=lambda w: windows_named(name for name in PLANS if w.space in spaces_of(name)),
+        code=code_of("twostage.windows"),
+    message:
+        "Writing down the windows of latent space {wildcards.space}"
+    script:
+        "../scripts/windows.py"
+
+
+if CONFIG.settling:
+
+    # Beside a class's images those that Fig. 5 follows, where it runs.
+    rule settle:
+        input:
+            latents="<results>/data/{space}/latents.h5",
+            weights=encoder_weights,
+            followed=followed_images,
+        output:
+            table="<results>/oracle/{space}/settling.csv",
+            pictures="<results>/oracle/{space}/settling.h5",
+        log:
+            "<logs>/settle/{space}.log",
+        benchmark:
+            "<benchmarks>/settle/{space}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: CONFIG.jobs.oracle.threads
+        resources:
+            **resources_of("oracle"),
+        params:
+            settling=slice_of(CONFIG.settling),
+            memory_mb=CONFIG.oracle.memory_mb,
+            encoder=lambda w: encoder_of(w.space) if CONFIG.spaces[w.space].decodes else None,
+            seed=CONFIG.seed,
+            device=device_of("oracle"),
+            code=code_of("twostage.oracle.single_images"),
+        message:
+            "Measuring when the posterior settles on single images in latent space {wildcards.space}"
+        script:
+            "../scripts/settle.py"
 
 
 rule vary_size:

@@ -1,4 +1,4 @@
-# Figures, tables and claims; the report itself is the Snakefile's. A figure is a module of
+# Figures, tables and claims; the rule of the report itself is in the Snakefile. A figure is a module of
 # twostage.report.figures, a caption and a line in FIGURES.
 
 from twostage.report.results.sources import SOURCES, paths_of
@@ -8,7 +8,7 @@ LAW = paths_of("transition", "synthetic_transition") | {
     "synthetic_curves": "synthetic/law.csv",
 }
 PICTURES = "evaluation/{{space}}/{}-pictures.h5"
-# What each figure reads; a {space} makes one file per latent space, {each} one per plan or model.
+# What each figure reads. {space} stands for one file per latent space, {each} for one per plan or model.
 ALWAYS = {
     "fig2": paths_of("posterior", "transition", "split"),
     "fig3": paths_of("top1"),
@@ -28,6 +28,7 @@ OF_EXPERIMENTS = {
     },
     "fig_references": paths_of("references", "split"),
     "fig_samples": {"pictures": PICTURES.format("fig_samples")},
+    "fig_jump": paths_of("jump", "memorization_jump", "transition", "split", "information"),
     "fig_oracle_supervised": paths_of("oracle_loss", "split") | {"evaluation": SOURCES["oracle_supervised"].path},
 }
 EACH = PLANS | {"fig_training": trained_models}
@@ -38,9 +39,13 @@ if "tab2" in EXPERIMENTS:
     FIGURES["fig_shift"] = paths_of("split")
 if {"fig5", "fig6"} <= set(EXPERIMENTS):
     FIGURES["fig_memorization"] = paths_of("memorization_switch", "memorization_resume", "split")
+if CONFIG.settling:
+    FIGURES["fig_settling"] = paths_of("settling") | {"pictures": "oracle/{space}/settling.h5"}
+    if "fig5" in EXPERIMENTS:
+        FIGURES["fig_settling"] |= paths_of("followed_images")
 if CONFIG.flux:
     FIGURES["fig_flux"] = {"trajectories": SOURCES["flux"].path, "pictures": "samples/flux.h5"}
-# App. E: what was run in every latent space, side by side.
+# App. E: experiments that ran in every latent space, side by side.
 IN_EVERY_SPACE = paths_of("trajectories", "memorization_switch", "tab1", "tab2")
 if len(SPACES) > 1:
     FIGURES["fig_spaces"] = paths_of("posterior", "oracle_loss", "transition", "split") | {
@@ -60,13 +65,13 @@ if "tab2" in EXPERIMENTS:
 if "fig_oracle_supervised" in EXPERIMENTS:
     plain, supervised = EXPERIMENTS["fig_oracle_supervised"]["models"]
     SETTINGS["fig_oracle_supervised"] = {"pairs": {supervised: plain}}
-# What claims are checked on: what every run has, and what its experiments make.
-MADE = {None, *EXPERIMENTS} | ({"flux"} if CONFIG.flux else set())
+# The results on which claims are checked: those of every run, and those of its experiments.
+MADE = {None, *EXPERIMENTS} | {name for name in ("flux", "settling") if getattr(CONFIG, name)}
 CLAIMS = {name: source.path for name, source in SOURCES.items() if source.experiment in MADE}
 if "supervised_log" in CLAIMS:
     CLAIMS["supervised_log"] = CLAIMS["supervised_log"].replace("{supervised}", supervised)
 
-# Made when asked for by name, not by `all`.
+# Made when requested by name, not by `all`.
 ON_DEMAND = {"tab_reconstruction": {"reconstruction": "evaluation/{space}/reconstruction.csv"}}
 
 for figure, sources in (FIGURES | TABLES | ON_DEMAND).items():
@@ -154,7 +159,7 @@ rule tables:
         [f"<results>/report/{name}.png" for name in TABLES],
 
 
-# Before anything is spent: snakemake estimate, snakemake limits
+# Before anything is computed: snakemake estimate, snakemake limits
 rule estimate:
     log:
         "<logs>/estimate.log",
@@ -189,12 +194,13 @@ rule limits:
         plans=PLANS,
         targets=paths_below(FIGURES | TABLES | {"claims": CLAIMS}, EACH),
     message:
-        "Estimating what each job asks for"
+        "Estimating what each job requests"
     script:
         "../scripts/limits.py"
 
 
-# The pictures of the README, from committed results alone: `make results` publishes a run's and draws them again.
+# The pictures of the README, drawn from committed results alone. `make results` publishes the results of a run and
+# draws them.
 PUBLISHED = ("fig2", "fig7", "tab1")
 
 

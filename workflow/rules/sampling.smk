@@ -1,6 +1,6 @@
-# Sampling: one rule an experiment, which runs all its plans in one job a latent space and shard.
+# Sampling: one rule per experiment, which runs all its plans in one job per latent space and shard.
 from twostage.sampling.experiments import plans_for
-from twostage.sampling.plan import Plan
+from twostage.sampling.plan import Plan, WINDOWS, snapshot_of
 
 FIELDS = [*MODELS, *(f"{model}@{step}" for model in MODELS for step in CONFIG.snapshots(model))]
 try:
@@ -15,12 +15,12 @@ try:
         )
         for name, settings in plan_settings(EXPERIMENTS).items()
     }
-    if SPLIT is not None:  # else the plans that name it are checked once it is measured
+    if SPLIT is not None:  # otherwise the plans that name the split are checked when it is measured
         for name, plan in [item for plans in PLANS.values() for item in plans.items()]:
-            Plan.from_dict(name, plan).resolve(SPLIT)
+            Plan.from_dict(name, plan).resolve(SPLIT, dict.fromkeys(WINDOWS, (0, 1)))
 except ValueError as error:
     raise WorkflowError(f"config: experiments: {error}") from None
-# Figs. 4 and 8 look at the way of a sample, not at its end.
+# Figs. 4 and 8 show the trajectory of a sample, not its end.
 TRAJECTORIES = [name for name in PLANS if name == "fig8"]
 SAMPLED = [name for name in PLANS if name not in TRAJECTORIES]
 

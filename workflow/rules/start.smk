@@ -1,16 +1,16 @@
-# Said and checked before the first job starts. Nested Snakemakes, which run the jobs, do not come here.
+# Messages and checks before the first job starts. The nested Snakemakes that run the jobs skip them.
 from twostage.cluster import ClusterError, Request, refuse_impossible
 from twostage.left_lock import hold_mark
 from twostage.training.longer import announcement
 from twostage.training.recipe import Recipe
 
-# After a crash the same command goes on: what that takes besides is in profiles/default.
+# After a crash the same command continues the run; profiles/default has the options for it.
 if workflow.is_main_process and hold_mark(".snakemake"):
     logger.info("The last run here was killed: its lock is removed.")
 
 
 def profiles_named(words):
-    """[(option, profile)] of a command line, and of the variable that names profiles, too."""
+    """[(option, profile)] of a command line, and of the environment variable that names profiles."""
     named = [("SNAKEMAKE_PROFILE", name) for name in filter(None, os.environ.get("SNAKEMAKE_PROFILE", "").split(","))]
     for word, following in zip(words, [*words[1:], ""]):
         option, equals, value = word.partition("=")
@@ -20,7 +20,8 @@ def profiles_named(words):
 
 
 def refuse_missing_profiles(named):
-    """Snakemake goes on without a --workflow-profile that it does not find, and so runs everything on this machine."""
+    """Without this, Snakemake would ignore a --workflow-profile that it does not find, and run all jobs on this
+    machine."""
     for option, name in named:
         places = [Path("profiles") / name, Path(workflow.basedir) / "profiles" / name, Path(name)]
         if option == "--workflow-profile" and name != "none" and not any(place.exists() for place in places):
@@ -28,18 +29,19 @@ def refuse_missing_profiles(named):
 
 
 def refuse_unwritable(folder):
-    """Results go to a folder that exists or can be made, and be written to."""
+    """The folder of the results must be writable, or it must be possible to make it."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         raise WorkflowError(f"{there} cannot be written to; expected a folder for this run's results ({folder})")
 
 
 def refuse_unfit_references(given):
-    """A reference that does not fit ends a run before anything is sampled; one that is fetched, or empty, its own job."""
+    """A reference that does not fit ends the run before anything is sampled. One that is fetched, or is an empty file,
+    is checked in its own job."""
     from twostage.evaluation.given import refuse_unfit_reference
 
     for name, file in given.items():
-        width = 4 * CONFIG.classifier.width if name == "classifier" else None
+        width = CONFIG.classifier.features if name == "classifier" else None
         if os.path.exists(file.place) and os.path.getsize(file.place):
             try:
                 refuse_unfit_reference(file.place, name, width=width, image_size=CONFIG.data.image_size)
@@ -48,7 +50,7 @@ def refuse_unfit_references(given):
 
 
 def note_trainings_under_way(folder):
-    """A training that still runs, for a Snakemake that was killed, is waited for; said here, so that nobody wonders."""
+    """Name the trainings that still run although their Snakemake was killed: jobs of this run will wait for them."""
     for lock in sorted(folder.glob("*/*/state/lock")):
         owner = lock_owner(lock)
         if owner:
@@ -57,7 +59,7 @@ def note_trainings_under_way(folder):
 
 
 def note_what_becomes_of_trainings(jobs):
-    """Of trainings that are asked for anew: what goes on and what is thrown away; and recipes that are odd."""
+    """Say which of the requested trainings continue and which are thrown away, and remark on unusual recipes."""
     recipes = {f"train_{model}": Recipe.parse(recipe_of(model)) for model in MODELS}
     trainings = [job for job in jobs if job.rule.name in recipes]
     for job in trainings:
@@ -70,9 +72,9 @@ def note_what_becomes_of_trainings(jobs):
 
 
 def give_long_trainings_their_jobs(jobs):
-    """A training longer than its time limit is tried as often as it takes, failures aside; what else is longer is said.
+    """Allow a training that is longer than its time limit as many attempts as it needs, and warn of other long jobs.
 
-    Here and not in the rules: a Snakemake that runs one job would try it again itself.
+    This is here and not in the rules: otherwise the nested Snakemake that runs one job would retry it itself.
     """
     more = {}
     for job in jobs:

@@ -1,4 +1,4 @@
-# Posteriors over unit Gaussians: D and N varied (Fig. 3).
+# Posteriors over unit Gaussians for several D and N (Fig. 3).
 
 
 rule synthetic:

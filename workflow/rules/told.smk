@@ -1,4 +1,5 @@
-# What the terminal shows of the jobs' logs: why a job failed, where it says so and once more at the end; its warnings.
+# What the terminal shows from the logs of the jobs: warnings, and the reason of a failure, at once and again at the
+# end.
 from twostage.run_log import Told
 
 TOLD = Told(logger)

@@ -1,20 +1,20 @@
 # LightningDiT, and its error against the oracle velocity.
-# Training is called through the shell and carries a version bumped by hand: nothing but a change of recipe or data
-# retrains a model that may have taken days. One rule a model, because each has its own snapshots.
+# Training is called through the shell and carries a version that is raised by hand: only a change of recipe or data
+# retrains a model that may have taken days. One rule per model, because each has its own snapshots.
 from twostage.training import TRAINING_VERSION
 
 TRAINING_JOBS = CONFIG.jobs.training
-# How and where a model is trained is a resource, not a param: a change of it retrains nothing.
+# Resources, not params, say how and where a model is trained: a change of them retrains nothing.
 HOW = {
     "operation": as_json({key: value for key, value in slice_of(CONFIG.training).items() if key in OPERATIONAL}),
     "scratch": "--scratch" if TRAINING_JOBS.scratch else "",
     "nodes": TRAINING_JOBS.nodes,
-    # As many as there are GPUs; apart from them for clusters where GPUs are asked for as `gres`.
+    # As many as there are GPUs; a resource of its own for clusters where GPUs are requested as `gres`.
     "processes": TRAINING_JOBS.gpu,
 }
 if TRAINING_JOBS.nodes > 1:
-    # srun starts a process per node only where Snakemake has not put the command into a step of one task: what `mpi` does.
-    # Without tasks_per_gpu the executor would ask for as many tasks on each GPU.
+    # srun starts one process per node only if Snakemake has not put the command into a step of one task; `mpi` prevents
+    # that. Without tasks_per_gpu the executor would request that many tasks on each GPU.
     HOW |= {"mpi": "srun", "tasks": TRAINING_JOBS.nodes, "tasks_per_gpu": 0}
 
 for model in MODELS:
@@ -33,7 +33,7 @@ for model in MODELS:
             f"<benchmarks>/train/{{space}}/{model}.tsv"
         wildcard_constraints:
             space=spaces_by_origin(model, imported=False),
-        # The longest job first: the rest fits beside it.
+        # The longest job first, so that the others can run beside it.
         priority: 10 + MODELS.index(model)
         conda:
             ENVIRONMENT
@@ -57,7 +57,7 @@ for model in MODELS:
             " --output $(dirname {output.stats}) > {log} 2>&1"
 
 
-# A published checkpoint in place of a training.
+# A published checkpoint that replaces a training.
 for model in [name for name in MODELS if CONFIG.models[name].checkpoint]:
 
     rule:
@@ -84,7 +84,7 @@ for model in [name for name in MODELS if CONFIG.models[name].checkpoint]:
             step=CONFIG.model_steps(model),
             sha256=lambda w, model=model: checkpoint_options(CONFIG.models[model].checkpoint[w.space]),
         message:
-            f"Importing {model} in latent space {{wildcards.space}} in place of training it"
+            f"Importing {model} in latent space {{wildcards.space}} instead of training it"
         shell:
             "python -m twostage.training.published --checkpoint {input.checkpoint:q} --latents {input.latents}"
             " --architecture {params.architecture:q} --step {params.step} {params.sha256} --output {output}"
@@ -122,6 +122,6 @@ rule oracle_loss:
         device=device_of("sampling"),
         code=code_of("twostage.training.oracle_loss", "twostage.sampling.snapshots"),
     message:
-        "Measuring every snapshot's error against the oracle velocity in latent space {wildcards.space}"
+        "Measuring the error of every snapshot against the oracle velocity in latent space {wildcards.space}"
     script:
         "../scripts/oracle_loss.py"

@@ -5,10 +5,11 @@ nothing) times how often each is applied, which the sampler's own plans and solv
 hardware's rate and the share of it that is reached, both in the configuration (`estimate`) and printed with the result.
 The time to read and write files is left out, except for decoding images.
 
-One module per stage says which jobs its rules start (``data``, ``oracle``, ``training``, ``sampling``,
-``evaluation``); ``setting`` what they run on; ``networks`` and ``evaluations`` what one image or sample costs;
-``costs`` adds up what a target needs; ``text`` prints it; ``limits`` makes time limits of it. Nothing here imports
-torch before it counts.
+One module per stage says which jobs its rules start, and what each takes: operations, seconds, disk, memory of its GPU
+and of its host (``data``, ``oracle``, ``training``, ``sampling``, ``evaluation``). Drawing takes seconds and is left
+out. ``setting`` says what the jobs run on; ``networks``, ``peaks`` and ``evaluations`` what one image or sample costs;
+``memory`` what jobs of all stages hold alike; ``costs`` adds up what a target needs; ``text`` prints it; ``limits``
+makes time limits of it. Nothing here imports torch before it counts.
 """
 
 from twostage.estimate.costs import Costs

@@ -3,57 +3,104 @@
 A GPU waits for the host in two places: Inception for clean-fid's resizing, and a job's end for the distances.
 """
 
+from twostage.estimate import peaks
 from twostage.estimate.data import PASSES
+from twostage.estimate.memory import (
+    ENTRY,
+    GIB,
+    MIB,
+    NETWORK,
+    autoencoder_peaks,
+    extractor_peak,
+    extractors_peak,
+    reading,
+    store,
+)
 from twostage.estimate.networks import classifier_flops
-from twostage.estimate.row import BYTES, MULTIPLY_ADD, Row
+from twostage.estimate.row import BYTES, MULTIPLY_ADD, WIDE, Row
 from twostage.estimate.sampling import TRAJECTORIES, samples_of, seeds_of
 from twostage.evaluation.given import IMAGES, held
+from twostage.sampling.plan import Plan
 
 CLASSIFIER = "evaluation/classifier/classifier"
 CLASSIFIER_FEATURES = "evaluation/classifier/features"
 DISTANCE = 3  # products of (D, D) matrices that a Frechet distance takes; its eigenvalues count as one
+SEARCH = 4 * GIB  # blocks of pixels in float32 and float64, of ``twostage.evaluation.neighbours``
 
 
 def rows(setting):
     """Rows of what is made once per data set: the classifier and the references."""
+    yield _classifier(setting)
+    yield _classifier_features(setting)
+    for name in setting.config.evaluation.published:
+        yield _reference(setting, name)
+    for name, file in setting.config.evaluation.references.items():
+        given = name in setting.config.evaluation.given_references
+        yield _given_reference(setting, name, file) if given else _held_out_reference(setting, name)
+
+
+def _classifier(setting):
     c, train = setting.config.classifier, setting.images["train"]
     forward = classifier_flops(setting.image_shape, c.width, setting.classes)
     steps, looked_at = c.steps * c.batch_size, sum(setting.images.values()) + train  # its accuracy, its reference
-    yield Row(
+
+    def on_gpu():
+        trained = peaks.classifier_training_peak(setting.image_shape, c.width, setting.classes, c.batch_size)
+        return max(trained, extractor_peak(setting, "classifier"))
+
+    return Row(
         "classifier", samples=steps, flops=(PASSES * steps + looked_at) * forward,
         cpu_seconds=setting.decoding(steps + looked_at), stage="evaluation", needs=setting.image_files(),
-        makes=(CLASSIFIER, "evaluation/classifier/reference"),
+        makes=(CLASSIFIER, "evaluation/classifier/reference"), on_gpu=on_gpu,
+        on_host=lambda: reading(setting, "evaluation") + _statistics_bytes(setting, 0, ["classifier"]),
     )  # fmt: skip
-    yield Row(
-        "classifier_features", samples=train, flops=train * forward, cpu_seconds=setting.decoding(train),
-        disk=train * 4 * c.width * BYTES, stage="evaluation", needs=(CLASSIFIER,), makes=(CLASSIFIER_FEATURES,),
+
+
+def _classifier_features(setting):
+    train = setting.images["train"]
+    disk = train * setting.feature_width(["classifier"]) * BYTES
+    return Row(
+        "classifier_features", samples=train, flops=train * setting.feature_flops(["classifier"]),
+        cpu_seconds=setting.decoding(train), disk=disk, stage="evaluation", needs=(CLASSIFIER,),
+        makes=(CLASSIFIER_FEATURES,), on_gpu=lambda: extractor_peak(setting, "classifier"),
+        on_host=lambda: reading(setting, "evaluation") + disk,
     )  # fmt: skip
-    for name in setting.config.evaluation.published:
-        yield Row(
-            "reference", name, samples=train, flops=train * setting.feature_flops([name]),
-            **_on_the_host(train * setting.feature_seconds([name]), setting.decoding(train)),
-            stage="evaluation",
-            needs=(getattr(setting.config.evaluation, f"{name}_weights").place, *setting.image_files()),
-            makes=(f"evaluation/{name}/reference",),
-        )  # fmt: skip
-    yield from _other_references(setting)
 
 
-def _other_references(setting):
-    """Rows of references that are not the training images: held-out ones, and files."""
-    for name, file in setting.config.evaluation.references.items():
-        given = name in setting.config.evaluation.given_references
-        count = _images_in(file.place) if given else setting.images["held_out"]
-        yield Row(
-            "given_reference" if given else "held_out_reference", name, samples=count,
-            flops=count * setting.feature_flops([name]),
-            **_on_the_host(count * setting.feature_seconds([name]), 0 if given else setting.decoding(count)),
-            stage="evaluation", needs=(*setting.feature_files(), *((file.place,) if given else setting.image_files())),
-            makes=(_reference_of(setting, name),),
-        )  # fmt: skip
+def _reference(setting, name):
+    weights, train = getattr(setting.config.evaluation, f"{name}_weights"), setting.images["train"]
+    return _features_of(
+        setting, "reference", name, train, setting.decoding(train), (weights.place, *setting.image_files()),
+        f"evaluation/{name}/reference",
+    )  # fmt: skip
 
 
-def _on_the_host(waited, besides=0.0):
+def _held_out_reference(setting, name):
+    count = setting.images["held_out"]
+    return _features_of(
+        setting, "held_out_reference", name, count, setting.decoding(count),
+        (*setting.feature_files(), *setting.image_files()), _reference_of(setting, name),
+    )  # fmt: skip
+
+
+def _given_reference(setting, name, file):
+    return _features_of(
+        setting, "given_reference", name, _images_in(file.place), 0, (*setting.feature_files(), file.place),
+        _reference_of(setting, name),
+    )  # fmt: skip
+
+
+def _features_of(setting, rule, name, count, decoding, needs, made):
+    """The row of a reference: features of one kind of ``count`` images, which take ``decoding`` core-seconds."""
+    return Row(
+        rule, name, samples=count, flops=count * setting.feature_flops([name]),
+        **_waiting(count * setting.feature_seconds([name]), decoding), stage="evaluation", needs=needs, makes=(made,),
+        on_gpu=lambda: extractor_peak(setting, name),
+        on_host=lambda: reading(setting, "evaluation") + _statistics_bytes(setting, 0, [name]) + NETWORK,
+    )  # fmt: skip
+
+
+def _waiting(waited, besides=0.0):
     """A row's core-seconds: those that a GPU waits for, and those that pass while it works."""
     return {"cpu_seconds": waited + besides, "waited_seconds": waited}
 
@@ -91,11 +138,16 @@ def _evaluate(setting, space, experiment):
     distances = seeds * sum(_distance_flops(setting, count // seeds) for count in counts.values())
     waited = distances / (1e9 * hardware.cpu_gflops * hardware.cpu_utilisation) + samples * setting.feature_seconds()
     references = [_reference_of(setting, name) for name in setting.config.evaluation.features]
+
+    def on_host():
+        features = _statistics_bytes(setting, max(counts.values()))
+        return reading(setting, "evaluation") + features + ENTRY * samples + NETWORK
+
     return Row(
         "evaluate", f"{space}, {experiment}", samples=samples, flops=samples * setting.feature_flops(),
-        **_on_the_host(waited), stage="evaluation",
+        **_waiting(waited), stage="evaluation",
         needs=(f"samples/{space}/{experiment}-", *setting.feature_files(), *references),
-        makes=(f"evaluation/{space}/{experiment}.",),
+        makes=(f"evaluation/{space}/{experiment}.",), on_gpu=lambda: extractors_peak(setting), on_host=on_host,
     )  # fmt: skip
 
 
@@ -113,21 +165,52 @@ def _distance_flops(setting, samples):
     return found
 
 
+def _statistics_bytes(setting, samples, names=None):
+    """Moments of the widest features, those that a reference keeps, and those of ``samples``, in float64."""
+    from twostage.evaluation.reference import KEEP
+
+    width = max(setting.feature_width([name]) for name in names or setting.config.evaluation.features)
+    return 8 * WIDE * width**2 + 3 * WIDE * KEEP * width + 6 * WIDE * samples * width
+
+
 def _memorization(setting, space, experiment):
     """Samples, and held-out images as a control, against all training images as the encoder shows them."""
     samples = samples_of(setting, experiment)
     control = min(setting.images["held_out"], setting.config.evaluation.control_images)
-    plans = setting.plans[experiment]
-    followed = sum(count for name, count in samples.items() if _follows(plans[name]))
+    plans = {name: Plan.from_dict(name, content) for name, content in setting.plans[experiment].items()}
+    followed = sum(count for name, count in samples.items() if plans[name].follow or plans[name].resumes)
     queries, stored = sum(samples.values()) + control, setting.stored
-    decoded, looked_at = stored + control + followed, queries + stored + followed
+    # the samples of the same noise and of another, beside which each is set (``fig_jump``)
+    beside = 2 * sum(samples.values()) * (experiment == "fig_jump")
+    decoded, looked_at = stored + control + followed, queries + stored + followed + beside
     distances = MULTIPLY_ADD * queries * stored * (setting.pixels + setting.feature_width())
+    features = setting.feature_width() * BYTES
+
+    def on_gpu():
+        from twostage.evaluation.nearest_images import rows_at_a_time
+
+        kept = sum(rows_at_a_time(queries, stored, setting.pixels)) * (setting.pixels + features)
+        search = min(SEARCH, 256 * MIB + 50 * (queries + stored) * setting.pixels)
+        return autoencoder_peaks(setting, space, "evaluation")[1] + extractors_peak(setting) + kept + search
+
+    def on_host():
+        from twostage.evaluation.features import batch_size_for
+        from twostage.evaluation.nearest_images import READ_BYTES, rows_at_a_time
+
+        block = rows_at_a_time(queries, stored, setting.pixels)[1]
+        batches = (
+            batch_size_for(setting.image_shape) * (2 * WIDE * setting.pixels + 4 * setting.dim(space) * BYTES)
+            + 2 * READ_BYTES
+        )
+        held = (queries + 2 * block) * features + 2 * control * setting.pixels + 4 * ENTRY * queries
+        return store(setting) + batches + held + NETWORK
+
     return Row(
         "memorization",
         f"{space}, {experiment}",
         samples=queries,
         flops=decoded * setting.encoder_flops(space)[1] + looked_at * setting.feature_flops() + distances,
-        **_on_the_host(looked_at * setting.feature_seconds()),
+        **_waiting(looked_at * setting.feature_seconds()),
         stage="evaluation",
         needs=(
             f"samples/{space}/{experiment}-",
@@ -136,20 +219,24 @@ def _memorization(setting, space, experiment):
             *setting.feature_files(),
         ),
         makes=(f"evaluation/{space}/{experiment}-",),
+        on_gpu=on_gpu,
+        on_host=on_host,
     )
-
-
-def _follows(plan):
-    return plan.get("follow") or "resume" in plan.get("start", "prior")
 
 
 def _reconstruction(setting, space):
     most = setting.config.evaluation.reconstruction_images
     images = sum(min(number, most) for number in setting.images.values())
     each = sum(setting.encoder_flops(space)) + 2 * setting.feature_flops()
+
+    def on_host():
+        of_a_split = min(max(setting.images.values()), most)
+        return reading(setting, "evaluation") + 2 * _statistics_bytes(setting, of_a_split) + NETWORK
+
     return Row(
         "reconstruction", space, samples=images, flops=images * each,
-        **_on_the_host(2 * images * setting.feature_seconds() + setting.decoding(images)), stage="evaluation",
+        **_waiting(2 * images * setting.feature_seconds() + setting.decoding(images)), stage="evaluation",
         needs=(*setting.encoder_files(space), *setting.feature_files(), *setting.image_files()),
-        makes=(f"evaluation/{space}/reconstruction",),
+        makes=(f"evaluation/{space}/reconstruction",), on_host=on_host,
+        on_gpu=lambda: sum(autoencoder_peaks(setting, space, "evaluation")) + extractors_peak(setting),
     )  # fmt: skip

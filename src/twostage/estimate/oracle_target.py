@@ -10,6 +10,7 @@ products per class, and eight views of tensors, taken here as two more.
 import math
 from dataclasses import dataclass
 
+from twostage.estimate.oracle import velocities_bytes
 from twostage.estimate.row import BYTES, MULTIPLY_ADD
 
 GPU_MEMORY, CPU_MEMORY = 3.35e12, 1e10  # bytes per second: of an H100 (an H200 has 4.8e12), by one core
@@ -17,10 +18,9 @@ OPERATION = 5e-6  # seconds that Python, torch and the driver take to start one 
 OPERATIONS, OF_CLASS = 320, 4  # in a block of steps; more for each class asked
 LOGIT = 160  # bytes moved per logit: ten passes over float64
 NETWORK = 5e10  # bytes per second between processes, each way (400 Gbit/s; NVLink has several times that)
-EXCHANGES, EXCHANGE = (
-    4,
-    1e-4,
-)  # in a block of steps (counts, labels, points, answers), and the seconds one takes at least
+EXCHANGES = 4  # in a block of steps: counts, labels, points, answers
+EXCHANGE = 1e-4  # seconds that one takes at least
+COPIES = 9  # of a process's share of the steps that a target is found for at once: both ends, point, target
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def target_cost(setting, space, model):
 
     config, dim = setting.config, setting.dim(space)
     gpu, t = config.jobs.training.gpu, config.training
-    ranks, steps = max(1, gpu), config.model_steps(model)
+    ranks, steps = setting.ranks, config.model_steps(model)
     asked = t.batch_size * (1 - config.estimate.oracle_skipped)
     of_class, of_all = asked * (1 - t.class_drop), asked * t.class_drop
     pairs = setting.stored * (setting.class_size + setting.stored * (t.class_drop > 0))
@@ -64,6 +64,16 @@ def target_cost(setting, space, model):
         sent = (points + AHEAD * of_all) * dim * BYTES  # points, and as many answers
         waiting += EXCHANGES * EXCHANGE + 2 * sent / NETWORK
     return TargetCost(steps * velocities, MULTIPLY_ADD * pairs * dim, steps / AHEAD * ranks * waiting)
+
+
+def target_bytes(setting, space):
+    """Bytes that finding the target takes on the GPU of each process, beside the network's training."""
+    from twostage.training.ahead import AHEAD
+
+    owned = setting.stored * setting.dim(space) * BYTES / setting.ranks
+    points = AHEAD * setting.config.training.batch_size // setting.ranks
+    copies = COPIES * points * setting.dim(space) * BYTES
+    return 2 * owned + velocities_bytes(setting, space, points) + copies  # twice where they are centred
 
 
 def float32_rate(config):

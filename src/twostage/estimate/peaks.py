@@ -1,7 +1,7 @@
 """Peak GPU memory of networks at their true shapes, in bytes, counted on fake tensors, which hold no numbers.
 
 Weights and what is alive beside them. What is not counted, the CUDA context and kernels' workspaces, is
-``gpu_memory.CONTEXT``. A training is counted without torch.compile, which saves less for the backward pass.
+``memory.CONTEXT``. A training is counted without torch.compile, which saves less for the backward pass.
 """
 
 from functools import cache

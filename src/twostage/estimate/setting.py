@@ -4,14 +4,19 @@ import math
 from functools import cached_property
 from pathlib import Path
 
+from twostage.data.known import KNOWN
 from twostage.data.published import ASSUMED, EXPECTED
-from twostage.estimate import networks
+from twostage.estimate import networks, peaks
 from twostage.estimate.images import count_classes, count_images
-from twostage.estimate.row import MULTIPLY_ADD
+from twostage.estimate.row import BYTES, MULTIPLY_ADD
+from twostage.evaluation.given import WIDTHS
+from twostage.sampling.plan import CLASS, TRANSITION
 from twostage.split import FIXED, measured_split
+from twostage.windows import read_windows
 
 INDEX, CONTENTS = "data/index.csv", "data/contents.csv"  # of class folders
 MEASURED, LAW = "measured", "law"
+WINDOW_GUESS = {TRANSITION: (0.5, 2.0), CLASS: (0.15, 1.2)}
 
 
 class Setting:
@@ -32,8 +37,9 @@ class Setting:
     @cached_property
     def image_shape(self):
         """(H, W, C) of an image."""
-        side = self.config.data.image_size
-        return side, side, 1 if self.config.data.name == "digits" else 3
+        data = self.config.data
+        known = KNOWN.get(data.name)
+        return known.image_shape if known else (data.image_size, data.image_size, 3)
 
     @property
     def pixels(self):
@@ -68,6 +74,11 @@ class Setting:
         return self.images["train"] * (1 + self.config.data.flips)
 
     @property
+    def ranks(self):
+        """Processes of a training."""
+        return max(1, self.config.jobs.training.gpu)
+
+    @property
     def class_size(self):
         """Latents per class."""
         return self.stored / self.classes
@@ -81,8 +92,7 @@ class Setting:
     def split(self, space):
         """(stage split of a latent space, where it comes from): fixed, measured by an earlier run, or predicted.
 
-        Predicted as for Gaussian latents of equal variances: log N = D / 2 log(1 + r^2), t = r / (1 + r), N latents of
-        a class (``twostage.oracle.law``).
+        Predicted as for as many Gaussian latents of equal variances as a class has (``twostage.oracle.law``).
         """
         if space not in self._splits:
             self._splits[space] = self._split(space)
@@ -94,36 +104,35 @@ class Setting:
         path = Path("results") / self.config.run / "oracle" / space / "transition.json"
         if path.is_file():
             return measured_split(path).value, MEASURED
-        ratio = math.sqrt(max(self.class_size, 2) ** (2 / self.dim(space)) - 1)
-        return ratio / (1 + ratio), LAW
+        from twostage.oracle.law import transition_time
+
+        return transition_time([1.0] * self.dim(space), max(self.class_size, 2)), LAW
+
+    def windows(self, space):
+        """{name: (lo, hi)} of the windows of a latent space: measured by an earlier run, or a guess.
+
+        The guess is a multiple of the split's s = t / (1 - t), as on digits and CIFAR-10: it counts guided steps only.
+        """
+        path = Path("results") / self.config.run / "oracle" / space / "windows.json"
+        found = {name: window.ends for name, window in read_windows(path).items()} if path.is_file() else {}
+        split = self.split(space)[0]
+        s = {name: [factor * split / (1 - split) for factor in factors] for name, factors in WINDOW_GUESS.items()}
+        return {name: tuple(end / (1 + end) for end in ends) for name, ends in s.items()} | found
 
     # ---------------------------------------------------------------------------------------------- operations of one
 
     def encoder_flops(self, space):
         """Operations (encode, decode) of one image."""
+        return networks.autoencoder_flops(*self.autoencoder(space))
+
+    def autoencoder(self, space):
+        """(kind, shape of images, shape of latents, channels of its levels where it is trained here) of an encoder."""
         encoder = self.config.spaces[space].encoder
-        channels = tuple(encoder.channels) if encoder.kind == "kl" else ()
-        return networks.autoencoder_flops(encoder.kind, self.image_shape, self.latent_shape(space), channels)
+        return encoder.kind, self.image_shape, self.latent_shape(space), tuple(getattr(encoder, "channels", ()))
 
     def oracle_velocity(self, space, count=None):
         """One oracle velocity: inner products with ``count`` latents (those of a class), and their weighted sum."""
         return 2 * MULTIPLY_ADD * (count or self.class_size) * self.dim(space)
-
-    def gaussian_velocity(self, space):
-        """One velocity of a Gaussian, or one flow: products with its axes, and their weighted sum."""
-        return 2 * MULTIPLY_ADD * self._rank(space) * self.dim(space)
-
-    def gaussian_fits(self, space):
-        """The Gaussians of all classes: each one's smaller Gram matrix, its eigenvectors, and the axes that they make.
-
-        Ten cubes of its side for the eigenvectors: to a tridiagonal matrix, its own, and back (LAPACK's syevd).
-        """
-        side, dim = self._rank(space), self.dim(space)
-        products = MULTIPLY_ADD * side * self.class_size * dim + (side < dim) * MULTIPLY_ADD * side**2 * dim
-        return self.classes * (products + 10 * side**3)
-
-    def _rank(self, space):
-        return min(self.class_size, self.dim(space))
 
     def forward(self, space, model):
         """One evaluation of a model for one sample."""
@@ -133,10 +142,23 @@ class Setting:
         """Number of a model's parameters."""
         return self._model(space, model)[1]
 
+    def weights(self, space, model):
+        """Bytes of a model's weights."""
+        return self.parameters(space, model) * BYTES
+
+    def velocity_peak(self, space, models, batch):
+        """Bytes that an evaluation of one of the models on ``batch`` states takes at most, their weights aside."""
+        # Of one block: as the others are alike, depth does not matter.
+        sizes = {(patch, width, heads) for patch, width, _, heads in (self.model_sizes(space, name) for name in models)}
+        return max((peaks.velocity_peak(self.latent_shape(space), *size, batch) for size in sizes), default=0)
+
+    def model_sizes(self, space, model):
+        """(patch size, width, depth, heads) of a model."""
+        size = self.config.models[model]
+        return self.config.spaces[space].patch_size, size.hidden_size, size.depth, size.num_heads
+
     def _model(self, space, model):
-        size, patch = self.config.models[model], self.config.spaces[space].patch_size
-        sizes = patch, size.hidden_size, size.depth, size.num_heads
-        return networks.lightningdit_cost(self.latent_shape(space), self.classes, *sizes)
+        return networks.lightningdit_cost(self.latent_shape(space), self.classes, *self.model_sizes(space, model))
 
     def feature_flops(self, names=None):
         """Operations of one image through the feature extractors (all that the configuration names)."""
@@ -152,11 +174,11 @@ class Setting:
 
     def _extractor(self, name):
         if name == "inception":
-            return networks.INCEPTION_FLOPS, networks.INCEPTION_WIDTH
+            return networks.INCEPTION_FLOPS, WIDTHS[name]
         if name == "dinov2":
-            return networks.dinov2_flops(), networks.DINOV2_WIDTH
-        width = self.config.classifier.width
-        return networks.classifier_flops(self.image_shape, width, self.classes), 4 * width
+            return networks.dinov2_flops(), WIDTHS[name]
+        classifier = self.config.classifier
+        return networks.classifier_flops(self.image_shape, classifier.width, self.classes), classifier.features
 
     # ----------------------------------------------------------------------------------------------- files of a stage
 

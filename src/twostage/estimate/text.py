@@ -3,7 +3,7 @@
 from twostage.estimate.limits import LEAST, SPARE, attempts, minutes, resumes
 from twostage.estimate.training import oracle_overhead
 
-LOCAL = ("fetch_", "index", "split")  # rules that run where Snakemake does, and so ask for nothing
+LOCAL = ("fetch_", "index", "split", "windows")  # rules that run where Snakemake does, and so ask for nothing
 
 
 def report(costs, targets, on_demand):
@@ -80,7 +80,7 @@ def jobs(costs, targets):
         asked, hours = getattr(costs.config.jobs, row.stage), costs.hours_by_the_clock(row)
         limit = minutes(hours, longest) if asked.runtime == "auto" else asked.runtime
         tried = attempts(hours, limit) if resumes(row.rule) else 1
-        gpu, host = peak(costs.setting, row)
+        gpu, host = peak(costs.config, row)
         memory = f"{gpu / 2**30:.1f}", f"{host / 1e6:,.0f}", f"{asked.mem_mb:,}"
         cells.append((row.rule, row.where, f"{row.jobs}", _short(hours), f"{limit:,}", f"{tried}", *memory))
     widths = [max(map(len, column)) for column in zip(*cells)]

@@ -1,11 +1,16 @@
 """Jobs of workflow/rules/training.smk: models, and their error against the oracle."""
 
+from twostage.estimate import peaks
 from twostage.estimate.data import PASSES
 from twostage.estimate.evaluations import evaluations
-from twostage.estimate.oracle_target import TargetCost, float32_rate, target_cost
-from twostage.estimate.row import BYTES, Row
+from twostage.estimate.memory import MIB, NETWORK, autoencoder_peaks, default_of, store, streamed
+from twostage.estimate.oracle import velocities_bytes, velocities_mb
+from twostage.estimate.oracle_target import TargetCost, float32_rate, target_bytes, target_cost
+from twostage.estimate.row import BYTES, WIDE, Row
 from twostage.sampling.plan import Part, Plan
 from twostage.training.recipe import Recipe
+
+STATE = 4  # of a checkpoint, in weights: the weights, their average, AdamW's two moments
 
 
 def rows_of_space(setting, space):
@@ -16,29 +21,50 @@ def rows_of_space(setting, space):
 
 
 def _imported(setting, space, model):
-    file = setting.config.models[model].checkpoint.get(space)
+    file, weights = setting.config.models[model].checkpoint.get(space), setting.weights(space, model)
     return file and Row(
-        f"import_{model}", space, disk=setting.parameters(space, model) * BYTES, stage="evaluation",
+        f"import_{model}", space, disk=weights, stage="evaluation",
         needs=(file.place, f"data/{space}/latents.h5"), makes=(f"training/{space}/{model}/",),
+        on_host=lambda: 3 * weights,  # a checkpoint's other entries are mapped, not read
     )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------------------ trainings
 
 
 def _trained(setting, space, model):
     config = setting.config
-    t, network = config.training, _network(setting, space, model)
-    seen = config.model_steps(model) * t.batch_size
+    t, network, on_gpu = config.training, _network(setting, space, model), config.jobs.training.gpu > 0
+    seen, weights = config.model_steps(model) * t.batch_size, setting.weights(space, model)
     supervised = (config.models[model].target or t.target) == "oracle"
-    oracle, on_gpu = (
-        target_cost(setting, space, model) if supervised else TargetCost(0, 0, 0),
-        config.jobs.training.gpu > 0,
-    )
-    # Beside the snapshots a checkpoint (weights, their average, AdamW's two moments), two while one is written.
-    disk = setting.parameters(space, model) * BYTES * (len(config.snapshots(model)) + 2 * 4)
+    oracle = target_cost(setting, space, model) if supervised else TargetCost(0, 0, 0)
+    # Beside the snapshots a checkpoint, two while one is written.
+    disk = weights * (len(config.snapshots(model)) + 2 * STATE)
+
+    def held_on_gpu():
+        parts = setting.ranks * t.accumulate
+        peak = peaks.training_peak(
+            setting.latent_shape(space), *setting.model_sizes(space, model), setting.classes,
+            batch=t.batch_size // setting.ranks // t.accumulate, bf16=_in_bf16(config),
+            checkpoints=t.activation_checkpointing,
+        )  # fmt: skip
+        # Gradients wait for the other parts of a batch, or lie in the buckets in which processes average them.
+        return peak + (parts > 1) * weights + (target_bytes(setting, space) if supervised else 0)
+
+    def held_on_host():
+        latents = setting.stored * setting.dim(space) * BYTES
+        # All latents, or three windows of half of memory_mb: either way shared out among the processes.
+        held = latents if latents <= t.memory_mb * MIB else 1.5 * t.memory_mb * MIB
+        # Class by class on its way to the GPU of its owner.
+        held += setting.ranks * latents / setting.classes if supervised else 0
+        return held + setting.ranks * store(setting) + 2 * STATE * weights
+
     return Row(
         f"train_{model}", space, samples=seen, flops=network + oracle.flops + oracle.search_flops,
         bf16_flops=network * _in_bf16(config) + oracle.search_flops * on_gpu, disk=disk,
         gpu_seconds=oracle.waiting * on_gpu, cpu_seconds=oracle.waiting * (not on_gpu),
         stage="training", needs=(f"data/{space}/latents.h5",), makes=(f"training/{space}/{model}/",),
+        on_gpu=held_on_gpu, on_host=held_on_host,
     )  # fmt: skip
 
 
@@ -65,12 +91,15 @@ def oracle_overhead(setting, space, model):
     return 1 + taken * (in_bf16 if _in_bf16(config) else in_float32) / network
 
 
+# ---------------------------------------------------------------------------------------------------------- oracle loss
+
+
 def _oracle_loss(setting, space):
     from twostage.sampling.snapshots import SAMPLES
-    from twostage.training.oracle_loss import loss_times
+    from twostage.training.oracle_loss import loss_times, measure_oracle_loss
 
-    config = setting.config
-    states = config.oracle_loss.pairs * len(loss_times(config.oracle_loss.time_steps, setting.split(space)[0]))
+    config, pairs = setting.config, setting.config.oracle_loss.pairs
+    times = len(loss_times(config.oracle_loss.time_steps, setting.split(space)[0]))
     models = config.models_of(space)
     snapshots = {model: len(config.snapshots(model, space)) for model in models}
     forwards = sum(count * setting.forward(space, model) for model, count in snapshots.items())
@@ -79,11 +108,24 @@ def _oracle_loss(setting, space):
     sampled = SAMPLES * (
         evaluations({"": plan}, {"": 1})["model"] * forwards + sum(snapshots.values()) * setting.encoder_flops(space)[1]
     )
+    largest = max(setting.weights(space, name) for name in models)
+
+    def on_gpu():
+        states = default_of(measure_oracle_loss, "batch_size")
+        networks = 2 * largest + setting.velocity_peak(space, models, states)  # the next before the last is gone
+        return networks + velocities_bytes(setting, space, pairs) + autoencoder_peaks(setting, space, "sampling")[1]
+
+    def on_host():
+        errors = 6 * WIDE * times * pairs * sum(snapshots.values())
+        velocities = (2 * times + 4) * pairs * setting.dim(space) * BYTES  # and their squares, for the variance
+        held = store(setting) + velocities + errors + 2 * largest
+        return held + streamed(setting, space, velocities_mb()) + NETWORK
+
     return Row(
         "oracle_loss",
         space,
-        samples=config.oracle_loss.pairs,
-        flops=states * (forwards + setting.oracle_velocity(space)) + sampled,
+        samples=pairs,
+        flops=pairs * times * (forwards + setting.oracle_velocity(space)) + sampled,
         stage="sampling",
         needs=(
             f"data/{space}/latents.h5",
@@ -92,4 +134,6 @@ def _oracle_loss(setting, space):
             *(f"training/{space}/{model}/" for model in models),
         ),
         makes=tuple(f"training/{space}/{name}" for name in ("oracle_loss", "samples")),
+        on_gpu=on_gpu,
+        on_host=on_host,
     )

@@ -1,11 +1,11 @@
-"""Velocities of many classes' oracles at once: what takes ``ClassOracle`` a call per class takes one call here.
+"""Velocities of many classes' oracles at once: ``ClassOracle`` needs one call per class, this needs one for all.
 
-A call of the oracle is about a hundred small operations, however few its points. Points of several classes share them:
-the two matrix products alone are made class by class, so that no sample is copied or multiplied with a point of another
-class, and all else is made once, of a matrix (points, samples of the largest class) that is filled up with logits of
--inf. This beats the two other ways: one product of all points with all their classes, masked, makes as many times the
-numbers as there are classes; a batched product (``torch.bmm``) needs the classes copied into one padded tensor, which
-moves twice the bytes that both products read.
+A call of the oracle consists of about a hundred small operations, even for few points. Here points of several classes
+share them. Only the two matrix products are made class by class, so that no sample is copied or multiplied with a point
+of another class. Everything else is computed once, on a matrix (points, samples of the largest class) that is padded
+with logits of -inf. There are two other ways, both slower: one masked product of all points with all their classes
+computes as many times the numbers as there are classes; a batched product (``torch.bmm``) needs the classes copied into
+one padded tensor, which moves twice the bytes that both products read.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ class GroupedOracle:
     def __init__(self, rows, parts, budget_mb=1024):
         self.rows, self.budget = rows, int(budget_mb * MEGABYTE)
         self.parts = [rows[part] for part in parts]
-        # Copies about their centres, where classes have one, are held if they all fit; a smaller budget holds none.
+        # Rows minus their centres, where classes have one, are held if all of them fit; with a smaller budget, none is.
         held = rows.nbytes <= self.budget // 2
         budgets = [budget_mb if held else min(budget_mb, (2 * part.nbytes - 1) / MEGABYTE) for part in self.parts]
         self.each = [Samples(part, budget_mb=budget) for part, budget in zip(self.parts, budgets)]
@@ -42,8 +42,8 @@ class GroupedOracle:
     def velocity(self, x_t, t, which):
         """The oracle velocity of each point's class, like x_t (B, D).
 
-        t: (B,) in [0, 1), where the rows are; which: (B,) int64 on the CPU, the number of the class among ``parts``. On
-        a GPU the host waits once per group of points, of which there is one where the budget allows.
+        t: (B,) in [0, 1), on the rows' device; which: (B,) int64 on the CPU, the number of the class among ``parts``.
+        On a GPU the host waits once per group of points; if the budget allows, there is only one group.
         """
         found, which = torch.empty_like(x_t), which.numpy()
         for some in self._groups(which):
@@ -53,9 +53,9 @@ class GroupedOracle:
         return found
 
     def _groups(self, which):
-        """Positions of points that the budget allows at a time, those of a class side by side, small classes first."""
+        """Positions of the points that the budget allows at a time, grouped by class, small classes first."""
         order = np.lexsort((which, self.sizes[which]))
-        each = 100 * self.rows.shape[1] + 48 * self.sizes[which[order]]  # bytes, as ``Oracle`` reckons them
+        each = 100 * self.rows.shape[1] + 48 * self.sizes[which[order]]  # bytes, as ``Oracle`` counts them
         start = 0
         while start < len(order):
             taken = np.arange(1, len(order) - start + 1) * each[start:] <= self.budget
@@ -65,11 +65,11 @@ class GroupedOracle:
 
 
 class _Several(Samples):
-    """What ``_Together`` looks at: as ``Samples`` of which each point has its own, those of its class.
+    """The samples of ``_Together``: as ``Samples``, but each point has its own, those of its class.
 
     of: the GroupedOracle; which: (B,) the points' classes, equal ones side by side; index: the same on the device.
-    centre, mean: (B, D); longest: (B, 1); half_norms: (B, n), n samples in the largest class; absent: (B, n), what the
-    smaller ones have not; first: (B,) where the points' classes begin; segments: [(slice of points, Samples)].
+    centre, mean: (B, D); longest: (B, 1); half_norms: (B, n), n samples in the largest class; absent: (B, n), whether a
+    smaller class lacks the sample; first: (B,) where the points' classes begin; segments: [(slice of points, Samples)].
     """
 
     def __init__(self, of, which, index):
@@ -97,7 +97,7 @@ class _Several(Samples):
         return self._each([samples.mean for _, samples in self.segments])
 
     def chunks(self, size):
-        """All in one, whatever its size."""
+        """Yield all rows as one chunk, whatever the size."""
         yield 0, self.rows
 
     @property
@@ -110,12 +110,12 @@ class _Several(Samples):
             yield part, samples.centred(0, rows)
 
     def _each(self, values):
-        """A value per segment as one per point, (B, D)."""
+        """Values per segment, repeated for each point, (B, D)."""
         return torch.cat([value.expand(part.stop - part.start, -1) for (part, _), value in zip(self.segments, values)])
 
 
 class _Together(Oracle):
-    """The oracle of points that each look at samples of their own (``_Several``)."""
+    """The oracle of points of which each has samples of its own (``_Several``)."""
 
     def __init__(self, several):
         self.samples = several
@@ -129,12 +129,12 @@ class _Together(Oracle):
         logits = products.to(WIDE).mul_(t * scale).addcmul_(several.half_norms, t * t * scale, value=-1)
         return products, logits.sub_(points.square * scale / 2).masked_fill_(several.absent, -torch.inf)
 
-    def _sum(self, weights, start, rows):
-        found = weights.new_empty(len(weights), self.samples.dim)
+    def _add_sum(self, moved, weights, start, rows):
+        found = torch.empty_like(moved, dtype=weights.dtype)
         with full_products():
             for part, own in self.samples.centred_classes():
                 torch.mm(weights[part, : len(own)], own, out=found[part])
-        return found
+        return moved.add_(found)
 
     def _paired(self, rows, row, column):
         return rows.index_select(0, self.samples.first[row] + column)

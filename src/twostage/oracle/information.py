@@ -1,14 +1,14 @@
-"""How much x_t tells of x_1, in nats, three ways that must agree: by the targets' gap, the entropy, the weight.
+"""The information that x_t carries about x_1, in nats, in three ways that must agree: from gap, entropy and weight.
 
 x_t / (1 - t) = s x_1 + x_0, s = t / (1 - t), is a Gaussian channel, and the gap between the oracle velocity and the
-conditional target is the error of its best estimate: u* - u = (m - x_1) / (1 - t). The I-MMSE identity (Guo, Shamai
-and Verdu, 2005) then gives, for any data and any D, mse the mean over D of (u* - u)^2,
+conditional target is the error of its best estimate: u* - u = (m - x_1) / (1 - t). With mse the mean over D of
+(u* - u)^2, the I-MMSE identity (Guo, Shamai and Verdu, 2005) gives, for any data and any D,
 
     I_N(t) = I(x_1; x_t) = D integral_0^t mse(r) r / (1 - r) dr = D integral_0^s mse s / (1 + s)^2 ds
            = H(p) - E[H(gamma)] = E[log gamma_true - log p_true]
 
-p is the share of each different image, so H(p) = log N where no image has a copy, and I_N(1) = H(p): the sum rule.
-Within the classes and over all data, the difference is I(Y; x_t), what x_t tells of the class (docs/theory.md).
+p is the share of each different image, so H(p) = log N if no image has a copy; I_N(1) = H(p) is the sum rule. The
+information over all data minus that within the classes is I(Y; x_t), the information about the class (docs/theory.md).
 """
 
 import dataclasses
@@ -22,22 +22,23 @@ from jaxtyping import Float, Float64
 from twostage.oracle.law import crossing_time
 from twostage.oracle.pairs import Sweep
 
-OPEN = 0.05  # share of H(p) that may lie open within a step of the times: the integral is then off by far less
-LEFT = 0.002  # share of H(p) that may be left at the last time
-FINE = 0.01  # share of H(p) that a step leaves open where times are added
-DOUBLINGS = 10  # of s, added at a time where the times end too early
-LARGEST = 1e12  # s, beyond which float64 has too few times
+OPEN = 0.05  # share of H(p) between the bounds of a step of the times; the integral is then wrong by far less
+LEFT = 0.002  # share of H(p) that may still be unknown at the last time
+FINE = 0.01  # the same as OPEN for steps of times that are added
+DOUBLINGS = 10  # of s, added at a time if the times end too early
+LARGEST = 1e12  # largest s; beyond it, float64 has too few times
 ROUNDS = 12  # of adding times
 COLUMNS = ("total", "by_gap", "by_gap_sem", "by_entropy", "by_entropy_sem", "by_weight", "by_weight_sem")
 
 
 @dataclasses.dataclass(frozen=True)
 class Information:
-    """What x_t tells of x_1, in nats: arrays (T,) float64, means over the pairs with their standard errors.
+    """The information of x_t about x_1, in nats: arrays (T,) float64, means over the pairs with their standard errors.
 
-    times: ascending; by_gap: from the gap between the targets (its mean over all x_1 that could have led to x_t, where
-    the sweep has it); by_entropy: H(p) less the posterior's entropy; by_weight: log of the true image's weight over its
-    share p; total: H(p), what there is to know: the mean over the classes where the posterior runs within one.
+    times: ascending; by_gap: from the gap between the targets (from its mean over all x_1 that could have led to x_t,
+    if the sweep has it); by_entropy: H(p) minus the posterior's entropy; by_weight: log of the true image's weight
+    divided by its share p; total: H(p), the most that x_t can tell (for posteriors within classes, the mean over the
+    classes).
 
     >>> from twostage.oracle import sweep
     >>> data, index = np.eye(8), np.arange(8).repeat(50)
@@ -59,16 +60,16 @@ class Information:
 
     @property
     def left(self) -> Float64[np.ndarray, " times"]:
-        """What is not known yet at each time, (T,) nats: the mean entropy of the posterior."""
+        """The information that is still missing at each time, (T,) nats: the mean entropy of the posterior."""
         return self.total - self.by_entropy
 
 
 @dataclasses.dataclass(frozen=True)
 class ClassInformation:
-    """What x_t tells of the class, I(Y; x_t) in nats: arrays (T,) float64.
+    """The information of x_t about the class, I(Y; x_t) in nats: arrays (T,) float64.
 
     times: ascending; nats, sem: from the gap between the targets, mean and standard error; by_entropy, by_entropy_sem:
-    from the posteriors' entropies; total: H(Y), the limit where no image carries two labels.
+    from the posteriors' entropies; total: H(Y), the limit if no image has two labels.
 
     >>> from twostage.oracle import sweep
     >>> data, x_0 = np.eye(8), np.random.default_rng(0).standard_normal((400, 8))
@@ -92,7 +93,7 @@ def information(sweep: Sweep) -> Information:
     """I_N(t) of a ``Sweep`` as ``Information``; pairs of several classes are weighted by the classes' sizes.
 
     Raises ValueError for times that do not begin at 0, that are too coarse for the integral, or that end before the
-    posterior has settled: ``resolving_times`` says which are missing.
+    posterior has settled; ``resolving_times`` adds the missing times.
     """
     curves = _Curves(sweep)
     curves.check()
@@ -132,7 +133,7 @@ def window(
     low: float = 0.05,
     high: float = 0.95,
 ) -> tuple[float, float]:
-    """(t_low, t_high), the times at which an information passes these shares of what it ends at.
+    """(t_low, t_high), the times at which an information passes these shares of its final value.
 
     times: (T,) ascending, up to where the information is whole; nats: (T,), not all 0.
     """
@@ -147,9 +148,9 @@ def window(
 
 
 def resolving_times(sweep: Sweep) -> Float64[np.ndarray, " times"]:
-    """The sweep's times with as many more as ``information`` needs, ascending; the same where they will do.
+    """The sweep's times and those that ``information`` needs in addition, ascending; the same times if they suffice.
 
-    What a step hides shows only once there are times in it: sweep the new times and ask again.
+    A change inside a step is seen only after times have been added in it: sweep the new times and call this again.
     """
     return _Curves(sweep).resolving_times()
 
@@ -157,9 +158,9 @@ def resolving_times(sweep: Sweep) -> Float64[np.ndarray, " times"]:
 def resolved(
     run: Callable[[Float64[np.ndarray, " times"]], list[Sweep]], found: list[Sweep], each: bool = False
 ) -> list[Sweep]:
-    """``found`` = run(times), a list of ``Sweep``, at as many more times as the information of all their pairs needs.
+    """``found`` = run(times), a list of ``Sweep``, with the times added that the information of all their pairs needs.
 
-    each: the information of each sweep alone. run is called with the times that are added; what is found is kept.
+    each: the information of each sweep by itself. run is called only with the times that are added.
     """
     for _ in range(ROUNDS):
         finer = [resolving_times(sweep) for sweep in (found if each else [Sweep.merge(found)])]
@@ -180,10 +181,10 @@ def table(conditioning: str, found: Information | ClassInformation, **columns: o
 
 
 class _Curves:
-    """A sweep's pairs in order of the times: gap, entropy, weight (P, T), in nats told of x_1; and how they are meant.
+    """A sweep's pairs in order of the times: information about x_1 from gap, entropy and weight, (P, T) nats.
 
-    s: t / (1 - t) of the times below 1; rate: mean of |x_1 - m|^2 at these; class_sizes: (C,) samples in each of the
-    classes that the pairs are of; total: mean H(p).
+    s: t / (1 - t) of the times below 1; rate: mean of |x_1 - m|^2 at these times; class_sizes: (C,) number of samples
+    in each class of the pairs; total: mean H(p).
     """
 
     def __init__(self, sweep):
@@ -200,7 +201,7 @@ class _Curves:
 
         entropy = np.log(sweep.effective_samples[:, order])
         self.entropy = entropy[:, :1] - entropy
-        # a weight too small for float64 comes with a probability that is as small
+        # the probability of a weight that is too small for float64 is equally small
         weight = np.log(np.maximum(sweep.self_weight[:, order], np.finfo(float).tiny))
         self.weight = weight - weight[:, :1]
         gap = sweep.mse if sweep.variance is None else sweep.variance
@@ -208,27 +209,28 @@ class _Curves:
         pieces = np.diff(self.s) * (error[:, 1:] * self.s[1:] + error[:, :-1] * self.s[:-1]) / 2
         self.gap = np.zeros_like(entropy)
         self.gap[:, 1 : len(self.s)] = pieces.cumsum(1)
-        self.gap[:, len(self.s) :] = self.gap[:, [len(self.s) - 1]]  # nothing is left there, or ``check`` says so
+        self.gap[:, len(self.s) :] = self.gap[:, [len(self.s) - 1]]  # no more information follows, or ``check`` raises
         self.rate = self.mean(error)[0]
         self.total = float(self.mean(entropy[:, :1])[0][0])
         self._left = float(self.mean(entropy[:, [len(self.s) - 1]])[0][0])
 
     def mean(self, values):
-        """Mean of (P, T) over the pairs, a class counting by its size, and its standard error: two arrays (T,)."""
+        """Mean of (P, T) over the pairs, each class weighted by its size, and its standard error: two arrays (T,)."""
         share, pairs = (self.class_sizes / self.class_sizes.sum())[:, None], self._pairs[:, None]
         starts, values = self._pairs.cumsum() - self._pairs, values[self._by_class]
         means = np.add.reduceat(values, starts) / pairs
         mean = (share * means).sum(0)
         values = values - means.repeat(self._pairs, 0)
         variances = np.add.reduceat(values**2, starts) / np.maximum(pairs - 1, 1)
-        # a class of one pair says nothing of its spread: that between the classes stands in for it
+        # the spread within a class of one pair is unknown: the spread between the classes is used instead
         variances[self._pairs == 1] = (share * (means - mean) ** 2).sum(0) + (share * variances).sum(0)
         return mean, np.sqrt((share**2 * variances / pairs).sum(0))
 
     def _open(self):
-        """By how much the integral may be wrong in each step, (T - 1,) nats: |x_1 - m|^2 falls all the way in it.
+        """Largest possible error of the integral in each step, (T - 1,) nats: the difference of its two bounds.
 
-        It falls with s, so that a step's information lies between its ends' times the growth of s^2 / 2.
+        |x_1 - m|^2 falls with s, so a step's information lies between the growth of s^2 / 2 times its value at either
+        end.
         """
         return np.abs(np.diff(self.rate)) * np.diff(self.s**2) / 2
 

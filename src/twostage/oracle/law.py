@@ -1,8 +1,8 @@
 """The transition law: where, and how sharply, the posterior of a data set settles on one sample.
 
-x_t carries I(t) = 1/2 sum_k log(1 + s_k) nats about x_1, s_k = lambda_k t^2 / (1 - t)^2, as a Gaussian channel with the
-data's covariance spectrum lambda. N samples can be told apart once I(t) exceeds log N: that is the transition. The
-information density spreads about I(t) with variance V(t) = sum_k s_k / (1 + s_k), which gives the whole curve. No
+For a Gaussian with the data's covariance spectrum lambda, x_t carries I(t) = 1/2 sum_k log(1 + s_k) nats about x_1,
+s_k = lambda_k t^2 / (1 - t)^2. N samples can be distinguished once I(t) exceeds log N: this time is the transition. The
+information density scatters about I(t) with variance V(t) = sum_k s_k / (1 + s_k), which gives the whole curve. No
 constant is fitted. Derivation, corrections, relation to random energies and limits of validity: docs/theory.md.
 """
 
@@ -40,8 +40,8 @@ def spectrum(
     """Eigenvalues of the data's covariance (divided by N), descending, float64 numpy (min(N, D),) or (D,).
 
     data: (N, D) or (N, C, H, W) tensor or array, LatentStore (with ``label``, one class of it) or ``Samples``. The
-    D x D covariance is summed over chunks; when N < D and the data fit in memory, the N x N Gram matrix has the same
-    eigenvalues but for zeros, which do not matter here.
+    D x D covariance is summed over chunks. If N < D and the data fit into memory, the N x N Gram matrix is used; it has
+    the same eigenvalues except for zeros, which do not matter here.
     """
     samples = data if isinstance(data, Samples) else Samples(data, label, device, budget_mb)
     if samples.count < samples.dim and samples.in_memory:
@@ -70,7 +70,7 @@ def channel_information(
 def transition_time(eigenvalues: Numbers, n: float) -> float:
     """The time in [0, 1] at which I(t) = log n, for n samples of a covariance with these eigenvalues.
 
-    0 for n = 1; 1 when all eigenvalues are 0 (nothing tells the samples apart). Raises ValueError for n < 1 and for
+    0 for n = 1; 1 if all eigenvalues are 0 (the samples cannot be distinguished). Raises ValueError for n < 1 and for
     negative or non-finite eigenvalues.
     """
     eigenvalues = _check_eigenvalues(eigenvalues)
@@ -91,7 +91,7 @@ def transition_time(eigenvalues: Numbers, n: float) -> float:
 def predicted_self_weight(eigenvalues: Numbers, n: float, times: Times) -> Float64[np.ndarray, " points"]:
     """Expected posterior weight of the true sample, (T,) in [0, 1]: E[sigmoid(I - log(n - 1) + sqrt(V) Z)], Z normal.
 
-    n - 1, the number of the other samples, makes t = 0 exact: 1 / n. t = 1 gives 1.
+    With n - 1, the number of the other samples, the value at t = 0 is exact: 1 / n. At t = 1 it is 1.
     """
     mean, variance = channel_information(eigenvalues, times)
     _check_count(n)
@@ -106,10 +106,10 @@ def corrected_self_weight(
 ) -> Float64[np.ndarray, " points"]:
     """As ``predicted_self_weight``, with two effects that the law leaves out and that nearly cancel on images: (T,).
 
-    The finite sum: of the other samples' expected weight only the part counts that n of them are likely to contain
-    (docs/theory.md), which makes the transition earlier. The spread of scale: samples x = mean + sqrt(a) z, z Gaussian
-    and a gamma-distributed with mean 1 and this ``scale_variance`` (see ``scale_variance``), which makes it later and
-    less sharp. For Gaussian data, 0, this is the better prediction.
+    The finite sum: only that part of the other samples' expected weight counts which n of them are likely to contain
+    (docs/theory.md). This makes the transition earlier. The spread of scale: samples are x = mean + sqrt(a) z, with z
+    Gaussian and a gamma-distributed with mean 1 and this ``scale_variance`` (see the function ``scale_variance``). This
+    makes the transition later and less sharp. For Gaussian data (scale_variance 0) this prediction is the better one.
     """
     eigenvalues, times = _check_eigenvalues(eigenvalues), _check_times(times)
     _check_count(n)
@@ -143,10 +143,11 @@ def scale_variance(
     device: str | torch.device | None = None,
     budget_mb: float = 1024,
 ) -> float:
-    """How much the samples' squared scale varies (0: Gaussian), for ``corrected_self_weight``; the mean scale is 1.
+    """Variance of the samples' squared scale (0: Gaussian) for ``corrected_self_weight``; the mean scale is 1.
 
-    The squared length of a sample in the directions that x_t shows at time ``at`` (None: the predicted transition),
-    each in units of its variance; what it varies beyond a Gaussian's. Data as for ``spectrum``, in memory.
+    It is the variance of the squared length of a sample beyond that of a Gaussian. The length is taken in the
+    directions that x_t shows at time ``at`` (None: the predicted transition), each in units of its variance. Data as
+    for ``spectrum``, in memory.
     """
     samples = data if isinstance(data, Samples) else Samples(data, label, device, budget_mb)
     centred = samples.take(torch.arange(samples.count)).to(WIDE) - samples.mean
@@ -173,8 +174,8 @@ def crossing_time(
 ) -> float | None:
     """First time at which ``curve`` (T,) rises through ``level``, by linear interpolation; times (T,) ascending.
 
-    The first time where the curve starts above; None where it never gets there. Raises ValueError for shapes that
-    differ.
+    The first of ``times`` if the curve starts above the level; None if it never reaches it. Raises ValueError for
+    shapes that differ.
     """
     curve, times = _floats("curve", curve), _floats("times", times)
     if curve.ndim != 1 or curve.shape != times.shape or len(times) == 0:
@@ -192,7 +193,7 @@ def crossing_time(
 def measured_transition(sweep: Weights, times: Times | None = None) -> float:
     """The time at which the mean self weight of a ``Sweep`` (or of a (P, T) array, with ``times``) crosses one half.
 
-    Raises ValueError when it never does: on a grid that ends too early.
+    Raises ValueError if it never does, because the grid ends too early.
     """
     weights, times = _weights(sweep, times)
     mean = weights.mean(0)
@@ -208,7 +209,8 @@ def measured_transition(sweep: Weights, times: Times | None = None) -> float:
 def transition_interval(
     sweep: Weights, times: Times | None = None, *, resamples: int = 1000, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float] | None:
-    """Bootstrap interval over pairs of the measured transition: (low, high), or None where a tenth never cross."""
+    """Bootstrap interval over pairs of the measured transition: (low, high). None if over a tenth of the resamples
+    never cross the level."""
     weights, times = _weights(sweep, times)
     generator = np.random.default_rng(seed)
     found = []
@@ -225,7 +227,8 @@ def transition_interval(
 def transition_grid(
     eigenvalues: Numbers, n: float, points: int = 61, reach: float = 3.0
 ) -> Float64[np.ndarray, " {points}"]:
-    """Times (points,) even in t / (1 - t), from 0 to ``reach`` times its value at the predicted transition."""
+    """Times (points,), evenly spaced in t / (1 - t), from 0 to ``reach`` times its value at the predicted
+    transition."""
     center = min(transition_time(eigenvalues, n), 1 - 1e-6)
     s = np.linspace(0, reach, points) * (center / (1 - center) if center > 0 else 1.0)
     return s / (1 + s)
@@ -234,14 +237,14 @@ def transition_grid(
 def resolved_times(
     times: Times, transitions: Iterable[float], *, step: float = 0.05, reach: float = 3.0
 ) -> Float64[np.ndarray, " points"]:
-    """``times`` with as many more as it takes to resolve curves about each of ``transitions``: ascending (T',) float64.
+    """``times``, and the times needed to resolve curves about each of ``transitions``: ascending (T',) float64.
 
     In s = t / (1 - t), up to ``reach`` times its value at a transition, no two neighbours are further apart than
-    ``step`` of that value. What a transition's curve gives then does not depend on how coarse ``times`` are, which
-    should reach from 0 to 1. Transitions of 0 and 1 (one sample, or all alike) add none.
+    ``step`` of that value. So a measured transition does not depend on how coarse ``times`` are; they should reach from
+    0 to 1. Transitions at 0 and 1 (one sample, or all samples equal) add no times.
     """
     times = np.unique(_check_times(times))
-    times = times[np.diff(times, prepend=-1) > 1e-12]  # the same time by two roundings
+    times = times[np.diff(times, prepend=-1) > 1e-12]  # without times that differ only by rounding
     for transition in sorted({float(time) for time in transitions if 0 < time < 1}):
         center = transition / (1 - transition)
         with np.errstate(divide="ignore"):

@@ -1,4 +1,4 @@
-"""Posterior statistics of training pairs at every time of a grid, for the price of two matrix products.
+"""Posterior statistics of training pairs at every time of a grid, at the cost of two matrix products.
 
 A pair is a sample x_1 = x^(k) of the data and a noise x_0; its path is x_t = t x_1 + (1 - t) x_0. With
 d_i = x^(i) - x_1 and s = t / (1 - t), the log-weight of sample i relative to the true one is
@@ -25,28 +25,28 @@ from twostage.data.latents import LatentStore
 from twostage.oracle.samples import LEAST, WIDE, Samples, check_finite, check_times, product_weights
 from twostage.provenance import PathLike, atomic_write
 
-NEAR_DUPLICATE = 2e-3  # share of |x^(i)|^2 + |x_1|^2 below which q_i is taken by direct differences
+NEAR_DUPLICATE = 2e-3  # share of |x^(i)|^2 + |x_1|^2; if q_i is below it, it is computed by direct differences
 NEGLIGIBLE = -400.0  # log-weights below this change no float64 result, squared errors included
 DROPPED = 2e-6  # share of sum_i gamma_i |d_i| that may be left out where few samples carry the rest
-MOST_DROPPED = 1e-3  # share of the largest |gamma_i d_i| above which none is left out
-BISECTIONS = 4  # of the level, from ``MOST_DROPPED`` down to one that is always low enough
-MANY = 0.06  # share of weights that are not zero above which a matrix product is as fast as sums over them
-FAR = 1e250  # the q of the true sample and its copies, which are counted apart
+MOST_DROPPED = 1e-3  # share of the largest |gamma_i d_i|; no sample above it is left out
+BISECTIONS = 4  # of the level, from ``MOST_DROPPED`` down to a level that is always low enough
+MANY = 0.06  # share of weights that are not zero; above it, a matrix product is as fast as sums over them
+FAR = 1e250  # the q of the true sample and its copies, which are counted separately
 AT_PRIOR = 1e-100  # times below this are t = 0 in float64
 
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """What ``sweep`` found. P pairs, T times; float64 arrays (P, T) unless said otherwise.
+    """The result of ``sweep``. P pairs, T times; float64 arrays (P, T) unless said otherwise.
 
-    times: (T,); index: (P,) rows of the data; label: (P,) class of each pair, -1 where the data were taken whole;
-    count: (P,) number of different samples N that each pair's posterior ran over; dim: D.
+    times: (T,); index: (P,) rows of the data; label: (P,) class of each pair, -1 if the posterior is over all data;
+    count: (P,) number of different samples N in each pair's posterior; dim: D.
     Exact copies are one sample, whose weight is the sum over them. top1: largest posterior weight; self_weight: the
     weight of the true sample x_1; effective_samples: exp of the posterior's entropy; mse: mean over D of
     (u* - (x_1 - x_0))^2; mse_offset: the same when ``offset`` is added to 1 - t in the coefficients A = 1 / (1 - t) and
-    B = -1 / (1 - t), the weights exact (None: no offset was asked for); variance: what mse is on average over the x_1
-    that could have led to x_t, sum_i gamma_i |x^(i) - m|^2 / (D (1 - t)^2), 0 where below 1e-170; rows: (P,) number of
-    samples, copies counted, that each pair's posterior ran over (None: as count).
+    B = -1 / (1 - t), with exact weights (None if no offset was given); variance: the mean of mse over the x_1 that
+    could have led to x_t, sum_i gamma_i |x^(i) - m|^2 / (D (1 - t)^2), 0 where below 1e-170; rows: (P,) number of
+    samples in each pair's posterior, copies counted (None: as count).
 
     >>> data = torch.tensor([[0.0, 0.0], [0.0, 1.0], [3.0, 0.0]])
     >>> found = sweep(data, index=[0, 2], x_0=torch.zeros(2, 2), times=[0.0, 0.5])
@@ -74,16 +74,16 @@ class Sweep:
         return len(self.index)
 
     def select(self, pairs: slice | Int[np.ndarray, " chosen"] | Bool[np.ndarray, " pairs"] | Sequence[int]) -> "Sweep":
-        """The same sweep for some of its pairs: ``pairs`` indexes the first axis (slice, mask or integers)."""
+        """The sweep of some of its pairs; pairs: an index of the first axis (slice, mask or integers)."""
         return dataclasses.replace(
             self, **{name: getattr(self, name)[pairs] for name in self._per_pair() if getattr(self, name) is not None}
         )
 
     @staticmethod
     def merge(sweeps: "Iterable[Sweep]") -> "Sweep":
-        """One sweep of all the pairs, in the order given. Exact: pairs do not depend on each other.
+        """One sweep of all the pairs, in the order given. This is exact, since pairs do not depend on each other.
 
-        Raises ValueError where times, dimension or the presence of mse_offset differ.
+        Raises ValueError if times, dimension or the presence of mse_offset differ.
         """
         sweeps = list(sweeps)
         if not sweeps:
@@ -143,7 +143,7 @@ def sweep(
     """Posterior statistics of pairs (data[index], x_0) at all ``times``: a ``Sweep``.
 
     data: (N, D) or (N, C, H, W) floating tensor or array, a LatentStore, or ``Samples``; index: (P,) rows of the data
-    (within the class, in the order of ``store.class_data``, where ``label`` names one); x_0: (P, D) or (P, C, H, W)
+    (if ``label`` names a class: rows within it, in the order of ``store.class_data``); x_0: (P, D) or (P, C, H, W)
     noise; times: (T,) in [0, 1], where t = 1 stands for the limit; offset: see ``Sweep.mse_offset``; budget_mb: working
     memory in megabytes.
 
@@ -197,11 +197,11 @@ def _check_pairs(samples, index, x_0, times, offset):
 class _Pairs:
     """The running sums of some pairs over the chunks of the data.
 
-    Per time: ``peak``, the largest log-weight r, not below 0, that of the true sample; ``best``, the largest r + log m,
-    m the number of a sample's copies; ``total``, ``tilt`` and ``spread``, the sums of exp(r - peak), of exp(r - peak)
-    (r + log m) and of exp(r - peak) q; ``reach``, the largest r_i + log |d_i|; over exp(reach), ``moved`` and
-    ``weight``, the sums of exp(r_i) x^(i) and of exp(r_i), and ``near``, that of exp(r_i) d_i over near-duplicates.
-    The true sample and its exact copies have r = 0 and d = 0 at all times: they are only counted.
+    Per time: ``peak``, the largest log-weight r, at least 0, which is that of the true sample; ``best``, the largest
+    r + log m, with m the number of a sample's copies; ``total``, ``tilt`` and ``spread``, the sums of exp(r - peak), of
+    exp(r - peak) (r + log m) and of exp(r - peak) q; ``reach``, the largest r_i + log |d_i|; divided by exp(reach):
+    ``moved`` and ``weight``, the sums of exp(r_i) x^(i) and of exp(r_i), and ``near``, the sum of exp(r_i) d_i over
+    near-duplicates. The true sample and its exact copies have r = 0 and d = 0 at all times, so they are only counted.
     """
 
     def __init__(self, samples, index, noise, times):
@@ -230,7 +230,7 @@ class _Pairs:
             s = t / (1 - t)
             r = torch.add(chunk.a, chunk.q, alpha=-s / 2).mul_(s)
             top = r.amax(1)
-            # r_i / s falls with s: a pair to which all samples are negligible stays so at all later times
+            # r_i / s falls with s: if all samples are negligible for a pair, they stay so at all later times
             alive = (top > NEGLIGIBLE).nonzero()[:, 0]
             if len(alive) < len(pairs):
                 pairs, r, top = pairs[alive], r[alive], top[alive]
@@ -263,7 +263,8 @@ class _Pairs:
         return shrink
 
     def _add_near(self, k, pairs, peak, weights, largest, chunk):
-        """Raise ``reach``, bring ``weights`` to it, add the near-duplicates' part; returns by what old sums shrink."""
+        """Raise ``reach``, scale ``weights`` to it, add the part of near-duplicates; returns the factor for old
+        sums."""
         before = self.reach[k, pairs]
         reach = torch.maximum(before, peak + largest.log())
         shrink = (before - reach).exp_()
@@ -278,7 +279,7 @@ class _Pairs:
         return shrink
 
     def _add_moved(self, waiting, y):
-        """Add the sums of weights times x^(i) of several times, those with many weights in one matrix product."""
+        """Add the sums of weights times x^(i) for several times; times with many weights share one matrix product."""
         if not waiting:
             return
         filled = torch.stack([weights.sign().sum() for *_, weights in waiting]).tolist()
@@ -355,7 +356,7 @@ class _Pairs:
 
 
 class _Chunk:
-    """What a chunk of samples is to the pairs: a_i, q_i, |d_i|, each (P, n) float64, and its near-duplicates."""
+    """A chunk of samples relative to the pairs: a_i, q_i, |d_i|, each (P, n) float64, and its near-duplicates."""
 
     def __init__(self, pairs, start, rows):
         samples, base, noise = pairs.samples, pairs.base, pairs.noise
@@ -392,7 +393,7 @@ class _Chunk:
         self.data_point = self.data_point[alive]
 
     def near_sum(self, weights):
-        """Sum of ``weights`` times d_i over near-duplicates, (P, D) by float64 differences; None where there is none.
+        """Sum of ``weights`` times d_i over near-duplicates, (P, D) by float64 differences; None if there are none.
 
         Their ``weights`` are set to zero: in float32 sums of x^(i) their differences would be lost.
         """
@@ -412,17 +413,18 @@ class _Chunk:
 
 
 def _few(weights, sizes, largest):
-    """``weights`` (P, n), the least of each pair set to zero: as many as make up ``DROPPED`` of the sum of ``sizes``.
+    """``weights`` (P, n), with the smallest of each pair set to zero, up to the share ``DROPPED`` of the sum of
+    ``sizes``.
 
-    None is dropped where so many would be left that a matrix product is as fast. largest: (P,) of ``sizes``, which are
-    overwritten. The level below which a pair's are dropped is found by bisection of its logarithm.
+    None is dropped if so many would be left that a matrix product is as fast. largest: (P,) of ``sizes``, which are
+    overwritten. A pair's weights below a level are dropped; the level is found by bisection of its logarithm.
     """
     sizes = sizes.div_(largest[:, None]).float()
     above = torch.empty_like(sizes)  # 1 or 0: comparisons that give booleans take four times as long
     if torch.gt(sizes, MOST_DROPPED, out=above).sum() > MANY * sizes.numel():
         return weights
     allowed = DROPPED * sizes.sum(1, keepdim=True)
-    # all that are below DROPPED / n of the largest may go
+    # all sizes below DROPPED / n of the largest may be dropped
     low, high = (torch.full_like(allowed, math.log(level)) for level in (DROPPED / sizes.shape[1], MOST_DROPPED))
     for _ in range(BISECTIONS):
         middle = (low + high) / 2

@@ -28,8 +28,8 @@ from twostage.oracle.tables import mean_and_error, write_table
 # Times at which the paper's Fig. 3 was read off.
 READ_OFF = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.18, 0.2)
 RESOLUTION = 0.1  # step of t / (1 - t) about a transition, over its value there
-LARGEST = (1024, 1000)  # D and N of the data sets on which the information is measured, at most
-BUDGET_MB = 64  # working memory of that
+LARGEST = (1024, 1000)  # largest D and N of the data sets on which the information is measured
+BUDGET_MB = 64  # working memory for the information
 
 
 def measure_synthetic(
@@ -48,14 +48,14 @@ def measure_synthetic(
 ):
     """Write top1.csv, law.csv, transition.csv and information.csv into ``output_dir``; returns the top-1 table.
 
-    dimension_panel: one size, several dims; size_panel: one dim, several sizes (Figs. 3a, 3b); times: (T,) of Fig. 3,
-    to which those are added that resolve the predicted transition, and those at which the paper's points were read off;
-    trials: a (D, N), exact and with distances and logits in bfloat16; law_grid: (D, N) to compare with the law, each on
-    its own times about the predicted transition, with ``law_trials`` trials; workers: threads; state_dir: where
-    finished trials are kept until all is written, so that the same call goes on where a killed one stopped.
+    dimension_panel: one size, several dims; size_panel: one dim, several sizes (Figs. 3a, 3b); times: (T,) of Fig. 3;
+    times that resolve the predicted transition, and those at which the paper's points were read off, are added; trials:
+    number per (D, N), exact and with distances and logits in bfloat16; law_grid: (D, N) to compare with the law, each
+    on its own times about the predicted transition, with ``law_trials`` trials; workers: threads; state_dir: folder for
+    finished trials until all is written, so that the same call continues where a killed one stopped.
 
-    information.csv is of one data set per (D, N) of the law's grid, cut to ``LARGEST``, and ``law_trials`` pairs.
-    ``corrected`` in law.csv and transition.csv is ``corrected_self_weight``, the prediction for Gaussian data.
+    information.csv is measured on one data set per (D, N) of the law's grid, cut to ``LARGEST``, with ``law_trials``
+    pairs. ``corrected`` in law.csv and transition.csv is ``corrected_self_weight``, the prediction for Gaussian data.
     """
     draw = _Draw(seed, workers, state_dir)
     asked = np.union1d(np.asarray(times, dtype=float), READ_OFF)
@@ -132,7 +132,7 @@ def _information(dim, size, times, pairs, seed):
 
 
 class _Draw:
-    """Draws curves, keeping the finished trials of each in a file of its own until ``forget``."""
+    """Draws curves, and keeps the finished trials of each curve in a file of its own until ``forget``."""
 
     def __init__(self, seed, workers, state_dir):
         self.seed, self.workers, self.state_dir, self.states = seed, workers, state_dir, []

@@ -3,9 +3,9 @@
     u*(x_t, t) = (m(x_t, t) - x_t) / (1 - t),        m = sum_i gamma_i x^(i)   (the posterior mean)
     gamma = softmax_i( -||x_t - t x^(i)||^2 / (2 (1 - t)^2) )
 
-The squared distances come from one matrix product in the precision of the data; where its rounding could move a
-posterior weight, the few samples concerned are taken again by direct differences in float64. Sums over the samples
-are of differences ``x^(i) - x_t`` and run over chunks with a running log-sum-exp, so that memory does not grow with N.
+The squared distances come from one matrix product in the precision of the data. For the few samples whose posterior
+weight its rounding could change, they are computed again by direct differences in float64. Sums over the samples are
+sums of differences ``x^(i) - x_t``, over chunks with a running log-sum-exp, so that memory does not grow with N.
 """
 
 import dataclasses
@@ -18,9 +18,9 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from twostage.arguments import Array, as_floating, as_labels, as_tensor
-from twostage.arithmetic import exact_product
 from twostage.data.latents import LatentStore
 from twostage.flow import Time
+from twostage.oracle.products import add_weighted, inner_products
 from twostage.oracle.samples import (
     SMALLEST,
     WIDE,
@@ -32,10 +32,10 @@ from twostage.oracle.samples import (
     product_weights,
 )
 
-TOLERANCE = 1e-6  # error of a posterior weight, absolute, beyond which its squared distance is taken again
+TOLERANCE = 1e-6  # absolute error of a posterior weight; above it, its squared distance is computed again
 NEAR_DATA = 0.1  # below this 1 - t, sums are of float64 differences: float32 products lose u / (1 - t)
-ALONE = 1e-9  # sum of all other weights, of the largest, below which the velocity is that to one sample
-FAINT = math.log(SMALLEST) - 1  # of a weight: none is less, where exp and float32 products are many times slower
+ALONE = 1e-9  # sum of all other weights over the largest; below it, the velocity points to one sample
+FAINT = math.log(SMALLEST) - 1  # smallest logarithm of a weight; below, exp and float32 products are many times slower
 
 Labels: TypeAlias = int | Int[Array, ""] | Int[Array, " #batch"]  # one for all samples, or one per sample
 
@@ -43,14 +43,14 @@ Labels: TypeAlias = int | Int[Array, ""] | Int[Array, " #batch"]  # one for all 
 class Oracle:
     """The exact posterior over a data set, and the velocity that it implies.
 
-    data: (N, D) or (N, C, H, W) floating tensor or array, a LatentStore, streamed when it is larger than half the
-    budget, or ``Samples``, which bring all that follows; label: of a store, the class to look at (None: all samples);
-    device: where to compute (None: where the data are); budget_mb: working memory in megabytes beyond the data that
-    are already in memory.
+    data: (N, D) or (N, C, H, W) floating tensor or array; or a LatentStore, which is streamed if it is larger than half
+    the budget; or ``Samples``, which bring all that follows; label: the class of a store to use (None: all samples);
+    device: where to compute (None: where the data are); budget_mb: working memory in megabytes, beyond data that are
+    already in memory.
 
-    Everywhere x_t is (B, D) or (B, C, H, W), B >= 1, and t a float or (B,) in [0, 1]; float64 x_t are used in full.
-    NumPy arrays are taken as tensors are; answers are tensors. Raises ValueError for empty, integer, NaN or infinite
-    data and states, for times outside [0, 1], for shapes that differ, and for a device that is not there.
+    In all methods x_t is (B, D) or (B, C, H, W), B >= 1, and t a float or (B,) in [0, 1]; float64 x_t keep their
+    precision. NumPy arrays are accepted like tensors; results are tensors. Raises ValueError for empty, integer, NaN or
+    infinite data and states, for times outside [0, 1], for shapes that differ, and for a device that is not there.
 
     >>> oracle = Oracle(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
     >>> x_t = torch.tensor([[0.5, 0.0]])
@@ -89,7 +89,7 @@ class Oracle:
         return logits - logits.logsumexp(1, keepdim=True)
 
     def posterior_mean(self, x_t: Float[Array, " batch *shape"], t: Time) -> Float[Tensor, " batch *shape"]:
-        """The posterior mean m = sum_i gamma_i x^(i), like x_t.
+        """The posterior mean m = sum_i gamma_i x^(i), in shape and dtype like x_t.
 
         t = 0: the mean of the data. t = 1: the nearest sample, or the mean of those that are equally near.
         """
@@ -99,9 +99,9 @@ class Oracle:
         return mean.reshape(x_t.shape).to(x_t)
 
     def velocity(self, x_t: Float[Array, " batch *shape"], t: Time) -> Float[Tensor, " batch *shape"]:
-        """The oracle velocity u* = (m - x_t) / (1 - t), like x_t.
+        """The oracle velocity u* = (m - x_t) / (1 - t), in shape and dtype like x_t.
 
-        Raises ValueError at t = 1, where u* depends on the path by which x_t came there: ask at t < 1.
+        Raises ValueError at t = 1, where u* depends on the path that led to x_t; use t < 1.
         """
         x_t, t = self._check(x_t, t)
         return self._displacements(x_t, t)[0].reshape(x_t.shape).to(x_t)
@@ -109,7 +109,7 @@ class Oracle:
     def part_of_velocity(
         self, x_t: Float[Array, " batch *shape"], t: Time
     ) -> tuple[Float[Tensor, " batch *shape"], Float64[Tensor, " batch"]]:
-        """What these samples are to the oracle velocity of a larger data set: (velocity like x_t, log-evidence).
+        """The part of these samples in the oracle velocity of a larger data set: (velocity like x_t, log-evidence).
 
         The log-evidence, (B,) float64, is log sum_i exp(-|x_t - t x^(i)|^2 / (2 (1 - t)^2)). The velocity over several
         data sets together is the mean of their velocities, weighted by the softmax of their log-evidences. Raises
@@ -120,7 +120,7 @@ class Oracle:
         return found.reshape(x_t.shape).to(x_t), evidence
 
     def _check(self, x_t, t):
-        """x_t as a tensor, and t as (B,) float64 where the samples are; their values are looked at in ``_Points``."""
+        """x_t as a tensor, and t as (B,) float64 on the samples' device; ``_Points`` checks their values."""
         samples = self.samples
         x_t = as_floating("x_t", x_t)
         if x_t.ndim < 2 or tuple(x_t.shape[1:]) not in (samples.shape, (samples.dim,)) or len(x_t) == 0:
@@ -132,13 +132,15 @@ class Oracle:
         return x_t, one_each("t", as_times(t), len(x_t)).to(samples.device, non_blocking=True)
 
     def _chunk(self, batch):
-        """Samples a chunk, by what one of them costs: its logits and, when it is streamed, itself read ahead."""
+        """Samples per chunk, by the memory of one sample: its logits and, when it is streamed, the sample read
+        ahead."""
         samples = self.samples
         each = 48 * batch + (0 if samples.in_memory else 20 * samples.dim)
-        return max(1, min(samples.count, (samples.budget - 40 * batch * samples.dim) // each))
+        # doubtful weights of a point are counted in float32, which is exact up to 2^24
+        return max(1, min(samples.count, (samples.budget - 40 * batch * samples.dim) // each, 1 << 24))
 
     def _displacements(self, x_t, t, to_end=True, whole=True):
-        """``_displacement`` of as many points at a time as the budget allows; to_end: divided by 1 - t."""
+        """``_displacement`` of as many points at a time as the budget allows; to_end: whether to divide by 1 - t."""
         size = max(1, self.samples.budget // (96 * self.samples.dim))
         found = [
             self._displacement(_Points(self.samples, x, time, to_end), whole)
@@ -149,8 +151,8 @@ class Oracle:
     def _displacement(self, points, whole):
         """(m - x_t) / (1 - t), (B, D), and the log-evidence, (B,) float64, by a running log-sum-exp over the chunks.
 
-        In float64, or in float32 where both the samples and the points are. Undivided where the points may be at t = 1.
-        whole: whether the samples are the whole data set, so that the evidence need not be exact.
+        In float64, or in float32 if both the samples and the points are. It is not divided by 1 - t if the points may
+        be at t = 1. whole: whether the samples are the whole data set, so that the evidence need not be exact.
         """
         peak = torch.full_like(points.t, -math.inf)
         total, moved = torch.zeros_like(peak), None
@@ -161,7 +163,7 @@ class Oracle:
                 peak, total, moved = part.peak, part.total, here
                 continue
             before, peak = peak, torch.maximum(peak, part.peak)
-            keep, add = points.weights(before, peak, WIDE), points.weights(part.peak, peak, WIDE)
+            keep, add = points.weights(before - peak, WIDE), points.weights(part.peak - peak, WIDE)
             total, moved = total * keep + part.total * add, moved.to(WIDE).mul_(keep).add_(here * add)
         # a division of all numbers takes three times as long, a float64 factor of float32 numbers more
         moved *= (1 / (total * points.divisor)).to(moved.dtype)
@@ -171,34 +173,35 @@ class Oracle:
         return moved, (peak + total.log())[:, 0]
 
     def _moved(self, points, start, rows, part):
-        """Sum of the weights times ``x^(i) - x_t``, (B, D): near the data by differences in float64, else by a product.
+        """Sum of the weights times ``x^(i) - x_t``, (B, D): near the data by float64 differences, otherwise by a
+        product.
 
-        Where each point has one sample that outweighs all others together, that sample's difference is the sum.
+        If for each point one sample outweighs all others together, the sum is the difference to that sample.
         """
         if part.alone:
             everyone = torch.arange(len(points.t), device=rows.device)
             return self._paired(rows, everyone, part.logits.argmax(1)) - points.given
         (row, column), weights, total, near = part.near, part.weights, part.total, None
         if len(row):
-            # their weights leave the product, which in float32 would lose the differences
-            weight, near = weights[row, column], torch.zeros_like(points.x)
+            # their weights are taken out of the product, which in float32 would lose the differences
+            weight, near = weights[row, column], torch.zeros_like(points.given, dtype=WIDE)
             weights[row, column] = 0
             for some in self.samples.pairs(len(row)):
                 difference = (
-                    self._paired(rows, row[some], column[some]).to(WIDE).sub_(points.x.index_select(0, row[some]))
+                    self._paired(rows, row[some], column[some]).to(WIDE).sub_(points.given.index_select(0, row[some]))
                 )
                 near.index_add_(0, row[some], difference.mul_(weight[some, None]))
             weights = product_weights(weights, rows.dtype)
             total = weights.sum(1, keepdim=True, dtype=WIDE)
-            # a GPU multiplies zeros sooner than it tells the host of them
+            # on a GPU, multiplying zeros is faster than telling the host that they are zeros
             if weights.device.type == "cpu" and not weights.any():
                 return near
-        moved = self._sum(weights.to(rows.dtype), start, rows).to(points.base.dtype)
-        moved.addcmul_(total.to(moved.dtype), points.base, value=-1)
+        moved = points.base * -total.to(points.base.dtype)
+        moved = self._add_sum(moved, weights.to(rows.dtype), start, rows)
         return moved if near is None else moved.to(WIDE).add_(near)
 
     def _part(self, points, start, rows, level, whole=True):
-        """The logits -|x_t - t x^(i)|^2 / (2 (1 - t)^2) of a chunk, and what is made of them: a ``_Part``.
+        """The logits -|x_t - t x^(i)|^2 / (2 (1 - t)^2) of a chunk, and the sums made from them: a ``_Part``.
 
         level: (B, 1) log of the sum of exp of the logits so far; whole: see ``_displacement``. At t = 1 the squared
         distance is not divided, which orders the samples as the limit does.
@@ -207,59 +210,71 @@ class Oracle:
         products, logits = self._logits(points, start, rows)
         error = t * scale * self._product_error(products, points.square)
         peak = logits.amax(1, keepdim=True)
-        weights = points.weights(logits, peak, rows.dtype)
+        gaps = (logits - peak).to(rows.dtype)
+        weights = points.weights(gaps, rows.dtype)
         total = weights.sum(1, keepdim=True, dtype=WIDE)
+        log_total = total.log()
 
-        # a weight is in doubt when the error of its logit could change it by more than the tolerance
-        level = torch.logaddexp(level, total.log() + peak)
-        window = torch.where(error > TOLERANCE, 2 * error + (error / TOLERANCE).log(), -math.inf)
-        # near the data, and at t = 1, all that counts is taken by differences
-        window = torch.where(points.near, 2 * error + 20 - (1 - t).clamp(min=1e-16).log(), window)
-        # as numbers: comparisons that give booleans, and sums of those, take four times as long
-        doubtful = torch.gt(logits, level - window, out=torch.empty_like(logits))
-        count = doubtful.sum(1, keepdim=True)
+        # a weight is in doubt if the error of its logit could change it by more than the tolerance
+        doubt = error / TOLERANCE
+        # near the data, and at t = 1, all logits that count are computed by differences
+        window = 2 * error + torch.where(points.near, 20 - (1 - t).clamp(min=1e-16).log(), doubt.log())
+        window += peak - torch.logaddexp(level, log_total + peak)
+        # as numbers, because comparisons with boolean results, and their sums, take four times as long
+        doubtful = torch.gt(gaps, -window.to(gaps.dtype), out=gaps)
+        count = doubtful.sum(1, keepdim=True).to(WIDE)
         again, alone = torch.ones_like(count), torch.zeros_like(count)
         if whole and logits.shape[1] == samples.count:
-            # but one sample that outweighs all others has weight 1, whatever its logit
-            settled = (peak - level > -(TOLERANCE / error).clamp(1e-9, 0.5)) & (count <= 1)
+            # except that one sample which outweighs all others has weight 1, whatever its logit
+            settled = (log_total < (1 / doubt).clamp(1e-9, 0.5)) & (count <= 1)
             again, alone = points.near | ~settled, settled & (total < 1 + ALONE)
             count = count * again
-        pairs, near, others = points.read(count.sum(), (count * points.near).sum(), (alone == 0).sum())
+        pairs, near, coarse, others = points.read(
+            count.sum(), (count * points.near).sum(), (count * (error > 1)).sum(), (alone == 0).sum()
+        )
         none = torch.empty(2, 0, dtype=torch.int64, device=logits.device)
         if (pairs == 0 or others == 0) and not points.at_end:
             return _Part(logits, peak, weights, total, none, alone=others == 0)
 
-        doubtful *= again
+        doubtful *= again.to(doubtful.dtype)
         row, column = doubtful.nonzero_static(size=pairs).T
         for some in samples.pairs(pairs):
             difference = self._paired(rows, row[some], column[some]).to(WIDE).mul_(t[row[some]])
-            difference.sub_(points.x.index_select(0, row[some]))
+            difference.sub_(points.given.index_select(0, row[some]))
             distance = torch.linalg.vector_norm(difference, dim=1)
             logits[row[some], column[some]] = distance.square_() * (scale[row[some], 0] / -2)
+        if not (near or coarse or points.at_end):  # the peaks are hardly moved: only the pairs' own weights
+            before, after = weights[row, column], (logits[row, column] - peak[row, 0]).exp_().to(rows.dtype)
+            weights[row, column] = after
+            total.index_add_(0, row, (after.to(WIDE) - before)[:, None])
+            return _Part(logits, peak, weights, total, none)
         peak = logits.amax(1, keepdim=True)
-        weights = points.weights(logits, peak, WIDE if near else rows.dtype)
+        weights = points.weights(logits - peak, WIDE if near else rows.dtype)
         total = weights.sum(1, keepdim=True, dtype=WIDE)
         chosen = points.near[row, 0].nonzero_static(size=near)[:, 0]
         return _Part(logits, peak, weights, total, torch.stack([row[chosen], column[chosen]]))
 
     def _logits(self, points, start, rows):
-        """Inner products (B, n) of the queries with a chunk about the centre, and the logits (B, n) float64 by them."""
+        """Inner products (B, n) of the queries with a chunk about the centre, and the logits (B, n) float64 from
+        them."""
         half_norms, t, scale = self.samples.half_norms[start : start + len(rows)], points.t, points.scale
-        products = exact_product(points.narrow, self.samples.centred(start, rows).T)
+        products = inner_products(points.narrow, self.samples.centred(start, rows))
         own = torch.cat([-t * t * scale, points.square * scale / -2], 1)
-        logits = products.to(WIDE).mul_(t * scale).addmm_(own, torch.stack([half_norms, torch.ones_like(half_norms)]))
+        logits = products.to(WIDE, copy=True).mul_(t * scale)
+        logits.addmm_(own, torch.stack([half_norms, torch.ones_like(half_norms)]))
         return products, logits
 
-    def _sum(self, weights, start, rows):
-        """Sum of the weights (B, n) times a chunk about the centre, (B, D) in the data's dtype."""
-        return exact_product(weights, self.samples.centred(start, rows))
+    def _add_sum(self, moved, weights, start, rows):
+        """``moved`` (B, D), overwritten, plus the weights (B, n) times a chunk about the centre."""
+        return add_weighted(moved, weights, self.samples.centred(start, rows))
 
     def _paired(self, rows, row, column):
-        """The samples of pairs: of the point ``row`` (k,) that at ``column`` (k,) of a chunk, (k, D)."""
+        """The samples of pairs (point, sample), (k, D): those at ``column`` (k,) of a chunk, for points ``row``
+        (k,)."""
         return rows.index_select(0, column)
 
     def _product_error(self, products, square):
-        """How far rounding moves an inner product, (B, 1): estimated from above: terms of random and of equal sign."""
+        """Upper estimate of the rounding error of an inner product, (B, 1), from terms of random and of equal sign."""
         unit = torch.finfo(products.dtype).eps / 2
         largest = torch.maximum(-products.amin(1, keepdim=True), products.amax(1, keepdim=True)).to(WIDE)
         random = square.sqrt() * (self.samples.longest * (0.25 + 16 / math.sqrt(self.samples.dim)))
@@ -270,9 +285,9 @@ class Oracle:
 class _Part:
     """A chunk's logits (B, n), the largest (B, 1), ``weights`` exp(logits - peak), and their sum ``total`` (B, 1).
 
-    near: (2, p) rows and columns near the data that were taken again by differences. All float64, positions int64;
-    ``weights`` in the dtype of the samples where none is near the data. alone: whether in each row one weight is 1
-    and all others, together, below rounding.
+    near: (2, p) rows and columns near the data that were computed again by differences. All float64, positions int64;
+    ``weights`` have the dtype of the samples if none is near the data. alone: whether in each row one weight is 1 and
+    the sum of all others is below rounding.
     """
 
     logits: torch.Tensor
@@ -284,25 +299,28 @@ class _Part:
 
 
 class _Points:
-    """Points x_t (B, D) with their times t (B, 1) float64, as the samples see them: B <= what the budget allows.
+    """Points x_t (B, D) with their times t (B, 1) float64, prepared for the samples; B is at most what the budget
+    allows.
 
-    given: in their own dtype, or the samples' if that is wider; x: in float64; base: less the samples' centre, in
-    float64 where there is one; narrow: less t times the centre, in the samples' dtype; square: of what narrow rounds,
-    (B, 1) float64; scale: (1 - t)^-2, 1 at t = 1; divisor: 1 - t, or 1 where points at t = 1 are asked for; near:
+    given: the points in their own dtype, or the samples' if that is wider; base: minus the samples' centre, in float64
+    if there is one; narrow: minus t times the centre, in the samples' dtype; square: squared length of narrow before
+    rounding, (B, 1) float64; scale: (1 - t)^-2, 1 at t = 1; divisor: 1 - t, or 1 if points at t = 1 are allowed; near:
     whether t is near 1, (B, 1).
 
-    What the host must know of values, whether there is a point at t = 0 (``at_prior``) or t = 1 (``at_end``), it learns
-    with the first numbers it asks for by ``read``, so that a GPU is waited for once; what is wrong is raised there.
+    The host must know whether there is a point at t = 0 (``at_prior``) or t = 1 (``at_end``). It learns that together
+    with the first numbers that it reads (``read``), so that it waits for a GPU only once; errors are raised there too.
     """
 
     def __init__(self, samples, x_t, t, to_end=False):
         self.given, self.t = x_t.detach().to(samples.device).reshape(len(x_t), -1), t[:, None]
         self.given = self.given.to(torch.promote_types(x_t.dtype, samples.dtype))
-        self.x = self.given.to(WIDE)
-        self.base, query = samples.shifted(self.x), samples.shifted(self.x, self.t)
-        self.square = torch.linalg.vector_norm(query, dim=1, keepdim=True).square_()
-        if samples.centre is None:
-            self.base = query = self.given
+        self.base = query = self.given
+        if samples.centre is not None:
+            self.base, query = samples.shifted(self.x), samples.shifted(self.x, self.t)
+        self.square = torch.empty_like(self.t)
+        for some in samples.pairs(len(query)):  # few at a time: a float64 copy of all takes longer than their norms
+            torch.linalg.vector_norm(query[some].to(WIDE), dim=1, keepdim=True, out=self.square[some])
+        self.square.square_()
         self.narrow = query.to(samples.dtype)
         rest = 1 - self.t
         self.last = self.t == 1
@@ -313,8 +331,13 @@ class _Points:
         outside, infinite = ~((self.t >= 0) & (self.t <= 1)), ~torch.isfinite(self.square)
         self._facts = torch.cat([outside, infinite, self.last, self.t == 0], 1).sum(0)
 
+    @property
+    def x(self):
+        """The points in float64."""
+        return self.given.to(WIDE)
+
     def read(self, *numbers):
-        """Numbers (tensors of one whole number) as Python's. ValueError for times or points that are not fit."""
+        """Tensors of one whole number as Python integers. ValueError for times or points that are not allowed."""
         numbers = torch.cat([self._facts, torch.stack(numbers)]).tolist()
         outside, infinite, self.at_end, self.at_prior = map(bool, numbers[:4])
         if outside:
@@ -325,18 +348,17 @@ class _Points:
             raise ValueError("t is 1, where the velocity has no value of its own; expected t < 1, such as 1 - 1e-6")
         return [int(number) for number in numbers[4:]]
 
-    def weights(self, logits, peak, dtype):
-        """exp(logits - peak) in ``dtype``, at least exp(``FAINT``); at t = 1 the limit: 1 at the peak, 0 below it."""
-        gaps = logits - peak
-        weights = gaps.to(dtype, copy=True).clamp_(min=FAINT).exp_()
+    def weights(self, gaps, dtype):
+        """exp of logits less their peak in ``dtype``, at least exp(``FAINT``); at t = 1 the limit: 1 at 0, 0 below."""
+        weights = gaps.to(dtype).clamp(min=FAINT).exp_()
         return weights.masked_fill_(self.last & (gaps < 0), 0.0) if self.at_end else weights
 
 
 class ClassOracle:
-    """The class-conditional oracle: ``Oracle`` over the samples of one class, a class a row.
+    """The class-conditional oracle: for each row, ``Oracle`` over the samples of the row's class.
 
-    data: (N, D) or (N, C, H, W) tensor or array with labels (N,) integers, or a LatentStore, which brings its own
-    labels. What the classes used last hold beyond the data given is kept in memory, within ``budget_mb``.
+    data: (N, D) or (N, C, H, W) tensor or array with labels (N,) integers, or a LatentStore, which has its own labels.
+    The samples of the classes that were used last are kept in memory, within ``budget_mb``.
 
     >>> data, labels = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 4.0]]), torch.tensor([0, 0, 1])
     >>> oracle = ClassOracle(data, labels)
@@ -354,7 +376,7 @@ class ClassOracle:
     ) -> None:
         stored = hasattr(data, "batches")
         if stored != (labels is None):
-            raise ValueError("labels go with a tensor, one a sample; a LatentStore brings its own (labels=None)")
+            raise ValueError("labels go with a tensor, one per sample; a LatentStore has its own (labels=None)")
         data = data if stored else as_floating("the data", data)
         self.labels = as_tensor("labels", getattr(data, "labels", labels))
         whole = self.labels.dtype != torch.bool and not self.labels.is_floating_point()
@@ -391,11 +413,12 @@ class ClassOracle:
         return Samples(self._data[part], None, self._device, self._budget_mb)
 
     def velocity(self, x_t: Float[Array, " batch *shape"], t: Time, y: Labels) -> Float[Tensor, " batch *shape"]:
-        """The class-conditional oracle velocity, like x_t; y: (B,) integer labels, or one for all."""
+        """The class-conditional oracle velocity, in shape and dtype like x_t; y: (B,) integer labels, or one for
+        all."""
         return self._each("velocity", x_t, t, y)
 
     def posterior_mean(self, x_t: Float[Array, " batch *shape"], t: Time, y: Labels) -> Float[Tensor, " batch *shape"]:
-        """The class-conditional posterior mean, like x_t."""
+        """The class-conditional posterior mean, in shape and dtype like x_t."""
         return self._each("posterior_mean", x_t, t, y)
 
     def _each(self, method, x_t, t, y):

@@ -1,4 +1,4 @@
-"""The N samples an oracle looks at, in memory or streamed from a latent store: one view of both."""
+"""The N samples of an oracle, in memory or streamed from a latent store, behind one interface."""
 
 import itertools
 from functools import cached_property
@@ -11,11 +11,11 @@ from twostage.arguments import as_device, as_tensor
 from twostage.read_ahead import read_ahead
 
 MEGABYTE = 1 << 20
-WIDE = torch.float64  # what logits and sums are kept in
-LEAST = -700.0  # of a logit below the largest: exp is many times slower where it underflows, and this changes no sum
-SMALLEST = 1e-30  # of a weight in a product, which numbers too small for float32 would slow down
-PAIR_NUMBERS = 1 << 16  # float64 numbers of differences that stay in a core's cache
-SAME_KEY = 1e-11  # projections of two rows nearer than this, of their scale, are looked at: the rows may be copies
+WIDE = torch.float64  # dtype of logits and sums
+LEAST = -700.0  # smallest difference to the largest logit: exp is many times slower where it underflows; no sum changes
+SMALLEST = 1e-30  # smallest weight in a product, which numbers too small for float32 would slow down
+PAIR_NUMBERS = 1 << 16  # float64 numbers of differences that fit into a core's cache
+SAME_KEY = 1e-11  # if projections of two rows differ by less than this, relative to their scale, the rows are compared
 
 
 class Samples:
@@ -23,13 +23,13 @@ class Samples:
 
     data: floating tensor or array (N, D) or (N, C, H, W), or an open LatentStore; label: the class of the store (None:
     all).
-    A store whose samples fit in half of ``budget_mb`` is read into memory once, a larger one is streamed.
+    A store whose samples fit into half of ``budget_mb`` is read into memory once; a larger one is streamed.
 
     count, dim: N and D; shape: of one sample; mean: (D,) float64; half_norms: (N,) float64, |x - centre|^2 / 2;
-    centre: (D,) in the data's dtype, subtracted from the rows before matrix products, or None where the mean does
-    not outweigh the spread, so that products about zero lose no digits; longest: the largest |x - centre|.
-    multiplicity: (N,) how many rows equal each row, itself included, or None where all differ; distinct: the number
-    of different rows, the N that the posterior runs over.
+    centre: (D,) in the data's dtype, subtracted from the rows before matrix products; None if the mean is not larger
+    than the spread, so that products about zero lose no digits; longest: the largest |x - centre|.
+    multiplicity: (N,) number of rows equal to each row, itself included, or None if all rows differ; distinct: number
+    of different rows, the N of the posterior.
 
     Raises ValueError for no samples, an integer dtype, NaN or infinite values.
     """
@@ -91,9 +91,10 @@ class Samples:
         return float((2 * self.half_norms.max()).sqrt())
 
     def _half_norms(self, centre, total=None):
-        """|x - centre|^2 / 2 of all samples, (N,) float64; and with ``total``, to which their sum is added, their keys.
+        """|x - centre|^2 / 2 of all samples, (N,) float64. If ``total`` is given, adds their sum to it and sets the
+        keys.
 
-        A key is the product with one random direction: copies have the same, up to rounding.
+        A key is the product with one random direction: copies have the same key, up to rounding.
         """
         half_norms = torch.empty(self.count, dtype=WIDE, device=self.device)
         if total is not None:
@@ -107,7 +108,7 @@ class Samples:
 
     @cached_property
     def multiplicity(self):
-        """How many rows equal each row, itself included, (N,) float64; None where all rows differ."""
+        """Number of rows equal to each row, itself included, (N,) float64; None if all rows differ."""
         groups = self._copies
         if not groups:
             return None
@@ -146,10 +147,10 @@ class Samples:
         return found
 
     def wide_blocks(self, first, rows, centre, most=8 * MEGABYTE):
-        """Yield (start, block) with the ``rows`` that begin at ``first`` (None: all), less ``centre``, in float64.
+        """Yield (start, block) with the ``rows`` that begin at ``first`` (None: all), minus ``centre``, in float64.
 
-        most: bytes of a block, which has at least a row. The blocks share one buffer: what is read of one must be done
-        with before the next.
+        most: bytes of a block, which has at least one row. The blocks share one buffer: use a block before you take the
+        next one.
         """
         most = min(self.budget // 8, most)
         size = max(1, most // (8 * self.dim))
@@ -168,7 +169,7 @@ class Samples:
 
     @property
     def held(self):
-        """Bytes held in memory beyond the data given: rows read from a store, and rows less their centre."""
+        """Bytes held in memory beyond the data given: rows read from a store, and rows minus their centre."""
         read = self._rows is not None and self._store is not None
         copied = self.centre is not None and self._centred is not None
         return (self._rows.nbytes if read else 0) + (self._centred.nbytes if copied else 0)
@@ -176,7 +177,7 @@ class Samples:
     def chunks(self, size):
         """Yield (start, rows (n, D)) with n <= size, in order, as they are in the data (not centred).
 
-        Streamed rows share few buffers: what is read of a chunk must be done with before the next is asked for.
+        Streamed rows share few buffers: use a chunk before you take the next one.
         """
         if self._rows is not None:
             for start in range(0, self.count, size):
@@ -201,11 +202,11 @@ class Samples:
         return rows - self.centre
 
     def shifted(self, points, factor=1.0):
-        """points (B, D) float64 less ``factor`` (a float or (B, 1)) times the centre."""
+        """points (B, D) float64 minus ``factor`` (a float or (B, 1)) times the centre."""
         return points if self.centre is None else points - factor * self.centre.to(WIDE)
 
     def pairs(self, count):
-        """Slices of so many pairs whose differences are taken at a time: on a CPU they stay in its cache."""
+        """Slices of ``count`` pairs, each small enough that on a CPU its differences fit into the cache."""
         numbers = PAIR_NUMBERS if self.device.type == "cpu" else min(self.budget // 4, 1 << 26) // 24
         size = max(1, numbers // self.dim)
         return [slice(start, start + size) for start in range(0, count, size)]
@@ -222,12 +223,12 @@ class Samples:
 
 
 def product_weights(weights, dtype):
-    """Posterior weights, the largest near 1, as a matrix product takes them: in ``dtype``, the smallest zero."""
+    """Posterior weights, the largest near 1, for a matrix product: in ``dtype``, with the smallest set to zero."""
     return torch.nn.functional.threshold(weights.to(dtype), SMALLEST, 0.0)
 
 
 def as_times(t, name="t"):
-    """``t`` as a float64 tensor, its values not looked at; ValueError for what is not real numbers."""
+    """``t`` as a float64 tensor, without a check of its values; ValueError if it is not real numbers."""
     t = as_tensor(name, t)
     if t.is_complex() or t.dtype == torch.bool:
         raise ValueError(f"{name} is {t.dtype}; expected times in [0, 1]")
@@ -246,7 +247,7 @@ def check_times(t, name="t"):
 def one_each(name, values, count):
     """``values``, one or (count,), as (count,); ValueError for another shape."""
     if tuple(values.shape) not in ((), (1,), (count,)):
-        raise ValueError(f"{name} has shape {tuple(values.shape)}; expected one value or ({count},), one a sample")
+        raise ValueError(f"{name} has shape {tuple(values.shape)}; expected one value or ({count},), one per sample")
     return values.expand(count)
 
 

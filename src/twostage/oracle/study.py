@@ -1,4 +1,4 @@
-"""What the oracle says of a latent store: posterior statistics, transitions against the law, N varied.
+"""The oracle on a latent store: posterior statistics, transitions against the law, the transition by N.
 
 Stage functions: each writes its CSV or JSON with provenance, and returns the main table.
 """
@@ -32,9 +32,9 @@ from twostage.oracle.tables import mean_and_error, write_table
 from twostage.provenance import write_json, write_provenance
 
 STATISTICS = ("top1", "self_weight", "effective_samples", "mse", "mse_offset")
-# Times at which the paper's Figs. 2a and 2b were read off: a run's values there are measured, not interpolated.
+# Times at which the paper's Figs. 2a and 2b were read off, so that a run's values there are measured, not interpolated.
 READ_OFF = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.95, 0.98, 0.99, 1.0)
-WHOLE = 2**32 - 1  # the seed's key of pairs over all samples, where a class has its number
+WHOLE = 2**32 - 1  # the seed's key for pairs over all samples; for a class, the key is its number
 DEFINITION = (
     "first time at which the mean posterior weight of the true sample, exact copies added up, crosses one half, on "
     "times that resolve it; class-conditional pairs pooled over the classes; interval: 95% percentile bootstrap over "
@@ -58,12 +58,11 @@ def measure_posterior(
 ):
     """Write posterior.csv, transition.json, law.csv and information.csv into ``output_dir``; returns the first.
 
-    store_path: latents.h5; times: (T,) in [0, 1], to which those are added that resolve every transition
-    (``resolved_times``) and the information (``twostage.oracle.information``), and those at which the paper's values
-    were read off; pairs_per_class, pairs_unconditional:
-    pairs (x_0, x_1) a class and over all samples (0: leave the unconditional part out); offset: see
-    ``Sweep.mse_offset``; bootstrap: resamples.
-    Pair j of a class depends on (seed, class, j) alone. Sec. 3, Figs. 2a and 2b of the paper.
+    store_path: latents.h5; times: (T,) in [0, 1]; times that resolve every transition (``resolved_times``) and the
+    information (``twostage.oracle.information``), and those at which the paper's values were read off, are added;
+    pairs_per_class, pairs_unconditional: number of pairs (x_0, x_1) per class and over all samples (0: leave the
+    unconditional part out); offset: see ``Sweep.mse_offset``; bootstrap: number of resamples.
+    Pair j of a class depends only on (seed, class, j). Sec. 3, Figs. 2a and 2b of the paper.
     """
     store = _open(store_path)
     asked = np.union1d(np.asarray(times, dtype=float), READ_OFF)
@@ -159,11 +158,12 @@ def measure_posterior(
 def measure_nsweep(store_path, output, *, sizes, pairs, repeats, seed, labels=None, device="cpu", budget_mb=1024):
     """Vary N on the data at fixed D and write the transitions, measured against predicted; returns the table.
 
-    output: nsweep.csv; sizes: numbers of samples to try, those beyond a pool are left out; pairs: a repeat; repeats:
-    random subsets of each size; labels: classes whose subsets are tried (None: all). Subsets are of different samples:
-    of exact copies one is drawn from. The pooled rows draw subsets from all classes together, sizes up to the whole
-    store. Predictions take the spectrum of the whole pool, so that N alone varies. measured: mean over the subsets of
-    each one's transition; lo, hi: its 95% interval by Student's t over the subsets, NaN with a single one.
+    output: nsweep.csv; sizes: numbers of samples to try (sizes larger than a pool are left out); pairs: number per
+    subset; repeats: number of random subsets of each size; labels: classes whose subsets are tried (None: all). Subsets
+    hold different samples: only one of a set of exact copies can be drawn. The pooled rows draw subsets from all
+    classes together, with sizes up to the whole store. Predictions take the spectrum of the whole pool, so that only N
+    varies. measured: mean transition of the subsets; lo, hi: its 95% interval by Student's t over the subsets, NaN for
+    a single subset.
     """
     store = _open(store_path)
     sizes = sorted({int(size) for size in sizes})
@@ -178,7 +178,7 @@ def measure_nsweep(store_path, output, *, sizes, pairs, repeats, seed, labels=No
         for size in [size for size in sizes if size <= len(pick)]:
             predicted = transition_time(values, size)
             times = transition_grid(values, size)
-            times = np.concatenate([times, np.linspace(times[-1], 1, 11)[1:]])  # data may be far from the law
+            times = np.concatenate([times, np.linspace(times[-1], 1, 11)[1:]])  # the data may be far from the law
             found = []
             for repeat in range(repeats):
                 draw = np.random.default_rng([seed, size, repeat, len(present) if label is None else label])
@@ -207,7 +207,7 @@ def measure_nsweep(store_path, output, *, sizes, pairs, repeats, seed, labels=No
 
 
 def _named(table, store):
-    """The table with the class's name as its last column; "all classes" where a row is of several."""
+    """The table with the class's name as its last column; "all classes" for a row over several classes."""
     names = dict(enumerate(store.class_names))
     return table.assign(**{"class": [names.get(label, "all classes") for label in table["label"]]})
 
@@ -219,7 +219,7 @@ def _open(store_path):
 
 
 def _sweep_class(samples, label, times, pairs, seed, offset):
-    """Pairs of one class (None: of all samples): x_1 without repetition as long as there are samples."""
+    """The sweep of pairs of one class (None: of all samples); no x_1 is repeated as long as there are others."""
     key = WHOLE if label is None else int(label)
     index = _choose(np.random.default_rng([seed, key]), samples.count, pairs)
     noise = sample_noise(seed, key * 2**24 + np.arange(pairs), (samples.dim,))
@@ -227,7 +227,7 @@ def _sweep_class(samples, label, times, pairs, seed, offset):
 
 
 def _sweep_own_class(store, whole, times, seed, device, budget_mb):
-    """The pairs of ``whole``, a sweep over all samples, each within the class of its x_1; in order of the classes."""
+    """The sweep of the pairs of ``whole`` (over all samples), each within the class of its x_1, ordered by class."""
     row, flipped = whole.index % len(store), whole.index >= len(store)
     noise = sample_noise(seed, WHOLE * 2**24 + np.arange(len(whole)), (whole.dim,))
     label, parts = store.labels[row], []
@@ -240,9 +240,9 @@ def _sweep_own_class(store, whole, times, seed, device, budget_mb):
 
 
 def _resolved(run, times):
-    """``run(times)``, a list of ``Sweep``; again on more times where the transitions found are not resolved by these.
+    """``run(times)``, a list of ``Sweep``; run again on more times if these do not resolve the transitions found.
 
-    Times are chosen about the predicted transitions: data far from the law may have theirs elsewhere.
+    Times are chosen about the predicted transitions; data far from the law may have their transitions elsewhere.
     """
     found = run(times)
     crossings = [_crossing(each) for each in (*found, Sweep.merge(found))]
@@ -251,7 +251,7 @@ def _resolved(run, times):
 
 
 def _choose(draw, count, pairs):
-    """``pairs`` rows out of ``count``: random order, each used equally often up to one."""
+    """``pairs`` rows out of ``count`` in random order; the numbers of uses of two rows differ by at most one."""
     rounds = [draw.permutation(count) for _ in range(-(-pairs // count))]
     return torch.from_numpy(np.concatenate(rounds)[:pairs])
 
@@ -298,7 +298,7 @@ def _compare(found, values, curve, bootstrap, seed):
 
 
 def _typical(found, spectra, store):
-    """The covariance spectrum of the class whose predicted transition is the median one: label, n, eigenvalues."""
+    """The covariance spectrum of the class with the median predicted transition: label, class, n, eigenvalues."""
     order = np.argsort([transition_time(values, each.count[0]) for each, values in zip(found, spectra)], kind="stable")
     k = order[len(order) // 2]
     values = spectra[k][spectra[k] > 0]

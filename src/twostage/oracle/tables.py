@@ -1,4 +1,4 @@
-"""What the stages of the oracle share in writing their tables."""
+"""Functions with which the stages of the oracle write their tables."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from twostage.provenance import atomic_write, write_provenance
 
 
 def mean_and_error(values):
-    """Mean over the first axis and its standard error, which is 0 for a single value: two arrays (T,)."""
+    """Mean over the first axis and its standard error (0 for a single value): two arrays (T,)."""
     error = values.std(0, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.zeros(values.shape[1])
     return values.mean(0), error
 

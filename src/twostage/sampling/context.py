@@ -24,6 +24,7 @@ from twostage.sampling.solver import SOLVERS, Observer, finite_states
 from twostage.sampling.starts import noise_of, present_classes, resumed_states
 from twostage.sampling.velocity import Field, Gained, GaussianVelocity, Guided, ModelVelocity, OracleVelocity
 from twostage.split import read_split
+from twostage.windows import read_windows
 
 Followed: TypeAlias = tuple[Int64[np.ndarray, " n"], Bool[np.ndarray, " n"]]  # rows of a store, mirrored or not
 
@@ -34,15 +35,17 @@ class Context:
     store_path: latents.h5 of the training split; held_out_path: that of the held-out split, for plans that resume from
     it; encoder_spec, encoder_weights: what decodes the latents (``twostage.data.encoders.load_encoder``); checkpoints:
     {model name: path of its weights}; plans: {plan name: dict} (``twostage.sampling.plan``); split_path: split.json,
-    whose split stands for the plans' "split", needed where a plan names it; precision: "float32", or "bf16" for the
-    models' autocast; space: the latent space's name, for the record; models: {model name: what is expected of its
-    weights} (``twostage.model.identity.refuse_other_model``). Raises ValueError for a plan that cannot be run.
+    whose split stands for the plans' "split", needed where a plan names it; windows_path: windows.json, the same for
+    intervals that the data name; precision: "float32", or "bf16" for the models' autocast; space: the latent space's
+    name, for the record; models: {model name: what is expected of its weights}
+    (``twostage.model.identity.refuse_other_model``). Raises ValueError for a plan that cannot be run.
 
     Has plans: {name: resolved Plan}; split: the ``Split`` that stood for "split", or None; splits: {name: that split
-    where the plan names it, else None}; given: {name: the plan as it was written}; train: the training LatentStore;
-    classes: labels that occur in it; fields: {model name, "oracle" or "gaussian": velocity field}; oracle: its
-    ``ClassOracle``; gaussian: its ``ClassGaussian``, a class of which is fitted when a plan first comes to it; facts:
-    attributes that every file of samples records; weights: {model name: {"sha256", "metadata"}}.
+    where the plan names it, else None}; windows: {name: ``Window``} of the data; given: {name: the plan as it
+    was written}; train: the training LatentStore; classes: labels that occur in it; fields: {model name, "oracle" or
+    "gaussian": velocity field}; oracle: its ``ClassOracle``; gaussian: its ``ClassGaussian``, which fits a class when a
+    plan first comes to it; architectures: {model name: its ``LightningDiT.architecture``}; facts: attributes that every
+    file of samples records; weights: {model name: {"sha256", "metadata"}}.
 
     >>> from twostage.data.latents import write_store
     >>> with write_store("latents.h5", 2, (1, 2, 2)) as writer:
@@ -63,6 +66,7 @@ class Context:
         plans: Mapping[str, Mapping[str, Any]],
         *,
         split_path: PathLike | None = None,
+        windows_path: PathLike | None = None,
         device: str | torch.device = "cpu",
         precision: str = "float32",
         held_out_path: PathLike | None = None,
@@ -74,7 +78,9 @@ class Context:
         self.split = None if split_path is None else read_split(split_path)
         self.splits = {name: self.split if plan.names_split else None for name, plan in self.given.items()}
         time = None if self.split is None else self.split.value
-        self.plans = {name: plan.resolve(time) for name, plan in self.given.items()}
+        self.windows = {} if windows_path is None else read_windows(windows_path)
+        ends = {name: window.ends for name, window in self.windows.items()}
+        self.plans = {name: plan.resolve(time, ends) for name, plan in self.given.items()}
         self.train = LatentStore.open(store_path, split="train")
         self.stores = {"train": self.train}
         if held_out_path is not None:
@@ -91,6 +97,7 @@ class Context:
         for name, model in models.items():
             refuse_other_model(checkpoints[name], model.architecture, model.metadata, self.train, expected.get(name))
         self.oracle = ClassOracle(self.train, device=self.device)
+        self.architectures = {name: model.architecture for name, model in models.items()}
         self.fields: dict[str, Field] = {name: ModelVelocity(model, precision) for name, model in models.items()}
         self.gaussian = ClassGaussian(self.train, device=self.device)
         self.fields |= {ORACLE: OracleVelocity(self.oracle), GAUSSIAN: GaussianVelocity(self.gaussian)}
@@ -105,8 +112,27 @@ class Context:
             "store_fingerprint": self.train.fingerprint,
             "index": self.train.index or "unknown",
         }
-        files = {"encoder": encoder_weights, "split": split_path, **checkpoints}
+        files = {"encoder": encoder_weights, "split": split_path, "windows": windows_path, **checkpoints}
         self._files = {name: files_of(paths) for name, paths in files.items()}
+
+    @classmethod
+    def of_job(cls, job: Any) -> "Context":
+        """The context of a job of workflow/rules/sampling.smk, from Snakemake's object in its script."""
+        inputs, params = job.input, job.params
+        return cls(
+            inputs.latents,
+            params.encoder,
+            inputs.get("weights"),
+            dict(zip(params.models, inputs.snapshots)),
+            params.plans,
+            split_path=inputs.get("split"),
+            windows_path=inputs.get("windows"),
+            device=params.device,
+            precision=params.precision,
+            held_out_path=inputs.held_out,
+            space=job.wildcards.space,
+            models=params.models,
+        )
 
     def refuse_missing(self, outputs: Mapping[str, PathLike]) -> None:
         """ValueError unless ``outputs`` names a file for every plan."""
@@ -116,6 +142,7 @@ class Context:
     def inputs(self, plan: Plan) -> list[PathLike]:
         """Paths that a plan's samples come from, the latents aside (their fingerprint stands for them)."""
         names = ["split"] if self.splits[plan.name] else []
+        names += ["windows"] if self.given[plan.name].names_windows else []
         names += ["encoder", *(part.field for part in plan.parts if part.field not in CLOSED_FORM)]
         return list(dict.fromkeys(path for name in names for path in self._files[name]))
 

@@ -5,8 +5,9 @@ names. Times may be "split", the stage split measured from the data, which ``Pla
 """
 
 import inspect
+import itertools
 
-from twostage.sampling.plan import Plan
+from twostage.sampling.plan import CLOSED_FORM, GAUSSIAN, ORACLE, SPLIT, Plan
 
 MEASURED = "measured"
 COMMON = ("steps", "solver", "samples")
@@ -17,9 +18,11 @@ GUIDANCE = 2.0
 SHORT_INTERVALS = tuple((k / 10, (k + 1) / 10) for k in range(10))
 WIDE_INTERVALS = tuple((low, high) for low in (0, 0.1, 0.2) for high in (0.4, 0.6, 0.8, 1))
 SWITCH_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
+LATE = 0.75  # where late refinement begins, of the eight assignments of two models to three parts
 RESUME_TIMES = (0.1, 0.2, 0.4, 0.8)
 # (alpha, beta) of arXiv:2605.14819's form; which ones its authors took is not in what we have of it.
 GAINS = ((0.1, 1), (0.2, 1), (0.4, 1), (0.8, 1), (0.2, 0), (-0.1, 1))
+JUMP_TIMES = (0, "split", 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 SHOWN_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
 
 
@@ -74,6 +77,43 @@ def stage_swap(common, guided, *, models, splits=(MEASURED,), stage_steps="propo
     }
 
 
+def capacity(common, guided, *, large, small, late=LATE):
+    """The eight assignments of two models to navigation, early and late refinement: where is capacity needed?
+
+    Navigation is [0, split], late refinement [late, 1]; each plan's ``kind`` says which model has which part, such as
+    "large-small-large". The first plan is the large model throughout.
+    """
+    models = {"large": large, "small": small}
+    plans = {}
+    for kinds in itertools.product(models, repeat=3):
+        parts = [{"field": models[kind], **guided} for kind in kinds]
+        for part, stop in zip(parts, ("split", late)):
+            part["stop"] = stop
+        name = "-".join(models[kind] for kind in kinds)
+        plans[f"tab_capacity-{name}"] = {**common, "kind": "-".join(kinds), "parts": parts}
+    return plans
+
+
+def halves(common, guided, *, models, snapshot=None):
+    """Who does which half: every navigator up to the split, every refiner after it; ``kind`` is "navigator > refiner".
+
+    Navigators are the Gaussian, by its exact flow, the models, the first model as it was at training step ``snapshot``
+    (None: without it), and the oracle; refiners the models and the oracle. A refiner's plans stand together.
+    """
+    early = [] if snapshot is None else [f"{models[0]}@{snapshot}"]
+    guidance = lambda field: {} if field in CLOSED_FORM else guided  # noqa: E731
+    plans = {}
+    for after in (*models, ORACLE):
+        for before in (GAUSSIAN, *models, *early, ORACLE):
+            plan = {**common, "kind": f"{before} > {after}", "parts": [{"field": after, **guidance(after)}]}
+            if before == GAUSSIAN:
+                plan["start"] = {GAUSSIAN: SPLIT}
+            else:
+                plan["parts"].insert(0, {"field": before, "stop": SPLIT, **guidance(before)})
+            plans[f"tab_halves-{before.replace('@', '-')}-{after}"] = plan
+    return plans
+
+
 def timestep_shift(common, guided, *, model, shifts=SHIFTS):
     """Tab. 2: timestep shifts of one model's grid."""
     return {
@@ -83,11 +123,22 @@ def timestep_shift(common, guided, *, model, shifts=SHIFTS):
 
 
 def guidance_interval(
-    common, guided, *, model, guidance=GUIDANCE, short=SHORT_INTERVALS, wide=WIDE_INTERVALS, channels="all"
+    common,
+    guided,
+    *,
+    model,
+    guidance=GUIDANCE,
+    short=SHORT_INTERVALS,
+    wide=WIDE_INTERVALS,
+    channels="all",
+    from_data=(),
+    beside=(),
 ):
     """Tab. 3: guidance of scale ``guidance`` on one interval at a time, and none; each plan's ``kind`` is its list.
 
-    Raises ValueError for an interval that stands twice, in one list or in both.
+    from_data: names of windows of the data (``twostage.windows``), plans of kind "data". beside: {model, guidance} of
+    further models and scales, None for the experiment's own, on these, on all of [0, 1] and without: kind "beside".
+    Raises ValueError for an interval, or a model and scale, that stands twice.
     """
     plans = {"tab3-none": {**common, "kind": "none", "parts": [{"field": model}]}}
     for kind, intervals in (("short", short), ("wide", wide)):
@@ -97,6 +148,21 @@ def guidance_interval(
                 raise ValueError(f"tab3: the interval [{low}, {high}] stands twice; expected it once, short or wide")
             part = {"field": model, "guidance": guidance, "interval": [low, high], "channels": channels}
             plans[name] = {**common, "kind": kind, "parts": [part]}
+    for window in from_data:
+        part = {"field": model, "guidance": guidance, "interval": window, "channels": channels}
+        plans[f"tab3-{window}"] = {**common, "kind": "data", "parts": [part]}
+    known = {(model, guidance)}
+    for setting in beside:
+        other, scale = setting.get("model") or model, setting.get("guidance") or guidance
+        if (other, scale) in known:
+            raise ValueError(f"tab3: model {other} with scale {scale:g} stands twice; expected it once, beside or not")
+        known.add((other, scale))
+        if other != model:
+            plans[f"tab3-{other}-none"] = {**common, "kind": "beside", "parts": [{"field": other}]}
+        for interval in ([0, 1], *from_data):
+            word = interval if isinstance(interval, str) else "-".join(map(_word, interval))
+            part = {"field": other, "guidance": scale, "interval": interval, "channels": channels}
+            plans[f"tab3-{other}-{_word(scale)}-{word}"] = {**common, "kind": "beside", "parts": [part]}
     return plans
 
 
@@ -154,6 +220,24 @@ def resumed_sampling(common, guided, *, model, times=RESUME_TIMES, split="held_o
     }
 
 
+def jumps(common, guided, *, model, times=JUMP_TIMES):
+    """``fig_jump``: the model from where the Gaussian's exact flow takes the noise by each time; 0: the model alone.
+
+    Each takes the steps of the uniform grid after its time, at least one, so that those before it are saved. Beside it,
+    the model from the prior in as many uniform steps, except for "split": how many it leaves is known with the split.
+    The model alone is there whatever ``times`` are: all others are compared with it.
+    """
+    common = {**common, "parts": [{"field": model, **guided}]}
+    plans = {"fig_jump-0": {**common, "kind": "model"}}
+    for time in (time for time in times if time != 0):
+        plans[f"fig_jump-{_word(time)}"] = {**common, "kind": "jump", "start": {"gaussian": time}}
+    for name, jump in list(plans.items())[1:]:
+        if jump["start"]["gaussian"] != SPLIT:
+            steps = sum(part.steps for part in Plan.from_dict(name, jump).resolve().parts)
+            plans[f"fig_jump-steps_{steps}"] = {**common, "kind": "uniform", "steps": steps}
+    return plans
+
+
 def more_samples(common, guided, *, models):
     """App. G: samples of each model."""
     return {f"fig_samples-{model}": {**common, "parts": [{"field": model, **guided}]} for model in models}
@@ -207,10 +291,13 @@ EXPERIMENTS = {
     "tab2": timestep_shift,
     "tab3": guidance_interval,
     "tab_gain": velocity_gain,
+    "tab_capacity": capacity,
+    "tab_halves": halves,
     "fig8": predictions,
     "fig5": mixed_sampling,
     "fig6": resumed_sampling,
     "tab_plans": own_plans,
     "fig_samples": more_samples,
+    "fig_jump": jumps,
     "fig_oracle_supervised": convergence,
 }

@@ -15,6 +15,8 @@ from typing import Any, Literal, TypeAlias
 from twostage.spelling import did_you_mean
 
 SPLIT = "split"
+TRANSITION, CLASS = "transition", "class"
+WINDOWS = (TRANSITION, CLASS)  # intervals that the data name (``twostage.windows``)
 ORACLE = "oracle"
 GAUSSIAN = "gaussian"
 CLOSED_FORM = (ORACLE, GAUSSIAN)  # fields that need no weights
@@ -25,6 +27,7 @@ GAIN = ("alpha", "beta")
 # What a plan says before ``Plan.resolve`` has put numbers in its place.
 Moment: TypeAlias = Any  # a time in [0, 1], or "split"
 Steps: TypeAlias = Any  # a whole number, or None for a share of the plan's
+Interval: TypeAlias = Any  # (lo, hi), or a name of ``WINDOWS``
 Start: TypeAlias = Any  # "prior", {"resume": a time or "split", "split": "train" | "held_out"}, {"gaussian": a time}
 
 
@@ -39,7 +42,8 @@ class Part:
     steps: solver steps of this part, uniform in it; None takes the part's share of the plan's ``steps``.
     shift: timestep shift of the part's grid (``twostage.flow.time_grid``).
     guidance: classifier-free guidance scale g, ``v = v_dropped + g (v_class - v_dropped)``; 1 is without guidance.
-    interval: guidance acts at times lo <= t < hi; ends are times or "split".
+    interval: guidance acts at times lo <= t < hi; ends are times or "split"; or a window that the data name,
+        "transition" or "class".
     channels: "all", or k: guidance acts on the first k channels only (3 is what LightningDiT's own sampler does).
     gain: (alpha, beta) multiplies the velocity by 1 + alpha (1 - t)^beta, guidance included; None leaves it. In the
         dict form {"alpha": ..., "beta": ...}.
@@ -53,7 +57,7 @@ class Part:
     steps: Steps = None
     shift: float = 1.0
     guidance: float = 1.0
-    interval: tuple[Moment, Moment] = (0.0, 1.0)
+    interval: Interval = (0.0, 1.0)
     channels: int | Literal["all"] = "all"
     start: Moment | None = None
     gain: tuple[float, float] | None = None
@@ -105,14 +109,18 @@ class Plan:
             if not isinstance(part, dict):
                 raise ValueError(f"plan {name}, part {number}: it is {part!r}; expected {{field: ..., stop: ...}}")
             _known_keys(f"{name}, part {number}", part, _names(Part))
-            if not isinstance(part.get("interval", ()), list | tuple):
-                raise ValueError(f"plan {name}, part {number}: interval is {part['interval']!r}; expected [lo, hi]")
+            interval = part.get("interval", (0.0, 1.0))
+            if not isinstance(interval, list | tuple) and interval not in WINDOWS:
+                raise ValueError(
+                    f"plan {name}, part {number}: interval is {interval!r}; expected [lo, hi], or one of "
+                    f"{', '.join(WINDOWS)}{did_you_mean(interval, WINDOWS)}"
+                )
             if "field" not in part:
                 raise ValueError(
                     f"plan {name}, part {number}: field is missing; expected a model's name, {ORACLE!r} or {GAUSSIAN!r}"
                 )
-            written = {"interval": tuple(part.get("interval", (0.0, 1.0))), "gain": _gain_of(name, number, part)}
-            made.append(Part(**{**part, **written}))
+            interval = interval if interval in WINDOWS else tuple(interval)
+            made.append(Part(**{**part, "interval": interval, "gain": _gain_of(name, number, part)}))
         return cls(name, tuple(made), **content)
 
     def to_dict(self) -> dict[str, Any]:
@@ -126,8 +134,13 @@ class Plan:
     @property
     def names_split(self) -> bool:
         """Whether a time of the plan is "split"."""
-        times = [time for part in self.parts for time in (part.stop, part.start, *part.interval)]
-        return SPLIT in [self.begins, *times]
+        ends = [end for part in self.parts if part.interval not in WINDOWS for end in part.interval]
+        return SPLIT in [self.begins, *ends, *(time for part in self.parts for time in (part.stop, part.start))]
+
+    @property
+    def names_windows(self) -> tuple[str, ...]:
+        """The windows of the data that intervals of the plan name, each once."""
+        return tuple(dict.fromkeys(part.interval for part in self.parts if part.interval in WINDOWS))
 
     @property
     def begins(self) -> Moment:
@@ -169,13 +182,18 @@ class Plan:
             )
         return self
 
-    def resolve(self, split: float | None = None) -> "Plan":
+    def resolve(self, split: float | None = None, windows: Mapping[str, tuple[float, float]] | None = None) -> "Plan":
         """The plan with every "split" replaced by the number ``split``, and steps given to every part; validated.
 
-        A split may be None where the plan does not mention it. Raises ValueError as ``validate`` does, and for a split
-        that is missing or outside (0, 1).
+        windows: {name: (lo, hi)} of those that the plan names. Either may be None where the plan does not mention it.
+        Raises ValueError as ``validate`` does, for a split that is missing or outside (0, 1), and for a missing window.
         """
         self.validate()
+        windows = windows or {}
+        for name in self.names_windows:
+            if name not in windows:
+                known = ", ".join(windows) or "none"
+                raise ValueError(f"plan {self.name}: interval is {name!r}; expected a window that is known: {known} is")
         if self.names_split and (split is None or not 0 < split < 1):
             raise ValueError(f"plan {self.name}: the split is {split}; expected a number inside (0, 1)")
         number = lambda time: split if time == SPLIT else time  # noqa: E731
@@ -187,7 +205,7 @@ class Plan:
                 part,
                 start=position if part.start is None else number(part.start),
                 stop=number(part.stop),
-                interval=(number(part.interval[0]), number(part.interval[1])),
+                interval=tuple(map(number, windows.get(part.interval, part.interval))),
             )
             parts.append(part)
             position = part.stop
@@ -215,6 +233,12 @@ class Plan:
                 break
             stop = part.stop
         return stop
+
+
+def snapshot_of(field: str) -> tuple[str, str]:
+    """(model, step) that a part's ``field`` names: ``model@step`` is a snapshot; of ``model`` the step is ""."""
+    model, _, step = field.partition("@")
+    return model, step
 
 
 def prefixes(plan: Plan) -> list[Hashable]:
@@ -247,6 +271,13 @@ def _names(kind):
     return [field.name for field in fields(kind)]
 
 
+def _as_written(key, value):
+    """A key of a part as the dict form has it: what the part holds as a tuple."""
+    if key == "gain":
+        return dict(zip(GAIN, value))
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _without_defaults(record):
     defaults = {field.name: field.default for field in fields(record)}
     return {
@@ -262,13 +293,6 @@ def _known_keys(where, content, names):
             raise ValueError(
                 f"plan {where}: unknown key {key!r}; expected {', '.join(names)}{did_you_mean(key, names)}"
             )
-
-
-def _as_written(key, value):
-    """A value of a part as its dict form has it, where the part has a tuple."""
-    if key == "gain":
-        return dict(zip(GAIN, value))
-    return list(value) if key == "interval" else value
 
 
 def _gain_of(plan, number, part):
@@ -334,13 +358,8 @@ def _check_part(where, part, models):
         _check_count(f"{where}: steps", part.steps)
     if not _is_number(part.shift) or not part.shift > 0:
         raise ValueError(f"{where}: shift is {part.shift!r}; expected a number above 0")
-    if len(part.interval) != 2:
-        raise ValueError(f"{where}: interval is {list(part.interval)}; expected two times [lo, hi]")
-    for end in part.interval:
-        _check_time(f"{where}: interval {list(part.interval)} has an end that", end)
-    low, high = part.interval
-    if SPLIT not in part.interval and not low < high:
-        raise ValueError(f"{where}: interval is {list(part.interval)}; expected lo < hi, inside [0, 1]")
+    if part.interval not in WINDOWS:
+        _check_interval(where, part.interval)
     if part.channels != "all":
         _check_count(f"{where}: channels", part.channels)
     _check_gain(where, part.gain)
@@ -348,6 +367,16 @@ def _check_part(where, part, models):
         raise ValueError(f"{where}: guidance is {part.guidance!r}; expected a number, 1 for none")
     if part.field in CLOSED_FORM and part.guidance != 1:
         raise ValueError(f"{where}: guidance is {part.guidance}; expected 1, the {part.field} takes no guidance")
+
+
+def _check_interval(where, interval):
+    if len(interval) != 2:
+        raise ValueError(f"{where}: interval is {list(interval)}; expected two times [lo, hi]")
+    for end in interval:
+        _check_time(f"{where}: interval {list(interval)} has an end that", end)
+    low, high = interval
+    if SPLIT not in interval and not low < high:
+        raise ValueError(f"{where}: interval is {list(interval)}; expected lo < hi, inside [0, 1]")
 
 
 def _check_gain(where, gain):

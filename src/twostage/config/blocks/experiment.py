@@ -1,9 +1,11 @@
-"""What every experiment may set for itself."""
+"""Settings that every experiment may have."""
 
 from pydantic import Field
 
 from twostage.config.blocks.base import Block
 from twostage.config.values import Count, Distinct, Natural
+
+MODEL_SETTINGS = ("model", "large", "small")  # those that hold one model's name; ``models`` holds several
 
 
 class Experiment(Block):

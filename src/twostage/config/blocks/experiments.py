@@ -1,4 +1,4 @@
-"""``experiments``: the paper's tables and figures that are made of samples."""
+"""``experiments``: the paper's tables and figures that are made from samples."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from twostage.config.blocks.base import Block
 from twostage.config.blocks.experiment import Experiment
 from twostage.config.blocks.plans import OwnPlans
-from twostage.config.values import Count, Distinct, Gain, NotNegative, Positive, Several, Share, Time
+from twostage.config.values import Count, Distinct, Gain, Moment, NotNegative, Positive, Several, Share, Time, Window
 from twostage.sampling import experiments
 
 
@@ -41,6 +41,13 @@ class TimestepShift(Experiment):
     )
 
 
+class GuidanceBeside(Block):
+    """Another model or scale, for which guidance acts nowhere, everywhere, and on the intervals of `from_data`."""
+
+    model: str | None = Field(None, description="Model to sample from. Default: the experiment's `model`")
+    guidance: Positive | None = Field(None, description="Guidance scale. Default: the experiment's `guidance`")
+
+
 class GuidanceInterval(Experiment):
     """Tab. 3: classifier-free guidance in one interval of t at a time."""
 
@@ -54,6 +61,14 @@ class GuidanceInterval(Experiment):
     )
     wide: Distinct[tuple[Time, Time]] = Field(
         list(experiments.WIDE_INTERVALS), description="Wide intervals [start, end] of t"
+    )
+    from_data: Distinct[Window] = Field(
+        [],
+        description="Intervals that the data name: `transition` (where the law's curve goes from 0.1 to 0.9), `class` "
+        "(where x_t tells 5% to 95% of the class)",
+    )
+    beside: list[GuidanceBeside] = Field(
+        [], description="Further models and scales, with the intervals of `from_data`, all of [0, 1] and no guidance"
     )
 
     @model_validator(mode="after")
@@ -72,6 +87,34 @@ class VelocityGain(Experiment):
         min_length=1,
         description="Gains [alpha, beta]. alpha above 0 makes velocities longer, below 0 shorter; the larger beta, the "
         "nearer to the prior alone",
+    )
+
+
+class Capacity(Experiment):
+    """A large and a small model, assigned to navigation, early and late refinement in all eight ways."""
+
+    large: str = Field("XL", description="Name of the large model")
+    small: str = Field("B", description="Name of the small model")
+    late: Share = Field(
+        experiments.LATE,
+        description="Time at which early refinement ends and late refinement begins. Must lie after the split",
+    )
+
+    @model_validator(mode="after")
+    def _has_two_models(self):
+        if self.large == self.small:
+            raise ValueError(f"large and small are both {self.large}; expected two models")
+        return self
+
+
+class Halves(Experiment):
+    """Who does which half: Gaussian, models, an early snapshot or the oracle up to the split, models or the oracle
+    after it."""
+
+    models: Distinct[str] = Field(["XL", "B"], min_length=1, description="Models that act in either half")
+    snapshot: Count | None = Field(
+        None,
+        description="Training step of a snapshot of the first model, which acts before the split. Default: without it",
     )
 
 
@@ -124,6 +167,17 @@ class Pictures(Experiment):
     models: Distinct[str] = Field(["XL"], min_length=1, description="Models to sample from")
 
 
+class Jumps(Experiment):
+    """A model from where the exact flow of the class's Gaussian takes the noise, without a function evaluation."""
+
+    model: str = Field("XL", description="Model to sample from")
+    times: Distinct[Moment] = Field(
+        list(experiments.JUMP_TIMES),
+        min_length=1,
+        description="Times of the jump, below 1, or `split`. 0: the model alone, which is always sampled",
+    )
+
+
 class Convergence(Experiment):
     """App. B: a model trained on the oracle velocity beside its twin that is not, at each snapshot."""
 
@@ -141,10 +195,13 @@ class Experiments(Block):
     tab2: TimestepShift | None = Field(None, description="Timestep shift (Tab. 2)")
     tab3: GuidanceInterval | None = Field(None, description="Guidance interval (Tab. 3)")
     tab_gain: VelocityGain | None = Field(None, description="Gain of the velocity near the prior (arXiv:2605.14819)")
+    tab_capacity: Capacity | None = Field(None, description="Where capacity is needed: two models in three parts")
+    tab_halves: Halves | None = Field(None, description="Who does which half")
     fig5: MixedSampling | None = Field(None, description="Oracle, then model (Fig. 5)")
     fig6: ResumedSampling | None = Field(None, description="Resuming from unseen images (Fig. 6)")
     fig8: Predictions | None = Field(None, description="Predictions along trajectories (Figs. 4 and 8)")
     tab_plans: OwnPlans | None = Field(None, description="Plans of one's own")
     fig_references: References | None = Field(None, description="Whom models follow (oracle, Gaussian, data)")
     fig_samples: Pictures | None = Field(None, description="Samples (App. G)")
+    fig_jump: Jumps | None = Field(None, description="The first part of the path without a network: a Gaussian's flow")
     fig_oracle_supervised: Convergence | None = Field(None, description="Oracle-supervised training (App. B)")

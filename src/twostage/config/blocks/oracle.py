@@ -1,4 +1,4 @@
-"""``oracle``, ``nsweep`` and ``oracle_loss``: what is compared with the oracle on latents."""
+"""``oracle``, ``settling``, ``nsweep`` and ``oracle_loss``: the oracle on latents, and comparisons with it."""
 
 from pydantic import Field
 
@@ -22,6 +22,15 @@ class Oracle(Block):
     memory_mb: Mebibytes = Field(
         1024, description="Memory for latents at one time, in MiB. Larger classes are read in parts"
     )
+
+
+class Settling(Block):
+    """When the posterior settles on single images (`fig_settling`). Optional."""
+
+    images: Count = Field(
+        128, description="Number of images per class, drawn at random. A class with fewer gives all that it has"
+    )
+    noises: Count = Field(16, ge=2, description="Number of x_0 per image, over which its time is averaged. At least 2")
 
 
 class SizeSweep(Block):

@@ -1,4 +1,4 @@
-"""``experiments.tab_plans``: sampling plans of one's own."""
+"""``experiments.tab_plans``: the user's own sampling plans."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ from pydantic import Field, field_serializer
 
 from twostage.config.blocks.base import Block
 from twostage.config.blocks.experiment import Experiment
-from twostage.config.values import Count, DashedName, Gain, Moment, NotNegative, Number
+from twostage.config.values import Count, DashedName, Gain, Moment, NotNegative, Number, Window
 from twostage.sampling.plan import Part, Plan
 
 
@@ -32,8 +32,10 @@ class PlanPart(Block):
     )
     shift: Number = Field(Part.shift, gt=0, description="Timestep shift of the part's grid")
     guidance: Number = Field(Part.guidance, description="Guidance scale. 1 is no guidance")
-    interval: tuple[Moment, Moment] = Field(
-        Part.interval, description="Interval [start, end] of t in which guidance acts"
+    interval: Window | tuple[Moment, Moment] = Field(
+        Part.interval,
+        description="Interval of t in which guidance acts: [start, end]; or one that the data name, `transition` "
+        "(where the law's curve goes from 0.1 to 0.9) or `class` (where x_t tells 5% to 95% of the class)",
     )
     channels: Literal["all"] | Count = Field(
         Part.channels, description="Latent channels that are guided: `all`, or the number of first channels"

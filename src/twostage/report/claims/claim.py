@@ -1,11 +1,12 @@
 """What a claim is, and the rules by which a number becomes a verdict.
 
 A verdict compares a 95% interval with a threshold: "holds" when the whole interval lies on the right side, "fails"
-when it lies on the wrong side, "undecided" when it straddles the threshold or is not known, "not tested" when the run
-has no results for it or its scale is not the statement's.
+when it lies on the wrong side, "undecided" when the threshold lies inside it or the interval is not known, "not tested"
+when the run has no results for the claim or its scale is not that of the statement.
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -18,20 +19,29 @@ VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_TESTED)
 
 PAPER = "Statements of the paper"
 PROJECT = "Statements of this project"
+OTHERS = "Statements of others"
+GROUPS = (PAPER, PROJECT, OTHERS)
+THE_PAPER = "2512.02826"  # arXiv id
+NAVIGATION, REFINEMENT, BOTH, DATA = "navigation", "refinement", "both stages", "the data alone"
+STAGES = (NAVIGATION, REFINEMENT, BOTH, DATA)
 WHOLE_RUN = "whole run"
+ARXIV = re.compile(r"\d{4}\.\d{4,5}")
 
-CHOSEN = "the interval accounts for the choice (Bonferroni)"  # in rules on the least, greatest or best of several
-SEEDS = "95% interval of the difference, the same tenth of the samples left out of every plan (jackknife)"
-APART = "the lowest are chosen on the half of the samples on which they are not compared"
-BANDS = "intervals of two means are combined as if independent, though they share their samples: wider than needed"
-SIDE = 0.025  # how often a 95% interval lies wholly on one side of its number
+CHOSEN = "the interval accounts for the choice (Bonferroni)"  # in rules on the smallest, largest or best of several
+SEEDS = "95% interval of the difference by the jackknife: the same tenth of the samples is left out of every plan"
+APART = "the lowest are chosen on one half of the samples and compared on the other half"
+BANDS = (
+    "intervals of two means are combined as if independent, although they share their samples, so they are wider than "
+    "needed"
+)
+SIDE = 0.025  # how often a 95% interval lies wholly on one given side of the true number
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a run says about a claim in one case (a latent space, unit Gaussians, ...).
+    """The result of a run for a claim in one case (a latent space, unit Gaussians, ...).
 
-    estimate: the number judged, with its 95% interval; None where there is none. ``note`` adds what helps to judge it.
+    estimate: the number judged, with its 95% interval, or None; ``note``: further numbers that help to judge it.
 
     >>> share = Estimate(0.9, low=0.85, high=0.95)
     >>> Finding("pixel", above(share, 0.8), share).verdict
@@ -50,11 +60,15 @@ class Claim:
 
     statement: in our words; section, paper: where the paper says it and with which value; quantity: what ``estimate``
     measures; rule: the decision in words; form: how the number is written ("share", "time", "number"); needs: names of
-    the sources in ``Results`` without which it is not tested; check: Results -> list of Finding.
+    the sources in ``Results`` without which it is not tested; check: Results -> list of Finding; arxiv: the id of the
+    paper that states it, by default this project's paper, "" for statements of the project; group: by default that of
+    ``arxiv``; stage: one of ``STAGES``, what the statement is about. Raises ValueError for an id or stage that is none.
 
     >>> claim = Claim("top1", "Sec. 2", "One image outweighs all others", "0.95", "fig2", needs=("posterior",))
-    >>> claim.group
-    'Statements of the paper'
+    >>> claim.group, claim.arxiv
+    ('Statements of the paper', '2512.02826')
+    >>> Claim("skips-steps", "Sec. 4", "A Gaussian does", "0.99", "fig2", arxiv="2412.09726").group
+    'Statements of others'
     """
 
     id: str
@@ -67,11 +81,25 @@ class Claim:
     form: str = "number"
     needs: tuple[str, ...] = ()
     check: Callable[[Results], list[Finding]] | None = None
-    group: str = PAPER
+    group: str = ""
+    arxiv: str = ""
+    stage: str = BOTH
+
+    def __post_init__(self) -> None:
+        arxiv = self.arxiv or ("" if self.group == PROJECT else THE_PAPER)
+        group = {"": PROJECT, THE_PAPER: PAPER}.get(arxiv, OTHERS)
+        if arxiv and not ARXIV.fullmatch(arxiv):
+            raise ValueError(f"claim {self.id}: arxiv is {arxiv!r}; expected an id such as {THE_PAPER!r}")
+        if self.group not in ("", group):
+            raise ValueError(f"claim {self.id}: its group is {self.group!r}; expected {group!r}, for arxiv {arxiv!r}")
+        if self.stage not in STAGES:
+            raise ValueError(f"claim {self.id}: stage is {self.stage!r}; expected one of {', '.join(STAGES)}")
+        object.__setattr__(self, "arxiv", arxiv)
+        object.__setattr__(self, "group", group)
 
     @property
     def covers(self) -> str:
-        """What the claim's intervals cover, in words; "" for a claim that is not checked."""
+        """The randomness that the claim's intervals cover, in words; "" for a claim that is not checked."""
         return next((source.covers for name, source in SOURCES.items() if name in self.needs and source.covers), "")
 
 
@@ -105,9 +133,9 @@ def together(verdicts: Iterable[str]) -> str:
 
 
 def deciding(judged: Iterable[tuple[Estimate, str]]) -> tuple[Estimate, str]:
-    """Of several (Estimate, verdict), those that decide: the estimate with the worst verdict, and that verdict.
+    """From several (Estimate, verdict), the estimate that decides and the verdict on all of them.
 
-    For a claim that several numbers must fulfil: the number that is shown is then the one that was judged.
+    For a claim that several numbers must fulfil: the number that is shown is then the one that decided.
     """
     judged = list(judged)
     verdict = together(verdict for _, verdict in judged)
@@ -115,10 +143,10 @@ def deciding(judged: Iterable[tuple[Estimate, str]]) -> tuple[Estimate, str]:
 
 
 def exactly(value: float) -> Estimate:
-    """A number without an interval of its own, as an Estimate."""
+    """A number without an interval, as an Estimate."""
     return Estimate(float(value), float(value), float(value))
 
 
 def case_of(space: str, features: str, usual: str = "classifier") -> str:
-    """The name of a case: the latent space, and the features of its distances where they are not the ``usual`` ones."""
+    """The name of a case: the latent space, and the features of its distances unless they are the ``usual`` ones."""
     return space if features == usual else f"{space}, {features}"

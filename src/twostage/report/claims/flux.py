@@ -27,10 +27,10 @@ def _two_stages_in_flux(run):
 STAGES_IN_FLUX = Claim(
     id="stages-in-flux",
     section="App. H",
-    statement="A large text-to-image model (Flux.1) shows the same two stages: the layout first, details after.",
+    statement="A large text-to-image model (Flux.1) shows the same two stages: first the layout, then the details.",
     paper="by eye",
     figure="fig_flux",
-    quantity="time at which half of the distance to the end is left, whole latent minus layout, uniform steps",
+    quantity="time at which half of the distance to the end is left, whole latent minus layout (uniform steps)",
     rule=f"holds if the whole interval is above zero; {BANDS}",
     form="time",
     needs=("flux",),

@@ -1,9 +1,9 @@
-"""The paper's Sec. 3: what dimension, sample size and the data's geometry decide (Figs. 2 and 3)."""
+"""The paper's Sec. 3: the effect of dimension, sample size and the data's geometry (Figs. 2 and 3)."""
 
 import math
 from itertools import pairwise
 
-from twostage.report.claims.claim import CHOSEN, Claim, Finding, below, exactly, within
+from twostage.report.claims.claim import CHOSEN, DATA, Claim, Finding, below, exactly, within
 from twostage.report.results import curves
 from twostage.report.results.gaussians import SYNTHETIC, gaussian_curve, gaussian_pairs
 from twostage.report.results.posterior import posterior_of
@@ -27,12 +27,13 @@ def _sharper(run):
 
 LARGER_DIMENSION_SHARPER = Claim(
     id="larger-dimension-sharper",
+    stage=DATA,
     section="3",
     statement="The larger the dimension D, the faster the posterior saturates once it begins to (unit Gaussians, N "
     "fixed).",
     paper="weight 0.1 to 0.9 within about 0.09, 0.07, 0.04 for D = 512, 2,048, 8,192",
     figure="fig3",
-    quantity="change from a D to the next of the time from top-1 weight 0.1 to 0.9, the least fall",
+    quantity="change of the time from top-1 weight 0.1 to 0.9, from each D to the next: the smallest fall",
     rule=f"holds if the whole interval is at most zero; {CHOSEN}",
     form="time",
     needs=("top1",),
@@ -41,7 +42,7 @@ LARGER_DIMENSION_SHARPER = Claim(
 
 
 def gaussian_split(dim, size):
-    """The split that the law gives for ``size`` unit Gaussians of dimension ``dim`` (docs/theory.md, Sec. 3)."""
+    """The split that the law predicts for ``size`` unit Gaussians of dimension ``dim`` (docs/theory.md, Sec. 3)."""
     r = math.sqrt(size ** (2 / dim) - 1)
     return r / (1 + r)
 
@@ -62,11 +63,12 @@ def _like_gaussians(run):
 
 DATA_LIKE_UNIT_GAUSSIANS = Claim(
     id="data-like-unit-gaussians",
+    stage=DATA,
     section="3",
-    statement="Normalised real data split like unit Gaussians of the same D and N.",
+    statement="Normalised real data have about the same split as unit Gaussians of the same D and N.",
     paper="real data deviate slightly, their behaviour remains similar",
     figure="fig2",
-    quantity="measured split over that of unit Gaussians",
+    quantity="measured split divided by that of unit Gaussians",
     rule=f"holds if the whole interval lies between {ALIKE[0]} and {ALIKE[1]}",
     needs=("posterior", "transition"),
     check=_like_gaussians,

@@ -1,10 +1,15 @@
-"""The paper's Sec. 5.2, Tab. 3: guidance in an interval of time."""
+"""The paper's Sec. 5.2, Tab. 3: guidance in an interval of time; and this project's own on intervals from the data."""
 
 import math
 
+import numpy as np
+
 from twostage.report.claims.claim import (
     APART,
+    NAVIGATION,
     NOT_TESTED,
+    PROJECT,
+    REFINEMENT,
     SEEDS,
     Claim,
     Finding,
@@ -12,27 +17,39 @@ from twostage.report.claims.claim import (
     case_of,
 )
 from twostage.report.results.contrast import Distances
+from twostage.report.results.plans import TIMES
 
+KEPT = 0.9  # of what the best of the searched intervals gains
+FEWEST = 3  # short intervals, for one to be compared with another
 NEAR = 0.1  # how far from the split an interval still touches the transition
 
 
-def _guidance(judge):
-    """A check that calls ``judge(case, plans, Distances)`` for every space and features.
+def cases(run):
+    """(space, features, plans, Distances) of every space and features of Tab. 3.
 
-    plans: DataFrame by plan, with low, high, kind and split.
+    plans: DataFrame by plan, with low, high, named, kind, model, guidance and split.
     """
+    for (space, features), rows in run.guidance.groupby(["space", "features"], sort=False):
+        plans = rows.drop_duplicates("plan").set_index("plan")
+        yield space, features, plans, Distances.of(rows, rows["plan"])
+
+
+def of_kind(plans, *kinds):
+    """Names of the plans of these kinds, in order."""
+    return list(plans.index[plans["kind"].isin(kinds)])
+
+
+def guidance_check(judge):
+    """A check that calls ``judge(case, plans, Distances)`` for every space and features, as ``cases`` has them."""
 
     def check(run):
-        findings = []
-        for (space, features), rows in run.guidance.groupby(["space", "features"], sort=False):
-            plans = rows.drop_duplicates("plan").set_index("plan")
-            findings.append(judge(case_of(space, features), plans, Distances.of(rows, rows["plan"])))
-        return findings
+        return [judge(case_of(*named), plans, distances) for *named, plans, distances in cases(run)]
 
     return check
 
 
-def _words(plan):
+def words(plan):
+    """An interval in words, from its row of ``plans``."""
     return f"[{plan['low']:.3g}, {plan['high']:.3g}]"
 
 
@@ -45,7 +62,7 @@ def _best_in_transition(case, plans, distances):
         return Finding(case, NOT_TESTED, note="no split, or no short intervals at it and away from it")
     best, other = inside.idxmin(), outside.idxmin()
     lead = distances.lead(list(inside.index), list(outside.index))
-    note = f"{means[best]:.4g} on {_words(short.loc[best])}, {means[other]:.4g} on {_words(short.loc[other])}"
+    note = f"{means[best]:.4g} on {words(short.loc[best])}, {means[other]:.4g} on {words(short.loc[other])}"
     none = plans.index[plans["kind"] == "none"]
     note += f", {means[none[0]]:.4g} without" if len(none) else ""
     return Finding(case, above(lead, 0.0), lead, f"{note}; split {split:.3f}")
@@ -57,11 +74,11 @@ GUIDANCE_IN_THE_TRANSITION = Claim(
     statement="The best short guidance interval lies in the transition.",
     paper="gFID 5.21 on [0.1, 0.2], 12.99 without guidance",
     figure="tab3",
-    quantity="distance of the best short interval away from the split minus that of the best one at it",
-    rule=f"at it: overlaps the {NEAR} on either side of the split. Holds if the whole interval is above zero; "
+    quantity="distance of the best short interval away from the split, minus that of the best one at the split",
+    rule=f"at the split: overlaps the times within {NEAR} of the split. Holds if the whole interval is above zero; "
     f"{APART}; {SEEDS}",
     needs=("tab3", "split"),
-    check=_guidance(_best_in_transition),
+    check=guidance_check(_best_in_transition),
 )
 
 
@@ -84,14 +101,16 @@ def _start_left_out(case, plans, distances):
 
 GUIDANCE_NOT_AT_THE_START = Claim(
     id="guidance-not-at-the-start",
+    stage=NAVIGATION,
     section="5.2",
-    statement="Leaving the very start without guidance helps.",
+    statement="Samples are better without guidance at the very start.",
     paper="2.80 to 2.97 gFID for the best wide intervals, whose ends were lost",
     figure="tab3",
-    quantity="mean distance of the wide intervals from t = 0, minus that of those with the same ends from 0.1",
+    quantity="mean distance of the wide intervals that start at t = 0, minus that of those with the same ends that "
+    "start at 0.1",
     rule=f"holds if the whole interval is above zero; {SEEDS}",
     needs=("tab3",),
-    check=_guidance(_start_left_out),
+    check=guidance_check(_start_left_out),
 )
 
 
@@ -110,18 +129,112 @@ def _reaching_mid_refinement(case, plans, distances):
         )
     gain = distances.difference(stop, reach)
     means = distances.values.mean()[wide.index]
-    note = f"middle of refinement {middle:.3f}; lowest {means.min():.4g} on {_words(wide.loc[means.idxmin()])}"
+    note = f"middle of refinement {middle:.3f}; lowest {means.min():.4g} on {words(wide.loc[means.idxmin()])}"
     return Finding(case, above(gain, 0.0), gain, note)
 
 
 GUIDANCE_TO_MID_REFINEMENT = Claim(
     id="guidance-to-mid-refinement",
+    stage=REFINEMENT,
     section="5.2",
     statement="The best wide guidance intervals span early and mid refinement.",
     paper="2.80 to 2.97 gFID for the best wide intervals, whose ends were lost",
     figure="tab3",
-    quantity="mean distance of wide intervals that end before the middle of refinement, minus that of those beyond",
-    rule=f"same starts on both sides; holds if the whole interval is above zero; {SEEDS}",
+    quantity="mean distance of the wide intervals that end before the middle of refinement, minus that of those that "
+    "end after it",
+    rule=f"both groups have the same starts; holds if the whole interval is above zero; {SEEDS}",
     needs=("tab3", "split"),
-    check=_guidance(_reaching_mid_refinement),
+    check=guidance_check(_reaching_mid_refinement),
+)
+
+
+def _not_searched(run):
+    findings = []
+    for *named, plans, distances in cases(run):
+        searched, (none, *_) = of_kind(plans, "short", "wide"), [*of_kind(plans, "none"), None]
+        for window in of_kind(plans, "data") if searched and none else ():
+            beyond, means = distances.beyond(window, searched, none, KEPT), distances.values.mean()
+            best = means[searched].idxmin()
+            note = f"{means[window]:.4g} on {words(plans.loc[window])}, {means[best]:.4g} on {words(plans.loc[best])}"
+            case = f"{plans.loc[window, 'named']}, {case_of(*named)}"
+            findings.append(Finding(case, above(beyond, 0.0), beyond, f"{note}, {means[none]:.4g} without"))
+    return findings or [Finding("", NOT_TESTED, note="no interval from the data, or none that were searched")]
+
+
+GUIDANCE_WITHOUT_A_SEARCH = Claim(
+    id="guidance-without-a-search",
+    section="",
+    group=PROJECT,
+    statement="A guidance interval that the data name, without a search, does as well as the best that a search finds.",
+    paper="not stated; its intervals were searched",
+    figure="tab3",
+    quantity=f"gain in distance over no guidance, minus {KEPT:.0%} of that of the best interval of the search",
+    rule="holds if the whole interval is above zero, for each interval from the data. The best of many looks better "
+    f"than it is: {APART}; {SEEDS}",
+    needs=("tab3",),
+    check=_not_searched,
+)
+
+
+def _not_everywhere(run):
+    findings = []
+    for *named, plans, distances in cases(run):
+        for (model, scale), own in plans[plans["low"].notna()].groupby(["model", "guidance"], sort=False):
+            everywhere = own.index[(own["low"] == 0) & (own["high"] == 1)]
+            for window in own.index[own["named"] != TIMES] if len(everywhere) else ():
+                gain, means = distances.difference([everywhere[0]], [window]), distances.values.mean()
+                case = f"{own.loc[window, 'named']}, {model} at scale {scale:g}, {case_of(*named)}"
+                note = f"{means[window]:.4g} against {means[everywhere[0]]:.4g}"
+                findings.append(Finding(case, above(gain, 0.0), gain, note))
+    return findings or [Finding("", NOT_TESTED, note="no interval from the data beside all of [0, 1]")]
+
+
+GUIDANCE_NOT_EVERYWHERE = Claim(
+    id="guidance-from-the-data-not-everywhere",
+    section="",
+    group=PROJECT,
+    statement="Guidance on an interval that the data name beats guidance everywhere, whatever the model and the scale.",
+    paper="not stated",
+    figure="tab3",
+    quantity="distance with guidance everywhere minus on the interval from the data",
+    rule=f"holds if the whole interval is above zero, for each model, scale and interval; {SEEDS}",
+    needs=("tab3",),
+    check=_not_everywhere,
+)
+
+
+def _where_the_class_is_decided(run):
+    findings, told = [], run.information[run.information["conditioning"] == "label"]
+    for space, features, plans, distances in cases(run):
+        short, rows = plans[plans["kind"] == "short"], told[told["space"] == space].sort_values("t")
+        lengths = (short["high"] - short["low"]).to_numpy()
+        if len(short) < FEWEST or np.ptp(lengths) > 1e-6 or rows.empty:
+            note = f"no class, or fewer than {FEWEST} short intervals of one length"
+            findings.append(Finding(case_of(space, features), NOT_TESTED, note=note))
+            continue
+        low, high = (np.interp(short[end], rows["t"], rows["by_gap"]) for end in ("low", "high"))
+        share = (high - low) / (high - low).sum()
+        more = distances.contrast(dict(zip(short.index, 1 / len(short) - share)))
+        means = distances.values.mean()[short.index]
+        ranks = (-means).rank().corr(short.assign(nats=high - low)["nats"].rank())
+        most = short.iloc[int(np.argmax(high - low))]
+        note = (
+            f"rank correlation {ranks:.2f}; most of the class on {words(most)}, best {words(short.loc[means.idxmin()])}"
+        )
+        findings.append(Finding(case_of(space, features), above(more, 0.0), more, note))
+    return findings
+
+
+GUIDANCE_WHERE_THE_CLASS_IS_DECIDED = Claim(
+    id="guidance-where-the-class-is-decided",
+    section="",
+    group=PROJECT,
+    statement="Guidance pays where the class is decided: the more a short interval tells of the class, the more "
+    "guidance on it gains.",
+    paper="not stated",
+    figure="tab3",
+    quantity="gain on a short interval averaged by what x_t tells of the class in it, minus the plain average",
+    rule=f"holds if the whole interval is above zero; {SEEDS}",
+    needs=("tab3", "information"),
+    check=_where_the_class_is_decided,
 )

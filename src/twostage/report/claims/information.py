@@ -1,19 +1,19 @@
-"""What the gap between the targets tells of the image: the sum rule of Fig. 2a (docs/theory.md, Sec. 3)."""
+"""The information about the image in the gap between the targets: the sum rule of Fig. 2a (docs/theory.md, Sec. 3)."""
 
 import math
 
-from twostage.report.claims.claim import PROJECT, Claim, Finding, above, within
+from twostage.report.claims.claim import DATA, PROJECT, Claim, Finding, above, within
 from twostage.report.results import curves, paper
 from twostage.report.results.information import carried, cases, paper_information, whole_by_gap
 
-SAME = 0.1  # of what there is to know
-READ_WITHIN = 2  # factor within which the paper's rise is read off
+SAME = 0.1  # of the entropy
+READ_WITHIN = 2  # factor to which the paper's rise can be read off
 TAIL = paper.FIG2A_TAIL[:3]
 KINDS = {"class": "within classes", "all": "all data", "synthetic": ""}
 
 
 def _whole(*conditionings):
-    """A check that the gap tells all there is to know, in every case of these kinds."""
+    """A check that the information from the gap is the whole entropy, in every case of these kinds."""
 
     def check(run):
         findings = []
@@ -33,11 +33,12 @@ SUM_RULE = Claim(
     section="",
     group=PROJECT,
     id="information-sum-rule",
-    statement="The gap between the targets tells all there is to know of the image: weighted by t / (1 - t), its area "
-    "times D is the entropy of the training set, log N without copies.",
+    stage=DATA,
+    statement="The gap between the targets carries the whole information about the image: its area, weighted by "
+    "t / (1 - t), times D is the entropy of the training set (log N without copies).",
     paper="not stated",
     figure="fig_information",
-    quantity="D times the weighted area under the gap, over the entropy",
+    quantity="D times the weighted area under the gap, divided by the entropy",
     rule=f"holds if the whole interval lies within {SAME:.0%} of 1",
     form="share",
     needs=("information",),
@@ -49,11 +50,12 @@ CLASS_IS_TOLD = Claim(
     section="",
     group=PROJECT,
     id="information-of-the-class",
-    statement="The gap over all data less that within the classes tells the class: its weighted area is the entropy of "
-    "the labels.",
+    stage=DATA,
+    statement="The gap over all data minus the gap within the classes carries the information about the class: D times "
+    "its weighted area is the entropy of the labels.",
     paper="not stated",
     figure="fig_information",
-    quantity="D times the weighted area between the two gaps, over the entropy of the labels",
+    quantity="D times the weighted area between the two gaps, divided by the entropy of the labels",
     rule=f"holds if the whole interval lies within {SAME:.0%} of 1",
     form="share",
     needs=("information",),
@@ -74,12 +76,14 @@ PAPER_OBEYS = Claim(
     section="",
     group=PROJECT,
     id="paper-obeys-the-sum-rule",
-    statement="The paper's Fig. 2a obeys the sum rule up to t = 0.1, on both of its latent spaces (decided on its own "
-    "points, without a run).",
+    stage=DATA,
+    statement="The paper's Fig. 2a obeys the sum rule up to t = 0.1 in both of its latent spaces (decided on the "
+    "figure's own points, without a run).",
     paper=f"not stated; about {paper.IMAGES:,} images per class",
     figure="fig_information",
-    quantity="D times the weighted area under the points read off, over the logarithm of the number of images",
-    rule=f"holds if the whole interval lies within {SAME:.0%} of 1; interval: points read off to {paper.READING}",
+    quantity="D times the weighted area under the points read off, divided by the logarithm of the number of images",
+    rule=f"holds if the whole interval lies within {SAME:.0%} of 1; the interval is for points read off to "
+    f"{paper.READING}",
     form="share",
     check=_paper_obeys,
 )
@@ -98,12 +102,13 @@ PAPER_RISE_IS_TOO_MUCH = Claim(
     section="",
     group=PROJECT,
     id="paper-rise-is-not-the-oracles",
-    statement="The rise of the paper's Fig. 2a as t → 1 can't be the exact oracle's: it alone would tell more than "
-    "there is to know (decided on its own points, without a run).",
+    stage=DATA,
+    statement="The rise of the paper's Fig. 2a as t → 1 cannot come from the exact oracle: the rise alone would carry "
+    "more than the whole information (decided on the figure's own points, without a run).",
     paper=", ".join(f"{mse} at {t}" for t, mse in TAIL),
     figure="fig_information",
-    quantity=f"D times the weighted area from t = {TAIL[0][0]} to {TAIL[-1][0]}, over the logarithm of the number of "
-    "images",
-    rule=f"holds if the whole interval is above 1; interval: points read off within a factor of {READ_WITHIN}",
+    quantity=f"D times the weighted area from t = {TAIL[0][0]} to {TAIL[-1][0]}, divided by the logarithm of the "
+    "number of images",
+    rule=f"holds if the whole interval is above 1; the interval is for points read off to a factor of {READ_WITHIN}",
     check=_paper_rise,
 )

@@ -8,7 +8,9 @@ from twostage.report.claims.claim import (
     CHOSEN,
     FAILS,
     HOLDS,
+    NAVIGATION,
     NOT_TESTED,
+    REFINEMENT,
     UNDECIDED,
     Claim,
     Finding,
@@ -21,11 +23,11 @@ from twostage.report.results.posterior import SATURATED
 
 PART, COINCIDE, AT_PRIOR = 0.25, 0.05, 0.05  # shares of the CFM error
 LITTLE = 0.5  # of the difference in refinement
-SOON = 0.1  # how long after the posterior's saturation the transition may still be said to last
+SOON = 0.1  # the transition is taken to last at most this long after the posterior saturates
 LOSSES = ("oracle_loss", "posterior", "transition", "split")
 PAIRS = (*LOSSES, "pair_errors")
-CROSSED = "each half of the pairs is measured where the other half has its extremes"
-PAIRED = "curves are compared pair by pair (x_0, x_1), the same pairs for every model"
+CROSSED = "the extremes are found on one half of the pairs and measured on the other half"
+PAIRED = "curves are compared pair by pair (x_0, x_1), on the same pairs for every model"
 
 
 def models_of(losses, space):
@@ -34,7 +36,7 @@ def models_of(losses, space):
 
 
 def sizes_of(losses, space):
-    """The models of a latent space that are there at the length that all share, smallest first: not an imported one."""
+    """The models of a latent space that have the shared training length, smallest first; imported models have not."""
     shared = losses[(losses["space"] == space) & (losses["length"] == "shared")]
     return [model for model in models_of(losses, space) if (shared["model"] == model).any()]
 
@@ -59,11 +61,12 @@ def _part_in_navigation(run, space):
 
 LOSSES_PART_IN_NAVIGATION = Claim(
     id="losses-part-in-navigation",
+    stage=NAVIGATION,
     section="4.3",
-    statement="In navigation a model's error against the oracle target is far below that against the CFM target.",
-    paper="0.00 against 0.43 at t = 0; they part before t = 0.1 only",
+    statement="In navigation, a model's error against the oracle target is far below its error against the CFM target.",
+    paper="0.00 against 0.43 at t = 0; they differ only before t = 0.1",
     figure="fig7",
-    quantity="mean difference of the two errors before the split, over the CFM one",
+    quantity="mean difference of the two errors before the split, divided by the mean CFM error",
     rule=f"holds if the whole interval is above {PART:.0%}",
     form="share",
     needs=LOSSES,
@@ -80,11 +83,13 @@ def _coincide_in_refinement(run, space):
 
 LOSSES_COINCIDE_IN_REFINEMENT = Claim(
     id="losses-coincide-in-refinement",
+    stage=REFINEMENT,
     section="4.3",
-    statement="In refinement the two errors coincide.",
+    statement="In refinement, a model's two errors coincide.",
     paper="the curves lie on each other from t = 0.1 on",
     figure="fig7",
-    quantity=f"mean difference of the two errors after the top-1 weight reached {SATURATED}, over the CFM one",
+    quantity=f"mean difference of the two errors after the top-1 weight has reached {SATURATED}, divided by the mean "
+    "CFM error",
     rule=f"holds if the whole interval is at most {COINCIDE:.0%}",
     form="share",
     needs=LOSSES,
@@ -102,11 +107,12 @@ def _zero_at_prior(run, space):
 
 ZERO_LOSS_AT_THE_PRIOR = Claim(
     id="zero-loss-at-the-prior",
+    stage=NAVIGATION,
     section="4.3",
-    statement="At t → 0 the model is near perfect against the oracle: the target is the class mean.",
+    statement="At t → 0 the model almost equals the oracle: its target there is the class mean.",
     paper="oracle loss about 0.002, CFM loss 0.43",
     figure="fig7",
-    quantity="oracle loss over CFM loss at t = 0",
+    quantity="oracle loss divided by CFM loss, at t = 0",
     rule=f"holds if the whole interval is at most {AT_PRIOR:.0%}",
     form="share",
     needs=LOSSES,
@@ -126,11 +132,12 @@ def _rises_in_navigation(run, space):
 
 RISES_THROUGH_NAVIGATION = Claim(
     id="rises-through-navigation",
+    stage=NAVIGATION,
     section="4.3",
     statement="The oracle loss rises through navigation, in every latent space.",
     paper="from 0.00 to 0.36 (VA-VAE), to 0.87 (SD-VAE)",
     figure="fig7",
-    quantity="oracle loss at the split minus at t = 0",
+    quantity="oracle loss at the split minus oracle loss at t = 0",
     rule="holds if the whole interval is above zero",
     needs=LOSSES,
     check=_by_space(_rises_in_navigation),
@@ -145,8 +152,8 @@ def _largest_pairs(run, space):
 
 
 def _landmarks(t, split):
-    """Choice of bump and dip on a curve: oracle (T,) -> (bump, dip), positions; the dip is the lowest after the split,
-    the bump the highest before the dip."""
+    """A function that finds bump and dip of a curve, oracle (T,) -> (bump, dip), as positions. The dip is the lowest
+    point after the split, the bump the highest point before the dip."""
     after = np.flatnonzero(t >= split)
 
     def choose(oracle):
@@ -177,8 +184,8 @@ BUMP_AND_DIP = Claim(
     statement="At the transition the oracle loss has a bump, followed by a dip in mid refinement.",
     paper="bump 0.36 at t = 0.1, dip 0.25 at t = 0.4 (VA-VAE)",
     figure="fig7",
-    quantity="oracle loss at the bump minus at the dip",
-    rule="dip: lowest point after the split; bump: highest before the dip. Holds if the whole interval is above "
+    quantity="oracle loss at the bump minus oracle loss at the dip",
+    rule="dip: lowest point after the split; bump: highest point before the dip. Holds if the whole interval is above "
     f"zero and the bump lies between half the split and {SOON} after saturation; {CROSSED}",
     needs=PAIRS,
     check=_by_space(_bump_and_dip),
@@ -196,11 +203,12 @@ def _rises_to_data(run, space):
 
 RISES_TO_THE_DATA = Claim(
     id="rises-to-the-data",
+    stage=REFINEMENT,
     section="4.3",
     statement="The oracle loss rises again as t → 1.",
     paper="from 0.25 to 1.02 (VA-VAE)",
     figure="fig7",
-    quantity="oracle loss at the last time minus at the dip",
+    quantity="oracle loss at the last time minus oracle loss at the dip",
     rule=f"holds if the whole interval is above zero; {CROSSED}",
     needs=PAIRS,
     check=_by_space(_rises_to_data),
@@ -217,11 +225,12 @@ def _sizes_alike_in_navigation(run, space):
 
 SIZES_ALIKE_IN_NAVIGATION = Claim(
     id="sizes-alike-in-navigation",
+    stage=NAVIGATION,
     section="4.3",
     statement="Model size makes little difference to the oracle loss in navigation.",
-    paper="curves of S, B and XL on each other up to t = 0.07",
+    paper="curves of S, B and XL lie on each other up to t = 0.07",
     figure="fig7",
-    quantity="difference of smallest and largest model in navigation, over that in refinement",
+    quantity="difference between smallest and largest model in navigation, divided by that in refinement",
     rule=f"holds if the whole interval is at most one half; {PAIRED}",
     form="share",
     needs=PAIRS,
@@ -230,7 +239,7 @@ SIZES_ALIKE_IN_NAVIGATION = Claim(
 
 
 def _less_in_navigation(run, space, first, second, name):
-    """Is the difference of two loss curves in navigation at most half of that in refinement?"""
+    """Judge whether the difference of two loss curves in navigation is at most half of that in refinement."""
     split, saturation = run.stages(space)
     pairs = run.pairs_of[space]
     navigation, refinement = (
@@ -256,11 +265,13 @@ def _larger_lower(run, space):
 
 LARGER_IS_LOWER_IN_REFINEMENT = Claim(
     id="larger-is-lower-in-refinement",
+    stage=REFINEMENT,
     section="4.3",
-    statement="In refinement larger models have the lower oracle loss.",
+    statement="In refinement, larger models have lower oracle loss.",
     paper="0.267, 0.255, 0.243 for S, B, XL at t = 0.4",
     figure="fig7",
-    quantity="least fall of the mean oracle loss in refinement from a size to the next, same training length",
+    quantity="fall of the mean oracle loss in refinement from each size to the next, at the same training length: the "
+    "smallest fall",
     rule=f"holds if the whole interval is above zero; {CHOSEN}; {PAIRED}",
     needs=PAIRS,
     check=_by_space(_larger_lower),
@@ -268,7 +279,7 @@ LARGER_IS_LOWER_IN_REFINEMENT = Claim(
 
 
 def _falling(space, means, names, of=""):
-    """Does the mean over the pairs fall from each of ``means``, (pairs,) arrays, to the next?"""
+    """Judge whether the mean over the pairs falls from each of ``means``, (pairs,) arrays, to the next."""
     falls = [curves.mean_of(before - after) for before, after in pairwise(means)]
     least = curves.least(falls, len(means[0]) - 1)
     note = of + ", ".join(f"{name}: {mean.mean():.4g}" for name, mean in zip(names, means))
@@ -276,7 +287,7 @@ def _falling(space, means, names, of=""):
 
 
 def _lengths(run, space):
-    """The last model that was trained longer than the rest, at both lengths; None when there is none."""
+    """The last model that was trained longer than the others, and its rows at both lengths; None if there is none."""
     rows = run.losses[(run.losses["space"] == space) & (run.losses["length"] == "longer")]
     rows = rows[rows["model"].isin(sizes_of(run.losses, space))]
     if rows.empty:
@@ -297,11 +308,12 @@ def _longer_lower(run, space):
 
 LONGER_IS_LOWER_IN_REFINEMENT = Claim(
     id="longer-is-lower-in-refinement",
+    stage=REFINEMENT,
     section="4.3",
-    statement="In refinement longer training gives the lower oracle loss.",
+    statement="In refinement, longer training gives lower oracle loss.",
     paper="0.243 for XL, 0.222 for XL* at t = 0.4",
     figure="fig7",
-    quantity="mean oracle loss in refinement, at the shared length minus at the longer one",
+    quantity="mean oracle loss in refinement: shared training length minus longer training",
     rule=f"holds if the whole interval is above zero; {PAIRED}",
     needs=PAIRS,
     check=_by_space(_longer_lower),
@@ -318,11 +330,12 @@ def _lengths_alike_in_navigation(run, space):
 
 LENGTHS_ALIKE_IN_NAVIGATION = Claim(
     id="lengths-alike-in-navigation",
+    stage=NAVIGATION,
     section="4.3",
     statement="Longer training makes little difference to the oracle loss in navigation.",
-    paper="curves of XL and XL* on each other up to t = 0.07",
+    paper="curves of XL and XL* lie on each other up to t = 0.07",
     figure="fig7",
-    quantity="difference of the two lengths in navigation, over that in refinement",
+    quantity="difference between the two training lengths in navigation, divided by that in refinement",
     rule=f"holds if the whole interval is at most one half; {PAIRED}",
     form="share",
     needs=PAIRS,
@@ -342,11 +355,12 @@ def _falls_with_training(run, space):
 
 LOSS_FALLS_WITH_TRAINING = Claim(
     id="loss-falls-with-training",
+    stage=REFINEMENT,
     section="5.3",
     statement="As a model trains, its oracle loss in refinement falls from snapshot to snapshot.",
     paper="10K to 160K steps, both latent spaces",
     figure="fig9",
-    quantity="least fall of the mean oracle loss in refinement from a snapshot to the next",
+    quantity="fall of the mean oracle loss in refinement from each snapshot to the next: the smallest fall",
     rule=f"holds if the whole interval is above zero; {CHOSEN}; {PAIRED}",
     needs=PAIRS,
     check=_by_space(_falls_with_training),

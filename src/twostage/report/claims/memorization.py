@@ -7,9 +7,11 @@ import numpy as np
 
 from twostage.report.claims.claim import (
     BANDS,
+    DATA,
     FAILS,
     HOLDS,
     NOT_TESTED,
+    REFINEMENT,
     UNDECIDED,
     Claim,
     Finding,
@@ -26,8 +28,8 @@ RETRIEVED, REPLICATED = 0.99, 0.95  # shares of samples
 FEW = 0.05  # share of samples up to which something counts as not happening
 HALF = 0.5  # of a distance
 STEADY = (
-    "holds if the mean never rises and the whole fall is clear of zero; fails if a rise is clear of it. Where it "
-    f"rises, the least fall from one time to the next is shown, negative; {BANDS}"
+    "holds if the mean never rises and the interval of the whole fall is above zero; fails if a rise is clear of zero. "
+    f"If the mean rises, the smallest fall from one time to the next is shown, a negative number; {BANDS}"
 )
 SHARE = "95% interval by Wilson's formula"
 
@@ -52,8 +54,8 @@ def _measured(row, name):
 def _memorized(source, judge, pixels=None):
     """A check that calls ``judge(case, points, control)`` for each space and features of ``run``'s table ``source``.
 
-    points: a row per time; control: the held-out images' row, or None. pixels: True for pixel distances alone, False
-    for features alone, None for both.
+    points: one row per time; control: the row of the held-out images, or None. pixels: True for pixel distances alone,
+    False for features alone, None for both.
     """
 
     def check(run):
@@ -77,7 +79,7 @@ def _last_switch(points):
 
 
 def _early_switch(points):
-    """The row of the last time in the first half of navigation (the first time where none is)."""
+    """The row of the last time in the first half of navigation; the first row if there is none."""
     early = points[points["t"] <= points["split"] / 2]
     return early.iloc[-1] if len(early) else points.iloc[0]
 
@@ -85,7 +87,7 @@ def _early_switch(points):
 def _retrieves(case, points, control):
     row = points[points["t"] == 1]
     if row.empty:
-        return Finding(case, NOT_TESTED, note="no samples of the oracle throughout")
+        return Finding(case, NOT_TESTED, note="no samples of the oracle alone")
     row = row.iloc[0]
     shares = [share_of(row[name], row["samples"]) for name in ("retrieved", "within_one_grey_level")]
     share, verdict = deciding((share, above(share, RETRIEVED)) for share in shares)
@@ -95,12 +97,13 @@ def _retrieves(case, points, control):
 
 ORACLE_RETRIEVES = Claim(
     id="oracle-retrieves",
+    stage=DATA,
     section="4.2",
-    statement="Sampling with the oracle throughout retrieves a training image.",
+    statement="Sampling with the oracle alone retrieves a training image.",
     paper="Fig. 5, by eye",
     figure="fig5",
-    quantity="share of samples nearest to the training image followed, or within one grey level of it: the lower",
-    rule=f"holds if both are above {RETRIEVED:.0%} with their whole intervals; {SHARE}",
+    quantity="the lower of two shares of samples: nearest to the training image followed, within one grey level of it",
+    rule=f"holds if the whole intervals of both shares are above {RETRIEVED:.0%}; {SHARE}",
     form="share",
     needs=("memorization_switch",),
     check=_memorized("switched", _retrieves, pixels=True),
@@ -118,11 +121,12 @@ def _late_replicates(case, points, control):
 
 LATE_SWITCH_REPLICATES = Claim(
     id="late-switch-replicates",
+    stage=REFINEMENT,
     section="4.2",
-    statement="Switching from the oracle to the model late replicates the training image.",
+    statement="A late switch from the oracle to the model replicates the training image.",
     paper="from about t = 0.2 on, by eye",
     figure="fig5",
-    quantity="share of samples whose nearest training image is the one followed, latest switch before t = 1",
+    quantity="share of samples whose nearest training image is the one followed, at the latest switch before t = 1",
     rule=f"holds if the whole interval is above {REPLICATED:.0%}; {SHARE}",
     form="share",
     needs=("memorization_switch",),
@@ -141,10 +145,10 @@ def _early_novel(case, points, control):
 EARLY_SWITCH_IS_NOVEL = Claim(
     id="early-switch-is-novel",
     section="4.2",
-    statement="Switching from the oracle to the model early gives novel images.",
+    statement="An early switch from the oracle to the model gives novel images.",
     paper="up to about t = 0.1, by eye",
     figure="fig5",
-    quantity="share of samples that are copies (d1/d2 < 1/3), last switch time in the first half of navigation",
+    quantity="share of samples that are copies (d1/d2 < 1/3), at the last switch time in the first half of navigation",
     rule=f"holds if the whole interval is at most {FEW:.0%}; {SHARE}",
     form="share",
     needs=("memorization_switch", "split"),
@@ -164,7 +168,7 @@ def _not_from_scratch(case, points, control):
 FROM_SCRATCH_IS_NOVEL = Claim(
     id="from-scratch-is-novel",
     section="4.2",
-    statement="Sampled from the prior, the model reproduces no training images.",
+    statement="The model alone, from the prior, reproduces no training images.",
     paper="highly unlikely where the data set exceeds the model's capacity to memorize",
     figure="fig5",
     quantity="share of samples of the model alone that are copies (d1/d2 < 1/3)",
@@ -193,7 +197,7 @@ LATER_SWITCH_IS_CLOSER = Claim(
     statement="The later the switch, the closer the samples are to the training image followed.",
     paper="Fig. 5, by eye",
     figure="fig_memorization",
-    quantity="mean distance to the image followed, earliest switch minus latest",
+    quantity="mean distance to the image followed, earliest switch minus latest switch",
     rule=STEADY,
     needs=("memorization_switch",),
     check=_memorized("switched", _closer_with_time),
@@ -206,7 +210,7 @@ LATER_RESUME_IS_CLOSER = Claim(
     statement="The later the model resumes, the closer the samples are to the unseen image.",
     paper="Fig. 6, by eye",
     figure="fig_memorization",
-    quantity="mean distance to the unseen image, earliest resume minus latest",
+    quantity="mean distance to the unseen image, earliest resume time minus latest resume time",
     rule=STEADY,
     needs=("memorization_resume",),
     check=_memorized("resumed", _closer_with_time),
@@ -226,10 +230,11 @@ def _late_close_in_features(case, points, control):
 MEMORIZATION_BY_SWITCH_TIME = Claim(
     id="memorisation-by-switch-time",
     section="App. F",
-    statement="In feature space samples switched late lie close to their training image, those switched early far.",
+    statement="In feature space, samples switched late lie close to their training image, samples switched early far "
+    "from it.",
     paper="by DINO distance",
     figure="fig_memorization",
-    quantity="distance to the image followed, latest switch before t = 1 over the last early one",
+    quantity="distance to the image followed: latest switch before t = 1, divided by the last early switch",
     rule="early: in the first half of navigation; holds if the whole interval is at most one half",
     form="share",
     needs=("memorization_switch", "split"),
@@ -252,10 +257,11 @@ def _layout_kept(case, points, control):
 RESUMED_LAYOUT_IS_KEPT = Claim(
     id="resumed-layout-is-kept",
     section="4.2",
-    statement="Resumed late from unseen images, the model keeps their layout.",
+    statement="A model that resumes late from unseen images keeps their layout.",
     paper="from about t = 0.2 on, by eye",
     figure="fig6",
-    quantity="distance to the unseen image at the latest resume, over that of unseen images to the training images",
+    quantity="distance to the unseen image at the latest resume, divided by that of unseen images to their nearest "
+    "training images",
     rule=f"holds if the whole interval is at most one half; {BANDS}",
     form="share",
     needs=("memorization_resume",),
@@ -271,11 +277,12 @@ def _details_vary(case, points, control):
 
 RESUMED_DETAILS_VARY = Claim(
     id="resumed-details-vary",
+    stage=REFINEMENT,
     section="4.2",
-    statement="Resumed late from unseen images, the model varies details.",
+    statement="A model that resumes late from unseen images varies details.",
     paper="slightly, by eye",
     figure="fig6",
-    quantity="share of samples within one grey level of the unseen image, latest resume",
+    quantity="share of samples within one grey level of the unseen image, at the latest resume",
     rule=f"holds if the whole interval is at most {FEW:.0%}; {SHARE}",
     form="share",
     needs=("memorization_resume",),

@@ -1,9 +1,11 @@
-"""This project's own statements: the transition law, the end of the curve, arithmetic, and the normalised view."""
+"""This project's own statements: the transition law, the end of the curve, arithmetic, and the normalised loss."""
 
 import numpy as np
 
 from twostage.report.claims.claim import (
     CHOSEN,
+    DATA,
+    NAVIGATION,
     NOT_TESTED,
     PROJECT,
     WHOLE_RUN,
@@ -24,13 +26,13 @@ from twostage.report.results.posterior import posterior_of
 POSTERIOR = ("posterior", "transition")
 LOSSES = ("oracle_loss", *POSTERIOR, "split")
 GONE = 1e-4  # of the MSE at t = 0
-FACTOR = 2  # between two tails that are alike
+FACTOR = 2  # between two similar tails
 SAME = 0.1  # of the targets' gap
 TYPICAL, OF_WEIGHT, WORST = 0.05, 0.10, 0.15  # errors of the law: of a time, of a weight, the largest of a time
 TAIL = paper.FIG2A_TAIL[:3]
 POOLS = (
-    f"interval by bootstrap over the pools of samples, {curves.FEWEST_POOLS} or more (a class is one, in however many "
-    "spaces)"
+    f"interval by bootstrap over at least {curves.FEWEST_POOLS} pools of samples (a class is one pool, in all its "
+    "latent spaces)"
 )
 
 
@@ -52,10 +54,11 @@ NO_TAIL = Claim(
     section="",
     group=PROJECT,
     id="no-tail",
-    statement="The exact gap between the targets has no tail: it goes on vanishing as t → 1.",
+    stage=DATA,
+    statement="The exact gap between the targets has no tail: it keeps falling as t → 1.",
     paper="a small rise, explained by the shrinking 1 - t",
     figure="fig2",
-    quantity="MSE at t = 0.99 over the MSE at t = 0",
+    quantity="MSE at t = 0.99 divided by the MSE at t = 0",
     rule=f"holds if the whole interval is at most {GONE:g}",
     needs=POSTERIOR,
     check=_no_tail,
@@ -83,10 +86,11 @@ OFFSET_MAKES_THE_TAIL = Claim(
     section="",
     group=PROJECT,
     id="offset-makes-the-tail",
+    stage=DATA,
     statement="Adding 1e-3 to 1 - t in the oracle's denominators makes a tail like the paper's.",
     paper=", ".join(f"{mse} at {t}" for t, mse in TAIL),
     figure="fig2",
-    quantity="MSE with the offset over the paper's read-off value, the time where they differ most",
+    quantity="MSE with the offset divided by the value read off the paper, at the time where they differ most",
     rule=f"holds if the whole interval lies between 1/{FACTOR} and {FACTOR} at each of these times",
     needs=POSTERIOR,
     check=_offset_tail,
@@ -112,12 +116,12 @@ ERRORS_DIFFER_BY_THE_TARGETS_GAP = Claim(
     section="",
     group=PROJECT,
     id="errors-differ-by-the-targets-gap",
-    statement="The model's two errors differ by exactly the gap between the targets, whatever the model: Figs. 2 "
-    "and 7 show the same quantity.",
+    statement="For every model, its two errors differ by exactly the gap between the targets: Figs. 2 and 7 show the "
+    "same quantity.",
     paper="not stated",
     figure="fig7",
-    quantity="(difference of the mean errors minus mean gap of the targets), over the latter",
-    rule=f"holds if the whole interval lies within {SAME:.0%}",
+    quantity="difference of the mean errors minus mean gap of the targets, divided by the mean gap",
+    rule=f"holds if the whole interval lies within ±{SAME:.0%}",
     form="share",
     needs=LOSSES,
     check=_identity,
@@ -125,7 +129,7 @@ ERRORS_DIFFER_BY_THE_TARGETS_GAP = Claim(
 
 
 def _groups(points):
-    """(name, rows) of the cases the law is judged on: the classes of each space, unit Gaussians, and all of these."""
+    """(name, rows) of the cases on which the law is judged: the classes of each space, unit Gaussians, all of these."""
     points = points[points["conditioning"] != "all"]
     for space, rows in points.groupby("space", sort=False):
         yield space if space == SYNTHETIC else f"{space}, classes", rows
@@ -140,7 +144,7 @@ def _law(column, judge):
         findings = []
         for name, rows in _groups(run.transitions):
             errors = rows[column].abs().dropna()
-            # A class is one pool of images, however many latent spaces it is measured in.
+            # A class is one pool of images, even if it is measured in several latent spaces.
             pools = rows.loc[errors.index, "conditioning"] + " " + rows.loc[errors.index, "label"]
             findings.append(
                 judge(name, errors, pools) if len(errors) else Finding(name, NOT_TESTED, note="no case was measured")
@@ -162,6 +166,7 @@ LAW_MEDIAN = Claim(
     section="",
     group=PROJECT,
     id="law-median",
+    stage=DATA,
     statement="The transition law predicts the measured transition: typical error.",
     paper="dependence on D, N and geometry in words only",
     figure="law",
@@ -177,10 +182,11 @@ LAW_CURVE = Claim(
     section="",
     group=PROJECT,
     id="law-curve",
+    stage=DATA,
     statement="The law predicts the whole curve of the true sample's weight.",
     paper="not stated",
     figure="law",
-    quantity="median over cases of the largest difference between the two curves",
+    quantity="largest difference between the two curves, median over cases",
     rule=f"holds if the whole interval is at most {OF_WEIGHT:.2f}; {POOLS}",
     needs=("transition",),
     check=_law("curve_error", _median_error(OF_WEIGHT)),
@@ -199,6 +205,7 @@ LAW_WORST = Claim(
     section="",
     group=PROJECT,
     id="law-worst",
+    stage=DATA,
     statement="The transition law predicts the measured transition: largest error.",
     paper="dependence on D, N and geometry in words only",
     figure="law",
@@ -232,6 +239,7 @@ UNCONDITIONAL_LATER = Claim(
     section="",
     group=PROJECT,
     id="unconditional-later",
+    stage=DATA,
     statement="The unconditional posterior, over all classes, collapses later than the class-conditional one.",
     paper="not stated",
     figure="fig2",
@@ -265,11 +273,13 @@ MORE_SAMPLES_LATER = Claim(
     section="",
     group=PROJECT,
     id="more-samples-later",
+    stage=DATA,
     statement="On real data too, more samples at fixed dimension move the transition later.",
     paper="shown on unit Gaussians only",
     figure="nsweep",
-    quantity="smallest rise of the transition time from the least N to the most",
-    rule=f"of all pools of samples; holds if the whole interval is above zero; {CHOSEN}",
+    quantity="rise of the transition time from the smallest N to the largest, the smallest rise of all pools of "
+    "samples",
+    rule=f"holds if the whole interval is above zero; {CHOSEN}",
     form="time",
     needs=("nsweep",),
     check=_more_samples_later,
@@ -292,6 +302,7 @@ LAW_OF_SAMPLE_SIZE = Claim(
     section="",
     group=PROJECT,
     id="law-of-sample-size",
+    stage=DATA,
     statement="The law predicts how the transition moves with N on real data.",
     paper="not stated",
     figure="nsweep",
@@ -315,7 +326,7 @@ def _rounding(run):
         gain = curves.difference(exact, rounded)
         note = f"mean difference from the paper: exact {exact.value:.3f}, rounded {rounded.value:.3f}"
         found.append((dim, Finding(f"D = {dim:,}, N = {size:,}", above(gain, 0.0), gain, note)))
-    # The paper's curves are late at high D only; at low D both should do.
+    # The paper's curves are late only at high D; at low D the exact and the rounded curve should both agree with them.
     return [finding for dim, finding in found if dim >= 2048] or [
         Finding(SYNTHETIC, NOT_TESTED, note="no rounded curve at a (D, N) of the paper with D >= 2,048")
     ]
@@ -325,9 +336,10 @@ ROUNDING_EXPLAINS_LATE_CURVES = Claim(
     section="",
     group=PROJECT,
     id="rounding-explains-late-curves",
-    statement="Rounding squared distances to bfloat16 brings the curves at high D nearer to the paper's: a likely "
-    "cause of their being late, not a proven one.",
-    paper="curves of Fig. 3a, later than exact arithmetic at D = 2,048 and 8,192",
+    stage=DATA,
+    statement="With squared distances rounded to bfloat16, the curves at high D are nearer to the paper's: a likely "
+    "reason why the paper's are late, not a proven one.",
+    paper="curves of Fig. 3a, later than those of exact arithmetic at D = 2,048 and 8,192",
     figure="fig3",
     quantity="mean difference from the paper's points, exact minus rounded",
     rule="holds if the whole interval is above zero",
@@ -361,12 +373,14 @@ NAVIGATION_NORMALISED = Claim(
     section="",
     group=PROJECT,
     id="navigation-normalised",
-    statement="Relative to its own size, the oracle loss in navigation depends on model size too: absolute losses "
-    "hide it, because all are small there.",
-    paper="navigation judged by absolute loss: nearly identical",
+    stage=NAVIGATION,
+    statement="In relative terms, the oracle loss in navigation depends on model size too. Absolute losses hide this, "
+    "because all are small there.",
+    paper="nearly identical in navigation, by absolute loss",
     figure="fig7",
-    quantity="mean oracle loss in navigation of the smallest model over that of the largest, same training length",
-    rule="holds if the whole interval, over the pairs that both were measured on, is above 1",
+    quantity="mean oracle loss in navigation of the smallest model divided by that of the largest, at the same "
+    "training length",
+    rule="holds if the whole interval, over the pairs on which both were measured, is above 1",
     needs=PAIRS,
     check=_relative_navigation,
 )

@@ -7,14 +7,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from twostage.provenance import write_json
-from twostage.report.claims.claim import FAILS, HOLDS, NOT_TESTED, SIDE, VERDICTS, together
+from twostage.report.claims.claim import (
+    BOTH,
+    FAILS,
+    HOLDS,
+    NOT_TESTED,
+    PAPER,
+    SIDE,
+    THE_PAPER,
+    VERDICTS,
+    together,
+)
 
 AS_BOOLEAN = {HOLDS: True, FAILS: False}
 
 
 @dataclass(frozen=True)
 class CheckedFinding:
-    """A finding as JSON has it: ``value`` and ``interval`` [low, high] are None where they are not known."""
+    """A finding as it is in the JSON: ``value`` and ``interval`` [low, high] are None where they are not known."""
 
     case: str
     verdict: str
@@ -26,10 +36,12 @@ class CheckedFinding:
 
 @dataclass(frozen=True)
 class CheckedClaim:
-    """A claim with the verdict over its cases; sources: the files it was checked on. The rest is the ``Claim``'s."""
+    """A claim with the verdict over its cases; sources: the files on which it was checked. The rest as in ``Claim``."""
 
     id: str
     group: str
+    arxiv: str
+    stage: str
     section: str
     statement: str
     verdict: str
@@ -46,10 +58,10 @@ class CheckedClaim:
 
 @dataclass(frozen=True)
 class Checked:
-    """The claims of a run; counts: {verdict: how many claims have it}.
+    """The claims of a run; counts: {verdict: number of claims}.
 
-    ``decided``: the cases that hold or fail on an interval; ``wrong_by_chance``: at most as many of these verdicts are
-    expected to be wrong.
+    ``decided``: number of cases that hold or fail on an interval; ``wrong_by_chance``: at most this many of these
+    verdicts are expected to be wrong.
     """
 
     counts: dict[str, int]
@@ -76,17 +88,19 @@ def read(path):
     """The ``Checked`` of a claims.json. Raises ValueError where it cannot be read or lacks a key."""
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        claims = [
-            CheckedClaim(**{**claim, "findings": [CheckedFinding(**finding) for finding in claim["findings"]]})
-            for claim in content["claims"]
-        ]
+        claims = []
+        for claim in content["claims"]:
+            findings = [CheckedFinding(**finding) for finding in claim["findings"]]
+            # files of earlier versions know neither
+            told = {"arxiv": THE_PAPER if claim["group"] == PAPER else "", "stage": BOTH}
+            claims.append(CheckedClaim(**told | claim | {"findings": findings}))
         return Checked(**{**content, "claims": claims})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{path} cannot be read as claims ({error}); delete it and run `claims` again") from None
 
 
 def overall(findings):
-    """The verdict on a claim over its cases: of those tested, fails if one fails, holds if all hold."""
+    """The verdict on a claim over its tested cases: fails if one fails, holds if all hold."""
     return together([finding.verdict for finding in findings if finding.verdict != NOT_TESTED])
 
 
@@ -95,6 +109,8 @@ def _claim(claim, findings, sources):
     return CheckedClaim(
         id=claim.id,
         group=claim.group,
+        arxiv=claim.arxiv,
+        stage=claim.stage,
         section=claim.section,
         statement=claim.statement,
         verdict=verdict,

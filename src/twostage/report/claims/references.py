@@ -1,11 +1,12 @@
 """Whom models follow: the oracle or the Gaussian, on the data's paths and on their own (docs/theory.md, Sec. 8)."""
 
-from twostage.report.claims.claim import NOT_TESTED, PROJECT, Claim, Finding, above, below, deciding
+from twostage.report.claims.claim import NAVIGATION, NOT_TESTED, PROJECT, Claim, Finding, above, below, deciding
 from twostage.report.results import curves
 from twostage.report.results.references import KINDS, OWN
 
 PAIRED = "errors are compared pair by pair (x_0, x_1), the same pairs for both"
 TRAIN = "train"
+SELECTIVE_UNDERFITTING = "2510.01378"
 
 
 def _follows_the_gaussian(run):
@@ -31,6 +32,7 @@ NAVIGATES_BY_THE_GAUSSIAN = Claim(
     section="",
     group=PROJECT,
     id="navigates-by-the-gaussian",
+    stage=NAVIGATION,
     statement="On its own trajectories, before the split, a model follows the closed-form Gaussian rather than the "
     "oracle, on which it was trained.",
     paper="not stated",
@@ -72,8 +74,8 @@ def _selective(ladder, words):
 
 
 _SELECTIVE = {
-    "section": "",
-    "group": PROJECT,
+    "section": "abstract",
+    "arxiv": SELECTIVE_UNDERFITTING,
     "figure": "fig_references",
     "quantity": "squared error of the predicted image against the oracle's, mean over t, better over worse: the ratio "
     "that decides",
@@ -85,7 +87,7 @@ SELECTIVE_BY_SIZE = Claim(
     id="selective-underfitting-by-size",
     statement="The larger model is closer to the oracle on paths of training images, and farther from it on its own "
     "trajectories.",
-    paper="2510.01378: so for SiT from S to XL",
+    paper="so for SiT from S to XL",
     check=_selective(lambda found, models: found.sizes(models), "size"),
     **_SELECTIVE,
 )
@@ -95,7 +97,7 @@ SELECTIVE_BY_TRAINING = Claim(
     id="selective-underfitting-by-training",
     statement="As it trains, a model comes closer to the oracle on paths of training images, and goes farther from it "
     "on its own trajectories.",
-    paper="2510.01378: better models underfit selectively",
+    paper="better models underfit selectively",
     check=_selective(lambda found, models: found.snapshots(models), "snapshot"),
     **_SELECTIVE,
 )

@@ -2,6 +2,7 @@
 
 from twostage.report.claims.claim import (
     APART,
+    NAVIGATION,
     NOT_TESTED,
     SEEDS,
     Claim,
@@ -20,7 +21,7 @@ STEPS = 50  # of the paper's schedule
 
 
 def _shifts(judge):
-    """A check that calls ``judge(case, shifts, Distances, means)`` for every space and features with uniform steps."""
+    """A check that calls ``judge(case, shifts, Distances)`` for every space and kind of features with uniform steps."""
 
     def check(run):
         findings = []
@@ -47,6 +48,7 @@ def _moderate_better(case, shifts, distances):
 
 SHIFT_HAS_AN_OPTIMUM = Claim(
     id="shift-has-an-optimum",
+    stage=NAVIGATION,
     section="5.1",
     statement="More steps in navigation help up to a point: moderate shifts below 1 beat uniform steps.",
     paper="gFID 12.46, 12.23, 12.66 at s = 0.7, 0.5, 0.3; 12.99 at s = 1",
@@ -73,7 +75,7 @@ EXTREME_SHIFTS_ARE_WORSE = Claim(
     statement="Extreme shifts are worse than uniform steps, in either direction.",
     paper="gFID 19.91 at s = 0.1, 18.89 at s = 4; 12.99 at s = 1",
     figure="tab2",
-    quantity="distance of the extreme shift minus that of uniform steps, the smaller of the two",
+    quantity="distance of the better of the two extreme shifts, minus that of uniform steps",
     rule=f"extreme: below {MODERATE}, above {1 / MODERATE:.1f}; holds if the whole interval is above zero; {APART}; "
     f"{SEEDS}",
     needs=("tab2",),
@@ -94,6 +96,7 @@ def _shares(run):
 
 SHARES_OF_THE_SHIFTED_STEPS = Claim(
     id="shares-of-the-shifted-steps",
+    stage=NAVIGATION,
     section="App. D",
     statement="Of 50 steps shifted by s, these shares start at t′ ≤ 0.2.",
     paper="6, 12, 22, 28, 34, 46, 72% for s = 4, 2, 1, 0.7, 0.5, 0.3, 0.1",

@@ -22,13 +22,13 @@ from twostage.report.results.contrast import Distances
 
 AS_CLOSE = 1.1  # times the twin's loss or distance
 PACE = (0.8, 1.25)  # times the twin's loss
-BOTTLENECK = 2.0  # times as long: the oracle takes more than half of the time
-BLOCKS = 10  # of a training's steps: neighbouring ones share what the machine did meanwhile
+BOTTLENECK = 2.0  # times as long as without the oracle: it takes more than half of the time
+BLOCKS = 10  # of a training's steps: neighbouring steps share the load of the machine, so they are not independent
 PAIRED = "both are measured on the same pairs (x_0, x_1)"
 
 
 def _twins(judge):
-    """A check that calls ``judge(case, {step: (CFM losses, oracle-supervised losses)})`` for every space and twins.
+    """A check that calls ``judge(case, {step: (CFM losses, oracle-supervised losses)})`` for every space and its twins.
 
     The losses are means over t, one per pair (x_0, x_1), the same pairs for both: (pairs,) arrays.
     """
@@ -68,11 +68,12 @@ def _feasible(case, losses):
 ORACLE_SUPERVISION_WORKS = Claim(
     id="oracle-supervision-works",
     section="App. B",
-    statement="Training on the oracle velocity is feasible: it ends as close to it as training on the CFM target.",
+    statement="Training on the oracle velocity is feasible: the model comes as close to the oracle as its CFM twin.",
     paper="by eye",
     figure="fig_oracle_supervised",
-    quantity="oracle loss, mean over t, at the last common snapshot, over that of the CFM twin",
-    rule=f"holds if it fell in training, clear of zero, and the whole interval is at most {AS_CLOSE}; {PAIRED}",
+    quantity="oracle loss, mean over t, at the last common snapshot, divided by that of the CFM twin",
+    rule="holds if the loss fell during training (the interval of the fall is above zero) and the whole interval is at "
+    f"most {AS_CLOSE}; {PAIRED}",
     needs=("oracle_supervised", "oracle_loss", "pair_errors", "split"),
     check=_twins(_feasible),
 )
@@ -93,7 +94,7 @@ ORACLE_SUPERVISION_KEEPS_PACE = Claim(
     statement="Training on the oracle velocity converges like training on the CFM target.",
     paper="by eye",
     figure="fig_oracle_supervised",
-    quantity="oracle loss, mean over t, over that of the CFM twin, where they differ most",
+    quantity="oracle loss, mean over t, divided by that of the CFM twin, at the snapshot where they differ most",
     rule=f"holds if at every common snapshot the whole interval lies between {PACE[0]} and {PACE[1]}; {CHOSEN}; "
     f"{PAIRED}",
     needs=("oracle_supervised", "oracle_loss", "pair_errors", "split"),
@@ -149,14 +150,14 @@ def _costs(run):
 ORACLE_SUPERVISION_COSTS = Claim(
     id="oracle-supervision-costs",
     section="7.3",
-    statement="Computing the oracle while training becomes a bottleneck.",
+    statement="Computing the oracle during training becomes a bottleneck.",
     paper="said to grow with the data set; stated without a number",
     figure="fig_oracle_supervised",
-    quantity="seconds of the oracle-supervised training, over those that its oracle did not take",
+    quantity="time of the oracle-supervised training, divided by its time without the oracle",
     rule=(
-        f"measured within one training; holds if the whole interval is above {BOTTLENECK:.0f}: the oracle takes more "
-        f"than half of the time; the interval is over {BLOCKS} blocks of steps. What it costs at other sizes of the "
-        "data set, `estimate` says"
+        f"measured within one training; holds if the whole interval is above {BOTTLENECK:.0f}, so that the oracle "
+        f"takes more than half of the time; the interval is over {BLOCKS} blocks of steps. `estimate` gives the cost "
+        "at other sizes of the data set"
     ),
     needs=("supervised_log",),
     check=_costs,

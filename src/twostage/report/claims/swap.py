@@ -1,6 +1,17 @@
-"""The paper's Sec. 4.3, Tab. 1: which stage the size of the model matters to."""
+"""The paper's Sec. 4.3, Tab. 1: the stage in which the size of the model matters."""
 
-from twostage.report.claims.claim import HOLDS, NOT_TESTED, SEEDS, UNDECIDED, Claim, Finding, above, below
+from twostage.report.claims.claim import (
+    HOLDS,
+    NAVIGATION,
+    NOT_TESTED,
+    REFINEMENT,
+    SEEDS,
+    UNDECIDED,
+    Claim,
+    Finding,
+    above,
+    below,
+)
 from twostage.report.results.contrast import Distances
 
 # A row of Tab. 1 by the models of stage 1 and stage 2.
@@ -19,7 +30,7 @@ def distances_of(rows, large, small):
 
 
 def _swaps(judge):
-    """A check that calls ``judge(case, Distances)`` for every space, features, split and smaller model."""
+    """A check that calls ``judge(case, Distances)`` for every space, kind of features, split and smaller model."""
 
     def check(run):
         findings = []
@@ -37,8 +48,8 @@ def _swaps(judge):
 
 
 def _by_size(models, known):
-    """Model names, smallest first: by ``known``, those in that order; in the opposite order of the table if not all are
-    known (Tab. 1 lists the larger first)."""
+    """Model names, smallest first: in the order of ``known``. If not all are in it, in the opposite order of the table,
+    because Tab. 1 lists the larger first."""
     models = list(models)
     return sorted(models, key=known.index) if set(models) <= set(known or ()) else models[::-1]
 
@@ -52,10 +63,10 @@ def _stage_1_matters_less(case, distances):
 STAGE_1_MATTERS_LESS = Claim(
     id="stage-1-matters-less",
     section="4.3",
-    statement="Replacing the model of stage 1 by a smaller one costs less than replacing that of stage 2.",
+    statement="A smaller model in stage 1 costs less than a smaller model in stage 2.",
     paper="+0.77 against +8.32 gFID (split 0.1), +1.87 against +6.64 (split 0.2)",
     figure="tab1",
-    quantity="distance with stage 2 replaced minus with stage 1 replaced",
+    quantity="distance with the smaller model in stage 2, minus that with the smaller model in stage 1",
     rule=f"holds if the whole interval is above zero; {SEEDS}",
     needs=("tab1",),
     check=_swaps(_stage_1_matters_less),
@@ -63,7 +74,7 @@ STAGE_1_MATTERS_LESS = Claim(
 
 
 def _share_of_cost(replaced, limit, judge):
-    """Is the cost of replacing one stage above or below ``limit`` times that of replacing both?"""
+    """Judge whether the smaller model in one stage costs more or less than ``limit`` times its cost in both stages."""
 
     def judged(case, distances):
         whole = distances.contrast({BOTH_SMALL: 1, BOTH_LARGE: -1})
@@ -81,11 +92,12 @@ def _share_of_cost(replaced, limit, judge):
 
 STAGE_1_COSTS_LITTLE = Claim(
     id="stage-1-costs-little",
+    stage=NAVIGATION,
     section="4.3",
-    statement="Replacing the model of stage 1 costs little.",
-    paper="8% (split 0.1) and 20% (split 0.2) of the cost of replacing both",
+    statement="A smaller model in stage 1 costs little.",
+    paper="8% (split 0.1) and 20% (split 0.2) of the cost in both stages",
     figure="tab1",
-    quantity="cost in distance of replacing stage 1, minus a quarter of that of replacing both",
+    quantity="cost in distance of the smaller model in stage 1, minus a quarter of its cost in both stages",
     rule=f"holds if the whole interval is at most zero; {SEEDS}",
     needs=("tab1",),
     check=_swaps(_share_of_cost(FIRST_SMALL, LITTLE, below)),
@@ -94,11 +106,12 @@ STAGE_1_COSTS_LITTLE = Claim(
 
 STAGE_2_COSTS_MOST = Claim(
     id="stage-2-costs-most",
+    stage=REFINEMENT,
     section="4.3",
-    statement="Replacing the model of stage 2 accounts for most of the cost of the smaller model.",
-    paper="87% (split 0.1) and 71% (split 0.2) of the cost of replacing both",
+    statement="Stage 2 accounts for most of the cost of the smaller model.",
+    paper="87% (split 0.1) and 71% (split 0.2) of the cost in both stages",
     figure="tab1",
-    quantity="cost in distance of replacing stage 2, minus half of that of replacing both",
+    quantity="cost in distance of the smaller model in stage 2, minus half of its cost in both stages",
     rule=f"holds if the whole interval is above zero; {SEEDS}",
     needs=("tab1",),
     check=_swaps(_share_of_cost(SECOND_SMALL, MOST, above)),
@@ -114,7 +127,7 @@ def _larger_better(case, distances):
 LARGER_MODEL_IS_BETTER = Claim(
     id="larger-model-is-better",
     section="4.3",
-    statement="The larger model throughout gives the better samples.",
+    statement="The larger model in both stages gives better samples than the smaller one in both.",
     paper="2.94 against 12.45, 2.60 against 12.01 gFID",
     figure="tab1",
     quantity="distance of the smaller model minus that of the larger",

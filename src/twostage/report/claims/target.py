@@ -4,17 +4,17 @@ from itertools import pairwise
 
 import numpy as np
 
-from twostage.report.claims.claim import CHOSEN, FAILS, NOT_TESTED, UNDECIDED, Claim, Finding, above, below
+from twostage.report.claims.claim import CHOSEN, DATA, FAILS, NOT_TESTED, UNDECIDED, Claim, Finding, above, below
 from twostage.report.results import curves, paper
 from twostage.report.results.gaussians import SYNTHETIC, distance_to_paper, gaussian_curve, gaussian_pairs
 from twostage.report.results.posterior import SATURATED, posterior_of, saturation_of
 
 POSTERIOR = ("posterior", "transition")
 CONCENTRATED, VANISHED, ONE = 0.95, 0.05, 0.98  # shares of the area, of the MSE at t = 0, of the weight
-EARLY = 0.1  # time before which the paper sees the split
-RISE = 1e-4  # of the MSE, below which nothing counts as a rise
+EARLY = 0.1  # the paper sees the split before this time
+RISE = 1e-4  # of the MSE; anything smaller does not count as a rise
 READ_OFF = 0.05  # of a weight
-# What counts as the paper's scale: latents and classes like those of its Fig. 2.
+# The paper's scale: latents and classes like those of its Fig. 2.
 PAPER_DIM, PAPER_SIZE = (3000, 10000), (1000, 2000)
 
 
@@ -38,12 +38,13 @@ def _concentrated(run, space, rows):
 
 TARGETS_PART_EARLY = Claim(
     id="targets-part-early",
+    stage=DATA,
     section="3",
-    statement="The CFM target and the oracle target differ early only: nearly all of their gap lies before the "
+    statement="The CFM target and the oracle target differ only early: nearly all of their gap lies before the "
     "posterior has collapsed to one sample.",
     paper="concentrated in t < 0.1",
     figure="fig2",
-    quantity=f"share of the MSE's area before the top-1 weight reaches {SATURATED}",
+    quantity=f"share of the area under the MSE that lies before the top-1 weight reaches {SATURATED}",
     rule=f"holds if the whole interval is above {CONCENTRATED:.0%}",
     form="share",
     needs=POSTERIOR,
@@ -61,11 +62,12 @@ def _vanishes(run, space, rows):
 
 TARGETS_AGREE_LATE = Claim(
     id="targets-agree-late",
+    stage=DATA,
     section="3",
-    statement="After that the two targets agree.",
+    statement="After the posterior has collapsed, the two targets agree.",
     paper="MSE about 0 from t = 0.1 on (0.43 and 0.95 at t = 0)",
     figure="fig2",
-    quantity=f"mean MSE after the top-1 weight reached {SATURATED}, over the MSE at t = 0",
+    quantity=f"mean MSE after the top-1 weight has reached {SATURATED}, divided by the MSE at t = 0",
     rule=f"holds if the whole interval is at most {VANISHED:.0%}",
     form="share",
     needs=POSTERIOR,
@@ -83,11 +85,12 @@ def _saturates(run, space, rows):
 
 WEIGHT_SATURATES = Claim(
     id="weight-saturates",
+    stage=DATA,
     section="3",
-    statement="The largest posterior weight saturates to 1: the oracle target is then a single sample's.",
+    statement="The largest posterior weight saturates to 1: the oracle target is then that of a single sample.",
     paper="1 beyond t = 0.1",
     figure="fig2",
-    quantity=f"mean top-1 weight from the time on at which it stays above {SATURATED}",
+    quantity=f"mean top-1 weight after the time from which it stays above {SATURATED}",
     rule=f"holds if there is such a time and the whole interval is above {ONE}",
     needs=POSTERIOR,
     check=_by_space(_saturates),
@@ -100,12 +103,13 @@ def _position(run, space, rows):
     scale = f"D = {first['dim']:,.0f}, {first['n']:,.0f} samples per class"
     alike = PAPER_DIM[0] <= first["dim"] <= PAPER_DIM[1] and PAPER_SIZE[0] <= first["n"] <= PAPER_SIZE[1]
     if not alike:
-        return Finding(space, NOT_TESTED, split, f"{scale}: another scale than the paper's, where the split differs")
+        return Finding(space, NOT_TESTED, split, f"{scale}: not the paper's scale, so another split is expected")
     return Finding(space, below(split, EARLY), split, scale)
 
 
 SPLIT_NEAR_0_1 = Claim(
     id="split-near-0.1",
+    stage=DATA,
     section="3",
     statement="At the paper's scale (D = 4,096 or 8,192, about 1,300 samples per class) the split is before t = 0.1.",
     paper="about 0.1 for both latent spaces",
@@ -135,20 +139,21 @@ def _end_rise(run, space, rows):
 
 RISE_AT_THE_END = Claim(
     id="rise-at-the-end",
+    stage=DATA,
     section="3",
-    statement="A minor gap between the targets appears again as t → 1.",
+    statement="As t → 1, a minor gap between the targets appears again.",
     paper=f"MSE {paper.FIG2A_TAIL[2][1]} at t = 0.99, {paper.FIG2A_TAIL[3][1]} at t = 1",
     figure="fig2",
     quantity="rise of the exact MSE from its lowest point to the last time before 1",
-    rule=f"holds if the rise is above {RISE:g} with its whole interval, which accounts for the choice of the lowest "
-    "point (Bonferroni); fails if the MSE still falls at the end",
+    rule=f"holds if the whole interval of the rise is above {RISE:g}; the interval accounts for the choice of the "
+    "lowest point (Bonferroni); fails if the MSE still falls at the end",
     needs=POSTERIOR,
     check=_by_space(_end_rise),
 )
 
 
 def _ordered(panel, direction):
-    """Crossing times of the panel's curves, which should fall (direction -1) or rise (+1) from curve to curve."""
+    """A check that the crossing times of the panel's curves fall (direction -1) or rise (+1) from curve to curve."""
 
     def check(run):
         pairs = gaussian_pairs(run.gaussians, panel)
@@ -169,11 +174,12 @@ def _ordered(panel, direction):
 
 LARGER_DIMENSION_EARLIER = Claim(
     id="larger-dimension-earlier",
+    stage=DATA,
     section="3",
     statement="The larger the dimension D, the earlier the posterior collapses (unit Gaussians, N fixed).",
     paper="half the weight at about 0.13, 0.08, 0.05 for D = 512, 2,048, 8,192",
     figure="fig3",
-    quantity="change from a D to the next of the time at which the top-1 weight is one half, the least fall",
+    quantity="change of the time at which the top-1 weight is one half, from each D to the next: the smallest fall",
     rule=f"holds if the whole interval is at most zero; {CHOSEN}",
     form="time",
     needs=("top1",),
@@ -183,11 +189,12 @@ LARGER_DIMENSION_EARLIER = Claim(
 
 LARGER_SIZE_LATER = Claim(
     id="larger-size-later",
+    stage=DATA,
     section="3",
     statement="The larger the sample size N, the later the posterior collapses (unit Gaussians, D fixed).",
     paper="half the weight at about 0.08, 0.10, 0.11 for N = 100, 1,000, 10,000",
     figure="fig3",
-    quantity="change from an N to the next of the time at which the top-1 weight is one half, the least rise",
+    quantity="change of the time at which the top-1 weight is one half, from each N to the next: the smallest rise",
     rule=f"holds if the whole interval is above zero; {CHOSEN}",
     form="time",
     needs=("top1",),
@@ -207,12 +214,13 @@ def _matches_paper(run):
 
 GAUSSIAN_CURVES = Claim(
     id="gaussian-curves",
+    stage=DATA,
     section="3",
-    statement="The top-1 weights on unit Gaussians are those of the paper's six curves.",
+    statement="The top-1 weights on unit Gaussians agree with the paper's six curves.",
     paper="the curves of Fig. 3, read off",
     figure="fig3",
-    quantity="mean absolute difference from the paper's read-off points",
-    rule=f"holds if the whole interval is at most {READ_OFF} (reading the figure is good to about 0.02)",
+    quantity="mean absolute difference from the points read off the paper's figure",
+    rule=f"holds if the whole interval is at most {READ_OFF} (the figure can be read to about 0.02)",
     needs=("top1",),
     check=_matches_paper,
 )

@@ -1,11 +1,13 @@
-"""The paper's Sec. 4.1, Figs. 4 and 8: what happens along a trajectory."""
+"""The paper's Sec. 4.1, Figs. 4 and 8: predictions and velocities along a trajectory."""
 
 import numpy as np
 
 from twostage.report.claims.claim import (
     BANDS,
     CHOSEN,
+    NAVIGATION,
     NOT_TESTED,
+    REFINEMENT,
     Claim,
     Finding,
     above,
@@ -19,14 +21,14 @@ ORACLE = "oracle"
 
 
 NEAR_MEAN = 0.25  # of the distance to the end: 6% in squares
-SOON = 0.1  # how long after the posterior's saturation the transition may still be said to last
+SOON = 0.1  # the transition is taken to last at most this long after the posterior saturates
 EARLY_AND_MID = 2 / 3  # of refinement
 
 
 def _of_models(judge):
     """A check that calls ``judge(run, space, rows, oracle)`` for every model in every space, as case "space, model".
 
-    rows: the model's trajectory in order of t; oracle: that of the oracle, or None.
+    rows: the model's trajectory in order of t; oracle: the oracle's trajectory, or None.
     """
 
     def check(run):
@@ -54,11 +56,12 @@ def _starts_at_class_mean(run, space, rows, oracle):
 
 CLASS_MEAN_AT_THE_PRIOR = Claim(
     id="class-mean-at-the-prior",
+    stage=NAVIGATION,
     section="4.1",
     statement="One Euler step from the prior predicts the class mean.",
     paper="Fig. 8, by eye",
     figure="fig8",
-    quantity="distance of the prediction at t = 0 to the class mean, over that to the trajectory's end",
+    quantity="distance of the prediction at t = 0 to the class mean, divided by that to the trajectory's end",
     rule=f"holds if the whole interval is at most {NEAR_MEAN:.0%} ({NEAR_MEAN**2:.0%} in squares)",
     form="share",
     needs=("trajectories",),
@@ -67,7 +70,7 @@ CLASS_MEAN_AT_THE_PRIOR = Claim(
 
 
 def half_left(rows, measure):
-    """Time from which on less than half of the distance to the end is left, an Estimate."""
+    """Time after which less than half of the distance to the end is left, an Estimate."""
     return curves.crossing(rows["t"], -rows[f"{measure}_left"], rows[f"{measure}_left_sem"], -0.5)
 
 
@@ -81,12 +84,12 @@ def _layout_settles(run, space, rows, oracle):
 LAYOUT_SETTLES = Claim(
     id="layout-settles",
     section="4.1",
-    statement="The layout of the predicted image settles about the transition.",
+    statement="The layout of the predicted image settles near the transition.",
     paper="about t = 0.2 with the split at 0.1, Fig. 8, by eye",
     figure="fig8",
-    quantity="time from which on less than half of the layout's distance to the end is left",
-    rule=f"holds if the whole interval lies between half the split and {SOON} after the top-1 weight reached "
-    f"{SATURATED}",
+    quantity="time after which less than half of the layout's distance to the end is left",
+    rule=f"holds if the whole interval lies between half the split and {SOON} after the time at which the top-1 weight "
+    f"reaches {SATURATED}",
     form="time",
     needs=("trajectories", "posterior", "transition", "split"),
     check=_of_models(_layout_settles),
@@ -117,7 +120,7 @@ LAYOUT_BEFORE_DETAILS = Claim(
 
 def _later_than_oracle(run, space, rows, oracle):
     if oracle is None:
-        return Finding("", NOT_TESTED, note="no trajectory of the oracle beside")
+        return Finding("", NOT_TESTED, note="no trajectory of the oracle to compare with")
     model, ideal = half_left(rows, "to_end"), half_left(oracle, "to_end")
     later = curves.difference(model, ideal)
     return Finding("", above(later, 0.0), later, f"model {model.value:.3f}, oracle {ideal.value:.3f}")
@@ -126,7 +129,7 @@ def _later_than_oracle(run, space, rows, oracle):
 MODEL_TRANSITION_LATER = Claim(
     id="model-transition-later",
     section="4.1",
-    statement="The transition in the model's behaviour comes slightly later than the oracle's.",
+    statement="The model's transition comes slightly later than the oracle's.",
     paper="about 0.2 against 0.1, by eye",
     figure="fig8",
     quantity="time at which half of the distance to the end is left, model minus oracle",
@@ -155,6 +158,7 @@ def _norm_peaks(run, space, rows, oracle):
 
 NORMS_PEAK_IN_REFINEMENT = Claim(
     id="norms-peak-in-refinement",
+    stage=REFINEMENT,
     section="4.1",
     statement="The model's velocity norm peaks in early and mid refinement.",
     paper="Fig. 8, by eye",

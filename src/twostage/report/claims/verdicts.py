@@ -1,7 +1,7 @@
 """Every statement that a run can check, checked on its own numbers: JSON and CSV.
 
-The verdict is the outcome of a rule (``twostage.report.claims.claim``) on the results, never typed in. A part of the
-paper has a module, in which each claim stands below its check; ``project`` holds this project's own.
+A rule (``twostage.report.claims.claim``) decides each verdict from the results; no verdict is typed in. Each part of
+the paper has a module, in which each claim stands below its check; ``project`` holds this project's own claims.
 """
 
 import math
@@ -13,16 +13,21 @@ import pandas as pd
 
 from twostage.provenance import PathLike, write_provenance
 from twostage.report.claims import (
+    capacity,
     flux,
     geometry,
     guidance,
+    halves,
     information,
+    jump,
     learning,
     memorization,
     norms,
+    others,
     project,
     record,
     references,
+    settling,
     shift,
     supervision,
     swap,
@@ -36,8 +41,8 @@ from twostage.report.results.run import Results
 
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
-    target, geometry, trajectories, memorization, learning, swap, shift, guidance, supervision, flux, untested, project,
-    information, norms, references,
+    target, geometry, trajectories, memorization, learning, swap, capacity, halves, jump, shift, guidance, supervision,
+    flux, untested, project, information, references, norms, settling, others,
 )  # fmt: skip
 
 
@@ -72,7 +77,8 @@ def table(evaluated: Iterable[tuple[Claim, Sequence[Finding]]]) -> pd.DataFrame:
             low, high = (estimate.low, estimate.high) if estimate else (math.nan, math.nan)
             rows.append(
                 {
-                    "id": claim.id, "group": claim.group, "section": claim.section, "statement": claim.statement,
+                    "id": claim.id, "group": claim.group, "arxiv": claim.arxiv, "stage": claim.stage,
+                    "section": claim.section, "statement": claim.statement,
                     "case": finding.case, "verdict": finding.verdict, "quantity": claim.quantity,
                     "value": estimate.value if estimate else math.nan, "low": low, "high": high,
                     "note": finding.note, "paper": claim.paper, "rule": claim.rule, "covers": claim.covers,
@@ -93,7 +99,7 @@ def write(
 ) -> None:
     """Check every claim and write claims.json and claims.csv, atomically, with their provenance.
 
-    What is checked is told as to ``twostage.report.results.run.Results``; what is not given is not tested.
+    Arguments as for ``twostage.report.results.run.Results``. A claim whose sources are not given is not tested.
     """
     run = Results(models=models, pairs=pairs, **sources)
     evaluated = evaluate(run)

@@ -1,4 +1,4 @@
-"""Bars in groups, each group under its name: a name may be as long as it is, where ticks would overlap."""
+"""Bars in groups, each group under its name, so that a name may be long; at ticks, long names would overlap."""
 
 import math
 
@@ -8,9 +8,9 @@ SIZE, BAR, GAP = 8, 0.14, 0.1  # points of the names; inches of a bar, and under
 
 
 class Groups:
-    """Places of bars under names, {name: number of bars}, from the top; of axes that are ``width`` inches wide.
+    """Places of bars under names, {name: number of bars}, from the top, in axes that are ``width`` inches wide.
 
-    depth: height of all of it, inches.
+    depth: height of all groups, inches.
     """
 
     def __init__(self, counts, width):
@@ -32,7 +32,7 @@ class Groups:
         axes.set_xlim(left=0)
 
     def bars(self, axes, values, *, error=None, **look):
-        """Draw the bars of one series, {name: value}, under those of the series before. error: {name: half width}."""
+        """Draw the bars of one series, {name: value}, under those of the previous series. error: {name: half width}."""
         places = [self.next[name] + BAR / 2 for name in values]
         self.next |= {name: self.next[name] + BAR for name in values}
         spread = None if error is None else [0 if math.isnan(error[name]) else error[name] for name in values]

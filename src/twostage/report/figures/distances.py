@@ -15,12 +15,13 @@ def groups_of(table):
 
 
 def rows_of(table, space, features):
-    """One space's rows in one kind of features, a row per plan: what all its seeds have in common."""
+    """One space's rows in one kind of features, one row per plan, for columns that are equal in all its seeds."""
     return table[(table["space"] == space) & (table["features"] == features)].drop_duplicates("plan")
 
 
 def distance_cells(part, plan):
-    """Mean and paired change of a plan, each ± the half width of its 95% interval; dashes where a space lacks it."""
+    """Mean and paired change of a plan, each ± the half width of its 95% interval; dashes if the space lacks the
+    plan."""
     own = part[part["plan"] == plan]
     if own.empty:
         return [number(math.nan, 0), number(math.nan, 0)]
@@ -35,14 +36,14 @@ def distance_cells(part, plan):
 
 
 def seeds_note(table):
-    """How many seeds, samples and function evaluations are behind a row, what ± means, and what does not compare."""
+    """Sentences on the seeds, samples and function evaluations of a row, on ±, and on what may be compared."""
     seeds = table.groupby(["space", "plan", "features"])["seed"].nunique().min()
     words = f"Mean over {seeds} sampling seeds" if seeds > 1 else "One sampling seed"
     words += " ± 95% interval of the sampling."
     if "nfe" in table.columns:
         words += f" {_or(table['nfe'])} function evaluations."
     if "samples" in table.columns:
-        words += f" {_or(table['samples'])} samples per row and seed: compare with distances of as many only."
+        words += f" {_or(table['samples'])} samples per row and seed: compare only distances of equally many samples."
     return words
 
 
@@ -51,7 +52,7 @@ def _or(values):
 
 
 def split_note(table):
-    """The stage splits and where they come from as a sentence, or nothing where none is known."""
+    """The stage splits and their source as a sentence, or "" if none is known."""
     known = table.drop_duplicates("space").dropna(subset="split")
     times = ", ".join(f"t = {time:.3f} ({space})" for space, time in zip(known["space"], known["split"]))
     source = " and ".join(dict.fromkeys(known["split_source"]))

@@ -1,7 +1,7 @@
-"""Fig. 2: where the CFM target and the oracle target part, and how the posterior weight concentrates.
+"""Fig. 2: where the CFM target and the oracle target differ, and how the posterior weight concentrates.
 
-Panel (a) MSE between the two targets, (b) top-1 posterior weight, (c) the MSE on a log scale, exact and with 1e-3
-added to 1 - t in the oracle's denominators: the rise as t -> 1 that the paper reports comes with the offset.
+(a) MSE between the two targets, (b) top-1 posterior weight, (c) the MSE on a log scale, exact and with 1e-3 added to
+1 - t in the oracle's denominators: only with this offset does it rise as t -> 1, as the paper reports.
 """
 
 from twostage.report.figures import layout, style
@@ -55,7 +55,7 @@ def figure(table):
 
 
 def _titles(table, spaces, gap, weight, tail):
-    """What each panel shows, in this run's numbers."""
+    """Set titles that say what each panel shows, in this run's numbers."""
     shares, splits, ends = [], [], []
     for space in spaces:
         rows = posterior_of(table, space)

@@ -1,8 +1,8 @@
 """Fig. 3: the top-1 posterior weight on unit Gaussians, varying D (a) and N (b); (c) exact and rounded distances.
 
-The paper's read-off points stand beside the curves. Its curves at high D are later than exact arithmetic gives;
-rounding the squared distances to bfloat16 moves the exact curves most of the way to them: a likely cause, not a
-proven one.
+The points read off the paper stand beside the curves. The paper's curves at high D are later than those of exact
+arithmetic. Rounding the squared distances to bfloat16 moves the exact curves most of the way to them: a likely cause,
+not a proven one.
 """
 
 import math
@@ -70,7 +70,7 @@ def _precision(axes, table):
         for name, kind in (("exact", "exact"), ("rounded", "bfloat16"))
     }
     told = ", ".join(f"{name} {value:.2f}" for name, value in found.items() if not math.isnan(value))
-    compared = f". Mean difference to the paper at D = {dim:,}: {told}" if told else ""
+    compared = f". Mean difference from the paper at D = {dim:,}: {told}" if told else ""
     layout.title(axes, f"(c) Exact and bfloat16 distances{compared}")
 
 

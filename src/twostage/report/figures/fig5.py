@@ -1,14 +1,15 @@
 """Fig. 5: mixed sampling. The oracle up to a switch time, the model after it, from the same noise.
 
-For each latent space a sheet of samples by switch time, the training image that the oracle retrieves beside; above it,
-over all samples, how far they are from that image and from the nearest training image.
+For each latent space a sheet of samples by switch time, beside the training image that the oracle retrieves. Above it,
+over all samples: their distance to that image and to the nearest training image.
 """
 
 from twostage.report.figures import followed, style
 
 
 def drawn(pictures, memorization, split=None):
-    """What Fig. 5 draws: a row per tile of the sheets, with the numbers of its switch time (``followed.table_of``)."""
+    """The table of Fig. 5: one row per tile of the sheets, with the numbers of its switch time
+    (``followed.table_of``)."""
     return followed.table_of(pictures, memorization, "t_switch", split)
 
 

@@ -1,14 +1,15 @@
 """Fig. 6: resuming the model from x_t of unseen (held-out) images.
 
-For each latent space a sheet of samples by resume time, the unseen image beside; above it, over all samples, how far
-they are from that image and from the nearest training image.
+For each latent space a sheet of samples by resume time, beside the unseen image. Above it, over all samples: their
+distance to that image and to the nearest training image.
 """
 
 from twostage.report.figures import followed, style
 
 
 def drawn(pictures, memorization, split=None):
-    """What Fig. 6 draws: a row per tile of the sheets, with the numbers of its resume time (``followed.table_of``)."""
+    """The table of Fig. 6: one row per tile of the sheets, with the numbers of its resume time
+    (``followed.table_of``)."""
     return followed.table_of(pictures, memorization, "t_resume", split)
 
 

@@ -1,7 +1,7 @@
-"""Fig. 7: a model's error against the CFM target and against the oracle target, by t, sizes and training lengths.
+"""Fig. 7: a model's error against the CFM target and against the oracle target, by t, size and training length.
 
-A row per latent space. (a) the largest model against both targets; (b) the oracle loss of every model at the training
-length that all share, and of those trained longer; (c) the same models as the share of the oracle velocity's variance
+One row per latent space. (a) the largest model against both targets; (b) the oracle loss of every model at the training
+length that all share, and of those trained longer; (c) for the same models, the share of the oracle velocity's variance
 that they leave unexplained.
 """
 
@@ -11,13 +11,13 @@ from twostage.report.results.losses import loss_curves, relative_gap
 
 
 def drawn(oracle_loss, split, *, models=None):
-    """What Fig. 7 draws: of ``loss_curves`` the snapshots of shared length and the longer ones."""
+    """The table of Fig. 7: the snapshots of ``loss_curves`` with the shared training length and the longer ones."""
     table = loss_curves(oracle_loss, split, models=models)
     return table[table["length"] != "shorter"].reset_index(drop=True)
 
 
 def curve_names(rows):
-    """{(model, step): label} of the curves in a space's rows; a star marks a model trained longer than the rest."""
+    """{(model, step): label} of the curves in a space's rows; a star marks a model trained longer than the others."""
     names = {}
     for model, step, length in rows[["model", "step", "length"]].drop_duplicates().itertuples(index=False):
         names[model, step] = f"{model}{'*, longer' if length == 'longer' else ''} ({step:,} steps)"

@@ -1,8 +1,8 @@
-"""Figs. 4 and 8: what a model predicts on the way from the prior to the data, the oracle beside it.
+"""Figs. 4 and 8: a model's predictions on the way from the prior to the data, beside those of the oracle.
 
-For each latent space the images that one Euler step from x_t to t = 1 gives, along trajectories that start from the
-same noise; and over all trajectories (a) the velocity's norm, (b) the prediction's distance to the class mean, (c) what
-is left of its distance to the trajectory's end, in the whole latent and in its layout.
+For each latent space: the images that one Euler step from x_t to t = 1 gives, along trajectories that start from the
+same noise. Over all trajectories: (a) the velocity's norm, (b) the prediction's distance to the class mean, (c) the
+share of its distance to the trajectory's end that is left, for the whole latent and for its layout.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ from twostage.report.figures.pictures import (
 from twostage.report.results.trajectories import sample_trajectories
 
 SAMPLES = 3
-WHAT = "what one Euler step from x_t to t = 1 gives; a block is a sample, from the same noise in every row"
+WHAT = "result of one Euler step from x_t to t = 1; each block is one sample, with the same noise in every row"
 LINES = {"whole latent": "-", "layout": "--"}
 SPACE_BETWEEN = 0.35  # between the trajectories of two samples, in tiles
 
@@ -35,12 +35,12 @@ LETTER = 0.08  # inches of one of a class's name
 
 
 def drawn(trajectories, pictures, split=None):
-    """What Fig. 8 draws, DataFrame: of kind "curve" ``sample_trajectories``, of kind "tile" the predictions.
+    """The table of Fig. 8, DataFrame: rows of kind "curve" (``sample_trajectories``) and of kind "tile" (predictions).
 
     pictures: {space: paths of trajectory.h5, one per plan}. A tile has its space, field, t, label, class_name, image
-    (``pictures.as_text``), the block of its sample, and in it the row of its field and the column of its time. Shown
-    are the first samples of the first classes, the same for all plans. Raises ValueError for a plan whose times or
-    labels are not those of the others.
+    (``pictures.as_text``), the block of its sample, and within the block the row of its field and the column of its
+    time. The first samples of the first classes are shown, the same for all plans. Raises ValueError for a plan whose
+    times or labels differ from those of the others.
     """
     curves = sample_trajectories(trajectories, split).assign(kind="curve")
     return pd.concat([curves, pd.DataFrame(_tiles(pictures)).assign(kind="tile")], ignore_index=True)
@@ -112,7 +112,7 @@ def _blocks(tiles):
 
 
 def _depth(images):
-    """Height of a sheet in tiles: a block of fields a sample."""
+    """Height of a sheet in tiles: one block of fields per sample."""
     _, fields, blocks = images
     return len(blocks) * (len(fields) + SPACE_BETWEEN) - SPACE_BETWEEN
 
@@ -147,7 +147,7 @@ def _sheet(picture, corner, side, rows, images, classes, names):
 
 
 def _said(rows):
-    """The titles of the three panels, in lines as wide as they are."""
+    """The titles of the three panels, in lines as wide as the panels."""
     peaks, starts, halves = [], [], []
     for field, own in rows.groupby("field", sort=False):
         half = own.loc[own["layout_to_end_left"] < 0.5, "t"].min()
@@ -158,7 +158,7 @@ def _said(rows):
     titles = (
         f"(a) Velocity norm, highest at t = {layout.few(peaks)}",
         f"(b) Prediction to class mean: {layout.few(starts)} at the first step",
-        f"(c) Layout's distance to the end: half left at {layout.few(halves)}",
+        f"(c) Layout's distance to the end: half is left at t = {layout.few(halves)}",
     )
     return [layout.wrapped(title, PANEL, layout.TITLE, "bold") for title in titles]
 

@@ -6,7 +6,7 @@ from twostage.report.results.losses import loss_curves
 
 
 def drawn(oracle_loss, split, *, models=None):
-    """What Fig. 9 draws: of ``loss_curves`` every snapshot of the largest model of each space."""
+    """The table of Fig. 9: every snapshot of the largest model of each space (``loss_curves``)."""
     table = loss_curves(oracle_loss, split, models=models)
     return table[table["largest"]].reset_index(drop=True)
 

@@ -1,8 +1,8 @@
-"""App. H: the two stages in Flux.1. Predictions along trajectories, images by timestep shift, and the curves behind.
+"""App. H: the two stages in Flux.1. Predictions along trajectories, images by timestep shift, and curves.
 
-Above, what one Euler step from x_t to t = 1 gives, a row a prompt; then the images that each shift gives from the same
-noise; under them, over all prompts, (a) the velocity's norm and (b) what is left of the prediction's distance to the
-trajectory's end, in the whole latent and in its layout.
+Top: the results of one Euler step from x_t to t = 1, one row per prompt. Middle: the images that each shift gives from
+the same noise. Bottom, over all prompts: (a) the velocity's norm and (b) the share of the prediction's distance to the
+trajectory's end that is left, for the whole latent and for its layout.
 """
 
 import pandas as pd
@@ -21,7 +21,7 @@ MEASURES = (("to_end_left", "-", "whole latent"), ("layout_to_end_left", "--", "
 
 
 def drawn(trajectories, pictures):
-    """What App. H draws, DataFrame: of kind "curve" ``flux_trajectories``, then the tiles.
+    """The table of App. H, DataFrame: rows of kind "curve" (``flux_trajectories``), then the tiles.
 
     pictures: path of flux.h5. A tile has its prompt, image (``pictures.as_text``), row and column, and the time of the
     prediction (kind "prediction") or the shift of the image ("image") that it shows.
@@ -58,7 +58,7 @@ def figure(table):
     with style.look():
         picture = blank(max(width, 9.0), 2 * (ABOVE + down + BETWEEN) + OVER + PANEL + UNDER)
         titles = (
-            f"What one Euler step from x_t to t = 1 gives, at t (steps of shift s = {uniform['shift'].iloc[0]:g})",
+            f"Result of one Euler step from x_t to t = 1, by t (steps of shift s = {uniform['shift'].iloc[0]:g})",
             f"Images by timestep shift s, from the same noise ({len(uniform)} steps)",
         )
         top = 0.0
@@ -112,7 +112,7 @@ def _left(axes, rows):
         style.curve(axes, rows["t"], rows[measure], rows[f"{measure}_sem"], colour=colour, linestyle=line, label=name)
         halves.append(f"{curves.first_crossing(rows['t'], -rows[measure], -0.5):.2f} ({name})")
     axes.axhline(0.5, color=style.QUIET, linewidth=0.9)
-    layout.title(axes, f"(b) Half of it left at t = {', '.join(halves)}")
+    layout.title(axes, f"(b) Half of the distance is left at t = {', '.join(halves)}")
     axes.set_ylabel("share of distance\nto the end left")
     axes.set_ylim(bottom=0)
     style.time_axis(axes)

@@ -1,8 +1,8 @@
-"""What x_t tells of the image and of its class, in nats, by t; and the sum rule in every case.
+"""The information that x_t carries about the image and its class, in nats, by t; and the sum rule in every case.
 
-A panel per latent space: I(x_1; x_t) within classes and over all data by the gap between the targets, by the entropy
-of the posterior and by the true image's weight, beside that of the Gaussian of the same covariance; I(Y; x_t). The last
-panel: what the gap tells in all, over what there is to know, with the paper's own Fig. 2a.
+One panel per latent space: I(x_1; x_t) within classes and over all data, from the gap between the targets, from the
+entropy of the posterior and from the true image's weight, beside that of the Gaussian with the same covariance; and
+I(Y; x_t). Last panel: the whole information from the gap, divided by the entropy, with the paper's own Fig. 2a.
 """
 
 from twostage.report.figures import layout, style
@@ -44,14 +44,14 @@ def _curves(axes, table, space):
     for line, name in LINES.values():
         axes.plot([], [], color=style.QUIET, linewidth=1.2, linestyle=line, label=name)
     axes.set_ylim(0, ABOVE * table["total"].max())
-    layout.title(axes, f"{space}: in the end the gap tells {', '.join(told)}")
+    layout.title(axes, f"{space}: nats from the gap at the end: {', '.join(told)}")
     axes.set_ylabel("information in x_t, nats")
     style.time_axis(axes)
     layout.legend(axes)
 
 
 def _sums(axes, table):
-    """What the gap tells in all, over the entropy, one row per case."""
+    """The whole information from the gap, divided by the entropy, one row per case."""
     names, worst = [], None
     for row, (space, kind, rows) in enumerate(cases(table, *DATA, "synthetic", READ_OFF)):
         share, last = whole_by_gap(rows), rows.iloc[-1]
@@ -66,7 +66,7 @@ def _sums(axes, table):
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
     layout.title(axes, f"The sum rule: at most {worst:.1%} off")
-    axes.set_xlabel("nats by the gap over all there is to know")
+    axes.set_xlabel("information from the gap / entropy")
 
 
 def draw(information, output_pdf, output_png, output_csv, *, synthetic_information=None, config=None):

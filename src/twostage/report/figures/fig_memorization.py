@@ -1,8 +1,8 @@
 """App. F: memorization in numbers, by switch time (Fig. 5's samples) and by resume time (Fig. 6's).
 
-A row for each, a panel for each space of distances: to the image followed and to the nearest training image; in the
-last panel the share of samples that count as copies (d1 / d2 < 1/3) and the share whose nearest training image is the
-one followed. Held-out images, measured as if they were samples, are the control.
+One row for each, with one panel per space of distances: to the image followed and to the nearest training image. The
+last panel has the share of samples that count as copies (d1 / d2 < 1/3) and the share whose nearest training image is
+the one followed. Held-out images, measured as if they were samples, are the control.
 """
 
 import pandas as pd

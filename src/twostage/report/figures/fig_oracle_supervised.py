@@ -1,8 +1,8 @@
-"""App. B: regressing on the oracle velocity instead of x_1 - x_0 converges like flow matching does.
+"""App. B: a model that regresses on the oracle velocity beside its twin that regresses on x_1 - x_0.
 
-For each latent space (a) the oracle loss by t of an oracle-supervised model and its CFM twin, at the last snapshot that
-both have and, paler, at a middle one; (b, ...) the Fréchet distance of their samples by training step, a panel for each
-kind of features.
+For each latent space: (a) the oracle loss by t of the oracle-supervised model and its CFM twin, at the last snapshot
+that both have and, paler, at a middle one; (b, ...) the Fréchet distance of their samples by training step, one panel
+per kind of features.
 """
 
 import string
@@ -19,7 +19,7 @@ TARGETS = {convergence.CFM: "CFM target", convergence.ORACLE: "oracle target"}
 
 
 def drawn(oracle_loss, evaluation, split, *, pairs):
-    """What App. B's figure draws, DataFrame; ``kind`` is "loss" (a row per time) or "distance" (a row per seed).
+    """The table of App. B's figure, DataFrame; ``kind`` is "loss" (one row per time) or "distance" (one row per seed).
 
     Arguments and columns as in ``convergence.losses_of_twins`` (last and middle snapshots) and ``distances_of_twins``.
     """

@@ -1,4 +1,4 @@
-"""App. G: samples of every model, the nearest training image under each."""
+"""App. G: samples of every model, with the nearest training image under each."""
 
 import numpy as np
 import pandas as pd

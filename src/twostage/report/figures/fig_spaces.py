@@ -1,9 +1,9 @@
-"""App. E: the latent spaces side by side. A column per space, a row per figure: along it is seen what differs.
+"""App. E: the latent spaces side by side. One column per space, one row per figure of the paper.
 
 Rows: the gap between the targets and the top-1 weight (Fig. 2), the models' oracle loss and the share of the oracle's
 variance that they explain (Fig. 7), the largest model's loss as it trains (Fig. 9), and, where they were run in every
 space, velocity norms and predictions along trajectories (Fig. 8), the distance to the training image followed (Fig. 5),
-stage swaps (Tab. 1) and timestep shifts (Tab. 2). A row has one scale, but for distances in features.
+stage swaps (Tab. 1) and timestep shifts (Tab. 2). A row has one scale, except for distances in features.
 """
 
 import math
@@ -35,7 +35,7 @@ NAMES = {
     "left": "share of distance to the\nend left, layout (Fig. 8)",
     "followed": "distance to the training\nimage (Fig. 5), grey levels",
     "swap": "Fréchet distance by\nstages (Tab. 1)",
-    "shift": "Fréchet distance over that\nof uniform steps (Tab. 2)",
+    "shift": "Fréchet distance / that of\nuniform steps (Tab. 2)",
 }
 AXES = {
     "followed": "t_switch (prior → data)",
@@ -47,10 +47,10 @@ AXES = {
 def drawn(posterior, transition, split, oracle_loss, *, models=None, **sampled):
     """One row per point of every line, DataFrame: space, panel (a key of ``NAMES``), line, x, y, sem, and the splits.
 
-    ``field``: the line, where it is a model's or the oracle's; ``size`` and ``stage``: what heads the space's column.
-    ``posterior``, ``transition``, ``split``, ``oracle_loss``: {space: path}. sampled: {space: path} of
-    ``trajectories``, ``memorization_switch``, ``tab1``, ``tab2``, where they were run. Of ``swap``, x is the place of
-    the line's pair.
+    ``field``: the line, if it is that of a model or of the oracle; ``size`` and ``stage``: the heading of the space's
+    column. ``posterior``, ``transition``, ``split``, ``oracle_loss``: {space: path}. sampled: {space: path} of
+    ``trajectories``, ``memorization_switch``, ``tab1``, ``tab2``, if they were run. In panel ``swap``, x is the place
+    of the line's pair.
     """
     parts = [*_posterior(posterior_curves(posterior, transition))]
     parts += _losses(loss_curves(oracle_loss, split, models=models))
@@ -115,14 +115,15 @@ def _shifts(table):
 
 
 def _heads(transition, split):
-    """What heads each column, DataFrame space, size (D, N a class), stage (the split, measured and predicted)."""
+    """The heading of each column, DataFrame: space, size (D, N per class), stage (the split, measured and
+    predicted)."""
     heads = []
     fixed = {row.space: row.split for row in splits(split).itertuples() if row.split_source == FIXED}
     for space, path in transition.items():
         content = read_transition(path)
         classes = content.get("classes") or [{}]
         sizes = [entry["n"] for entry in classes if "n" in entry]
-        size = f"N = {min(sizes):,} to {max(sizes):,} a class" if sizes else ""
+        size = f"N = {min(sizes):,} to {max(sizes):,} per class" if sizes else ""
         dim = content.get("dim") or classes[0].get("dim")
         low, high = content.get("split_interval") or (None, None)
         interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""

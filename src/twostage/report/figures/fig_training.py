@@ -1,7 +1,7 @@
-"""Training curves of every model, a row per latent space: (a) the loss, (b) the gradient norm, by step.
+"""Training curves of every model, one row per latent space: (a) the loss, (b) the gradient norm, by step.
 
-As logged in pale, smoothed on top. The legend gives each model's throughput and the time that its training took. Below,
-for each latent space (c) samples of every snapshot, all from the same noise and labels.
+Pale curves are as logged, strong ones are smoothed. The legend gives each model's throughput and the time that its
+training took. Below, for each latent space: (c) samples of every snapshot, all from the same noise and labels.
 """
 
 import json
@@ -17,21 +17,21 @@ from twostage.report.figures.pictures import as_text, in_rows_and_columns, read_
 
 LOGGED = ("step", "loss", "grad_norm", "lr", "samples_per_second", "seconds")
 SMOOTHED = ("loss", "grad_norm")
-POINTS = 1000  # most points of a curve; longer logs are drawn as means of as many consecutive lines as that needs
+POINTS = 1000  # largest number of points of a curve; longer logs are drawn as means of consecutive lines
 WINDOW = 25  # a smoothed point is the mean over 1 / WINDOW of its curve, centred on it
 WIDTH, HEIGHT, ABOVE, BELOW = 10.8, 3.7, 0.3, 0.15  # inches: the figure, a row of curves, around the samples
 LEFT, NAME = 0.8, 9  # inches at the left of samples, for their steps; points of a model's name
 WHAT = "(c) Samples by training step, from the same noise and labels, without guidance"
 TILES = 30  # samples side by side, over all models
-SHOWN_FROM = 0.02  # the first share of the steps, far above the rest, does not set the panels' limits
+SHOWN_FROM = 0.02  # this first share of the steps, where values are far above the rest, does not set the panels' limits
 
 
 def drawn(stats, samples, *, models=None):
-    """What the training curves draw: one row per (space, model, point), then one per (space, tile), DataFrame.
+    """The table of the training curves: one row per (space, model, point), then one per (space, tile), DataFrame.
 
-    stats: {space: paths of stats.jsonl, in the order of ``models``}; samples: {space: samples.h5}; models: names, those
-    of the files' folders when not given. Columns: kind ("curve" or "tile"), space, model; of curves those of the log
-    (``seconds``: since the training began), ``loss_smoothed`` and ``grad_norm_smoothed``; of tiles the step, row,
+    stats: {space: paths of stats.jsonl, in the order of ``models``}; samples: {space: samples.h5}; models: names, by
+    default those of the files' folders. Columns: kind ("curve" or "tile"), space, model; for curves those of the log
+    (``seconds``: since the training began), ``loss_smoothed`` and ``grad_norm_smoothed``; for tiles the step, row,
     column and image (``pictures.as_text``). Raises ValueError for a file that is missing, empty or broken.
     """
     tables = []
@@ -58,7 +58,8 @@ def drawn(stats, samples, *, models=None):
 
 
 def _tiles(space, snapshots):
-    """The samples of a latent space's snapshots: a row per step, a block of columns per model, one free between."""
+    """The samples of a latent space's snapshots: one row per step, one block of columns per model, with a free column
+    between blocks."""
     models, steps = snapshots.models, snapshots.steps
     count = max(1, min(len(snapshots.labels), (TILES - len(models) + 1) // len(models)))
     for (model, step), images in snapshots.images.items():
@@ -87,7 +88,7 @@ def _read(path):
 
 
 def _thinned(table):
-    """At most POINTS rows: means of consecutive ones, at the step, rate and time of the last."""
+    """At most POINTS rows: means of consecutive rows, with the step, learning rate and time of the last one."""
     block = np.arange(len(table)) // math.ceil(len(table) / POINTS)
     how = {name: "mean" for name in LOGGED} | {"step": "last", "lr": "last", "seconds": "last"}
     return table.groupby(block).agg(how)

@@ -1,4 +1,4 @@
-"""What Figs. 5 and 6 share: samples by the time from which the model acts, beside the image they follow."""
+"""The common part of Figs. 5 and 6: samples by the time from which the model acts, beside the image they follow."""
 
 from typing import NamedTuple
 
@@ -23,18 +23,18 @@ from twostage.report.results.memorization import control_of, distances_of_plans,
 PIXEL = "pixel"
 NUMBERS = ("followed_distance", "nearest_distance", "copied", "retrieved")
 FOLLOWED = style.SPACE_COLOURS[0]
-SHARES = {"retrieved": "it is nearest", "copied": "d1 / d2 < 1/3"}  # shown under the times, where measured
+SHARES = {"retrieved": "it is nearest", "copied": "d1 / d2 < 1/3"}  # shown under the times, if measured
 
 CLASS = 14  # characters of a class's name that fit in a line of the left margin
 
-# Inches: legend, a line of title, the curves, a line of numbers, left margin, room under a sheet, widest figure, and
-# the narrowest, which is that of the legend.
+# Inches: legend, a line of title, the curves, a line of numbers, left margin, room under a sheet, the widest figure,
+# and the narrowest, which is as wide as the legend.
 LEGEND, LINE, CURVE, NUMBER, SIDE, BELOW, WIDEST = 0.65, 0.2, 1.3, 0.27, 1.15, 0.5, 13.6
 NARROWEST = 8.0
 
 
 class Words(NamedTuple):
-    """What a figure calls its times, the image followed (over its column, and in the legend), and its sheets' titles.
+    """The words of a figure: for its times, for the image followed (over its column, in the legend), for the titles.
 
     title(space, points): the title of a sheet; points: one row per time.
     """
@@ -49,9 +49,9 @@ def table_of(pictures, memorization, time, split=None):
     """One row per (space, tile), DataFrame, in the order of rows, then of times.
 
     pictures: {space: pictures.h5}; memorization: {space: memorization.csv}; time: "t_switch" or "t_resume". Columns:
-    those of ``pictures.tiles``, and of all samples of the tile's time the means and standard errors (``_sem``) of
-    followed_distance and nearest_distance (root mean square, grey levels), the shares copied and retrieved, the number
-    of samples, ``control`` (mean distance of held-out images to their nearest training image) and the stage split.
+    those of ``pictures.tiles``; over all samples of the tile's time, means and standard errors (``_sem``) of
+    followed_distance and nearest_distance (root mean square, grey levels), the shares copied and retrieved, and the
+    number of samples; ``control`` (mean distance of held-out images to their nearest training image); the stage split.
     ``followed_image``: the image followed, in the first column of its row.
     Raises ValueError for a time without memorization results.
     """
@@ -66,7 +66,9 @@ def table_of(pictures, memorization, time, split=None):
         own.loc[own["column"] == 0, "followed_image"] = [as_text(found.followed[row]) for row in rows]
         points = distances_of_plans(numbers, space, PIXEL)
         if unknown := sorted(set(own["t"]) - set(points["t"])):
-            raise ValueError(f"{path} shows {time} = {unknown[0]:g}, of which {memorization.get(space)} says nothing")
+            raise ValueError(
+                f"{path} shows {time} = {unknown[0]:g}, which is not in {memorization.get(space)}; run its stage again"
+            )
         control = control_of(numbers, space, PIXEL)
         own = own.merge(points[kept], on="t", how="left")
         own["control"] = np.nan if control is None else control["nearest_distance"]
@@ -76,7 +78,7 @@ def table_of(pictures, memorization, time, split=None):
 
 
 def sheets(table, words):
-    """One sheet a latent space: curves over all samples, times, samples, and at the right the image followed."""
+    """One sheet per latent space: curves over all samples, times, samples, and at the right the image followed."""
     spaces = list(dict.fromkeys(table["space"]))
     images = {
         space: tuple(in_rows_and_columns(own, name) for name in ("image", "followed_image"))
@@ -145,7 +147,7 @@ def _classes(axes, tiles):
 
 
 def _split(points, curves, numbers, drawn):
-    """The stage split as a line between the columns it parts."""
+    """The stage split as a line between the two columns on either side of it."""
     split = points["split"].iloc[0]
     if not np.isfinite(split):
         return
@@ -178,7 +180,7 @@ def _curves(axes, points, words):
 
 
 def _numbers(axes, points, shares, time):
-    """The times over the columns, and the shares of all samples under them."""
+    """The times over the columns, and under them the shares of all samples."""
     axes.set_axis_off()
     axes.set_xlim(-0.5, len(points) - 0.5)
     axes.set_ylim(1 + max(len(shares), 1), 0)
@@ -192,8 +194,8 @@ def _numbers(axes, points, shares, time):
 
 
 def drawing(drawn, figure):
-    """The ``draw`` of a figure of these: {space: its pictures and memorization CSV} (and {space: split.json}) in, PDF,
-    PNG and CSV out."""
+    """The ``draw`` of such a figure: reads {space: its pictures and memorization CSV} (and {space: split.json}), writes
+    PDF, PNG and CSV."""
 
     def draw(pictures, memorization, output_pdf, output_png, output_csv, *, split=None, config=None):
         table = drawn(pictures, memorization, split)

@@ -1,8 +1,8 @@
 """The transition law against measurement: every class of every latent space, all data, and unit Gaussians.
 
 (a) predicted against measured transition with the identity and bands of 5% and 15%; (b) relative errors by group;
-(c, d) whole curves of the true sample's weight for the case with the median and the one with the worst curve error of
-each group. Nothing in the prediction is fitted.
+(c, d) whole curves of the true sample's weight, for the cases with the median and with the worst curve error of each
+group. Nothing in the prediction is fitted.
 """
 
 import matplotlib.ticker
@@ -20,9 +20,9 @@ GROUPS = {"class": "classes", "all": "all data", "synthetic": "grid"}
 
 
 def drawn(transition, curves, synthetic_transition=None, synthetic_curves=None):
-    """What the figure draws, one DataFrame: rows with ``kind`` "point" (a case) and "curve" (a time of a shown curve).
+    """The table of the figure, one DataFrame: rows of ``kind`` "point" (a case) and "curve" (a time of a shown curve).
 
-    ``case``: what a curve is called. Made here: of a CSV alone, classes named 007 would come back as numbers.
+    ``case``: the name of a curve. It is made here, because a class named 007 would be read from the CSV as a number.
     transition: {space: transition.json}; curves: {space: law.csv}; the synthetic ones are single CSVs.
     """
     points = transition_points(transition, synthetic_transition)
@@ -41,7 +41,7 @@ def _case(row):
 def _chosen(points):
     """The case with the median and the one with the worst curve error of every space: space, ..., label, choice.
 
-    A class of one image has no curve to compare: its weight is 1.
+    A class of one image has no curve to compare, since its weight is always 1.
     """
     rows = []
     for space, group in points[points["n"] != 1].dropna(subset="curve_error").groupby("space", sort=False):
@@ -72,7 +72,7 @@ def figure(table):
 
 def _identity(axes, points, spaces, colours):
     times = points[["measured", "predicted"]].to_numpy(dtype=float)
-    times = times[times > 0]  # a class of one image has its transition at 0, which no logarithm shows
+    times = times[times > 0]  # a class of one image has its transition at 0, which a logarithmic axis cannot show
     low, high = (0.8 * times.min(), min(1.0, 1.25 * times.max())) if len(times) else (0.01, 1.0)
     line = np.array([low, high])
     axes.fill_between(
@@ -116,7 +116,7 @@ def _identity(axes, points, spaces, colours):
 
 
 def _groups(points):
-    """What panel (b) shows: (space, conditioning, rows, words) of each group; the words in lines."""
+    """The groups of panel (b): (space, conditioning, rows, words), the words broken into lines."""
     groups = []
     for (space, conditioning), part in points.groupby(["space", "conditioning"], sort=False):
         error = part["error"].dropna().abs()
@@ -166,7 +166,9 @@ def _curves(axes, shown, choice, letter, spaces, colours):
         axes.plot(part["t"], part["predicted"], color=colours[space], linewidth=1.3, linestyle="--")
     axes.plot([], [], color=style.QUIET, linewidth=1.3, linestyle="--", label="predicted, nothing fitted")
     axes.set_ylim(0, 1.03)
-    layout.title(axes, f"({letter}) Whole curves: each group's case with the {choice} error (its largest difference)")
+    layout.title(
+        axes, f"({letter}) Whole curves: the case with the {choice} error in each group (its largest difference)"
+    )
     axes.set_ylabel("weight of the true sample")
     style.time_axis(axes)
     layout.legend(axes)

@@ -1,6 +1,6 @@
-"""Layout that measures its text: lines as long as their panel is wide, legends under it, figures as tall as both need.
+"""Layout that measures its text: lines as long as their panel is wide, legends under it, figures as tall as needed.
 
-Lengths are inches. Names are a user's and may be long: nothing is cut, and a legend covers no curve.
+Lengths are in inches. Names come from the user and may be long: no name is cut, and no legend covers a curve.
 """
 
 import re
@@ -18,12 +18,12 @@ TITLE, LEGEND = 10, 8.5  # sizes in points
 POINTS = 72  # of an inch
 SPACING = 1.2  # of lines, in sizes
 HINTED = 1.03  # letters on whole pixels are wider than their outlines
-BESIDE = 0.9  # of a panel, what its axes leave to their y label and its numbers
-BELOW = 0.5  # under axes: their numbers and x label
-TITLE_LINES = 2  # for which a panel's height has room
-BREAKS = re.compile(r"[^-_./\N{NO-BREAK SPACE}]*[-_./\N{NO-BREAK SPACE}]?")  # where a word longer than a line is broken
-TOLD = 90  # letters that a title may spend on numbers by name
-# Of a legend, in its letters' size: a handle and what is between it and its words, columns, entries.
+BESIDE = 0.9  # of a panel's width, the part that its axes leave to their y label and its numbers
+BELOW = 0.5  # under the axes, for their numbers and x label
+TITLE_LINES = 2  # lines of a title for which a panel's height has room
+BREAKS = re.compile(r"[^-_./\N{NO-BREAK SPACE}]*[-_./\N{NO-BREAK SPACE}]?")  # a word longer than a line is broken here
+TOLD = 90  # letters that a title may use for numbers with names
+# Of a legend, in its font size: a handle with the room before its words, room between columns, room between entries.
 HANDLE, COLUMNS, ENTRIES = 2.8, 2.0, 0.5
 
 
@@ -40,7 +40,7 @@ def height_of(text, size):
 
 
 def wrapped(text, width, size, weight="normal"):
-    """The text in lines of at most ``width``, broken at spaces; a word that is longer, after - _ . / or anywhere."""
+    """The text in lines of at most ``width``, broken at spaces; a longer word is broken after - _ . / or anywhere."""
     lines = []
     for paragraph in str(text).split("\n"):
         line = ""
@@ -56,7 +56,7 @@ def wrapped(text, width, size, weight="normal"):
 
 
 def _parts(word, width, size, weight):
-    """The word; if it is wider than a line, the parts at which it may be broken."""
+    """The word, or if it is wider than a line, the parts into which it may be broken."""
     if width_of(word, size, weight) <= width:
         return [word]
     parts = []
@@ -66,7 +66,8 @@ def _parts(word, width, size, weight):
 
 
 def few(entries):
-    """Numbers by name for a title, entries of (number, words): all of them, or "lowest … highest" of many (str)."""
+    """Numbers with names for a title, from entries (number, words): all of them, or of many "lowest … highest"
+    (str)."""
     words = ", ".join(text for _, text in entries)
     if len(entries) <= 2 or len(words) <= TOLD:
         return words
@@ -75,7 +76,7 @@ def few(entries):
 
 
 def panel_width(axes):
-    """Width of axes in the grid of a figure that is not laid out yet, or as they are placed."""
+    """Width of axes: in the grid of a figure that is not laid out yet, or as they are placed."""
     figure, place = axes.get_figure(root=False), axes.get_subplotspec()
     if place is None:
         return axes.bbox.width / figure.dpi
@@ -83,12 +84,12 @@ def panel_width(axes):
 
 
 def title(axes, text):
-    """A panel's title: says what one sees, in this run's numbers; in lines as wide as the panel."""
+    """Set a panel's title, which says what one sees in this run's numbers, in lines as wide as the panel."""
     axes.set_title(wrapped(text, panel_width(axes), TITLE, "bold")).set_parse_math(False)
 
 
 class Entries(NamedTuple):
-    """What a legend says in the width that it has: labels in lines, number of columns, height."""
+    """The content of a legend for the width that it has: labels in lines, number of columns, height."""
 
     labels: list
     columns: int
@@ -110,7 +111,7 @@ def entries_of(labels, width):
 
 
 def legend(axes, *, below=BELOW, width=None):
-    """A legend under a panel, ``below`` its axes, without duplicates; none when nothing is labelled.
+    """Draw a legend under a panel, ``below`` its axes, without duplicates; no legend if nothing is labelled.
 
     Returns its height.
     """
@@ -131,7 +132,7 @@ def legend(axes, *, below=BELOW, width=None):
 
 
 def legend_above(picture, lines):
-    """A legend of these lines over all panels of a figure, which grows by it; returns the figure."""
+    """Draw a legend of these lines above all panels of a figure, which becomes taller by it; returns the figure."""
     width, height = picture.get_size_inches()
     entries = entries_of([line.get_label() for line in lines], width - 0.4)
     picture.set_size_inches(width, height + entries.height)
@@ -142,14 +143,14 @@ def legend_above(picture, lines):
 
 
 def fitted(picture, panels):
-    """Make a figure taller by what its rows of panels (2-D) need beside their height; returns the figure."""
+    """Make a figure taller by the room that its rows of panels (2-D) need beyond their height; returns the figure."""
     width, height = picture.get_size_inches()
     picture.set_size_inches(width, height + sum(outside(picture, panels)))
     return picture
 
 
 def outside(picture, panels):
-    """What each row of panels needs beside its height, for the legends under it and the longest title: a list."""
+    """The room that each row of panels needs beyond its height, for its legends and its longest title: a list."""
     renderer = FigureCanvasAgg(picture).get_renderer()
     return [max(_outside(axes, renderer) for axes in row) for row in panels]
 

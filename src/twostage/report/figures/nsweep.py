@@ -1,6 +1,6 @@
-"""The transition against the number of samples N on real data at fixed D, measured and predicted, nothing fitted.
+"""The transition by the number of samples N on real data at fixed D, measured and predicted; nothing is fitted.
 
-A row per latent space: the transition times, and how far the law is off.
+One row per latent space: the transition times, and the error of the law.
 """
 
 import matplotlib.ticker
@@ -10,7 +10,7 @@ from twostage.report.figures import layout, style
 from twostage.report.results.transitions import size_sweep
 
 drawn = size_sweep
-POOLS = {"class": "subsets of a class (one point a class)", "pooled": "subsets of all classes together"}
+POOLS = {"class": "subsets of a class (one point per class)", "pooled": "subsets of all classes together"}
 BAND = 5  # per cent
 
 
@@ -62,7 +62,7 @@ def _times(axes, rows, colour):
 
 
 def _errors(axes, rows, colour):
-    """How far each prediction is from its measurement, per cent; the median over the classes as a line."""
+    """The error of each prediction in per cent, with the median over the classes as a line."""
     axes.axhspan(-BAND, BAND, color=style.QUIET, alpha=0.15, linewidth=0, label=f"within {BAND}%")
     axes.axhline(0, color=style.QUIET, linewidth=0.8)
     for pool, own in _series(rows):

@@ -1,7 +1,7 @@
 """Picture arrays (HDF5) of sampled images, and how they are laid out on a sheet.
 
-A sheet's CSV says of every tile what it shows and how far it is from the images beside it, and holds the tile itself as
-text: a sheet is drawn from its CSV alone.
+A sheet's CSV says for every tile what it shows and how far it is from the images beside it. It also holds the tile
+itself as text, so that a sheet is drawn from its CSV alone.
 """
 
 import base64
@@ -20,8 +20,8 @@ from twostage.hdf5 import opened, read_texts
 
 SHOWN = 6  # rows of a sheet
 GAP = 0.06  # white between tiles, in tiles
-SMALL = 64  # pixels of the longer side up to which every pixel is shown
-LARGEST = 128  # pixels of a tile's longer side: a tile is an inch wide, and a page has some two hundred
+SMALL = 64  # pixels of the longer side; up to this, every pixel is shown
+LARGEST = 128  # pixels of a tile's longer side: a tile is one inch wide, and a page has about two hundred of them
 
 
 class Pictures(NamedTuple):
@@ -29,7 +29,7 @@ class Pictures(NamedTuple):
 
     images: uint8 (rows, columns, H, W, C); labels, index: int (rows,); plans: names (columns,); t: float (columns,), a
     switch or resume time or NaN; nearest: training images like ``images``, or None; followed: (rows, H, W, C), the
-    image whose trajectory the last plan follows, or None; class_names: texts by label, empty where they are not known.
+    image whose trajectory the last plan follows, or None; class_names: texts by label, empty if they are not known.
     """
 
     images: np.ndarray
@@ -43,9 +43,9 @@ class Pictures(NamedTuple):
 
 
 def read_pictures(path, *needed):
-    """The ``Pictures`` of an evaluation's HDF5 file; ``needed``: "nearest" or "followed", where it must have them.
+    """The ``Pictures`` of an evaluation's HDF5 file; needed: "nearest" or "followed" if the file must have it.
 
-    Raises ValueError, with the path, for a file that is not there, not HDF5, or without a data set it must have.
+    Raises ValueError, with the path, for a file that is not there, is not HDF5, or lacks a data set that it must have.
     """
     found = _read(path, ("images", "labels", "index", "columns", "t", *needed), ("nearest", "followed"))
     plans = [name.decode() if isinstance(name, bytes) else str(name) for name in found["columns"]]
@@ -54,7 +54,7 @@ def read_pictures(path, *needed):
 
 
 def read_predictions(path):
-    """One-step predictions along a trajectory: (field, times (T,), labels (n,), their classes' names, images).
+    """One-step predictions along a trajectory: (field, times (T,), labels (n,), names of their classes, images).
 
     field: the velocity field of the plan's parts; images: uint8 (n, T, H, W, C).
     """
@@ -65,9 +65,9 @@ def read_predictions(path):
 
 
 def read_flux(path):
-    """Of the Flux study: prompts, times (T,), shifts (S,), and images uint8 of its predictions and by shift.
+    """The Flux study: (prompts, times (T,), shifts (S,), predictions, images by shift).
 
-    predictions (prompts, T, H, W, 3), images (prompts, S, H, W, 3).
+    predictions: uint8 (prompts, T, H, W, 3); images: uint8 (prompts, S, H, W, 3).
     """
     found = _read(path, ("prompts", "times", "shifts", "predictions", "images"), ())
     prompts = [text.decode() for text in found["prompts"]]
@@ -75,7 +75,7 @@ def read_flux(path):
 
 
 class Snapshots(NamedTuple):
-    """Samples of a latent space's snapshots from the same noise and labels, the n-th of one the n-th of all.
+    """Samples of a latent space's snapshots; the n-th sample has the same noise and label in all snapshots.
 
     models: names, smallest first; steps: increasing; labels: int (n,); images: {(model, step): uint8 (n, H, W, C)}.
     """
@@ -92,6 +92,16 @@ def read_snapshots(path):
     models = [name.decode() for name in found["model"]]
     images = dict(zip(zip(models, found["step"].tolist()), found["images"]))
     return Snapshots(list(dict.fromkeys(models)), sorted(set(found["step"].tolist())), found["labels"], images)
+
+
+def read_settling(path):
+    """{row of the store: (its image, its nearest other image)}, uint8 (H, W, C), of a settling.h5, in its order.
+
+    Empty for a latent space that nothing decodes.
+    """
+    found = _read(path, ("row",), ("images", "nearest"))
+    pairs = zip(found["images"], found["nearest"]) if "images" in found else ()
+    return dict(zip(found["row"].tolist(), pairs))
 
 
 def _read(path, needed, wanted):
@@ -116,7 +126,7 @@ def first_of_each_class(labels, count=SHOWN):
 
 
 def names_of(labels, class_names):
-    """Names of the classes of labels (n,), a list: the numbers where ``class_names`` is empty."""
+    """Names of the classes of labels (n,), a list; the numbers if ``class_names`` is empty."""
     return [class_names[label] if class_names else str(label) for label in labels]
 
 
@@ -126,10 +136,10 @@ def grey_distance(images, others):
 
 
 def tiles(pictures, rows):
-    """What a sheet shows at ``rows``: one row per (row, column), DataFrame.
+    """The tiles of a sheet at ``rows``: one row per (row, column), DataFrame.
 
-    Columns: row, column, plan, t, index, label, class_name, followed_grey and nearest_grey, the distances (root mean
-    square, grey levels) to the image followed and to the nearest training image, NaN where there is none, and image
+    Columns: row, column, plan, t, index, label, class_name; followed_grey and nearest_grey, the distances (root mean
+    square, grey levels) to the image followed and to the nearest training image, NaN if there is none; and image
     (``as_text``).
     """
     nearest, names = np.full(pictures.images.shape[:2], np.nan), names_of(pictures.labels, pictures.class_names)
@@ -172,7 +182,8 @@ def is_small(image):
 
 
 def as_text(image):
-    """An image (H, W, C), uint8, as it stands in a CSV, base64: small ones as PNG, large ones ``reduced``, as JPEG."""
+    """An image (H, W, C), uint8, as base64 text for a CSV: a small image as PNG, a large one ``reduced`` and as
+    JPEG."""
     image, file = reduced(image), io.BytesIO()
     options = {"format": "PNG", "optimize": True} if is_small(image) else {"format": "JPEG", "quality": 90}
     Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, **options)
@@ -186,7 +197,7 @@ def from_text(text):
 
 
 def in_rows_and_columns(table, name="image"):
-    """The images in a column of a sheet's table as (rows, columns, H, W, C), uint8; white where there is none."""
+    """The images in a column of a sheet's table as (rows, columns, H, W, C), uint8; white if there is no image."""
     table = table.dropna(subset=name)
     places = table[["row", "column"]].to_numpy(dtype=int)
     images = np.stack([from_text(text) for text in table[name]])
@@ -196,8 +207,8 @@ def in_rows_and_columns(table, name="image"):
 
 
 def class_words(tile, width, lines=1):
-    """How a picture names the class of a tile (a row of a sheet's table): at most ``lines`` lines of ``width``
-    characters. A class without a name other than its number is "class 3"."""
+    """The name of a tile's class (a row of a sheet's table) for a picture: at most ``lines`` lines of ``width``
+    characters. A class that has no name except its number is called "class 3"."""
     name, label = tile.get("class_name", ""), int(tile["label"])
     if not isinstance(name, str):  # a CSV's reader took it for a number, or for none
         name = "" if pd.isna(name) else f"{name:g}"
@@ -213,20 +224,20 @@ def tile_side(images):
 
 
 def blank(width, height):
-    """A figure of that size in inches, to be filled by ``place``."""
+    """An empty figure of that size in inches, for ``place``."""
     return Figure(figsize=(width, height))
 
 
 def place(picture, left, top, width, height, **options):
-    """Axes at a place counted in inches from the figure's top left corner."""
+    """Axes at a place given in inches from the figure's top left corner."""
     across, down = picture.get_size_inches()
     return picture.add_axes((left / across, 1 - (top + height) / down, width / across, height / down), **options)
 
 
 def sheet(axes, images):
-    """Draw images (rows, columns, H, W, C), uint8, as tiles: column c from c - 1/2 to c + 1/2, rows downwards alike.
+    """Draw images (rows, columns, H, W, C), uint8, as tiles: column c from c - 1/2 to c + 1/2, rows likewise downwards.
 
-    Small images keep their pixels (nearest), large ones are averaged down.
+    Small images are shown pixel by pixel (nearest), large ones are averaged down.
     """
     rows, columns, height, width, channels = images.shape
     small, repeat = is_small(images), max(1, SMALL // max(height, width))

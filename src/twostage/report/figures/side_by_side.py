@@ -1,7 +1,7 @@
 """The paper's numbers beside this run's: every figure and table whose values are printed or could be read off.
 
 One long table (CSV): item, at, source ("paper" or "this run"), case, value, low, high (95%). The page shows each item
-as a table of its own, and one picture in which what the scale changes is divided out.
+as a table of its own, and one picture in which the effect of the scale is divided out.
 """
 
 import itertools
@@ -33,7 +33,7 @@ ITEMS = {
     "Tab. 3": "Guidance interval: distance of the samples (the paper's order of the intervals is recovered)",
 }
 WIDTH, HEIGHT, COLUMNS_OF_PANELS = 4.4, 4.0, 3  # inches of a panel, panels side by side
-BARS = ("Fig. 7b", "Tab. 1")  # compared by name, not by a number
+BARS = ("Fig. 7b", "Tab. 1")  # items that are compared by name, not by a number
 SAME_SCALE = ("Fig. 3",)  # the one item in which this run's setting is the paper's
 
 
@@ -64,7 +64,8 @@ def our_split(run, space):
 
 
 def same_place(t, split, other):
-    """The time as far from ``other`` as t is from ``split``: the same ratio of t / (1 - t) to that at the split."""
+    """The time that is as far from ``other`` as t is from ``split``: with the same ratio of t / (1 - t) to the
+    split's."""
     if t >= 1 or math.isnan(split) or math.isnan(other):
         return t
     s = t / (1 - t) * (other / (1 - other)) / (split / (1 - split))
@@ -177,7 +178,7 @@ def _guidance(run):
     ]
     for (space, features, _), own in run.guidance.groupby(["space", "features", "plan"], sort=False):
         first = own.iloc[0]
-        if first["kind"] != "wide":
+        if first["kind"] in ("none", "short"):
             at = "none" if first["kind"] == "none" else f"[{first['low']:g}, {first['high']:g}]"
             rows.append(_row("Tab. 3", at, OURS, f"{space}, {features}", _mean(own)))
     return rows
@@ -187,15 +188,15 @@ def _guidance(run):
 
 
 def figure(table):
-    """The comparisons of the table of ``drawn``, each in units that do not depend on the scale, three in a row.
+    """The comparisons of the table of ``drawn``, each in units that do not depend on the scale, three per row.
 
-    A figure or table of which this run has nothing has no panel.
+    A figure or table for which this run has no results has no panel.
     """
     drawings = {
-        "Fig. 2a": (_curve_panel, "Fig. 2a: gap of the targets, over its value at t = 0"),
+        "Fig. 2a": (_curve_panel, "Fig. 2a: gap of the targets, relative to t = 0"),
         "Fig. 2b": (_curve_panel, "Fig. 2b: largest posterior weight"),
         "Fig. 3": (_scatter_panel, "Fig. 3: weights on unit Gaussians, the same D, N and t"),
-        "Tab. 2": (_shift_panel, "Tab. 2: distance by timestep shift, over that of uniform steps"),
+        "Tab. 2": (_shift_panel, "Tab. 2: distance by timestep shift, relative to uniform steps"),
         "Fig. 7b": (_bars_panel, "Fig. 7b: oracle loss in mid refinement"),
         "Tab. 1": (_bars_panel, "Tab. 1: distance"),
     }
@@ -213,19 +214,19 @@ def figure(table):
             draw, words = drawings[item]
             draw(axes, table, item, f"({letter}) {words}")
             layout.legend(axes)
-            if draw is not _bars_panel:  # names make a row higher than a curve needs
+            if draw is not _bars_panel:  # long names make a row taller than a curve needs
                 axes.set_box_aspect((HEIGHT - style.AROUND) / (WIDTH - layout.BESIDE))
                 axes.set_anchor("N")
         return layout.fitted(picture, panels)
 
 
 def _depth(table, item):
-    """Height of an item's bars, inches: 0 for those that are curves."""
+    """Height of an item's bars in inches; 0 for items that are curves."""
     return _groups(_relative(table, item)).depth if item in BARS else 0.0
 
 
 def _series(table, item, source, matched=False):
-    """{case: rows} of an item in order of appearance; of curves the ones at the same place, if ``matched``."""
+    """{case: rows} of an item in order of appearance; matched: of curves, only those at the same place."""
     rows = table[(table["item"] == item) & (table["source"] == source)]
     if matched and source == OURS:
         rows = rows[rows["case"].str.contains(MATCHED)]
@@ -244,7 +245,7 @@ def _curve_panel(axes, table, item, words):
         else:
             marker = "o" if case == "VA-VAE" else "^"
             axes.plot(t, value, marker, color=style.QUIET, markerfacecolor="white", label=f"paper, {case}")
-    axes.set_xlabel("the paper's t; ours: as far from our split")
+    axes.set_xlabel("the paper's t (this run: equally far from its split)")
     layout.title(axes, words)
 
 
@@ -261,7 +262,7 @@ def _scatter_panel(axes, table, item, words):
 
 
 def _relative(table, item):
-    """Values over those of each source's first model or pair, a list of (case, source, {name: value}, its first)."""
+    """Values relative to each source's first model or pair, a list of (case, source, {name: value}, the first)."""
     found = []
     for source in (PAPER, OURS):
         for case, rows in _series(table, item, source, matched=item == "Fig. 7b").items():
@@ -271,12 +272,12 @@ def _relative(table, item):
 
 
 def _groups(series):
-    """The groups of bars, one per model or pair of them, whatever they are called."""
+    """The groups of bars, one per model or pair of models."""
     return bars.Groups(Counter(name for _, _, values, _ in series for name in values), WIDTH - layout.BESIDE)
 
 
 def _bars_panel(axes, table, item, words):
-    """A group of bars for each model or pair, the paper's hatched."""
+    """One group of bars per model or pair of models, the paper's bars hatched."""
     series = _relative(table, item)
     spaces = style.space_colours([_space(case) for case, source, *_ in series if source == OURS])
     groups = _groups(series)
@@ -288,7 +289,7 @@ def _bars_panel(axes, table, item, words):
     groups.name(axes)
     axes.axvline(1, color=style.QUIET, linewidth=0.9)
     first = list(dict.fromkeys(first for *_, first in series))
-    layout.title(axes, f"{words}, over that of {' or '.join(first) if len(first) < 3 else 'the first'}")
+    layout.title(axes, f"{words}, relative to {' or '.join(first) if len(first) < 3 else 'the first'}")
 
 
 def _space(case):

@@ -1,7 +1,8 @@
 """One look for every figure: colours, type, sizes, the time axis, the stage split, and saving.
 
-Colours keep a contrast of at least 3:1 against white (WCAG AA, graphics), text at least 4.5:1, and stay apart for the
-three kinds of colour blindness (tests measure both). A model or a latent space has one colour everywhere.
+Colours have a contrast of at least 3:1 against white (WCAG AA, graphics), text has at least 4.5:1, and colours can be
+told apart with each of the three kinds of colour blindness (tests measure both). A model or a latent space has the same
+colour everywhere.
 """
 
 import matplotlib
@@ -15,14 +16,15 @@ from twostage.report.figures import layout
 from twostage.report.results.curves import CONFIDENCE
 
 ORACLE = "oracle"
-AROUND = 0.9  # inches: of a panel's height, what its axes leave to a title of two lines, their numbers and x label
+AROUND = 0.9  # inches of a panel's height that its axes leave to a title of two lines, their numbers and x label
 
 TEXT = "#222222"
 QUIET = "#595959"  # the paper's values, notes, grid labels
 GRID = "#E3E3E3"
 
-# The spare colours are Paul Tol's (Colour Schemes, SRON/EPS/TN/09-002), some of the first ones Okabe and Ito's (2008):
-# those whose nearest two, and whose nearest one to the oracle's, are furthest apart for every kind of colour vision.
+# The spare colours are Paul Tol's (Colour Schemes, SRON/EPS/TN/09-002); some of the first ones are Okabe and Ito's
+# (2008). They were chosen so that the nearest two, and the nearest one to the oracle's, are as far apart as possible
+# for every kind of colour vision.
 MODEL_COLOURS = {"S": "#009E73", "B": "#B8860B", "L": "#B2182B", "XL": "#1A237E"}
 OTHER_MODELS = ("#AE76A3", "#882255", "#117744", "#6F4C9B")
 SPACE_COLOURS = ("#0072B2", "#CC3311", "#222222", "#CC6677", "#332288", "#AE76A3", "#882E72", "#72190E")
@@ -61,14 +63,14 @@ _LOOK = {
 
 
 def look():
-    """Context in which figures are made; every ``figure`` function draws inside it."""
+    """The context in which every ``figure`` function draws."""
     return matplotlib.rc_context(_LOOK)
 
 
 def new_figure(rows, columns, *, width=4.2, height=3.5):
-    """A figure with ``rows x columns`` axes (numpy array, always 2-D); width and height in inches, of one panel.
+    """A figure with ``rows x columns`` axes (numpy array, always 2-D); width and height of one panel, in inches.
 
-    height: of all rows, or a list of each row's.
+    height: one number for all rows, or a list with one per row.
     """
     heights = [height] * rows if np.isscalar(height) else height
     inside = [height - AROUND for height in heights]
@@ -78,13 +80,14 @@ def new_figure(rows, columns, *, width=4.2, height=3.5):
 
 
 def panels_under(picture, rows, columns):
-    """``rows x columns`` axes (numpy array, 2-D) under what a figure (a table) shows; ``fit_under`` lays them out."""
+    """``rows x columns`` axes (numpy array, 2-D) under the content of a figure (a table); ``fit_under`` lays them
+    out."""
     return picture.add_gridspec(rows, columns).subplots(squeeze=False)
 
 
 def fit_under(picture, panels, *, height=3.4):
-    """Let a figure grow by its panels (``panels_under``), when they are drawn: rows of ``height`` inches and what
-    their legends and titles need beside."""
+    """Make a figure taller for its panels (``panels_under``), after they are drawn: rows of ``height`` inches, and the
+    room for their legends and titles."""
     width, above = picture.get_size_inches()
     needs = [height + 0.1 + more for more in layout.outside(picture, panels)]
     total = above + sum(needs)
@@ -103,7 +106,7 @@ def fit_under(picture, panels, *, height=3.4):
 
 
 def unbroken(text):
-    """The text with spaces at which ``layout.wrapped`` breaks no line that would be short enough."""
+    """The text with no-break spaces, at which ``layout.wrapped`` breaks only a text that is longer than a line."""
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
@@ -111,15 +114,16 @@ _order = {"models": (), "spaces": ()}
 
 
 def colour_by(models=(), spaces=()):
-    """Hand out colours in the order in which the run names its models and spaces, whichever of them a figure draws."""
+    """Give colours in the order in which the run names its models and spaces, whichever of them a figure draws."""
     _order.update(models=tuple(models), spaces=tuple(spaces))
 
 
 def model_colours(names):
-    """{model: colour}; S, B, L, XL and the oracle have their own, others take the spare ones in the run's order.
+    """{model: colour}. S, B, L, XL and the oracle have their own colours; others take the spare ones in the run's
+    order.
 
-    Eight models have eight colours, whatever they are called: where the spare ones do not suffice, others take those of
-    S, B, L and XL that the run has no model for.
+    Eight models have eight colours, whatever their names: if there are not enough spare colours, others take those of
+    S, B, L and XL that the run does not use.
     """
     known = MODEL_COLOURS | {ORACLE: TEXT}
     order = list(dict.fromkeys([*_order["models"], *names]))
@@ -140,7 +144,7 @@ COLOURED = {"space": space_colours, "model": model_colours, "field": model_colou
 
 
 def colours_of(table, column):
-    """{name: colour} of the spaces, models or fields in a table: those that its CSV holds, else the run's."""
+    """{name: colour} of the spaces, models or fields in a table: those in its CSV, otherwise those of the run."""
     table = table.dropna(subset=column)
     if f"{column}_colour" in table.columns:
         return dict(zip(table[column], table[f"{column}_colour"]))
@@ -148,7 +152,7 @@ def colours_of(table, column):
 
 
 def with_colours(table):
-    """The table with the colours that its picture has, for a picture that is made of its CSV alone."""
+    """The table with the colours of its picture, so that the picture can be made from the CSV alone."""
     columns = [column for column in COLOURED if column in table.columns]
     return table.assign(**{f"{column}_colour": table[column].map(colours_of(table, column)) for column in columns})
 
@@ -160,7 +164,7 @@ def sequence(count):
 
 
 def time_axis(axes, *, label="t (prior → data)", limits=(0.0, 1.0)):
-    """The axis that runs from the prior (t = 0) to the data (t = 1); returns the axes."""
+    """Make the x axis run from the prior (t = 0) to the data (t = 1); returns the axes."""
     low, high = limits
     axes.set_xlim(low - 0.02 * (high - low), high + 0.02 * (high - low))
     axes.set_xlabel(label)
@@ -180,7 +184,8 @@ def curve(axes, t, mean, sem, *, colour, label=None, **line):
 
 
 def mark_split(axes, split, *, colour=QUIET, label=None, low=None, high=None):
-    """Vertical dotted line at the stage split, with its interval as a pale band; nothing where it is not known."""
+    """A vertical dotted line at the stage split, with its interval as a pale band; nothing if the split is not
+    known."""
     if split is None or not np.isfinite(split):
         return
     if low is not None and high is not None and np.isfinite(low) and np.isfinite(high):
@@ -189,10 +194,12 @@ def mark_split(axes, split, *, colour=QUIET, label=None, low=None, high=None):
 
 
 def as_written(picture):
-    """Draw a figure's texts as they are: a ``$`` in a name or a prompt begins no formula. But for powers of ten, which
-    matplotlib writes as formulas at logarithmic axes."""
+    """Draw a figure's texts as they are: a ``$`` in a name or a prompt begins no formula. The exception are powers of
+    ten, which matplotlib writes as formulas at logarithmic axes."""
     axes = [axis for panel in picture.findobj(Axes) for axis in (panel.xaxis, panel.yaxis)]
-    ticks = {text for axis in axes for text in axis.get_ticklabels(which="both")}  # made here, where they were not yet
+    ticks = {
+        text for axis in axes for text in axis.get_ticklabels(which="both")
+    }  # made here if they were not there yet
     powers = {text for axis in axes if axis.get_scale() == "log" for text in axis.get_ticklabels(which="both")}
     for text in {*picture.findobj(Text), *ticks} - powers:
         text.set_parse_math(False)
@@ -213,7 +220,8 @@ def save(picture, table, output_pdf, output_png, output_csv, *, inputs, config=N
     with look():
         as_written(picture)
         for path, options in (
-            # First, so that it has the layout of a picture that was never drawn before: the one that its CSV gives.
+            # PNG first, so that its layout is that of a picture drawn for the first time, as when it is made from its
+            # CSV.
             (output_png, {"format": "png", "dpi": 150, "metadata": {"Software": None}}),
             (output_pdf, {"format": "pdf", "metadata": {"CreationDate": None}}),
         ):

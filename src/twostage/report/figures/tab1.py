@@ -1,7 +1,7 @@
 """Tab. 1: stage swap. One model up to the split, another after it: Frechet distance, mean and spread over seeds.
 
-The paper's gFID stands beside: another data set, other features, 50,000 samples. What compares is the order of the
-rows, not the numbers.
+The paper's gFID stands beside it: another data set, other features, 50,000 samples. Compare the order of the rows, not
+the numbers.
 """
 
 from twostage.report.figures.distances import DISTANCES, distance_cells, drawing, rows_of, seeds_note, split_note
@@ -33,7 +33,7 @@ def cells(table):
 
 
 def notes(table):
-    """What a reader needs to judge the numbers, one sentence or two per line."""
+    """The notes that a reader needs to judge the numbers, one or two sentences per line."""
     lines = [seeds_note(table), "Change: against the first row of the split, seed by seed (same noise and labels)."]
     stages = table[table["split"].isin([MEASURED, FIXED])].drop_duplicates("space")
     lines += filter(None, [split_note(stages.assign(split_source=stages["split"], split=stages["split_time"]))])
@@ -44,7 +44,7 @@ def notes(table):
 
 
 def compares(table):
-    """Whether the paper has a number for a row: for models of its names."""
+    """Whether the paper has a number for at least one row, by the names of its models."""
     return bool(table[["paper_0.1", "paper_0.2"]].notna().any(axis=None))
 
 

@@ -56,12 +56,12 @@ def _percent(share):
 
 
 def notes(table):
-    """What a reader needs to judge the numbers, one sentence or two per line."""
+    """The notes that a reader needs to judge the numbers, one or two sentences per line."""
     lines = [
         seeds_note(table),
         "Change: against uniform steps, seed by seed (same noise and labels).",
         f"Columns in %: share of the step starts t′ = s t / (1 + (s − 1) t) up to 0.2, and up to the stage split."
-        f" {BEST}the lowest.",
+        f" {BEST}marks the lowest.",
     ]
     if times := split_note(table):
         lines.append(times)
@@ -72,12 +72,12 @@ def notes(table):
 
 
 def compares(table):
-    """Whether the paper has a number for a row: for one of its shifts."""
+    """Whether the paper has a number for at least one row, by its shifts."""
     return bool(table["paper"].notna().any())
 
 
 def figure(table):
-    """The table as a picture, and the distance against both shares under it, each curve between its own ends."""
+    """The table as a picture, and under it the distance by both shares, each curve scaled to its own range."""
     headings, rows, quiet = cells(table)
     made = picture(TITLE, headings, rows, notes(table), quiet=quiet)
     with style.look():
@@ -112,7 +112,7 @@ def figure(table):
 
 
 def _curve(axes, share, distance, error, name, line, marker, colour):
-    """One curve scaled to its own lowest and highest distance, which its label tells."""
+    """One curve scaled to its own lowest and highest distance, which its label gives."""
     low, high = distance.min(), distance.max()
     reach = high - low if high > low else 1.0
     axes.errorbar(

@@ -1,7 +1,7 @@
 """Tab. 3: guidance interval. Fréchet distance with guidance on one interval of t at a time, and without.
 
-The paper's gFID stands beside the short intervals, in their recovered order (likely, not certain); which of its wide
-intervals has which number is lost. (a) draws the short intervals over t with the stage split marked, (b) the wide
+The paper's gFID stands beside the short intervals, in their recovered order (likely, not certain). Which number belongs
+to which of its wide intervals is lost. (a) draws the short intervals over t and marks the stage split, (b) the wide
 ones by their ends.
 """
 
@@ -22,9 +22,16 @@ from twostage.report.figures.distances import (
 )
 from twostage.report.figures.table import BEST, Cell, number, picture, table_page
 from twostage.report.results import paper
-from twostage.report.results.plans import guidance_intervals
+from twostage.report.results.plans import TIMES, guidance_intervals
 
 TITLE = "Tab. 3  Guidance interval: classifier-free guidance on a part of [0, 1]"
+
+KINDS = {"none": "–", "data": "from the data"}
+MEANINGS = {
+    "transition": "where the law's curve goes from 0.1 to 0.9",
+    "class": "where x_t tells 5% to 95% of the class",
+}
+DASHES = ("-", "--")  # of the windows, in the panel of the short intervals
 
 drawn = guidance_intervals
 
@@ -41,7 +48,7 @@ def cells(table):
     rows = []
     for plan, own in table.groupby("plan", sort=False):
         first = own.iloc[0]
-        row = [Cell(_interval(first), value=first["low"]), Cell(first["kind"] if first["kind"] != "none" else "–")]
+        row = [Cell(_words(first), value=first["low"]), Cell(KINDS.get(first["kind"], first["kind"]))]
         for space, features in groups:
             row += distance_cells(rows_of(table, space, features), plan)
         mark = BEST if first["kind"] == "short" and first["paper"] == best else ""
@@ -49,32 +56,51 @@ def cells(table):
     return headings, rows, quiet
 
 
+def _words(row):
+    """Where guidance acts: times, none, or the name of a window of the data; with model and scale if beside."""
+    words = row["named"] if row["named"] != TIMES else "none" if math.isnan(row["low"]) else _interval(row)
+    if row["kind"] != "beside":
+        return words
+    return f"{words}, {row['model']}" + ("" if math.isnan(row["low"]) else f" at scale {row['guidance']:g}")
+
+
 def _interval(row):
-    return "none" if row["kind"] == "none" else f"[{row['low']:.3g}, {row['high']:.3g}]"
+    return f"[{row['low']:.3g}, {row['high']:.3g}]"
 
 
 def notes(table):
-    """What a reader needs to judge the numbers, one sentence or two per line."""
+    """The notes that a reader needs to judge the numbers, one or two sentences per line."""
     scale = ""
     if "guidance" in table.columns:
-        scales = sorted(set(table.loc[table["kind"] != "none", "guidance"]))
+        scales = sorted(set(table.loc[~table["kind"].isin(["none", "beside"]), "guidance"]))
         scale = f" Guidance scale {', '.join(f'{value:g}' for value in scales)}."
     lines = [
         f"{seeds_note(table)}{scale}",
-        f"Change: against no guidance, seed by seed (same noise and labels). {BEST}the lowest, short and wide apart.",
-        *filter(None, [split_note(table)]),
+        f"Change: against no guidance, seed by seed (same noise and labels). {BEST}marks the lowest short interval and "
+        "the lowest wide one.",
+        *filter(None, [split_note(table), _windows_note(table)]),
     ]
     if compares(table):
         lines.append(
-            "Paper: LightningDiT-B, gFID of 50,000 samples on ImageNet 256; the order of its short intervals was "
-            "recovered from a broken table: likely, not certain. Its eleven wide intervals lost their ends; their "
-            f"gFID, sorted: {', '.join(f'{value:.2f}' for value in sorted(paper.TABLE3_WIDE))}."
+            "Paper: LightningDiT-B, gFID of 50,000 samples on ImageNet 256. The order of its short intervals was "
+            "recovered from a broken table (likely, not certain). The ends of its eleven wide intervals are lost; "
+            f"their gFID, sorted: {', '.join(f'{value:.2f}' for value in sorted(paper.TABLE3_WIDE))}."
         )
     return lines
 
 
+def _windows_note(table):
+    """Which times the data name, by latent space; "" where no plan asks."""
+    named = table[table["kind"] == "data"].drop_duplicates(["space", "named"])
+    found = [
+        f"{name}, {MEANINGS[name]}: " + ", ".join(f"{_interval(row)} in {row['space']}" for _, row in rows.iterrows())
+        for name, rows in named.groupby("named", sort=False)
+    ]
+    return f"From the data: {'; '.join(found)}." if found else ""
+
+
 def figure(table):
-    """The table as a picture, and under it the distance on short and on wide intervals, a row per space."""
+    """The table as a picture, and under it the distance on short and on wide intervals, one row per space."""
     headings, rows, quiet = cells(table)
     made = picture(TITLE, headings, rows, notes(table), quiet=quiet)
     groups = groups_of(table)
@@ -98,12 +124,12 @@ def figure(table):
 
 
 def compares(table):
-    """Whether the paper has a number for a row: for one of its short intervals."""
+    """Whether the paper has a number for at least one row, by its short intervals."""
     return bool(table.loc[table["kind"] == "short", "paper"].notna().any())
 
 
 def _short(axes, part, base, colour, name):
-    """Distance relative to no guidance over t: each short interval a bar over its own width."""
+    """Distance relative to no guidance, by t: each short interval is a bar as wide as the interval."""
     rows = part[part["kind"] == "short"].sort_values("low")
     height, error = rows["mean"] / base, style.half_width(rows, "change") / base
     middle, width = (rows["low"] + rows["high"]) / 2, rows["high"] - rows["low"]
@@ -118,8 +144,14 @@ def _short(axes, part, base, colour, name):
             [(low + high) / 2 for low, high, _ in points], [value / paper.TABLE3_NONE for *_, value in points], "o:",
             color=style.QUIET, markerfacecolor="white", markersize=4.5, linewidth=1.1, label="paper (order recovered)",
         )  # fmt: skip
+    for dash, (_, window) in zip(DASHES, part[part["kind"] == "data"].drop_duplicates("plan").iterrows()):
+        level = [window["mean"] / base] * 2
+        axes.plot(
+            [window["low"], window["high"]], level, dash, color=style.TEXT, linewidth=1.8,
+            label=f"{window['named']}, from the data",
+        )  # fmt: skip
     axes.axhline(1, color=style.QUIET, linewidth=0.9)
-    axes.set_ylabel("distance / distance without")
+    axes.set_ylabel("distance / distance without guidance")
     best = rows[rows["best"]]
     text = (
         "no short interval"
@@ -130,7 +162,7 @@ def _short(axes, part, base, colour, name):
 
 
 def _wide(axes, part, base, name):
-    """The distance on every wide interval relative to no guidance: a row where it starts, a column where it ends."""
+    """The distance on every wide interval relative to no guidance; the row is its start, the column its end."""
     rows = part[part["kind"] == "wide"]
     grid = rows.assign(relative=rows["mean"] / base).pivot(index="low", columns="high", values="relative")
     if grid.size:
@@ -144,7 +176,7 @@ def _wide(axes, part, base, name):
     axes.set_ylabel("guided from t")
     best = rows[rows["best"]]
     text = "none was run" if best.empty else f"lowest on {style.unbroken(_interval(best.iloc[0]))}"
-    layout.title(axes, f"{name} (b) Wide intervals, distance / distance without: {text}")
+    layout.title(axes, f"{name} (b) Wide intervals, distance / distance without guidance: {text}")
 
 
 def page(table):

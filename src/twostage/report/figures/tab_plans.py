@@ -57,7 +57,7 @@ def _has_shape(table, space, features):
 
 
 def _shape_cells(table, space, features, plan):
-    """Precision and recall, means over the seeds, and what they depend on: k, and the features per side."""
+    """Precision and recall, means over the seeds, with the numbers they depend on: k, and the features per side."""
     own = _rows_of(table, space, features)
     own = own[own["plan"] == plan]
     cells = [number(own[name].mean(), 3) for name in SHAPE[:2]]
@@ -77,21 +77,21 @@ def _fields(row):
 
 
 def _guidance(row):
-    """Scale and intervals as they were written: "split" is each latent space's own, which the notes tell."""
+    """Scale and intervals as they were written: "split" is each latent space's own split, which the notes give."""
     return "none" if row["guidance"] == 1 else f"{row['guidance']:g} on {row['interval']}"
 
 
 def notes(table):
-    """What a reader needs to judge the numbers, one sentence or two per line."""
+    """The notes that a reader needs to judge the numbers, one or two sentences per line."""
     first = table["name"].iloc[0]
-    change = f"Change: against {first}, seed by seed (same noise and labels). {BEST}the lowest."
+    change = f"Change: against {first}, seed by seed (same noise and labels). {BEST}marks the lowest."
     lines = [seeds_note(table), change, *filter(None, [split_note(table)])]
     if "samples" in table.columns and table["samples"].nunique() > 1:
-        lines.append("Rows of different numbers of samples compare only as extrapolated to infinitely many.")
+        lines.append("Compare rows with different numbers of samples only by the extrapolated distances.")
     if any(_has_shape(table, space, features) for space, features in groups_of(table)):
         lines.append(
-            "Precision and recall depend on k, the nearest neighbour of the radii, and on how many features samples "
-            "and reference have: beside them."
+            "Precision and recall depend on k (the nearest neighbour that sets the radii) and on how many features the "
+            "samples and the reference have; these numbers stand beside them."
         )
     return lines
 

@@ -1,4 +1,4 @@
-"""Tables as one self-contained HTML page (sortable, readable on a phone, no request) and as a picture."""
+"""Tables as a self-contained HTML page (sortable, readable on a phone, without requests) and as a picture."""
 
 import math
 
@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from twostage.report import template
 from twostage.report.figures import layout, style
 
-# Inches: of a picture's least width, its edge, the room between columns, the longest line of words in a cell, and a
-# heading's, where its column's cells are narrower. Points: of the letters.
+# Inches: the smallest width of a picture, its edge, the room between columns, the longest line of words in a cell, and
+# in a heading whose column has narrower cells. Points: sizes of the letters.
 LEAST, EDGE, BETWEEN, WORDS, HEADED = 8.0, 0.15, 0.2, 2.4, 1.1
 TITLE, HEADING, CELL, NOTE = 12, 9.5, 10, 8.5
 
@@ -16,9 +16,9 @@ BEST = "▸ "  # stands before the best number of a column
 
 
 class Cell:
-    """One cell: text, bold where ``strong``, text in grey after it, and the value by which its column is sorted.
+    """One cell: text, bold if ``strong``, grey text after it (``quiet``), and the value by which its column is sorted.
 
-    The grey text stands on the page alone, not in the picture.
+    The grey text stands only on the page, not in the picture.
     """
 
     def __init__(self, text, *, value=None, number=False, strong=False, quiet=""):
@@ -49,7 +49,7 @@ def table_page(title, headings, rows, *, lead="", note=""):
 def picture(title, headings, rows, notes=(), *, quiet=()):
     """The same table (rows of Cell) as a Figure; columns whose index is in ``quiet`` are set in grey.
 
-    A column is as wide as its longest number or word; what is longer stands in several lines.
+    A column is as wide as its longest number or word; longer texts take several lines.
     """
     widths, headings, rows = _columns(headings, rows)
     edges = [sum(widths[:i]) for i in range(len(widths) + 1)]
@@ -88,7 +88,7 @@ def picture(title, headings, rows, notes=(), *, quiet=()):
 
 
 def _columns(headings, rows):
-    """Widths of the columns, inches; the headings, and rows of (text, Cell), in lines that fit them."""
+    """Widths of the columns in inches; the headings and the rows of (text, Cell), in lines that fit the columns."""
     widths, lines = [], []
     for i, heading in enumerate(headings):
         cells = [layout.wrapped(row[i].text, WORDS, CELL) for row in rows]

@@ -11,9 +11,9 @@ _SETTINGS = {"report_level": 5, "raw_enabled": False, "file_insertion_enabled": 
 
 
 def caption(path, config):
-    """The caption as HTML (str), its ``snakemake.config`` filled from ``config`` (dict); "" where there is no file.
+    """The caption as HTML (str), its ``snakemake.config`` filled from ``config`` (dict); "" if there is no file.
 
-    What the configuration says is text: it makes no markup, and inserts no file.
+    Values of the configuration are plain text: they make no markup and insert no file.
     """
     path = Path(path)
     if not path.is_file():
@@ -26,9 +26,9 @@ def caption(path, config):
 
 
 def _as_text(value):
-    """A value of the configuration on one line, whatever could begin markup escaped.
+    """A value of the configuration on one line, with all characters escaped that could begin markup.
 
-    Captions escape the underscores of names themselves, for Snakemake, which escapes nothing.
+    Captions escape the underscores of names themselves, because Snakemake escapes nothing.
     """
     if not isinstance(value, str):
         return value

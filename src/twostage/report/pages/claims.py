@@ -1,4 +1,4 @@
-"""claims.json as a page: claims first, verdicts as sign, word and colour, sortable, readable on a phone."""
+"""claims.json as a page: claims first; verdicts as sign, word and colour; sortable; readable on a phone."""
 
 import math
 from collections import Counter
@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from twostage.report import template
 from twostage.report.claims import record
-from twostage.report.claims.claim import PAPER, PROJECT, VERDICTS
+from twostage.report.claims.claim import GROUPS, OTHERS, STAGES, THE_PAPER, VERDICTS
 from twostage.report.claims.record import CheckedClaim
 from twostage.report.results import paper
 
 FIGURE_NAMES = {"law": "law", "nsweep": "N sweep"}
-GROUPS = (PAPER, PROJECT)
 
 
 @dataclass(frozen=True)
@@ -29,11 +28,12 @@ class ShownFinding:
 class ShownClaim(CheckedClaim):
     """A claim as the page shows it; its findings are ``ShownFinding``.
 
-    place: in the paper; name: of its figure; seen: whether it is seen there; order: of its verdict; same: the number of
-    cases whose verdict is the claim's.
+    place: in the paper; theirs: whose number ``paper`` is; name: of its figure; seen: whether it is seen there; order:
+    of its verdict; same: the number of cases whose verdict is the claim's.
     """
 
     place: str
+    theirs: str
     name: str
     seen: bool
     order: int
@@ -46,11 +46,12 @@ def page(content):
 
 
 def told(content):
-    """What the page says, as its templates take it (dict): claims in groups, and what their intervals mean."""
+    """The content of the page for its templates (dict): claims in groups, and what their intervals mean."""
     claims = [shown(claim) for claim in content.claims]
     groups = [(group, [claim for claim in claims if claim.group == group]) for group in GROUPS]
     return {
-        "groups": [(group, counts(chosen), chosen) for group, chosen in groups],
+        "groups": [(group, counts(chosen), chosen) for group, chosen in groups if chosen],
+        "choices": choices(claims),
         "ruled": [claim for claim in claims if claim.rule],
         "decided": content.decided,
         "wrong_by_chance": f"{content.wrong_by_chance:.0f}",
@@ -58,8 +59,20 @@ def told(content):
     }
 
 
+def choices(claims):
+    """[(name, [(value, words)])]: the papers, verdicts and stages of claims, as their rows are marked."""
+    papers = {"": ("project", "this project"), THE_PAPER: (THE_PAPER, f"{THE_PAPER}, the paper")}
+    found = sorted({claim.arxiv for claim in claims}, key=lambda arxiv: (arxiv != THE_PAPER, arxiv != "", arxiv))
+    verdicts, stages = ({getattr(claim, name) for claim in claims} for name in ("verdict", "stage"))
+    return [
+        ("paper", [papers.get(arxiv, (arxiv, f"arXiv {arxiv}")) for arxiv in found]),
+        ("verdict", [(verdict, verdict) for verdict in VERDICTS if verdict in verdicts]),
+        ("stage", [(stage, stage) for stage in STAGES if stage in stages]),
+    ]
+
+
 def counts(claims):
-    """[(verdict, how many of the claims have it)], every verdict once."""
+    """[(verdict, number of claims)], every verdict once."""
     found = Counter(claim.verdict for claim in claims)
     return [(verdict, found[verdict]) for verdict in VERDICTS]
 
@@ -76,11 +89,13 @@ def shown(claim):
         )
         for finding in claim.findings
     ]
+    place = f"Sec. {claim.section}" if claim.section[:1].isdigit() else claim.section
     return ShownClaim(
         **(vars(claim) | {"findings": findings}),
-        place=f"Sec. {claim.section}" if claim.section[:1].isdigit() else claim.section,
+        place=", ".join(filter(None, [f"arXiv {claim.arxiv}" if claim.group == OTHERS else "", place])),
+        theirs="its authors" if claim.group == OTHERS else "paper",
         name=figure_name(claim.figure),
-        # what is decided on the paper's numbers alone is so where nothing was drawn, too
+        # a claim decided on the paper's numbers alone has a verdict even if no figure was drawn
         seen=bool(claim.sources) and any(finding.case for finding in findings),
         order=VERDICTS.index(claim.verdict),
         same=sum(finding.verdict == claim.verdict for finding in findings),

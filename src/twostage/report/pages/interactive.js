@@ -1,5 +1,5 @@
-// The transition law in the browser, and a page to play with it. The first part is arithmetic alone, the same formulas
-// as twostage.oracle.law: t = 0 is the prior, t = 1 the data, lambda the eigenvalues of the data's covariance.
+// The transition law in the browser, and an interactive page for it. The first part is only arithmetic, with the
+// formulas of twostage.oracle.law: t = 0 is the prior, t = 1 the data, lambda the eigenvalues of the data's covariance.
 "use strict";
 
 // Mean I(t) and variance V(t), in nats, of the information that x_t carries about x_1.
@@ -75,7 +75,7 @@ function powerLaw(dim, decay) {
 function readSpectrum(text) {
   let lines = text.split(/\r?\n/).map(line => line.trim()).filter(line => line && !line.startsWith("#"));
   const cells = line => line.split(/[,;\t ]+/).filter(cell => cell !== "").map(cell => cell.replace(/^"|"$/g, ""));
-  if (!lines.length) throw new Error("the file is empty; expected eigenvalues, one a line");
+  if (!lines.length) throw new Error("the file is empty; expected eigenvalues, one per line");
   const head = cells(lines[0]);
   let column = null;
   if (head.some(cell => isNaN(Number(cell)))) {
@@ -109,7 +109,7 @@ function normals(seed) {
   };
 }
 
-// One pair (x_0, x_1) among n Gaussian samples: the two numbers a sample that give every log-weight at every t,
+// One pair (x_0, x_1) among n Gaussian samples: the two numbers per sample that give every log-weight at every t,
 // r_i = s a_i - s^2 q_i / 2 with s = t / (1 - t), a_i = <x_0, x_i - x_1>, q_i = |x_i - x_1|^2; the true one is first.
 function drawPair(eigenvalues, n, seed) {
   const normal = normals(seed), sd = eigenvalues.map(Math.sqrt), dim = sd.length;

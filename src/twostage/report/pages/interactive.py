@@ -1,7 +1,7 @@
-"""The transition law to play with: N, D and a covariance spectrum move, the predicted split and the posterior follow.
+"""The interactive transition law: the reader changes N, D and a covariance spectrum, and sees split and posterior.
 
-A self-contained page; the arithmetic of ``twostage.oracle.law`` in JavaScript (``interactive.js``), on presets or on a
-spectrum that the reader drops in as CSV. The run's own spectra, one per latent space, are among the presets.
+A self-contained page with the arithmetic of ``twostage.oracle.law`` in JavaScript (``interactive.js``), for presets or
+for a spectrum that the reader drops in as CSV. The run's own spectra, one per latent space, are among the presets.
 """
 
 from twostage.report import template

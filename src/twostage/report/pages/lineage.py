@@ -1,4 +1,4 @@
-"""What made each number, as the overview shows it: a row per artefact, with links to what it was made from."""
+"""What made each number, as the overview shows it: one row per artefact, with links to the files it was made from."""
 
 import json
 from collections import Counter
@@ -15,12 +15,12 @@ def linked(path, folder):
 
 
 def sources(record, folder):
-    """Links to what an artefact was made from, list of ``linked``."""
+    """Links to the files from which an artefact was made, list of ``linked``."""
     return [linked(path, folder) for path in record["inputs"]]
 
 
 def rows(records, folder):
-    """A dict per artefact, its values text: path, made_from, settings, seed, commit, sha256, created."""
+    """One dict per artefact, with text values: path, made_from, settings, seed, commit, sha256, created."""
     return [
         {
             "path": path,
@@ -43,7 +43,7 @@ def _commit(commit):
 
 
 def environments(records):
-    """[(versions and machine that artefacts were made with, number of those artefacts)]."""
+    """[(versions and machine with which artefacts were made, number of those artefacts)]."""
     found = Counter()
     for record in records.values():
         if record.get("versions"):

@@ -1,7 +1,7 @@
 """The report on one page: stages, claims, figures with captions and findings, and what made every number.
 
-The page lies beside the figures it shows. In Snakemake's report it is the description of the workflow
-(``workflow/report/workflow.rst`` takes its ``frame``), which one sees first, with the pictures and files from there.
+The page lies beside the figures that it shows. In Snakemake's report it is the description of the workflow, which is
+seen first (``workflow/report/workflow.rst`` includes its ``frame``); pictures and files then come from that report.
 """
 
 import re
@@ -16,7 +16,7 @@ from twostage.report.results.lineage import edges
 from twostage.report.results.lineage import lineage as everything_behind
 from twostage.report.results.parts import PARTS
 
-# What Snakemake's report holds as JSON, a line each.
+# The variables that Snakemake's report holds as JSON, one line each.
 HELD = "results|categories|rulegraph_spec|runtimes_spec|timeline_spec|rules|metadata"
 _DATA = re.compile(rf"^(\s*var (?:{HELD}) = )(.*);$", flags=re.MULTILINE)
 
@@ -60,7 +60,7 @@ def _commits(records):
 
 
 def _figure(folder, name, told, config, captions, records):
-    """What the page says of one figure (dict)."""
+    """The content of the page for one figure (dict)."""
     claims_of_all = [claim for _, _, chosen in told["groups"] for claim in chosen]
     return {
         "id": name,
@@ -83,14 +83,14 @@ def write(output, folder, claims_json, items, *, config, captions, benchmarks, s
 
 
 def frame(overview):
-    """The page ``overview`` (path) as a frame (HTML, str) for Snakemake's report, whose pictures it takes."""
+    """The page ``overview`` (path) as a frame (HTML, str) for Snakemake's report; it uses that report's pictures."""
     return template.render("pages/frame.html", page=Path(overview).read_text(encoding="utf-8")).strip()
 
 
 def mend(report):
-    """Mend Snakemake's report (path) in place: it writes its JSON into scripts as it is, where a path could end them.
+    """Mend Snakemake's report (path) in place: its JSON stands unescaped in scripts, which a path could end.
 
-    Raises ValueError where the report is not one that Snakemake wrote.
+    Raises ValueError if Snakemake did not write the report.
     """
     text = Path(report).read_text(encoding="utf-8")
     if not _DATA.search(text):

@@ -1,4 +1,4 @@
-"""The side-by-side comparison as a page: one picture, then a table per item, saying where the scale differs."""
+"""The side-by-side comparison as a page: one picture, then one table per item with a remark if its scale differs."""
 
 import base64
 import io
@@ -34,7 +34,7 @@ def page(table):
 
 
 def _cells(rows):
-    """Headings and rows of Cell of one item: a row per place, a column per source and case, the paper's first."""
+    """Headings and rows of Cell of one item: one row per place, one column per source and case, the paper's first."""
     cases = list(rows[["source", "case"]].drop_duplicates().itertuples(index=False, name=None))
     cases.sort(key=lambda case: case[0] != PAPER)
     values = {(row.at, row.source, row.case): row for row in rows.itertuples(index=False)}

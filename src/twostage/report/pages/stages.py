@@ -1,4 +1,4 @@
-"""The stages of the workflow as a picture: which reads what another wrote, its jobs and their time."""
+"""The stages of the workflow as a picture: which stage reads from which, the number of jobs, and their time."""
 
 import csv
 from pathlib import Path
@@ -20,8 +20,8 @@ _WIDTH, _HEIGHT, _ACROSS, _DOWN = 148, 66, 186, 96
 def work(benchmarks, stage_of_rule):
     """{stage: (jobs, seconds of wall time in all)} from the benchmark files (TSV) under the folder ``benchmarks``.
 
-    stage_of_rule: {rule: stage}; a rule's files lie in the folder, or the file, of its name or of its name's first
-    word (train_B's in train).
+    stage_of_rule: {rule: stage}. A rule's files lie in the folder, or are the file, that has the rule's name or the
+    first word of it (for train_B: train).
     """
     stage_of_rule = {rule.split("_")[0]: stage for rule, stage in stage_of_rule.items()} | stage_of_rule
     found = {}
@@ -37,7 +37,7 @@ def work(benchmarks, stage_of_rule):
 
 
 def drawing(edges, done):
-    """What the picture shows, as its template takes it (dict): boxes with their words, arrows as SVG paths, sizes.
+    """The content of the picture for its template (dict): boxes with their words, arrows as SVG paths, sizes.
 
     edges: set of (stage, stage that reads it); done: {stage: (jobs, seconds)}.
     """
@@ -58,7 +58,7 @@ def _corner(stage):
 
 
 def _box(stage, done):
-    """Its corner, and stage, what the stage makes, jobs and time."""
+    """The corner of a stage's box, the stage, what it makes, its jobs and time."""
     note = f"{done[0]} job{'s' if done[0] > 1 else ''}, {_time(done[1])}" if done else ""
     return *_corner(stage), stage, NAMES[stage], note
 

@@ -1,1 +1,1 @@
-"""What a run measured, as tables: read from the files of earlier stages, with the statistics to judge them by."""
+"""The measurements of a run as tables, read from the files of earlier stages, with the statistics to judge them."""

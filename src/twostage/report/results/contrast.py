@@ -1,8 +1,9 @@
 """Differences of plans' distances, with the interval on which they are judged.
 
-Plans share a seed's noise and labels, sample by sample. A difference of their distances is therefore far surer than
-either: its error comes from leaving the same tenth of the samples out of every plan (``distance_without_*``, the
-delete-a-part jackknife of ``twostage.evaluation.jackknife``). One seed has an interval too.
+Plans share a seed's noise and labels, sample by sample. So a difference of their distances has a much smaller error
+than either distance. The error is estimated by leaving the same tenth of the samples out of every plan
+(``distance_without_*``, the delete-a-part jackknife of ``twostage.evaluation.jackknife``); this gives an interval even
+for a single seed.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ def without_columns(table):
 
 
 def known_columns(table):
-    """Names of the columns, of those that an evaluation may have, which say how sure and how costly a distance is."""
+    """Names of the optional columns of an evaluation that the table has: errors, costs and settings of a distance."""
     optional = ("distance_sem", "distance_infinite", "samples", "nfe", "guidance")
     return [*(name for name in optional if name in table.columns), *without_columns(table)]
 
@@ -30,9 +31,9 @@ def known_columns(table):
 class Distances:
     """Distances of plans over the sampling seeds that all of them have.
 
-    values: DataFrame, a row per seed, a column per plan; parts: the same, a row per part of the samples of a seed: what
-    the part says of the distance, its pseudo-value, about the seed's own. Their mean is that of ``values``, and their
-    spread is how sure it is. Where distances without parts are not known, the seeds are the parts.
+    values: DataFrame, one row per seed, one column per plan; parts: DataFrame, one row per part of the samples of a
+    seed: the jackknife's pseudo-values of the distance. Their mean is that of ``values``; their spread gives its error.
+    Where the distances without each part are not known, the seeds are the parts.
     """
 
     values: pd.DataFrame
@@ -40,7 +41,7 @@ class Distances:
 
     @classmethod
     def of(cls, rows, names):
-        """From rows of a table with seed and distance; names: the label of each row, one per plan."""
+        """``Distances`` from rows of a table with seed and distance; names: the label of each row, one per plan."""
         rows = rows.assign(name=list(names))
         values = rows.pivot(index="seed", columns="name", values="distance").dropna()
         tables = [rows.pivot(index="seed", columns="name", values=column) for column in without_columns(rows)]
@@ -62,10 +63,20 @@ class Distances:
             weights[name] = weights.get(name, 0) - 1 / len(second)
         return self.contrast(weights)
 
+    def share(self, part, whole):
+        """One weighted sum of plans as a share of another (each {name: weight}), an Estimate.
+
+        Not known (NaN) unless the other's whole interval lies above zero: there is nothing to have a share of.
+        """
+        if not self.contrast(whole).low > 0:
+            return curves.UNKNOWN
+        sums = [(self.parts[list(weights)] * pd.Series(weights, dtype=float)).sum(axis=1) for weights in (part, whole)]
+        return curves.ratio_of(*sums)
+
     def lead(self, plans, others):
         """The lowest distance of ``others`` minus the lowest of ``plans`` (names), an Estimate: positive if they lead.
 
-        Which is lowest is decided on the half of the parts on which they are not compared (``paired.apart``).
+        The lowest are chosen on one half of the parts and compared on the other half (``paired.apart``).
         """
         names = [*others, *plans]
 
@@ -74,14 +85,22 @@ class Distances:
 
         return paired.apart(self.parts[names].to_numpy().T, choose)
 
+    def beyond(self, plan, others, base, share):
+        """By how much ``plan`` gains on ``base`` beyond a ``share`` of what the best of ``others`` gains, an Estimate.
+
+        A gain is the distance of ``base`` minus a plan's. Which of ``others`` is best is decided as in ``lead``.
+        """
+        against = self.parts[others].mul(share).add((1 - share) * self.parts[base], axis=0)
+        return Distances(self.values, against.assign(**{"": self.parts[plan]})).lead([""], others)
+
 
 def with_changes(table, base):
     """The table with mean and change of every plan, each with its 95% interval: columns ``mean``, ``mean_low``,
     ``mean_high``, ``change``, ``change_low``, ``change_high``.
 
-    table: rows with space, features, plan, seed and distance; base: the plan that each row's is compared with (an
-    iterable, None for none). Mean and change are over the seeds; the change is paired by seed and sample, and NaN where
-    the two plans differ in their number of samples: such distances do not compare.
+    table: rows with space, features, plan, seed and distance; base: for each row, the plan with which its plan is
+    compared, or None (an iterable). Mean and change are over the seeds. The change is paired by seed and sample. It is
+    NaN where the two plans differ in their number of samples, because such distances cannot be compared.
     """
     table = table.assign(base=list(base))
     found = {}

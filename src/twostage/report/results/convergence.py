@@ -19,9 +19,9 @@ def losses_of_twins(oracle_loss, split, pairs):
     """Oracle loss by t of oracle-supervised models and their CFM twins: one row per (space, pair, model, step, t).
 
     oracle_loss: {space: oracle_loss.csv}; split: {space: split.json}; pairs: {oracle-supervised model: its CFM twin}.
-    Columns: space, pair (the twin's name), model, target ("cfm" or "oracle", what it was trained on), step, t, oracle,
-    oracle_sem, the stage split, and ``snapshot``: "last" and "middle" of the snapshots that both have, "other" for the
-    rest of those. Raises ValueError for a model without results and for twins without a common snapshot.
+    Columns: space, pair (the twin's name), model, target (on which it was trained, "cfm" or "oracle"), step, t, oracle,
+    oracle_sem, the stage split, and ``snapshot``: among the snapshots that both have, "last", "middle" or "other".
+    Raises ValueError for a model without results and for twins without a common snapshot.
     """
     keep = ["space", "model", "step", "t", "oracle", "oracle_sem", "split", "split_low", "split_high"]
     parts = []
@@ -42,10 +42,10 @@ def losses_of_twins(oracle_loss, split, pairs):
 
 
 def oracle_seconds(path):
-    """Seconds of the lines of a training log, and those of them that the oracle target took: float (lines, 2).
+    """Seconds that each line of a training log covers, and the part of them that the oracle target took: (lines, 2).
 
-    path: stats.jsonl; without a line where the trainer did not time the oracle. Raises ValueError for a file that is no
-    training log.
+    path: stats.jsonl. Lines in which the trainer did not time the oracle are left out. Raises ValueError for a file
+    that is no training log.
     """
     try:
         lines = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
@@ -59,7 +59,7 @@ def oracle_seconds(path):
 
 
 def common_steps(rows):
-    """Training steps of which every model of the rows has a snapshot, in order."""
+    """Training steps at which every model of the rows has a snapshot, in order."""
     steps = [set(own["step"]) for _, own in rows.groupby("model")]
     return sorted(int(step) for step in set.intersection(*steps))
 
@@ -67,9 +67,9 @@ def common_steps(rows):
 def distances_of_twins(evaluation, pairs):
     """Fréchet distance of the twins' samples: one row per (space, pair, model, step, features, seed).
 
-    evaluation: {space: CSV}, whose columns ``model`` and ``step`` name a plan's snapshot; pairs as above. ``mean``
-    with its interval as ``contrast.with_changes`` has it.
-    Raises ValueError for a plan of no snapshot and for a model without samples; a model of no pair is left aside.
+    evaluation: {space: CSV}, whose columns ``model`` and ``step`` name a plan's snapshot; pairs as above. ``mean`` and
+    its interval are those of ``contrast.with_changes``. Models that are in no pair are left out.
+    Raises ValueError for a plan without a snapshot and for a model without samples.
     """
     table = read_spaces(evaluation, DISTANCE)
     table = table[["space", *DISTANCE, *known_columns(table)]]

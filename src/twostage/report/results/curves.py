@@ -1,7 +1,7 @@
-"""Numbers read off a curve that comes with standard errors: means over a range, crossings, shares, extremes.
+"""Numbers computed from a curve with standard errors: means over a range, crossings, shares, extremes.
 
-Points of a curve share their pairs (x_0, x_1), so their errors are correlated. Where errors are added up along a curve
-they are taken as fully correlated, which can only widen an interval.
+Points of a curve share their pairs (x_0, x_1), so their errors are correlated. Errors that are added up along a curve
+are taken as fully correlated, which can only widen an interval.
 """
 
 import math
@@ -27,22 +27,22 @@ UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 def symmetric(value, error, freedom=math.inf):
     """A number with its standard error as an Estimate, by Student's t with ``freedom`` degrees of freedom.
 
-    Without a degree of freedom, or an error, the interval is NaN: not known.
+    The interval is NaN (not known) if there is no degree of freedom or no error.
     """
     half = _quantile(freedom) * error if freedom > 0 else math.nan
     return Estimate(float(value), float(value - half), float(value + half))
 
 
 def _quantile(freedom, comparisons=1):
-    """How many standard errors a two-sided 95% interval reaches; by Bonferroni's inequality for several at once."""
+    """Half width of a two-sided 95% interval in standard errors; for several comparisons at once, by Bonferroni."""
     return float(stdtrit(min(freedom, 1e9), 1 - 0.025 / comparisons))
 
 
 def whole(*arrays):
-    """The arrays of a curve as float64: values that are not finite are cut off at the ends; between others they leave
-    nothing.
+    """The arrays of a curve as float64, without values that are not finite at the ends. If there is such a value
+    between finite ones, the arrays are empty.
 
-    A curve with a hole has no mean, crossing or area: a line drawn over the hole would be invented.
+    A curve with a hole has no mean, crossing or area: a line across the hole would be invented.
     """
     arrays = [np.asarray(array, dtype=float) for array in arrays]
     kept = np.flatnonzero(np.all([np.isfinite(array) for array in arrays], axis=0))
@@ -52,7 +52,7 @@ def whole(*arrays):
 
 
 def area(t, y, low, high):
-    """Integral of the polyline (t, y) from low to high; t increasing. Zero where the range lies outside.
+    """Integral of the polyline (t, y) from low to high; t increasing. Zero if the range lies outside the curve.
 
     NaN for a curve without values or with a hole.
     """
@@ -69,7 +69,7 @@ def area(t, y, low, high):
 
 
 def mean_over(t, y, sem, low, high):
-    """Mean of a curve over [low, high] as an Estimate (NaN where the range is empty, and for a curve with a hole)."""
+    """Mean of a curve over [low, high] as an Estimate; NaN for an empty range and for a curve with a hole."""
     t, y, sem = whole(t, y, sem)
     if len(t) < 2 or not max(low, t[0]) < min(high, t[-1]):
         return UNKNOWN
@@ -103,7 +103,7 @@ def share_before(t, y, sem, time):
 
 
 def first_crossing(t, y, level):
-    """The time from which on a curve stays at or above ``level``, interpolated; NaN when never, or as in ``area``."""
+    """The time after which a curve stays at or above ``level``, interpolated; NaN if never, or as in ``area``."""
     t, y = whole(t, y)
     if len(t) == 0:
         return math.nan
@@ -125,7 +125,7 @@ def crossing(t, y, sem, level):
 
 
 def difference(first, second):
-    """first - second as an Estimate, their errors taken as independent."""
+    """first - second as an Estimate, as if their errors were independent."""
     value = first.value - second.value
     down = math.hypot(first.value - first.low, second.high - second.value)
     up = math.hypot(first.high - first.value, second.value - second.low)
@@ -133,7 +133,7 @@ def difference(first, second):
 
 
 def ratio(first, second):
-    """first / second as an Estimate by the ends of both intervals (wider than needed); NaN for a zero divisor."""
+    """first / second as an Estimate from the ends of both intervals (wider than needed); NaN for a zero divisor."""
     if not second.value or not math.isfinite(second.value) or not math.isfinite(first.value):
         return UNKNOWN
     if second.low <= 0 <= second.high:
@@ -147,12 +147,19 @@ def negative(estimate):
     return Estimate(-estimate.value, -estimate.high, -estimate.low)
 
 
+def at_once(estimates, freedom=math.inf):
+    """Numbers (Estimates) with intervals wide enough for all at once, by Bonferroni's inequality: a list."""
+    estimates = list(estimates)
+    wider = _quantile(freedom, max(len(estimates), 1)) / _quantile(freedom) if freedom > 0 else math.nan
+    return [Estimate(e.value, *(e.value + wider * (end - e.value) for end in (e.low, e.high))) for e in estimates]
+
+
 def least(estimates, freedom=math.inf):
     """The smallest of several numbers (Estimates), as an Estimate whose interval accounts for the choice.
 
-    The low end is the lowest of all: it is above the smallest true number only if that number's own interval is. Any
-    of k intervals may have too low a high end, so these are widened by Bonferroni's inequality (normal, or Student's t
-    with ``freedom``). Not known where one of them is not.
+    The low end is the lowest low end of all. It lies above the smallest true number only if the interval of that number
+    does. Each of the k intervals may have a high end that is too low, so the high ends are widened by Bonferroni's
+    inequality (normal, or Student's t with ``freedom``). Not known if one of the numbers is not known.
     """
     estimates = list(estimates)
     if not estimates or any(math.isnan(end) for estimate in estimates for end in estimate):
@@ -163,16 +170,16 @@ def least(estimates, freedom=math.inf):
 
 
 def greatest(estimates, freedom=math.inf):
-    """The greatest of several numbers, as ``least`` has the smallest."""
+    """The largest of several numbers, in the same way as ``least``."""
     return negative(least([negative(estimate) for estimate in estimates], freedom))
 
 
 def lead(values, errors, freedom=math.inf):
-    """By how much the best of one group leads the best of another, an Estimate whose interval accounts for the choice.
+    """The lead of the best of one group over the best of another, an Estimate whose interval accounts for the choice.
 
-    values, errors: float (I, J), by how much member i of the first leads member j of the second, and the standard
-    error of that; the lead is max_i min_j. For a given i the smallest of the J needs no correction (its true smallest
-    is one number), so the low end is corrected for the choice of i alone, the high end for that of j.
+    values, errors: float (I, J), the lead of member i of the first group over member j of the second, and its standard
+    error; the lead of the group is max_i min_j. For a given i, the smallest of the J needs no correction (the smallest
+    true value is one number). So the low end is corrected only for the choice of i, the high end only for that of j.
     """
     values, errors = np.asarray(values, dtype=float), np.asarray(errors, dtype=float)
     if not (np.isfinite(values).all() and np.isfinite(errors).all() and freedom > 0):
@@ -183,9 +190,9 @@ def lead(values, errors, freedom=math.inf):
 
 
 def mean_of(values):
-    """Mean of independent repeats (seeds, pairs) with its 95% interval by Student's t; one value has no interval.
+    """Mean of independent repeats (seeds, pairs) with its 95% interval by Student's t; a single value has no interval.
 
-    NaN when there is none, or when one of them is not finite.
+    NaN if there are no values, or if one of them is not finite.
     """
     values = np.asarray(values, dtype=float)
     if len(values) == 0 or not np.isfinite(values).all():
@@ -196,7 +203,7 @@ def mean_of(values):
 
 
 def ratio_of(first, second):
-    """Mean of ``first`` over mean of ``second``, paired repeats, with its 95% interval by the delta method.
+    """Mean of ``first`` divided by mean of ``second``, paired repeats, with its 95% interval by the delta method.
 
     NaN with fewer than two pairs, a zero divisor, or a value that is not finite.
     """
@@ -208,15 +215,15 @@ def ratio_of(first, second):
     return Estimate(ratio, ratio + error.low, ratio + error.high)
 
 
-FEWEST_POOLS = 5  # four values' median lies outside their range in one case of eight: no 95% interval exists
+FEWEST_POOLS = 5  # the true median of four values lies outside their range in one case of eight: no 95% interval exists
 
 
 def median_of(values, pools, resamples=2000, seed=0):
     """Median with its 95% bootstrap interval over pools, as an Estimate.
 
-    pools: what each value was measured on. Values of one pool (a class in several latent spaces, or at several N) are
-    not independent, so whole pools are resampled. Cases without a value (NaN) have no part. With fewer than five pools
-    there is no interval.
+    pools: the pool on which each value was measured. Values of one pool (a class in several latent spaces, or at
+    several N) are not independent, so whole pools are resampled. Cases without a value (NaN) are left out. With fewer
+    than five pools there is no interval.
     """
     values, pools = np.asarray(values, dtype=float), np.asarray(pools)
     keep = np.isfinite(values)
@@ -233,7 +240,7 @@ def median_of(values, pools, resamples=2000, seed=0):
     times = np.stack([np.bincount(draw, minlength=len(names)) for draw in draws])[:, member]  # each value's, (R, n)
     reached = np.cumsum(times, axis=1)
     half = reached[:, -1:] / 2
-    # The median of a resample: the value at which half of it is reached, the mean of two where it falls between them.
+    # The median of a resample: the value at which half of the resample is reached, or the mean of the two around it.
     lower = values[np.argmax(reached >= half, axis=1)]
     upper = values[np.argmax(reached > half, axis=1)]
     low, high = np.quantile((lower + upper) / 2, [0.025, 0.975])

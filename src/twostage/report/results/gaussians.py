@@ -10,7 +10,7 @@ SYNTHETIC = "unit Gaussians"
 
 
 def gaussian_curves(top1):
-    """The rows of synthetic/top1.csv, with the paper's read-off weight in ``paper`` where it is known."""
+    """The rows of synthetic/top1.csv, with the weight read off the paper in ``paper``, where it is known."""
     table = read_table(top1, TOP1)[list(TOP1)]
     known = {
         (panel, dim, size, round(t, 6)): weight
@@ -30,14 +30,14 @@ def gaussian_curve(table, panel, dim, size, precision="exact"):
 
 
 def gaussian_pairs(table, panel):
-    """The (D, N) pairs of a panel, in order of what it varies."""
+    """The (D, N) pairs of a panel, in order of the number that it varies."""
     varied = {"dimension": "dim", "size": "size"}[panel]
     found = table.loc[table["panel"] == panel, ["dim", "size"]].drop_duplicates().sort_values(varied)
     return [(int(dim), int(size)) for dim, size in found.itertuples(index=False)]
 
 
 def distance_to_paper(table, panel, dim, size, precision="exact"):
-    """Mean absolute difference between a curve over unit Gaussians and the paper's read-off points, an Estimate."""
+    """Mean absolute difference between a curve over unit Gaussians and the points read off the paper, an Estimate."""
     exact = gaussian_curve(table, panel, dim, size)
     points = exact.dropna(subset="paper")
     rows = gaussian_curve(table, panel, dim, size, precision)

@@ -1,4 +1,4 @@
-"""What x_t tells of x_1 and of its class, in nats: of the data, of unit Gaussians, and under the paper's Fig. 2a."""
+"""The information that x_t carries about x_1 and its class, in nats: of the data, of unit Gaussians, of the paper."""
 
 import math
 
@@ -15,10 +15,10 @@ READ_OFF = "paper"  # the conditioning of the paper's rows
 
 
 def information_curves(information, synthetic=None):
-    """Information by t, DataFrame: of each latent space, of unit Gaussians, and what the paper's points carry.
+    """Information by t, DataFrame: of each latent space, of unit Gaussians, and from the paper's points.
 
     information: {space: information.csv}; synthetic: that of unit Gaussians. conditioning: "class" and "all", I(x_1;
-    x_t) within the classes and over all data; "label", I(Y; x_t); "synthetic"; "paper", whose errors are of reading.
+    x_t) within the classes and over all data; "label", I(Y; x_t); "synthetic"; "paper", with errors of reading.
     """
     tables = [read_spaces(information, INFORMATION)[["space", *INFORMATION]]]
     if synthetic is not None:
@@ -28,7 +28,7 @@ def information_curves(information, synthetic=None):
 
 
 def paper_information():
-    """What the points read off the paper's Fig. 2a up to t = 0.1 carry: the rows of ``information_curves``."""
+    """The information from the points read off the paper's Fig. 2a up to t = 0.1: rows of ``information_curves``."""
     tables = []
     for name, points in paper.FIG2A.items():
         dim = paper.DIMENSION[name]
@@ -41,7 +41,7 @@ def paper_information():
 
 
 def carried(points, dim):
-    """Nats that a polyline of the targets' gap, (t, MSE) with t < 1, carries up to each of its points: (T,).
+    """Information (nats) from a polyline of the targets' gap, (t, MSE) with t < 1, up to each of its points: (T,).
 
     D integral MSE t / (1 - t) dt, exact for the polyline (docs/theory.md, Sec. 3).
     """
@@ -61,6 +61,6 @@ def cases(table, *conditionings):
 
 
 def whole_by_gap(rows):
-    """What the gap tells in all, over what there is to know: an Estimate."""
+    """The whole information from the gap, divided by the entropy: an Estimate."""
     last = rows.iloc[-1]
     return curves.symmetric(last["by_gap"] / last["total"], last["by_gap_sem"] / last["total"])

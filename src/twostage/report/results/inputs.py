@@ -1,4 +1,4 @@
-"""Reads the results that earlier stages wrote, and says by name what is missing."""
+"""Reads the results that earlier stages wrote, and names what is missing."""
 
 import json
 import math
@@ -9,8 +9,8 @@ import pandas as pd
 
 from twostage.split import measured_split, read_split
 
-# What is measured at every row of the tables that have it. A NaN there is a fault of the stage, and a minimum, a mean
-# or an interpolation would pass over it; an error or a setting may be unknown.
+# Columns that have a measured value in every row. A NaN there is a fault of the stage that wrote it; a minimum, a mean
+# or an interpolation would hide it. Errors and settings, in other columns, may be unknown.
 MEASURED = (
     "t", "top1", "mse", "cfm", "oracle", "distance", "norm", "to_end", "layout_to_end", "to_class_mean", "predicted",
 )  # fmt: skip
@@ -69,7 +69,7 @@ def read_transition(path):
 
 
 def number(value):
-    """``value`` as a float, NaN for None: what JSON can't say."""
+    """``value`` as a float; None, which stands for NaN in JSON, as NaN."""
     return math.nan if value is None else float(value)
 
 

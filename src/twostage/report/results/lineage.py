@@ -1,4 +1,4 @@
-"""What made what: the provenance of artefacts, of what they were made from, and so on down to the images."""
+"""The provenance of artefacts, of the files from which they were made, and so on down to the images."""
 
 import json
 from pathlib import Path
@@ -11,8 +11,8 @@ KEPT = ("sha256", "commit", "config", "seed", "inputs", "versions", "created", "
 def lineage(artefacts):
     """{path: its provenance} of the artefacts and everything behind them, dict of dicts, the artefacts first.
 
-    A file without provenance beside it (the user's own images or weights) has its sha256 alone, as the artefact made
-    from it recorded it. Raises ValueError for a provenance file that is not JSON.
+    A file without provenance beside it (the user's own images or weights) has only its sha256, which the artefact made
+    from it recorded. Raises ValueError for a provenance file that is not JSON.
     """
     found, pending = {}, [(str(path), None) for path in artefacts]
     while pending:
@@ -36,7 +36,7 @@ def _record(path):
 
 
 def stage_of(path, folder):
-    """The stage an artefact belongs to: the first folder inside the run's ``folder``; "" for what lies elsewhere."""
+    """The stage of an artefact: the first folder inside the run's ``folder``; "" for a file that lies elsewhere."""
     parts, base = Path(path).parts, Path(folder).parts
     return parts[len(base)] if parts[: len(base)] == base and len(parts) > len(base) + 1 else ""
 

@@ -14,9 +14,9 @@ LOSSES = (
 def loss_curves(oracle_loss, split, *, models=None):
     """Every model's error by t at every snapshot: one row per (space, model, step, t), DataFrame.
 
-    oracle_loss: {space: oracle_loss.csv}; split: {space: split.json}; models: names, smallest first (the file's order
-    when not given). ``length`` says how long a snapshot was trained: "shared" is the longest
-    training that every model of the space reached, "longer" a model's last snapshot beyond it, "shorter" any other.
+    oracle_loss: {space: oracle_loss.csv}; split: {space: split.json}; models: names, smallest first (in the file's
+    order if not given). ``length`` says how long a snapshot was trained: "shared" is the longest training length that
+    every model of the space reached, "longer" is a model's last snapshot beyond it, "shorter" is any other snapshot.
     ``largest`` marks the last model. ``gap_sem`` is the standard error of cfm - oracle, pair by pair; NaN where the
     files do not have it. Raises ValueError for a model without results.
     """
@@ -40,7 +40,7 @@ def loss_curves(oracle_loss, split, *, models=None):
 
 
 def loss_of(table, space, model, length="longer"):
-    """One model's curve in a space, in order of t: its "longer" snapshot (else the shared one), or the "shared" one."""
+    """One model's curve in a space, in order of t. length: "longer" (the shared one if there is none), or "shared"."""
     rows = table[(table["space"] == space) & (table["model"] == model)]
     if length == "longer" and not (rows["length"] == "longer").any():
         length = "shared"
@@ -48,7 +48,7 @@ def loss_of(table, space, model, length="longer"):
 
 
 def relative_gap(rows, low, high):
-    """How far the errors against the two targets are apart over [low, high], as a share of the CFM one: an Estimate."""
+    """Mean difference of the errors against the two targets over [low, high], as a share of the CFM error: Estimate."""
     cfm = curves.mean_over(rows["t"], rows["cfm"], rows["cfm_sem"], low, high)
     return curves.ratio(error_gap(rows, low, high), curves.Estimate(cfm.value, cfm.value, cfm.value))
 
@@ -56,8 +56,8 @@ def relative_gap(rows, low, high):
 def error_gap(rows, low, high):
     """Mean difference of the errors against the two targets over [low, high], an Estimate.
 
-    With the standard errors of the pairs' own differences where they are known; otherwise as if the two errors were
-    independent, which is far too wide where they nearly coincide.
+    Its interval uses the standard errors of the differences per pair, where they are known. Otherwise it takes the two
+    errors as independent, which makes it far too wide where they nearly coincide.
     """
     if rows["gap_sem"].notna().all():
         return curves.mean_over(rows["t"], rows["cfm"] - rows["oracle"], rows["gap_sem"], low, high)

@@ -17,12 +17,12 @@ CONTROL = "held-out images"
 def memorization_distances(memorization, time=None, split=None):
     """Distances of samples to training images, seeds pooled: one row per (space, features, plan), DataFrame.
 
-    memorization: {space: {experiment}-memorization.csv}; time: the column that tells its plans apart, "t_switch" or
-    "t_resume", which becomes ``t``; None where neither does; split: {space: split.json}. ``features`` is the space of
-    the distances ("pixel", root mean square in grey levels, or what the features are called). ``control`` marks the
-    held-out images measured as if they were samples. Means over samples and their standard errors (``_sem``):
-    followed_distance, nearest_distance, ratio (d1 / d2), copied (share with ratio below 1/3), retrieved (the nearest is
-    the followed one or a copy of it), and within_one_grey_level (no pixel further than that from the followed one).
+    memorization: {space: {experiment}-memorization.csv}; time: the column in which its plans differ, "t_switch" or
+    "t_resume", which becomes ``t``, or None; split: {space: split.json}. ``features`` is the space of the distances:
+    "pixel" (root mean square in grey levels) or the name of the features. ``control`` marks the held-out images, which
+    are measured as if they were samples. Means over samples and their standard errors (``_sem``): followed_distance,
+    nearest_distance, ratio (d1 / d2), copied (share with ratio below 1/3), retrieved (the nearest image is the followed
+    one or a copy of it), and within_one_grey_level (no pixel is further than that from the followed image).
     """
     parts = []
     for space, path in memorization.items():

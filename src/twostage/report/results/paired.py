@@ -1,5 +1,6 @@
-"""Models compared pair by pair. Every model's error is measured on the same pairs (x_0, x_1), some of which are hard
-for every model: what tells two models apart is the difference on each pair, whose spread is far below the errors' own.
+"""Models compared pair by pair. Every model's error is measured on the same pairs (x_0, x_1), and some pairs are hard
+for every model. So two models are compared by their difference on each pair, whose spread is far below that of the
+errors.
 """
 
 from pathlib import Path
@@ -59,13 +60,13 @@ def means_over(t, values, low, high):
 
 
 def apart(errors, choose, seed=0):
-    """How far a curve is apart between two places that are read off the curve itself, an Estimate.
+    """The difference of a curve between two places that are chosen on the curve itself, an Estimate.
 
-    errors: float (T, pairs); choose: mean curve (T,) -> (first, second), positions; the number is the mean at the first
-    minus that at the second. A highest and a lowest point that are read off the pairs on which they are measured lie
-    too far apart, so each half of the pairs is measured where the other half has the two places (cross-fitting: two
-    folds, because values of many folds, chosen on nearly the same pairs, go together more than their spread tells). Not
-    known with fewer than two pairs.
+    errors: float (T, pairs); choose: mean curve (T,) -> (first, second), positions. The number is the mean at the first
+    place minus that at the second. If the places are chosen on the same pairs on which they are measured, the
+    difference is too large. So the places are chosen on one half of the pairs and measured on the other half
+    (cross-fitting). There are two folds, because with many folds the places are chosen on nearly the same pairs, and
+    the values are more correlated than their spread shows. Not known with fewer than two pairs.
     """
     if errors.shape[1] < 2:
         return curves.UNKNOWN

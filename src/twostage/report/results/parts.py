@@ -10,7 +10,8 @@ PARTS = {
 
 
 def part_of(sources):
-    """The part that a figure belongs to, from the paths it reads inside a run's folder: that of the latest stage."""
+    """The part to which a figure belongs: that of the latest stage among the paths that it reads inside a run's
+    folder."""
     stages = {path.split("/")[0] for path in sources}
     found = [part for part, names in PARTS.items() if stages & set(names)]
     return found[-1] if found else next(iter(PARTS))

@@ -7,15 +7,15 @@ POSTERIOR = (
     "conditioning", "label", "n", "dim", "t", "pairs", "top1", "top1_sem", "mse", "mse_sem", "mse_offset",
     "mse_offset_sem",
 )  # fmt: skip
-SATURATED = 0.95  # top-1 weight from which on the posterior counts as collapsed to one sample
+SATURATED = 0.95  # top-1 weight at which the posterior counts as collapsed to one sample
 
 
 def posterior_curves(posterior, transition, split=None):
     """Posterior curves: one row per (space, conditioning, t), DataFrame.
 
-    posterior: {space: posterior.csv}; transition: {space: transition.json}, whose transition is ``measured``, whatever
-    the stage split of the run, which is that of split: {space: split.json}. Class-conditional rows ("class") are those
-    pooled over all classes, unconditional ones ("all") those over all data.
+    posterior: {space: posterior.csv}; transition: {space: transition.json}, the source of ``measured``; split: {space:
+    split.json}, the stage split of the run, which may be another time. Class-conditional rows ("class") are pooled over
+    all classes; unconditional rows ("all") are over all data.
     """
     table = read_spaces(posterior, POSTERIOR)
     keep = (table["conditioning"] == "all") | (table["label"].astype(str) == "pooled")
@@ -33,6 +33,6 @@ def posterior_of(table, space, conditioning="class"):
 
 
 def saturation_of(table, space):
-    """Time from which on the class-conditional top-1 weight of a space stays at 0.95 or above, an Estimate."""
+    """Time after which the class-conditional top-1 weight of a space stays at 0.95 or above, an Estimate."""
     rows = posterior_of(table, space)
     return curves.crossing(rows["t"], rows["top1"], rows["top1_sem"], SATURATED)

@@ -1,10 +1,13 @@
-"""The results of a run, as claims and the side-by-side comparison read them: each table made when first asked for."""
+"""The results of a run, as claims and the side-by-side comparison read them. A table is made when it is first read."""
 
 from functools import cached_property
 
 from twostage.report.results import convergence
+from twostage.report.results.capacity import capacities
 from twostage.report.results.gaussians import gaussian_curves
+from twostage.report.results.halves import halves
 from twostage.report.results.information import information_curves
+from twostage.report.results.jump import jumps
 from twostage.report.results.losses import loss_curves
 from twostage.report.results.memorization import memorization_distances
 from twostage.report.results.norms import norms_of
@@ -12,6 +15,7 @@ from twostage.report.results.paired import PairErrors
 from twostage.report.results.plans import guidance_intervals, timestep_shifts, velocity_gains
 from twostage.report.results.posterior import posterior_curves, saturation_of
 from twostage.report.results.references import References
+from twostage.report.results.settling import settled_copies, settling_images
 from twostage.report.results.sources import SOURCES
 from twostage.report.results.swaps import stage_swaps
 from twostage.report.results.trajectories import flux_trajectories, sample_trajectories
@@ -21,9 +25,10 @@ from twostage.report.results.transitions import size_sweep, transition_points
 class Results:
     """The tables of a run.
 
-    sources: by the names of ``SOURCES``, each a path, or {space: path} where its own has a {space}; what is not given,
-    or None, the run does not have. models: names, smallest first, of the models that differ in size alone; pairs:
-    {oracle-supervised model: its CFM twin}. Raises TypeError for a name that is no source.
+    sources: keywords with the names of ``SOURCES``. Each is a path, or {space: path} if the source's own path has a
+    {space}. A source that is not given, or None, is missing in the run. models: names, smallest first, of the models
+    that differ only in size; pairs: {oracle-supervised model: its CFM twin}. Raises TypeError for a name that is no
+    source.
     """
 
     def __init__(self, *, models=None, pairs=None, **sources):
@@ -36,16 +41,16 @@ class Results:
         return name in self.given
 
     def path(self, name):
-        """A source as it was given: a path, or {space: path}; None where the run does not have it."""
+        """A source as it was given: a path, or {space: path}; None if the run does not have it."""
         return self.given.get(name)
 
     @property
     def paths(self):
-        """Paths of everything given, for the provenance."""
+        """Paths of all given sources, for the provenance."""
         return self.paths_of(SOURCES)
 
     def paths_of(self, names):
-        """Paths of the sources of these names, of those that are given."""
+        """Paths of the sources of these names, as far as they are given."""
         given = [self.given[name] for name in names if self.has(name)]
         return [path for source in given for path in (source.values() if isinstance(source, dict) else [source])]
 
@@ -56,6 +61,14 @@ class Results:
     @cached_property
     def information(self):
         return information_curves(self.path("information"), self.path("synthetic_information"))
+
+    @cached_property
+    def settling(self):
+        return settling_images(self.path("settling"))
+
+    @cached_property
+    def settled_copies(self):
+        return settled_copies(self.settling, self.path("followed_images"))
 
     @cached_property
     def gaussians(self):
@@ -100,6 +113,14 @@ class Results:
         return velocity_gains(self.path("tab_gain"), self.path("split"))
 
     @cached_property
+    def halves(self):
+        return halves(self.path("halves"), self.path("split"))
+
+    @cached_property
+    def capacities(self):
+        return capacities(self.path("capacity"), self.path("split"))
+
+    @cached_property
     def paths_of_samples(self):
         return sample_trajectories(self.path("trajectories"), self.path("split"))
 
@@ -121,6 +142,10 @@ class Results:
         return memorization_distances(self.path("memorization_resume"), "t_resume", self.path("split"))
 
     @cached_property
+    def jumps(self):
+        return jumps(*(self.path(name) for name in ("jump", "memorization_jump", "split", "transition", "information")))
+
+    @cached_property
     def twins(self):
         # Twins are trained where their experiment runs, which may not be every latent space.
         losses = {
@@ -136,8 +161,8 @@ class Results:
     def stages(self, space):
         """(split, saturation): the times that bound navigation from above and refinement from below.
 
-        Navigation is [0, split]; refinement [saturation, 1], where saturation is the time from which on the top-1
-        weight stays at 0.95 (about 0.1 in the paper). What lies between belongs to neither.
+        Navigation is [0, split]; refinement is [saturation, 1], where saturation is the time after which the top-1
+        weight stays at 0.95 or above (about 0.1 in the paper). The times between the two belong to neither.
         """
         saturation = saturation_of(self.posteriors, space).value
         split = self.posteriors.loc[self.posteriors["space"] == space, "split"].iloc[0]

@@ -13,11 +13,11 @@ STAGES = ("stage_1", "stage_2", "split_at", "split_source", "split_low", "split_
 def stage_swaps(evaluation):
     """Stage-swap results: one row per (space, features, split, stage 1, stage 2, seed), DataFrame.
 
-    evaluation: {space: tab1.csv}, which says of each plan the models of its stages and the split between them.
-    ``split``: "measured" or "fixed", the stage split, or a time of the configuration's; ``split_time``, ``split_low``,
-    ``split_high``: that time, and its interval where there is one. ``mean``, ``change`` and their intervals are those
-    of ``contrast.with_changes``, the change against the split's first plan; ``paper_0.1`` and ``paper_0.2`` the paper's
-    gFID at its two splits for the same models.
+    evaluation: {space: tab1.csv}, which gives for each plan the models of its stages and the split between them.
+    ``split``: "measured" or "fixed" for the stage split, or a time of the configuration; ``split_time``, ``split_low``,
+    ``split_high``: that time, and its interval if it has one. ``mean``, ``change`` and their intervals are those of
+    ``contrast.with_changes``, with the change against the split's first plan. ``paper_0.1`` and ``paper_0.2`` are the
+    paper's gFID at its two splits for the same models.
     """
     table = read_spaces(evaluation, (*SWAPS, *STAGES))
     table = table[["space", *SWAPS, *STAGES, *known_columns(table)]].copy()

@@ -1,4 +1,4 @@
-"""Trajectories of samples: norms and what is left of the way to the end (Figs. 4 and 8, App. H)."""
+"""Trajectories of samples: norms, and the share of the distance to the end that is left (Figs. 4 and 8, App. H)."""
 
 import pandas as pd
 
@@ -13,8 +13,8 @@ def sample_trajectories(trajectories, split=None):
     """Figs. 4 and 8: one row per (space, field, t), DataFrame.
 
     trajectories: {space: fig8.csv}; split: {space: split.json}. ``field`` is the model or "oracle". ``to_end_left`` and
-    ``layout_to_end_left``: the distance to the end as a share of the field's own at its first step. Every measure has
-    its standard error, ``_sem``.
+    ``layout_to_end_left``: the distance to the end, as a share of that at the field's first step. Every measure has its
+    standard error, ``_sem``.
     """
     table = read_spaces(trajectories, TRAJECTORY)[["space", *TRAJECTORY]]
     table = table.sort_values(["space", "field", "t"], key=_in_order_of_appearance, kind="stable", ignore_index=True)
@@ -28,7 +28,7 @@ def sample_trajectories(trajectories, split=None):
 def flux_trajectories(trajectories):
     """App. H: one row per (shift, t) of flux.csv, DataFrame, with ``to_end_left`` and ``layout_to_end_left``.
 
-    These are the distances to the end as shares of those at the first step, with standard errors, ``_sem``.
+    These are the distances to the end, as shares of those at the first step, with standard errors (``_sem``).
     """
     table = read_table(trajectories, FLUX)
     for measure in ("to_end", "layout_to_end"):
