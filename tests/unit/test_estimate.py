@@ -15,7 +15,7 @@ import torch
 import yaml
 
 from twostage.config import load
-from twostage.estimate import Costs, report
+from twostage.estimate import Costs, gaussian, report
 from twostage.estimate.evaluations import evaluations, followed_evaluations, resolved
 from twostage.estimate.networks import (
     _lightningdit_cost,
@@ -298,10 +298,10 @@ def test_references_are_the_models_on_all_paths_and_the_exact_velocities_there()
     found = costs({}, experiments__fig_references=given)
     setting, each, pairs, curves = found.setting, 50 + 2 * 11, 2 * 40, 4 + 5  # 50 steps; two kinds of straight paths
     networks = pairs * each * (4 * setting.forward("pixel", "S") + 5 * setting.forward("pixel", "XL"))
-    exact = pairs * 11 * (2 + curves) * (setting.oracle_velocity("pixel") + setting.gaussian_velocity("pixel"))
+    exact = pairs * 11 * (2 + curves) * (setting.oracle_velocity("pixel") + gaussian.velocity_flops(setting, "pixel"))
     references = row(found, "references")
     assert references.samples == pairs
-    assert references.flops == pytest.approx(networks + exact + setting.gaussian_fits("pixel"))
+    assert references.flops == pytest.approx(networks + exact + gaussian.fit_flops(setting, "pixel"))
     assert references.disk == 4 * 3 * pairs * 11 * 3 * curves
     assert [row.where for row in found.rows if row.rule == "references"] == ["pixel"]
     made = {each.rule for each in found.of_target(["samples/pixel/fig_references.h5"])}
