@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 from matplotlib.text import Text
-from report_jump import FALL, jumped, memorized
+from report_jump import FALL, jumped, memorized, write_references
 from report_results import information, split_of, transition, write
 
 from twostage.report.claims import jump as claims
@@ -29,7 +29,8 @@ def sources(folder, table=None, beside=None, *, told=True):
     }  # fmt: skip
     if told:
         made["information"] = ("csv", information())
-    return {name: {"x": write(folder, f"{name}.{kind}", content)} for name, (kind, content) in made.items()}
+    found = {name: {"x": write(folder, f"{name}.{kind}", content)} for name, (kind, content) in made.items()}
+    return found | {"references": {"x": write_references(folder / "references.h5", 0.45)}}
 
 
 def test_the_table_says_where_plans_start_and_what_they_are_compared_with(tmp_path):
@@ -56,7 +57,7 @@ def test_what_is_not_there_is_not_made_up(tmp_path):
     fig_jump.figure(found)
 
 
-COSTS, BEATS, TURNS, CLASS, KEEPS, NEW, SAME = (claim.id for claim in verdicts.claims_of(claims))
+COSTS, BEATS, TURNS, CLASS, ERRORS, KEEPS, NEW, SAME = (claim.id for claim in verdicts.claims_of(claims))
 FAR = {0.1: 2.8, 0.8: 3.4}
 EARLY = {0.1: 2.5, 0.2: 2.8, 0.45: 2.9}  # the best jump goes far before the split
 CASES = [
@@ -74,6 +75,9 @@ CASES = [
     (CLASS, jumped(), {}, HOLDS),
     (CLASS, jumped(EARLY), {}, FAILS),
     (CLASS, jumped({0.2: 2.5, 0.4: 2.5, 0.6: 3.4}, sem=50), {}, UNDECIDED),
+    (ERRORS, jumped(), {}, HOLDS),
+    (ERRORS, jumped(EARLY), {}, FAILS),
+    (ERRORS, jumped({0.2: 2.5, 0.4: 2.5, 0.6: 3.4}, sem=50), {}, UNDECIDED),
     (KEEPS, jumped(), {}, HOLDS),
     (KEEPS, jumped(recall=0.9), {}, FAILS),
     (KEEPS, jumped(coverage=0.9), {}, FAILS),
@@ -117,6 +121,15 @@ def test_without_classes_to_tell_the_class_predicts_nothing(tmp_path):
     paths["information"] = {"x": write(tmp_path, "one.csv", information(conditionings=("class", "all")))}
     [(_, [finding])] = verdicts.evaluate(Results(**paths), [claims.TURNS_WITH_THE_CLASS])
     assert finding.verdict == NOT_TESTED
+
+
+def test_errors_of_another_model_predict_nothing_and_a_gaussian_that_stays_nearer_the_end(tmp_path):
+    paths = sources(tmp_path)
+    for options, verdict in (({"model": "B"}, NOT_TESTED), ({}, FAILS)):
+        paths["references"] = {"x": write_references(tmp_path / "other.h5", 2.0, **options)}
+        [(_, [finding])] = verdicts.evaluate(Results(**paths), [claims.TURNS_WITH_THE_ERRORS])
+        assert finding.verdict == verdict
+    assert finding.estimate.value == pytest.approx(0.45 - 1)
 
 
 def test_a_picture_from_its_csv_alone_is_the_same(tmp_path):

@@ -13,7 +13,7 @@ from twostage.report.results.memorization import CONTROL
 
 MODEL, JUMP, UNIFORM = "model", "jump", "uniform"  # kinds of plans
 SHAPE = ("precision", "recall", "coverage")
-JUMPS = ("plan", "seed", "features", "distance", "kind", "steps", "nfe", "samples", "step_starts", *SHAPE)
+JUMPS = ("plan", "seed", "features", "distance", "kind", "fields", "steps", "nfe", "samples", "step_starts", *SHAPE)
 BESIDE = ("nearest_distance", "same_noise_distance", "other_noise_distance")
 MEMORIZED = ("plan", "seed", "space", *(name for each in BESIDE for name in (each, f"{each}_sem")))
 DECIDED = 0.95  # of what x_t ever tells of the class, where it counts as decided
@@ -23,10 +23,11 @@ def jumps(jump, memorization, split=None, transition=None, information=None):
     """One row per (space, features, plan, seed), DataFrame, in the order of the file.
 
     jump: {space: fig_jump.csv}; memorization: {space: fig_jump-memorization.csv}; split, transition, information:
-    {space: that file}. ``kind``: "model" (alone), "jump", or "uniform" (as many steps from the prior); ``t``: where the
-    plan starts, of a uniform one the time of the jump that leaves as many steps; ``saved``: share of the model's
-    evaluations. mean, change and their intervals as ``contrast.with_changes`` has them, the change against "model";
-    ``against``, with its interval: the distance of a jump less that of as many uniform steps, NaN without these.
+    {space: that file}. ``fields``: the model; ``kind``: "model" (alone), "jump", or "uniform" (as many steps from the
+    prior); ``t``: where the plan starts, of a uniform one the time of the jump that leaves as many steps; ``saved``:
+    share of the model's evaluations. mean, change and their intervals as ``contrast.with_changes`` has them, the change
+    against the model alone; ``against``, with its interval: the distance of a jump less that of as many uniform steps,
+    NaN without these.
     ``BESIDE``, with their errors: distances in these features to the nearest training image, to the model's sample of
     the same noise and to one of another noise; ``control``: of held-out images to theirs, NaN without these.
     ``law``: the split that the law predicts; ``decided``: when the class is (``DECIDED``), NaN where there is but one.
