@@ -344,6 +344,24 @@ def write_settling(path, side=8, channels=1, shown=6):
     return path
 
 
+def write_references(path, curves, kinds=("train", "held_out", "own"), pairs=50, own=1.0):
+    """What the references' job writes of ``curves``, [(model, step), ...], each closer to the references than the one
+    before it, on own trajectories by its error to the power ``own``; the Gaussian's error is half of the oracle's."""
+    t, rng = np.linspace(0, 0.98, 12), np.random.default_rng(0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        file["model"], file["step"] = [model for model, _ in curves], [step for _, step in curves]
+        file["t"], file["label"] = t, np.arange(pairs) % 10
+        level = 0.5 ** np.arange(len(curves))[:, None, None]
+        for kind in kinds:
+            errors = level ** (own if kind == "own" else 1) * (0.01 + t[:, None])
+            errors = errors * (1 + 0.1 * rng.standard_normal(pairs))
+            for name, factor in (("oracle", 1.0), ("gaussian", 0.5), ("conditional", 2.0)):
+                file[f"{kind}_{name}"] = factor * errors
+            file[f"{kind}_apart"] = errors if kind == "own" else errors[0]
+    return path
+
+
 def write(folder, name, content):
     """Write a table as CSV, a dict as JSON or a text into ``folder``; returns the path."""
     path = folder / name

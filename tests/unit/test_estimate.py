@@ -293,6 +293,21 @@ def test_trajectories_are_followed_whole_for_every_seed():
     assert three.flops == pytest.approx(3 * one.flops)
 
 
+def test_references_are_the_models_on_all_paths_and_the_exact_velocities_there():
+    given = {"models": ["S", "XL"], "samples": 40, "times": 11, "seeds": [0, 1], "spaces": ["pixel"]}
+    found = costs({}, experiments__fig_references=given)
+    setting, each, pairs, curves = found.setting, 50 + 2 * 11, 2 * 40, 4 + 5  # 50 steps; two kinds of straight paths
+    networks = pairs * each * (4 * setting.forward("pixel", "S") + 5 * setting.forward("pixel", "XL"))
+    exact = pairs * 11 * (2 + curves) * (setting.oracle_velocity("pixel") + setting.gaussian_velocity("pixel"))
+    references = row(found, "references")
+    assert references.samples == pairs
+    assert references.flops == pytest.approx(networks + exact + setting.gaussian_fits("pixel"))
+    assert references.disk == 4 * 3 * pairs * 11 * 3 * curves
+    assert [row.where for row in found.rows if row.rule == "references"] == ["pixel"]
+    made = {each.rule for each in found.of_target(["samples/pixel/fig_references.h5"])}
+    assert {"references", "train_S", "train_XL", "encode"} <= made
+
+
 def test_a_plans_own_samples_come_before_the_experiments():
     plans = {
         "tab_plans": {"tab_plans-few": {"samples": 10, "parts": [{"field": "B"}]}, "tab_plans-b": MIXED["shifted"]}

@@ -38,6 +38,7 @@ from twostage.report.figures import (
     fig_memorization,
     fig_norms,
     fig_oracle_supervised,
+    fig_references,
     fig_samples,
     fig_settling,
     fig_shift,
@@ -56,6 +57,7 @@ from twostage.report.figures import (
 from twostage.report.figures import law as law_figure
 from twostage.report.figures import tab1 as tab1_figure
 from twostage.report.results.run import Results
+from twostage.sampling.experiments import SHIFTS
 
 SPACES = [
     "stable-diffusion-vae-f8-finetuned-on-imagenet-at-256-pixels",
@@ -162,6 +164,16 @@ def run_in(folder, spaces, models):
             "split": splits,
             "models": models,
         },
+        fig_references: {
+            "references": {
+                s: results.write_references(
+                    folder / s / "references.h5", [(m, step) for m in models for step in (300, 600)]
+                )
+                for s in spaces
+            },
+            "split": splits,
+            "models": models,
+        },
         law_figure: {
             "transition": transitions,
             "curves": made("law.csv", lambda s: results.law(at[s]).assign(**{"class": CLASS})),
@@ -212,7 +224,7 @@ def run_in(folder, spaces, models):
             "transition": transitions,
             "information": made("information.csv", lambda s: results.information()),
         },
-        fig_shift: {"split": splits},
+        fig_shift: {"split": splits, "steps": 50, "shifts": SHIFTS},
         fig_flux: {
             "trajectories": write(folder, "flux.csv", flux()),
             "pictures": write_flux(folder / "flux.h5", prompt="a photograph of an astronaut who rides a horse"),
@@ -240,25 +252,17 @@ def run_in(folder, spaces, models):
 
 MODULES = [
     fig2, fig3, fig5, fig6, fig7, fig8, fig9, fig_flux, fig_jump, fig_memorization, fig_norms, fig_oracle_supervised,
-    fig_samples, fig_settling, fig_shift, fig_spaces, fig_training, law_figure, nsweep, side_by_side, tab1_figure, tab2,
-    tab3, tab_capacity, tab_gain, tab_plans, tab_reconstruction,
+    fig_references, fig_samples, fig_settling, fig_shift, fig_spaces, fig_training, law_figure, nsweep, side_by_side,
+    tab1_figure, tab2, tab3, tab_capacity, tab_gain, tab_plans, tab_reconstruction,
 ]  # fmt: skip
 
 
 NAMELESS = {fig3, fig_flux}  # the same for every run
 # A row per space, all alike.
 ROWS = {
-    fig7,
-    nsweep,
-    fig_oracle_supervised,
-    fig5,
-    fig6,
-    fig8,
-    fig_jump,
-    fig_samples,
-    tab3,
+    fig7, nsweep, fig_oracle_supervised, fig5, fig6, fig8, fig_jump, fig_norms, fig_references, fig_samples, tab3,
     tab_capacity,
-}  # one row a space
+}  # fmt: skip
 CASES = [(run, module) for run in RUNS for module in MODULES if run == "many" or module not in NAMELESS]
 
 

@@ -27,6 +27,7 @@ from twostage.report.figures import (
 )  # fmt: skip
 from twostage.report.results import paper
 from twostage.report.results.memorization import control_of, distances_of_plans, memorization_distances
+from twostage.sampling.experiments import SHIFTS
 
 SPLITS = {"pixel": 0.45, "vae": 0.4}
 SWITCHES, RESUMES = (0, 0.1, 0.4, 1), (0.1, 0.8)
@@ -195,7 +196,7 @@ def run(tmp_path_factory):
         "fig6": {"pictures": shown("fig6", RESUMES), "memorization": resume, "split": splits},
         "fig_memorization": {"memorization_switch": switch, "memorization_resume": resume, "split": splits},
         "fig_samples": {"pictures": shown("fig_samples", [np.nan] * 2, plans=models, followed=False)},
-        "fig_shift": {"split": splits},
+        "fig_shift": {"split": splits, "steps": 50, "shifts": SHIFTS},
         "fig_flux": {
             "trajectories": write(folder, "flux.csv", flux()),
             "pictures": write_flux(folder / "flux.h5"),
@@ -709,10 +710,10 @@ def test_a_time_without_numbers_is_refused(run, tmp_path):
         fig6.drawn({"pixel": path}, {"pixel": run["fig6"]["memorization"]["pixel"]})
 
 
-@pytest.mark.parametrize(("bad", "words"), [({"steps": 0}, "steps is 0"), ({"shifts": [0]}, "shift is 0")])
+@pytest.mark.parametrize(("bad", "words"), [((0, [1]), "steps is 0"), ((5, [0]), "shift is 0")])
 def test_bad_shifts_are_refused(bad, words):
     with pytest.raises(ValueError, match=words):
-        fig_shift.drawn(**bad)
+        fig_shift.drawn(steps=bad[0], shifts=bad[1])
 
 
 # ------------------------------------------------------------------------------------------- Flux, spaces side by side

@@ -109,7 +109,7 @@ def plan_checkpoints(space, plans):
     fields = dict.fromkeys(part["field"] for plan in plans.values() for part in plan["parts"])
     found = {}
     for field in fields:
-        model, _, step = field.partition("@")
+        model, step = snapshot_of(field)
         if model in MODELS:
             paths = snapshot_paths(space, model)
             found[field] = paths[int(step)] if step else list(paths.values())[-1]
@@ -120,7 +120,7 @@ def plan_models(space, plans):
     """{field: metadata that its weights must have} of every model that the plans name."""
     found = {}
     for field in plan_checkpoints(space, plans):
-        model, _, step = field.partition("@")
+        model, step = snapshot_of(field)
         step = int(step) if step else CONFIG.snapshots(model, space)[-1]
         found[field] = expected_of(space, model) | {"step": step}
     return found

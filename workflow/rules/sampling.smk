@@ -1,6 +1,6 @@
 # Sampling: one rule per experiment, which runs all its plans in one job per latent space and shard.
 from twostage.sampling.experiments import plans_for
-from twostage.sampling.plan import Plan, WINDOWS
+from twostage.sampling.plan import Plan, WINDOWS, snapshot_of
 
 FIELDS = [*MODELS, *(f"{model}@{step}" for model in MODELS for step in CONFIG.snapshots(model))]
 try:

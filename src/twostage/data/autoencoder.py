@@ -12,14 +12,11 @@ from tqdm import tqdm
 
 from twostage.arguments import as_device
 from twostage.data.encoders import Autoencoder, latent_shape_of
+from twostage.data.kinds import DEFAULTS
 from twostage.data.weights import save_network
 from twostage.finite import finite, finite_weights
 from twostage.provenance import atomic_write, sha256
 
-DEFAULTS = {
-    "latent_channels": 4, "downsample": 2, "channels": [16, 32], "steps": 600, "batch_size": 32, "lr": 1e-2,
-    "kl_weight": 1e-4, "align_weight": 0.0,
-}  # fmt: skip
 # VA-VAE's margins: beyond them a pair counts as aligned.
 COSINE_MARGIN, DISTANCE_MARGIN = 0.5, 0.25
 
@@ -51,8 +48,8 @@ def train_autoencoder(dataset, spec, seed, output, device="cpu", features=None):
     Loss: mean squared error of the pixels in [-1, 1], plus ``kl_weight`` times the KL divergence to a unit Gaussian
     in nats per latent dimension, plus the alignment if ``align_weight`` is above 0. The optimiser is AdamW; the
     learning rate rises over the first tenth of the steps and falls to zero along a cosine.
-    spec: keys of DEFAULTS. features, for the alignment: an array (N, F) or (N, F, h, w) in the order of the data set,
-    or a callable from uint8 images (n, H, W, C) to a tensor (n, F) or (n, F, h, w).
+    spec: keys of ``twostage.data.kinds.DEFAULTS``. features, for the alignment: an array (N, F) or (N, F, h, w) in the
+    order of the data set, or a callable from uint8 images (n, H, W, C) to a tensor (n, F) or (n, F, h, w).
     Raises ValueError for an impossible shape, for alignment without features or with features that are not finite, and
     for a training that diverged.
     """

@@ -12,6 +12,7 @@ from twostage.data.copies import contents_of, digests_of, first_of, image_digest
 from twostage.data.folders import class_folders, list_images, refuse_single_images
 from twostage.data.images import BadImage, Reader
 from twostage.data.index import Index
+from twostage.data.known import KNOWN
 
 SPLITS = ("train", "held_out")
 
@@ -205,8 +206,8 @@ def _contents_of_pixels(pixels):
     return contents_of(range(len(pixels)), map(image_digests, pixels))
 
 
-def _digits(split, held_out=0.2, seed=0, image_size=8, **_):
-    _fixed_size("digits", image_size, 8)
+def _digits(split, held_out=0.2, seed=0, image_size=KNOWN["digits"].side, **_):
+    _fixed_size("digits", image_size)
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -215,8 +216,8 @@ def _digits(split, held_out=0.2, seed=0, image_size=8, **_):
     return ArrayDataset("digits", split, pixels[rows], digits.target[rows], [str(name) for name in digits.target_names])
 
 
-def _cifar10(split, path=None, image_size=32, **_):
-    _fixed_size("cifar10", image_size, 32)
+def _cifar10(split, path=None, image_size=KNOWN["cifar10"].side, **_):
+    _fixed_size("cifar10", image_size)
     from torchvision.datasets import CIFAR10
 
     if path is None:
@@ -310,6 +311,7 @@ def _contents_of_files(reader, index, key, folder, files):
     )
 
 
-def _fixed_size(name, image_size, size):
+def _fixed_size(name, image_size):
+    size = KNOWN[name].side
     if image_size != size:
         raise ValueError(f"image_size is {image_size}; {name} has images of {size} x {size} pixels: expected {size}")

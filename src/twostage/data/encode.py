@@ -119,12 +119,13 @@ def _train_statistics(path, attributes):
 
 def _refuse_too_many(problems, allowed):
     if len(problems) > allowed:
-        known = f"; max_corrupt lets {allowed} be left out, this is number {allowed + 1}" if allowed else ""
+        known = f"; max_corrupt allows {allowed} to be left out, this is number {allowed + 1}" if allowed else ""
         raise ValueError(f"{problems[allowed]}{known}. Repair or remove the file, or raise max_corrupt")
 
 
 def _noise_numbers(contents):
-    """Numbers of the noise, and whether there are copies, of images and mirrored ones: two arrays (N, columns).
+    """For images and mirrored images, the numbers of their noise, and whether they have copies: two arrays (N,
+    columns).
 
     contents: content ids (N, columns), mirrored images in the second column, if any.
     """
@@ -136,7 +137,8 @@ def _noise_numbers(contents):
 
 
 def _latents(encoder, images, numbers, repeated, shape, seed):
-    """Latents float32 (n, C, h, w) of a batch; ``numbers`` (n,) give the noise, ``repeated`` (n,) go in alone."""
+    """Latents float32 (n, C, h, w) of a batch. ``numbers`` (n,) give the noise; images that are ``repeated`` (n,) are
+    encoded alone."""
     noise = sample_noise(seed, numbers, shape) if encoder.posterior == "sample" else None
     latents = torch.empty((len(images), *shape))
     for rows in [np.flatnonzero(~repeated), *np.flatnonzero(repeated)[:, None]]:
@@ -147,7 +149,7 @@ def _latents(encoder, images, numbers, repeated, shape, seed):
 
 
 def images_ahead(dataset, rows, batch_size, threads):
-    """``dataset.readable_images`` over the batches of ``rows``, in order, read by threads a few batches ahead."""
+    """Yield ``dataset.readable_images`` for the batches of ``rows``, in order; threads read a few batches ahead."""
     batches = np.array_split(rows, range(batch_size, len(rows), batch_size))
     return read_ahead(dataset.readable_images, batches, threads=threads, depth=threads)
 
@@ -155,8 +157,8 @@ def images_ahead(dataset, rows, batch_size, threads):
 def join(shards, output, statistics=None):
     """Join shard files, in any order, into the store ``output``, which refers to them (HDF5 virtual data sets).
 
-    The joined file finds its shards relative to its own place. statistics: as for ``encode``. Raises ValueError for
-    a shard that is missing, damaged, doubled, or of another encoder, data set or split than the first.
+    The joined file names its shards relative to its own folder. statistics: as for ``encode``. Raises ValueError for
+    a shard that is missing, damaged, there twice, or of another encoder, data set or split than the first.
     """
     output = Path(output)
     if not shards:

@@ -15,12 +15,12 @@ import torch
 
 from twostage.arguments import as_device
 from twostage.data.chunks import budget_mb, chunk_size, in_chunks
+from twostage.data.kinds import KINDS
 from twostage.data.published import find_weights, load_published
 from twostage.data.weights import load_network
 from twostage.finite import finite
 from twostage.provenance import sha256
 
-KINDS = ("identity", "kl", "sd-vae", "va-vae", "autoencoder-kl", "tiny", "none")
 POSTERIORS = ("mean", "sample")
 
 

@@ -1,7 +1,7 @@
-"""Memorization (App. F): how far samples are from the training image they followed, and from the nearest one.
+"""Memorization (App. F): the distances of samples to the training image that they followed, and to the nearest one.
 
-Training images are taken as the autoencoder reconstructs them: what a perfect copy of a training latent looks like.
-For pixels as they are (the identity encoder) these are the images themselves.
+Training images are compared as the autoencoder reconstructs them: a perfect copy of a training latent looks like this.
+With the identity encoder these are the images themselves.
 """
 
 import math
@@ -19,15 +19,15 @@ from twostage.data.held_out import open_held_out
 from twostage.data.index import refuse_other_index
 from twostage.data.latents import LatentStore
 from twostage.evaluation.classifier import index_of
+from twostage.evaluation.defaults import CONTROL_IMAGES
 from twostage.evaluation.features import batch_size_for, load_extractors
 from twostage.evaluation.images import SampledImages
 from twostage.evaluation.nearest_images import PIXEL, Queries, References, decoded, nearest_images
 from twostage.provenance import PathLike, atomic_write, write_provenance
 
-NEAREST = 3  # an image and its mirrored twin may be the two nearest: the third is another image
+NEAREST = 3  # an image and its mirrored twin may be the two nearest; the third is then another image
 COPY_RATIO = 1 / 3  # a sample is a copy when d1 / d2 is below (Gu et al. 2023, "On memorization in diffusion models")
 CONTROL = "held-out images"
-CONTROL_IMAGES = 10_000  # of them: an interval of 1% of its value needs no more
 SUMMARY = ("followed_distance", "nearest_distance", "ratio", "copied", "retrieved", "within_one_grey_level")
 
 
@@ -53,26 +53,26 @@ def measure_memorization(
     """Measure memorization of each plan's samples; write a summary CSV and a CSV of every sample.
 
     samples: {plan name: paths of its shards}; store_path, encoder_spec, encoder_weights: latents of the training
-    images (mirrored ones included where the store has them) and what decodes them. held_out_path: latents of held-out
-    images: needed for plans that resume from them, and, when given, at most control_images of them, evenly spaced in
-    the store and so balanced over the classes, are measured themselves as a control.
+    images (mirrored ones included where the store has them) and the encoder that decodes them. held_out_path: latents
+    of held-out images, needed for plans that resume from them. When it is given, at most control_images of them are
+    also measured as a control; they are evenly spaced in the store and so balanced over the classes.
     features: spaces besides the pixels; classifier, inception, dinov2: their weights. within_class: look for the
-    nearest among the training images of the sample's class only.
+    nearest only among the training images of the sample's class.
 
-    samples_csv, one row a sample and space: plan, seed, index, label, t_switch, t_resume, space ("pixel" or the
-    features), followed (row of its store), followed_mirrored, followed_distance, followed_grey (largest difference to
-    it of any pixel and channel, grey levels), nearest (row of the training store), nearest_mirrored, nearest_distance,
-    second_distance (to the nearest training image that is another one than ``nearest``: neither a copy of it nor its
+    samples_csv, one row per sample and space: plan, seed, index, label, t_switch, t_resume, space ("pixel" or the
+    features), followed (row of its store), followed_mirrored, followed_distance, followed_grey (largest difference
+    from it over pixels and channels, in grey levels), nearest (row of the training store), nearest_mirrored,
+    nearest_distance, second_distance (to the nearest training image that is neither a copy of ``nearest`` nor its
     mirrored twin; inf where there is none), ratio (d1 / d2, NaN without a second), retrieved (the nearest is the
     followed image or a copy of it, equally mirrored; NaN unless a training image is followed), class (the label's
-    name). Pixel distances are root mean squares in grey levels (0-255), feature distances Euclidean.
-    beside: a plan of ``samples`` with whose samples all others are compared, image by image: with it, samples_csv has
-    same_noise_distance, to that plan's sample of the same seed and index, and other_noise_distance, to its next sample
-    of that label (of any, where it has one alone), which began elsewhere; output_csv has their means.
-    output_csv, one row a plan, seed and space: means and standard errors (``_sem``) of the distances, the ratio and
-    the shares copied (ratio below 1/3, of the samples that have one), retrieved and within_one_grey_level
-    (followed_grey at most 1); how the samples were made (``SampledImages.facts``), features_sha256 of the weights, and
-    reference_sha256, the fingerprint of the training images' store.
+    name). Pixel distances are root mean squares in grey levels (0-255); feature distances are Euclidean.
+    beside: a plan in ``samples``; all others' samples are then compared with its samples, image by image. samples_csv
+    then has same_noise_distance, to that plan's sample of the same seed and index, and other_noise_distance, to its
+    next sample of the same label (of any label, if it has only one), which has other noise; output_csv has their means.
+    output_csv, one row per plan, seed and space: means and standard errors (``_sem``) of the distances, of the ratio
+    and of three shares: copied (ratio below 1/3, among the samples that have a ratio), retrieved, and
+    within_one_grey_level (followed_grey at most 1); how the samples were made (``SampledImages.facts``);
+    features_sha256 of the weights; and reference_sha256, the fingerprint of the training images' store.
     Returns the summary table.
     """
     store = LatentStore.open(store_path, split="train")
@@ -120,10 +120,11 @@ def measure_memorization(
 
 @dataclass(frozen=True, eq=False)
 class _Set:
-    """Samples that are measured, of a plan or the control: how many, what their rows of the table say, where they are.
+    """A set of samples to measure, a plan's or the control: their number, columns of the table, and the images.
 
-    images: rows (an int64 array) to uint8 images (n, H, W, C), those samples; compared: {name: the same of the images
-    that they are compared with}, "followed" where they followed some; in_training: whether that are training images.
+    images: function of rows (an int64 array) that gives the samples, uint8 (n, H, W, C); compared: {name: such a
+    function for the images with which they are compared}, with the name "followed" for images that they followed;
+    in_training: whether they followed training images.
     """
 
     count: int
@@ -137,8 +138,8 @@ class _Set:
 
 
 def _sample_set(item, store, held_out, encoder, base=None):
-    """A plan's samples, the images they followed, and with ``base``, a plan's samples, those of the same noise and of
-    another."""
+    """A plan's samples; the images that they followed; and, with ``base`` (another plan's samples), the samples there
+    of the same noise and of other noise."""
     in_training, compared = item.attributes["followed_split"] == "train", {}
     if item.followed is not None:
         source = store if in_training else held_out
@@ -166,7 +167,8 @@ def _sample_set(item, store, held_out, encoder, base=None):
 
 
 def _beside(item, base):
-    """Rows of ``base`` (n,) of each sample's seed and index, and of the sample after it of the same label."""
+    """For each sample two rows of ``base``, (n,) each: that of its seed and index, and that of the next sample of the
+    same label."""
     rows = {key: row for row, key in enumerate(zip(base.seed.tolist(), base.index.tolist()))}
     wanted = list(zip(item.seed.tolist(), item.index.tolist()))
     if missing := [key for key in wanted if key not in rows]:
@@ -182,7 +184,7 @@ def _beside(item, base):
 
 
 def _control_set(held_out, encoder, most, size):
-    """Held-out images as if they were samples: how near real images come to the training images. Decoded once."""
+    """Held-out images in place of samples: they show how near real images are to training images. Decoded once."""
     rows = np.unique(np.linspace(0, len(held_out) - 1, min(most, len(held_out))).round().astype(np.int64))
     columns = {"plan": CONTROL, "seed": -1, "index": rows, "label": held_out.labels[rows]}
     columns |= {"t_switch": np.nan, "t_resume": np.nan, "followed": -1, "followed_mirrored": False}
@@ -191,10 +193,10 @@ def _control_set(held_out, encoder, most, size):
 
 
 def _looked_at(sets, image_shape, extractors, size):
-    """(``Queries`` of all sets' samples, [{name: {space: distances, "grey": ...}} per set, by what they are compared
-    with]).
+    """(``Queries`` of all sets' samples, [{name: {space: distances, "grey": ...}} per set, by the name in
+    ``compared``]).
 
-    Distances and grey levels are (n,), those to what was followed NaN where nothing was.
+    Distances and grey levels are (n,). Those to the followed images are NaN where none was followed.
     """
     count, start = sum(group.count for group in sets), 0
     features, found = dict.fromkeys(extractor.name for extractor in extractors), []
@@ -222,7 +224,7 @@ def _looked_at(sets, image_shape, extractors, size):
 
 
 def _images(sets, rows):
-    """Images uint8 (n, H, W, C) of a slice of all sets' samples, one set after the other."""
+    """Images uint8 (n, H, W, C) of a slice of the samples, all sets in a row."""
     found, start = [], 0
     for group in sets:
         low, high = max(rows.start - start, 0), min(rows.stop - start, group.count)
@@ -277,7 +279,7 @@ def _table(sets, references, queries, found, compared):
 
 
 def _nearest_other(distances, identity):
-    """Distance to the nearest of another identity than the first, (n,); distances, identity: (n, k), increasing."""
+    """Distance to the nearest with another identity than the first, (n,); distances (increasing), identity: (n, k)."""
     other = np.where(identity == identity[:, :1], np.inf, distances)
     return other.min(axis=1)
 
@@ -292,7 +294,7 @@ def _retrieved(group, references, nearest, nearest_mirrored):
 
 
 def _summary(table):
-    """Means and standard errors a plan, seed and space."""
+    """Means and standard errors per plan, seed and space."""
     follows = table["followed"] >= 0
     table = table.assign(
         copied=(table["ratio"] < COPY_RATIO).astype(float).where(table["ratio"].notna()),
@@ -308,7 +310,7 @@ def _summary(table):
 
 
 def _ratio(first, second):
-    """d1 / d2; 0 for two copies of one image in the training set, NaN where there is no second image."""
+    """d1 / d2; 0 where d1 is 0, NaN where there is no second image."""
     ratio = np.divide(first, second, out=np.zeros_like(first), where=first != 0)
     return np.where(np.isfinite(second), ratio, np.nan)
 

@@ -18,9 +18,9 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from twostage.arguments import Array, as_floating, as_labels, as_tensor
-from twostage.arithmetic import exact_product
 from twostage.data.latents import LatentStore
 from twostage.flow import Time
+from twostage.oracle.products import add_weighted, inner_products
 from twostage.oracle.samples import (
     SMALLEST,
     WIDE,
@@ -136,7 +136,8 @@ class Oracle:
         ahead."""
         samples = self.samples
         each = 48 * batch + (0 if samples.in_memory else 20 * samples.dim)
-        return max(1, min(samples.count, (samples.budget - 40 * batch * samples.dim) // each))
+        # doubtful weights of a point are counted in float32, which is exact up to 2^24
+        return max(1, min(samples.count, (samples.budget - 40 * batch * samples.dim) // each, 1 << 24))
 
     def _displacements(self, x_t, t, to_end=True, whole=True):
         """``_displacement`` of as many points at a time as the budget allows; to_end: whether to divide by 1 - t."""
@@ -162,7 +163,7 @@ class Oracle:
                 peak, total, moved = part.peak, part.total, here
                 continue
             before, peak = peak, torch.maximum(peak, part.peak)
-            keep, add = points.weights(before, peak, WIDE), points.weights(part.peak, peak, WIDE)
+            keep, add = points.weights(before - peak, WIDE), points.weights(part.peak - peak, WIDE)
             total, moved = total * keep + part.total * add, moved.to(WIDE).mul_(keep).add_(here * add)
         # a division of all numbers takes three times as long, a float64 factor of float32 numbers more
         moved *= (1 / (total * points.divisor)).to(moved.dtype)
@@ -183,11 +184,11 @@ class Oracle:
         (row, column), weights, total, near = part.near, part.weights, part.total, None
         if len(row):
             # their weights are taken out of the product, which in float32 would lose the differences
-            weight, near = weights[row, column], torch.zeros_like(points.x)
+            weight, near = weights[row, column], torch.zeros_like(points.given, dtype=WIDE)
             weights[row, column] = 0
             for some in self.samples.pairs(len(row)):
                 difference = (
-                    self._paired(rows, row[some], column[some]).to(WIDE).sub_(points.x.index_select(0, row[some]))
+                    self._paired(rows, row[some], column[some]).to(WIDE).sub_(points.given.index_select(0, row[some]))
                 )
                 near.index_add_(0, row[some], difference.mul_(weight[some, None]))
             weights = product_weights(weights, rows.dtype)
@@ -195,8 +196,8 @@ class Oracle:
             # on a GPU, multiplying zeros is faster than telling the host that they are zeros
             if weights.device.type == "cpu" and not weights.any():
                 return near
-        moved = self._sum(weights.to(rows.dtype), start, rows).to(points.base.dtype)
-        moved.addcmul_(total.to(moved.dtype), points.base, value=-1)
+        moved = points.base * -total.to(points.base.dtype)
+        moved = self._add_sum(moved, weights.to(rows.dtype), start, rows)
         return moved if near is None else moved.to(WIDE).add_(near)
 
     def _part(self, points, start, rows, level, whole=True):
@@ -209,37 +210,46 @@ class Oracle:
         products, logits = self._logits(points, start, rows)
         error = t * scale * self._product_error(products, points.square)
         peak = logits.amax(1, keepdim=True)
-        weights = points.weights(logits, peak, rows.dtype)
+        gaps = (logits - peak).to(rows.dtype)
+        weights = points.weights(gaps, rows.dtype)
         total = weights.sum(1, keepdim=True, dtype=WIDE)
+        log_total = total.log()
 
         # a weight is in doubt if the error of its logit could change it by more than the tolerance
-        level = torch.logaddexp(level, total.log() + peak)
-        window = torch.where(error > TOLERANCE, 2 * error + (error / TOLERANCE).log(), -math.inf)
+        doubt = error / TOLERANCE
         # near the data, and at t = 1, all logits that count are computed by differences
-        window = torch.where(points.near, 2 * error + 20 - (1 - t).clamp(min=1e-16).log(), window)
+        window = 2 * error + torch.where(points.near, 20 - (1 - t).clamp(min=1e-16).log(), doubt.log())
+        window += peak - torch.logaddexp(level, log_total + peak)
         # as numbers, because comparisons with boolean results, and their sums, take four times as long
-        doubtful = torch.gt(logits, level - window, out=torch.empty_like(logits))
-        count = doubtful.sum(1, keepdim=True)
+        doubtful = torch.gt(gaps, -window.to(gaps.dtype), out=gaps)
+        count = doubtful.sum(1, keepdim=True).to(WIDE)
         again, alone = torch.ones_like(count), torch.zeros_like(count)
         if whole and logits.shape[1] == samples.count:
             # except that one sample which outweighs all others has weight 1, whatever its logit
-            settled = (peak - level > -(TOLERANCE / error).clamp(1e-9, 0.5)) & (count <= 1)
+            settled = (log_total < (1 / doubt).clamp(1e-9, 0.5)) & (count <= 1)
             again, alone = points.near | ~settled, settled & (total < 1 + ALONE)
             count = count * again
-        pairs, near, others = points.read(count.sum(), (count * points.near).sum(), (alone == 0).sum())
+        pairs, near, coarse, others = points.read(
+            count.sum(), (count * points.near).sum(), (count * (error > 1)).sum(), (alone == 0).sum()
+        )
         none = torch.empty(2, 0, dtype=torch.int64, device=logits.device)
         if (pairs == 0 or others == 0) and not points.at_end:
             return _Part(logits, peak, weights, total, none, alone=others == 0)
 
-        doubtful *= again
+        doubtful *= again.to(doubtful.dtype)
         row, column = doubtful.nonzero_static(size=pairs).T
         for some in samples.pairs(pairs):
             difference = self._paired(rows, row[some], column[some]).to(WIDE).mul_(t[row[some]])
-            difference.sub_(points.x.index_select(0, row[some]))
+            difference.sub_(points.given.index_select(0, row[some]))
             distance = torch.linalg.vector_norm(difference, dim=1)
             logits[row[some], column[some]] = distance.square_() * (scale[row[some], 0] / -2)
+        if not (near or coarse or points.at_end):  # the peaks are hardly moved: only the pairs' own weights
+            before, after = weights[row, column], (logits[row, column] - peak[row, 0]).exp_().to(rows.dtype)
+            weights[row, column] = after
+            total.index_add_(0, row, (after.to(WIDE) - before)[:, None])
+            return _Part(logits, peak, weights, total, none)
         peak = logits.amax(1, keepdim=True)
-        weights = points.weights(logits, peak, WIDE if near else rows.dtype)
+        weights = points.weights(logits - peak, WIDE if near else rows.dtype)
         total = weights.sum(1, keepdim=True, dtype=WIDE)
         chosen = points.near[row, 0].nonzero_static(size=near)[:, 0]
         return _Part(logits, peak, weights, total, torch.stack([row[chosen], column[chosen]]))
@@ -248,14 +258,15 @@ class Oracle:
         """Inner products (B, n) of the queries with a chunk about the centre, and the logits (B, n) float64 from
         them."""
         half_norms, t, scale = self.samples.half_norms[start : start + len(rows)], points.t, points.scale
-        products = exact_product(points.narrow, self.samples.centred(start, rows).T)
+        products = inner_products(points.narrow, self.samples.centred(start, rows))
         own = torch.cat([-t * t * scale, points.square * scale / -2], 1)
-        logits = products.to(WIDE).mul_(t * scale).addmm_(own, torch.stack([half_norms, torch.ones_like(half_norms)]))
+        logits = products.to(WIDE, copy=True).mul_(t * scale)
+        logits.addmm_(own, torch.stack([half_norms, torch.ones_like(half_norms)]))
         return products, logits
 
-    def _sum(self, weights, start, rows):
-        """Product of the weights (B, n) and a chunk about the centre, (B, D) in the data's dtype."""
-        return exact_product(weights, self.samples.centred(start, rows))
+    def _add_sum(self, moved, weights, start, rows):
+        """``moved`` (B, D), overwritten, plus the weights (B, n) times a chunk about the centre."""
+        return add_weighted(moved, weights, self.samples.centred(start, rows))
 
     def _paired(self, rows, row, column):
         """The samples of pairs (point, sample), (k, D): those at ``column`` (k,) of a chunk, for points ``row``
@@ -291,10 +302,10 @@ class _Points:
     """Points x_t (B, D) with their times t (B, 1) float64, prepared for the samples; B is at most what the budget
     allows.
 
-    given: the points in their own dtype, or the samples' if that is wider; x: in float64; base: minus the samples'
-    centre, in float64 if there is one; narrow: minus t times the centre, in the samples' dtype; square: squared length
-    of narrow before rounding, (B, 1) float64; scale: (1 - t)^-2, 1 at t = 1; divisor: 1 - t, or 1 if points at t = 1
-    are allowed; near: whether t is near 1, (B, 1).
+    given: the points in their own dtype, or the samples' if that is wider; base: minus the samples' centre, in float64
+    if there is one; narrow: minus t times the centre, in the samples' dtype; square: squared length of narrow before
+    rounding, (B, 1) float64; scale: (1 - t)^-2, 1 at t = 1; divisor: 1 - t, or 1 if points at t = 1 are allowed; near:
+    whether t is near 1, (B, 1).
 
     The host must know whether there is a point at t = 0 (``at_prior``) or t = 1 (``at_end``). It learns that together
     with the first numbers that it reads (``read``), so that it waits for a GPU only once; errors are raised there too.
@@ -303,11 +314,13 @@ class _Points:
     def __init__(self, samples, x_t, t, to_end=False):
         self.given, self.t = x_t.detach().to(samples.device).reshape(len(x_t), -1), t[:, None]
         self.given = self.given.to(torch.promote_types(x_t.dtype, samples.dtype))
-        self.x = self.given.to(WIDE)
-        self.base, query = samples.shifted(self.x), samples.shifted(self.x, self.t)
-        self.square = torch.linalg.vector_norm(query, dim=1, keepdim=True).square_()
-        if samples.centre is None:
-            self.base = query = self.given
+        self.base = query = self.given
+        if samples.centre is not None:
+            self.base, query = samples.shifted(self.x), samples.shifted(self.x, self.t)
+        self.square = torch.empty_like(self.t)
+        for some in samples.pairs(len(query)):  # few at a time: a float64 copy of all takes longer than their norms
+            torch.linalg.vector_norm(query[some].to(WIDE), dim=1, keepdim=True, out=self.square[some])
+        self.square.square_()
         self.narrow = query.to(samples.dtype)
         rest = 1 - self.t
         self.last = self.t == 1
@@ -317,6 +330,11 @@ class _Points:
         self.to_end, self.at_end, self.at_prior = to_end, None, None
         outside, infinite = ~((self.t >= 0) & (self.t <= 1)), ~torch.isfinite(self.square)
         self._facts = torch.cat([outside, infinite, self.last, self.t == 0], 1).sum(0)
+
+    @property
+    def x(self):
+        """The points in float64."""
+        return self.given.to(WIDE)
 
     def read(self, *numbers):
         """Tensors of one whole number as Python integers. ValueError for times or points that are not allowed."""
@@ -330,10 +348,9 @@ class _Points:
             raise ValueError("t is 1, where the velocity has no value of its own; expected t < 1, such as 1 - 1e-6")
         return [int(number) for number in numbers[4:]]
 
-    def weights(self, logits, peak, dtype):
-        """exp(logits - peak) in ``dtype``, at least exp(``FAINT``); at t = 1 the limit: 1 at the peak, 0 below it."""
-        gaps = logits - peak
-        weights = gaps.to(dtype, copy=True).clamp_(min=FAINT).exp_()
+    def weights(self, gaps, dtype):
+        """exp of logits less their peak in ``dtype``, at least exp(``FAINT``); at t = 1 the limit: 1 at 0, 0 below."""
+        weights = gaps.to(dtype).clamp(min=FAINT).exp_()
         return weights.masked_fill_(self.last & (gaps < 0), 0.0) if self.at_end else weights
 
 

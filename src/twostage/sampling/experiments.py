@@ -7,7 +7,7 @@ names. Times may be "split", the stage split measured from the data, which ``Pla
 import inspect
 import itertools
 
-from twostage.sampling.plan import SPLIT, Plan
+from twostage.sampling.plan import CLOSED_FORM, GAUSSIAN, ORACLE, SPLIT, Plan
 
 MEASURED = "measured"
 COMMON = ("steps", "solver", "samples")
@@ -91,6 +91,26 @@ def capacity(common, guided, *, large, small, late=LATE):
             part["stop"] = stop
         name = "-".join(models[kind] for kind in kinds)
         plans[f"tab_capacity-{name}"] = {**common, "kind": "-".join(kinds), "parts": parts}
+    return plans
+
+
+def halves(common, guided, *, models, snapshot=None):
+    """Who does which half: every navigator up to the split, every refiner after it; ``kind`` is "navigator > refiner".
+
+    Navigators are the Gaussian, by its exact flow, the models, the first model as it was at training step ``snapshot``
+    (None: without it), and the oracle; refiners the models and the oracle. A refiner's plans stand together.
+    """
+    early = [] if snapshot is None else [f"{models[0]}@{snapshot}"]
+    guidance = lambda field: {} if field in CLOSED_FORM else guided  # noqa: E731
+    plans = {}
+    for after in (*models, ORACLE):
+        for before in (GAUSSIAN, *models, *early, ORACLE):
+            plan = {**common, "kind": f"{before} > {after}", "parts": [{"field": after, **guidance(after)}]}
+            if before == GAUSSIAN:
+                plan["start"] = {GAUSSIAN: SPLIT}
+            else:
+                plan["parts"].insert(0, {"field": before, "stop": SPLIT, **guidance(before)})
+            plans[f"tab_halves-{before.replace('@', '-')}-{after}"] = plan
     return plans
 
 
@@ -272,6 +292,7 @@ EXPERIMENTS = {
     "tab3": guidance_interval,
     "tab_gain": velocity_gain,
     "tab_capacity": capacity,
+    "tab_halves": halves,
     "fig8": predictions,
     "fig5": mixed_sampling,
     "fig6": resumed_sampling,

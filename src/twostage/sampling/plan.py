@@ -235,6 +235,12 @@ class Plan:
         return stop
 
 
+def snapshot_of(field: str) -> tuple[str, str]:
+    """(model, step) that a part's ``field`` names: ``model@step`` is a snapshot; of ``model`` the step is ""."""
+    model, _, step = field.partition("@")
+    return model, step
+
+
 def prefixes(plan: Plan) -> list[Hashable]:
     """A key for each leading run of a resolved plan's parts: plans with equal keys are in equal states after them."""
     prefix: tuple[Hashable, ...] = (json.dumps([plan.start, plan.solver]),)

@@ -57,10 +57,11 @@ def measure_references(
     (``twostage.model.identity``).
 
     The file holds ``model`` and ``step`` (curves,), ``t`` (times,), ``label`` (pairs,). Of each kind of path
-    (``train``, ``held_out`` and ``own``): ``{kind}_oracle``, ``{kind}_gaussian`` and ``{kind}_conditional`` float32 (curves, times,
-    pairs), errors against the class's oracle velocity, its Gaussian's, both made from the training latents, and against
-    x_1 - x_0, which on the model's own trajectory is its end less its start. ``{kind}_apart``: the squared distance
-    between oracle and Gaussian there, (times, pairs), of ``own`` (curves, times, pairs).
+    (``train``, ``held_out`` and ``own``): ``{kind}_oracle``, ``{kind}_gaussian`` and ``{kind}_conditional`` float32
+    (curves, times, pairs), errors against the class's oracle velocity, against its Gaussian's, both made from the
+    training latents, and against x_1 - x_0, which on the model's own trajectory is its end minus its start.
+    ``{kind}_apart``: the squared distance between oracle and Gaussian there, (times, pairs), of ``own`` (curves, times,
+    pairs).
     Raises ValueError for another model than expected, and where no class has both training and held-out images.
     """
     device, train = as_device(device), LatentStore.open(store_path, split="train")

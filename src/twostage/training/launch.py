@@ -45,10 +45,10 @@ def launch(gpus, nodes, threads, arguments):
 
 @contextlib.contextmanager
 def _passing_on(process, to_workers):
-    """While it lasts, SIGTERM and SIGUSR1 do not end this process; on one node they are passed on.
+    """Inside, SIGTERM and SIGUSR1 do not end this process; on one node they are passed on.
 
-    To torchrun's processes and not to torchrun, which would not wait for them any more if it was told twice. On several
-    nodes srun hears of it from Slurm.
+    They are passed to torchrun's processes and not to torchrun: told twice, it would no longer wait for its processes.
+    On several nodes Slurm tells srun.
     """
 
     def pass_on(number, frame):
@@ -71,7 +71,7 @@ def _passing_on(process, to_workers):
 
 
 def _children(pid):
-    """Numbers of a process's children; none where the kernel does not say."""
+    """Process numbers of a process's children; none where the kernel does not list them."""
     with contextlib.suppress(OSError):
         found = [path.read_text(encoding="utf-8") for path in Path(f"/proc/{pid}/task").glob("*/children")]
         return [int(number) for text in found for number in text.split()]
@@ -79,7 +79,7 @@ def _children(pid):
 
 
 def join(nodes, each, arguments):
-    """In each task of ``srun``: become this node's torchrun."""
+    """Run in each task of ``srun``: replace this process by the node's torchrun."""
     port = 20000 + int(os.environ["SLURM_JOB_ID"]) % 20000
     command = [*TORCHRUN, f"--nnodes={nodes}", f"--nproc-per-node={each}", f"--node-rank={os.environ['SLURM_NODEID']}"]
     command += [f"--master-addr={os.environ['SLURM_LAUNCH_NODE_IPADDR']}", f"--master-port={port}"]

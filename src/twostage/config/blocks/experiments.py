@@ -1,4 +1,4 @@
-"""``experiments``: the paper's tables and figures that are made of samples."""
+"""``experiments``: the paper's tables and figures that are made from samples."""
 
 from typing import Literal
 
@@ -107,6 +107,17 @@ class Capacity(Experiment):
         return self
 
 
+class Halves(Experiment):
+    """Who does which half: Gaussian, models, an early snapshot or the oracle up to the split, models or the oracle
+    after it."""
+
+    models: Distinct[str] = Field(["XL", "B"], min_length=1, description="Models that act in either half")
+    snapshot: Count | None = Field(
+        None,
+        description="Training step of a snapshot of the first model, which acts before the split. Default: without it",
+    )
+
+
 class MixedSampling(Experiment):
     """Fig. 5: the oracle up to a switch time, then a model."""
 
@@ -185,6 +196,7 @@ class Experiments(Block):
     tab3: GuidanceInterval | None = Field(None, description="Guidance interval (Tab. 3)")
     tab_gain: VelocityGain | None = Field(None, description="Gain of the velocity near the prior (arXiv:2605.14819)")
     tab_capacity: Capacity | None = Field(None, description="Where capacity is needed: two models in three parts")
+    tab_halves: Halves | None = Field(None, description="Who does which half")
     fig5: MixedSampling | None = Field(None, description="Oracle, then model (Fig. 5)")
     fig6: ResumedSampling | None = Field(None, description="Resuming from unseen images (Fig. 6)")
     fig8: Predictions | None = Field(None, description="Predictions along trajectories (Figs. 4 and 8)")

@@ -1,4 +1,4 @@
-"""``oracle``, ``settling``, ``nsweep`` and ``oracle_loss``: what is compared with the oracle on latents."""
+"""``oracle``, ``settling``, ``nsweep`` and ``oracle_loss``: the oracle on latents, and comparisons with it."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""``experiments.tab_plans``: sampling plans of one's own."""
+"""``experiments.tab_plans``: the user's own sampling plans."""
 
 from typing import Literal
 

@@ -1,9 +1,23 @@
-"""Norms of velocities: whose deficit is it? (docs/theory.md, Sec. 5)"""
+"""Norms of velocities: whose deficit is it? (docs/theory.md, Sec. 7)"""
 
-from twostage.report.claims.claim import APART, NOT_TESTED, PROJECT, SEEDS, Claim, Finding, above, case_of, within
+from twostage.report.claims.claim import (
+    APART,
+    DATA,
+    NAVIGATION,
+    NOT_TESTED,
+    PROJECT,
+    REFINEMENT,
+    SEEDS,
+    Claim,
+    Finding,
+    above,
+    case_of,
+    within,
+)
 from twostage.report.results.contrast import Distances
 from twostage.report.results.norms import norm_ratio
 
+VELOCITY_DEFICIT = "2605.14819"
 SAME = 0.15  # of D mse
 MOST = 0.5  # of a deficit
 
@@ -33,6 +47,7 @@ ORACLE_IS_SHORTER = Claim(
     section="",
     group=PROJECT,
     id="oracle-is-shorter-by-the-gap",
+    stage=DATA,
     statement="The oracle velocity is shorter than the conditional target, by the gap between the two: "
     "E|u|² − E|u*|² = D mse.",
     paper="not stated",
@@ -58,6 +73,7 @@ DEFICIT_IS_THE_ORACLES = Claim(
     section="",
     group=PROJECT,
     id="velocity-deficit-is-the-oracles",
+    stage=NAVIGATION,
     statement="What a model's velocity lacks in length before the split is what the exact velocity lacks too: a "
     "deficit of the target, not of the model.",
     paper="2605.14819: training by mean squared errors makes models' velocities too short, most harmfully at the start",
@@ -88,11 +104,12 @@ def _gain_helps(run):
 
 
 GAIN_HELPS = Claim(
-    section="",
-    group=PROJECT,
+    section="abstract",
+    arxiv=VELOCITY_DEFICIT,
     id="velocity-gain-helps",
+    stage=NAVIGATION,
     statement="Making the velocity longer near the prior, by a gain 1 + α (1 − t)^β, lowers the distance.",
-    paper="2605.14819: gFID 13.68 without, 7.58 with such a gain (ImageNet 256, 50 steps)",
+    paper="gFID 13.68 without, 7.58 with such a gain (ImageNet 256, 50 steps)",
     figure="tab_gain",
     quantity="distance without a gain minus that of the best gain above 1",
     rule=f"holds if the whole interval is above zero; {APART}; {SEEDS}",
@@ -121,12 +138,13 @@ def _late_shortness_helps(run):
 
 
 LATE_SHORTNESS_HELPS = Claim(
-    section="",
-    group=PROJECT,
+    section="abstract",
+    arxiv=VELOCITY_DEFICIT,
     id="late-shortness-helps",
+    stage=REFINEMENT,
     statement="A velocity that is too short near the data does good: a gain that fades towards the data (β = 1) gives "
     "the lower distance than the same gain at all times (β = 0).",
-    paper="2605.14819: contraction harms at the start and denoises at the end",
+    paper="contraction harms at the start and denoises at the end",
     figure="tab_gain",
     quantity="distance with the gain at all times minus that with the gain that fades, same α",
     rule=f"holds if the whole interval is above zero; {SEEDS}",

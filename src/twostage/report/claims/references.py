@@ -1,4 +1,4 @@
-"""Whom models follow: the oracle or the Gaussian, on the data's paths and on their own (docs/theory.md)."""
+"""Whom models follow: the oracle or the Gaussian, on the data's paths and on their own (docs/theory.md, Sec. 8)."""
 
 from twostage.report.claims.claim import NOT_TESTED, PROJECT, Claim, Finding, above, below, deciding
 from twostage.report.results import curves

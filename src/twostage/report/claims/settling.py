@@ -1,6 +1,6 @@
 """When the posterior settles on single images: near neighbours, the law of an image, and copying (fig_settling)."""
 
-from twostage.report.claims.claim import PROJECT, Claim, Finding, above, below
+from twostage.report.claims.claim import DATA, PROJECT, REFINEMENT, Claim, Finding, above, below
 from twostage.report.results.settling import by_halves, last_switch, rank_correlation
 
 FOLLOWS = 0.7  # rank correlation from which on a time is said to follow from distances
@@ -28,6 +28,7 @@ NEAR_NEIGHBOURS = Claim(
     section="",
     group=PROJECT,
     id="near-neighbours-settle-late",
+    stage=DATA,
     statement="The nearer the nearest other image of its class, the later the posterior settles on an image.",
     paper="not stated",
     figure="fig_settling",
@@ -52,6 +53,7 @@ LAW_OF_AN_IMAGE = Claim(
     section="",
     group=PROJECT,
     id="law-of-an-image",
+    stage=DATA,
     statement="When the posterior settles on an image follows from its distances to the other images of its class.",
     paper="not stated",
     figure="fig_settling",
@@ -82,6 +84,7 @@ EARLY_ARE_COPIED = Claim(
     section="",
     group=PROJECT,
     id="early-settling-images-are-copied",
+    stage=REFINEMENT,
     statement="The earlier the posterior settles on an image, the nearer a late switch from oracle to model comes to "
     "copying it.",
     paper="not stated",

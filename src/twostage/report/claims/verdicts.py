@@ -17,6 +17,7 @@ from twostage.report.claims import (
     flux,
     geometry,
     guidance,
+    halves,
     information,
     jump,
     learning,
@@ -40,8 +41,8 @@ from twostage.report.results.run import Results
 
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
-    target, geometry, trajectories, memorization, learning, swap, capacity, shift, guidance, supervision, flux,
-    untested, project, information, norms, others, settling, jump, references,
+    target, geometry, trajectories, memorization, learning, swap, capacity, halves, jump, shift, guidance, supervision,
+    flux, untested, project, information, references, norms, settling, others,
 )  # fmt: skip
 
 

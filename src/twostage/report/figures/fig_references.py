@@ -9,13 +9,13 @@ import math
 
 from twostage.report.figures import layout, style
 from twostage.report.results import curves
-from twostage.report.results.references import KINDS, reference_curves
+from twostage.report.results.references import KINDS, OWN, reference_curves
 
 drawn = reference_curves
 TARGETS = {
     "oracle": ("the oracle", style.TEXT, "-"),
     "gaussian": ("the Gaussian", style.SPACE_COLOURS[1], "-"),
-    "conditional": ("x₁ − x₀ (its own end, on its own)", style.QUIET, ":"),
+    "conditional": ("x₁ − x₀", style.QUIET, ":"),
 }
 FAINTEST = 0.25  # of the first snapshot's line
 
@@ -33,8 +33,8 @@ def figure(table):
                     for axes in pair:
                         axes.set_axis_off()
                     continue
-                _targets(pair[0], own, f"{space}, {name} (a)")
-                _models(pair[1], own, f"{space}, {name} (b)")
+                _targets(pair[0], own, f"{space} (a) On {name}", kind)
+                _models(pair[1], own, f"{space} (b) On {name}")
                 for axes in pair:
                     style.mark_split(
                         axes, rows["split"].iloc[0], label="stage split",
@@ -45,21 +45,22 @@ def figure(table):
         return layout.fitted(picture, panels)
 
 
-def _targets(axes, rows, name):
+def _targets(axes, rows, name, kind):
     largest = rows[rows["role"] == "largest"]
     told = []
     for target, (words, colour, line) in TARGETS.items():
         part = largest[largest["target"] == target].sort_values("t")
-        style.curve(axes, part["t"], part["error"], part["error_sem"], colour=colour, linestyle=line, label=words)
+        label = "its own end less its start" if (target, kind) == ("conditional", OWN) else words
+        style.curve(axes, part["t"], part["error"], part["error_sem"], colour=colour, linestyle=line, label=label)
         if target != "conditional":
             told.append(f"{_mean(part, part['split'].iloc[0]):.2g} from {words}")
     axes.set_yscale("log")
-    layout.title(axes, f"{name} {largest['model'].iloc[0]} before the split: {', '.join(told)}")
+    layout.title(axes, f"{name}, {largest['model'].iloc[0]}, to the split: {', '.join(told)}")
     axes.set_ylabel("MSE(model, …), log")
 
 
 def _models(axes, rows, name):
-    rows = rows[(rows["target"] == "image") & (rows["role"] != "")]
+    rows = rows[(rows["target"] == "image") & (rows["role"] != "other")]
     snapshots = sorted(rows.loc[rows["role"] != "size", "step"].unique())
     colours, told = style.colours_of(rows, "model"), []
     for (model, step), part in rows.groupby(["model", "step"], sort=False):
@@ -76,7 +77,7 @@ def _models(axes, rows, name):
             )
             told.append((mean := _mean(part, 1.0), f"{mean:.2g} ({model})"))
     axes.set_ylim(bottom=0)
-    layout.title(axes, f"{name} Predicted image against the oracle's, mean over t: {layout.few(told)}")
+    layout.title(axes, f"{name}, predicted image: {layout.few(told)}, mean over t")
     axes.set_ylabel("MSE(x̂₁, oracle's x̂₁)")
 
 

@@ -1,7 +1,7 @@
 """Norms of velocities by t, pair by pair: of the models, of the oracle and of the conditional target.
 
 With u = x_1 - x_0 and the oracle's u* = E[u | x_t]: E|u|^2 - E|u*|^2 = E|u - u*|^2 = D mse, for any data
-(docs/theory.md, Sec. 5). A model that were the oracle would therefore be shorter than u, by just that.
+(docs/theory.md, Sec. 7). A model that were the oracle would therefore be shorter than u, by just that.
 """
 
 import math

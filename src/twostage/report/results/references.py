@@ -81,7 +81,7 @@ def reference_curves(references, split, *, models=None):
     references: {space: fig_references.h5}; split: {space: split.json}; models: names, smallest first. target: one of
     ``TARGETS``, or "image", the squared error of the predicted image against the oracle's. ``role``: "largest" (the
     largest model's last snapshot), "size" (another model at its last), "snapshot" (an earlier one of the largest), or
-    "".
+    "other".
     """
     rows = []
     for space, path in references.items():
@@ -89,7 +89,7 @@ def reference_curves(references, split, *, models=None):
         largest = found.snapshots(models)[-1]
         for curve in found.curves:
             role = "largest" if curve == largest else "snapshot" if curve[0] == largest[0] else "size"
-            role = "" if role == "size" and curve[1] != found.steps(curve[0])[-1] else role
+            role = "other" if role == "size" and curve[1] != found.steps(curve[0])[-1] else role
             for kind in found.kinds:
                 for target in (*TARGETS, "image"):
                     errors = found.of_images(curve, kind) if target == "image" else found.errors(curve, kind, target)

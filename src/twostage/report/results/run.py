@@ -5,6 +5,7 @@ from functools import cached_property
 from twostage.report.results import convergence
 from twostage.report.results.capacity import capacities
 from twostage.report.results.gaussians import gaussian_curves
+from twostage.report.results.halves import halves
 from twostage.report.results.information import information_curves
 from twostage.report.results.jump import jumps
 from twostage.report.results.losses import loss_curves
@@ -110,6 +111,10 @@ class Results:
     @cached_property
     def gains(self):
         return velocity_gains(self.path("tab_gain"), self.path("split"))
+
+    @cached_property
+    def halves(self):
+        return halves(self.path("halves"), self.path("split"))
 
     @cached_property
     def capacities(self):

@@ -34,6 +34,7 @@ SOURCES = {
     "tab2": Source("evaluation/{space}/tab2.csv", OF_SAMPLES, "tab2"),
     "tab3": Source("evaluation/{space}/tab3.csv", OF_SAMPLES, "tab3"),
     "tab_gain": Source("evaluation/{space}/tab_gain.csv", OF_SAMPLES, "tab_gain"),
+    "halves": Source("evaluation/{space}/tab_halves.csv", OF_SAMPLES, "tab_halves"),
     "capacity": Source("evaluation/{space}/tab_capacity.csv", OF_SAMPLES, "tab_capacity"),
     "oracle_supervised": Source("evaluation/{space}/fig_oracle_supervised.csv", OF_SAMPLES, "fig_oracle_supervised"),
     "references": Source("samples/{space}/fig_references.h5", OF_PAIRS, "fig_references"),
