@@ -5,7 +5,7 @@ import math
 from twostage.estimate import gaussian
 from twostage.estimate.evaluations import evaluations
 from twostage.estimate.memory import MIB, NETWORK, store, streamed
-from twostage.estimate.oracle import ORACLE_MB, velocities_bytes
+from twostage.estimate.oracle import velocities_bytes, velocities_mb
 from twostage.estimate.row import BYTES, Row
 from twostage.estimate.sampling import seeds_of
 from twostage.sampling.plan import Part, Plan
@@ -18,10 +18,8 @@ def rows_of_space(setting, space):
         return
     from twostage.sampling.references import chosen_starts
 
-    sampling, kinds = (
-        setting.config.sampling,
-        1 + setting.config.spaces[space].decodes,
-    )  # held-out images, where any are
+    sampling = setting.config.sampling
+    kinds = 1 + setting.config.spaces[space].decodes  # held-out images, where any are
     curves = [(model, step) for model in following.models for step in setting.config.snapshots(model, space)]
     pairs = following.samples * seeds_of(setting, "fig_references")
     times = len(chosen_starts(sampling.steps, following.times))
@@ -51,7 +49,7 @@ def _on_gpu(setting, space, models, curves):
     batch, dim = setting.config.sampling.batch_size, setting.dim(space)
     networks = 2 * max(setting.weights(space, name) for name in models) + setting.velocity_peak(space, models, batch)
     points = curves * batch  # the own states of one class at one time, were all of a batch its
-    fitted = gaussian.gaussian_bytes(math.ceil(setting.class_size), dim, 1, ORACLE_MB * MIB, points)
+    fitted = gaussian.gaussian_bytes(math.ceil(setting.class_size), dim, 1, velocities_mb() * MIB, points)
     return networks + velocities_bytes(setting, space, points) + fitted + 8 * (batch + points) * dim * BYTES
 
 
@@ -61,4 +59,4 @@ def _on_host(setting, space, models, states, errors):
     latent, largest = setting.dim(space) * BYTES, max(setting.weights(space, name) for name in models)
     # a batch's states and velocities, and its images; all errors, and once more where they are joined
     held = min(HELD_MB * MIB, states * latent) + 4 * setting.config.sampling.batch_size * latent
-    return store(setting) + held + 2 * errors + 2 * largest + streamed(setting, space, ORACLE_MB) + NETWORK
+    return store(setting) + held + 2 * errors + 2 * largest + streamed(setting, space, velocities_mb()) + NETWORK
