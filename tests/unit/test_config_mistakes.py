@@ -148,6 +148,8 @@ MISTAKES = [
     ("experiments.tab3", {"short": [], "wide": []}, "experiments.tab3: short and wide are both empty"),
     ("experiments.tab_capacity.small", "BB", "experiments.tab_capacity.small is 'BB'; expected a model of .*'B'"),
     ("experiments.tab_capacity.small", "XL", "experiments.tab_capacity: large and small are both XL; expected two mod"),
+    ("experiments.tab_halves.models", ["XL", "C"], "experiments.tab_halves.models is 'C'; expected a model of `mode"),
+    ("experiments.tab_halves.snapshot", 0, "experiments.tab_halves.snapshot is 0; expected a number .*1"),
     ("experiments.tab_capacity.late", 1, "experiments.tab_capacity.late is 1; expected a number between 0 and 1, bo"),
     ("experiments.fig5.model", "XL@500", "experiments.fig5.model is 'XL@500'; expected a model of `models`: S, S_or"),
     ("spaces.kl", {"encoder": {"kind": "kl", "stps": 1}}, "unknown key spaces.kl.encoder.stps: 1; .*'steps'"),
@@ -241,7 +243,18 @@ def test_every_name_that_is_not_there_has_a_line():
     lines = lines_of(load, with_value("spaces.pixel", None))
     assert lines == [
         f"experiments.{name}.spaces is 'pixel'; expected a latent space of `spaces`: vae"
-        for name in ("tab2", "tab3", "tab_capacity", "fig5", "fig6", "fig8", "fig_samples", "fig_oracle_supervised")
+        for name in (
+            "tab2",
+            "tab3",
+            "tab_gain",
+            "tab_capacity",
+            "tab_halves",
+            "fig5",
+            "fig6",
+            "fig8",
+            "fig_samples",
+            "fig_oracle_supervised",
+        )
     ]
 
 

@@ -35,7 +35,8 @@ def _halves(judge):
         findings = []
         for (space, features), rows in run.halves.groupby(["space", "features"], sort=False):
             distances, case = distances_of(rows), case_of(space, features)
-            if set(rows["kind"]) - set(distances.values.columns) or distances.values.empty:
+            needed = {f"{before} > {after}" for before in navigators_of(rows) for after in (*models_of(rows), ORACLE)}
+            if (needed | {IDEAL}) - set(distances.values.columns) or distances.values.empty:
                 findings.append(Finding(case, NOT_TESTED, note="a plan or a seed is missing"))
             else:
                 findings += judge(case, distances, rows)
@@ -57,8 +58,8 @@ NAVIGATION_NEEDS_NO_NETWORK = Claim(
     group=PROJECT,
     stage=NAVIGATION,
     id="navigation-needs-no-network",
-    statement="Navigation needs no network: the exact flow of the classes' Gaussians up to the split is at least as good "
-    "as the model that follows it.",
+    statement="Navigation needs no network: the exact flow of the classes' Gaussians up to the split is at least as "
+    "good as the model that follows it.",
     paper="not stated",
     figure="tab_halves",
     quantity="distance with the Gaussian up to the split minus that of the model throughout, of the model for which it "
@@ -99,9 +100,9 @@ NAVIGATORS_ARE_ALIKE = Claim(
     statement="Once the oracle refines, navigators are alike: Gaussian, models of every size and the oracle itself.",
     paper="not stated",
     figure="tab_halves",
-    quantity=f"spread of the distances of navigators with the oracle after the split, minus {ALIKE} times that of refiners "
-    "with the oracle before it",
-    rule=f"spread: highest minus lowest; an early snapshot is left aside. Holds if the whole interval is at most zero; "
+    quantity=f"spread of the distances of navigators with the oracle after the split, minus {ALIKE} times that of "
+    "refiners with the oracle before it",
+    rule="spread: highest minus lowest; an early snapshot is left aside. Holds if the whole interval is at most zero; "
     f"{CHOSEN}; {SEEDS}",
     needs=("halves", "split"),
     check=_halves(_alike),
@@ -135,8 +136,8 @@ REFINEMENT_MAKES_MOST = Claim(
     paper="not stated",
     figure="tab_halves",
     quantity=f"excess distance that refinement accounts for, minus {MOST} times the whole",
-    rule="what it accounts for: mean over both orders of replacing the oracle (Shapley). Holds if the whole interval is "
-    f"above zero; {SEEDS}",
+    rule="what it accounts for: mean over both orders of replacing the oracle (Shapley value). Holds if the whole "
+    f"interval is above zero; {SEEDS}",
     needs=("halves", "split"),
     check=_halves(_most),
 )
