@@ -1,10 +1,10 @@
 # make demo: the environment, the whole workflow on scikit-learn's digits, results/digits/report.html
 # make test: the environment, every test but the rehearsal
 # make rehearsal: every target of config/imagenet256.yaml, small, on this machine's CPUs
-# make limits: what each job of config/imagenet256.yaml asks for, in docs/scales.md
-# make gpu: what only a GPU can show, in 20 minutes on one; small on a pretended one where there is none
+# make limits: write into docs/scales.md what each job of config/imagenet256.yaml requests
+# make gpu: the checks that need a GPU, in 20 minutes on one; without one, small, on a pretended GPU
 # make docs: the documentation as a site
-# make why: what a run would do now, and for which reason; CONFIG=config/other.yaml asks it of another configuration
+# make why: the jobs that a run would start now, with reasons; CONFIG=config/other.yaml for another configuration
 PYTHON ?= python3
 CORES ?= all
 ENVIRONMENT := .venv/.installed
@@ -15,7 +15,7 @@ REHEARSAL := tests/workflow/test_rehearsal.py
 demo: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES)
 
-# Two processes side by side, one thread each, a file at a time, the longest first.
+# Two processes in parallel, one thread each; each takes one test file at a time, the longest first.
 test: $(ENVIRONMENT)
 	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=$(REHEARSAL)
 
@@ -36,7 +36,7 @@ lint: $(ENVIRONMENT) docs
 	.venv/bin/vulture
 	.venv/bin/snakemake --lint
 
-# The documentation as a site in site/; a broken link or an unknown name ends it.
+# The documentation as a site in site/; a broken link or an unknown name is an error.
 docs: $(ENVIRONMENT)
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
@@ -57,7 +57,7 @@ limits: $(ENVIRONMENT)
 	sed -i -e '/<!-- limits -->/,/<!-- \/limits -->/{//!d}' -e '/<!-- limits -->/r .limits' docs/scales.md
 	rm .limits
 
-# Results of the digits' run as committed CSVs, and the README's pictures drawn from them.
+# Writes the digits run's results as CSVs in docs/results, and the README's pictures, drawn from them.
 results: $(ENVIRONMENT)
 	.venv/bin/python -m twostage.report.publish results/digits docs/results/digits
 	.venv/bin/snakemake --cores 1 pictures

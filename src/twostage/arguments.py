@@ -1,4 +1,4 @@
-"""Arguments at the door: arrays taken as tensors, and devices that are there."""
+"""Checks of arguments: arrays become tensors, and devices must exist."""
 
 from typing import Any
 
@@ -6,19 +6,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Array = Tensor | np.ndarray  # functions take both, and give tensors
+Array = Tensor | np.ndarray  # functions take both and return tensors
 
 
 def as_tensor(name: str, values: Any) -> Tensor:
-    """A tensor as it is; a numpy array, number or list as a tensor, Python's floats in float64.
+    """A tensor as it is; a numpy array, number or list as a tensor, with Python's floats in float64.
 
-    ValueError for what is none of these.
+    ValueError for anything else.
     """
     if isinstance(values, torch.Tensor):
         return values
     try:
         array = np.asarray(values)
-        # torch takes no array that is read backwards, in another byte order, or only to be read.
+        # torch refuses arrays with negative strides, with another byte order, or that are read-only.
         return torch.from_numpy(np.require(array, array.dtype.newbyteorder("="), "CW").reshape(array.shape))
     except (TypeError, ValueError, RuntimeError):
         found = values.dtype if isinstance(values, np.ndarray) else type(values).__name__
@@ -26,7 +26,7 @@ def as_tensor(name: str, values: Any) -> Tensor:
 
 
 def as_floating(name: str, values: Any) -> Tensor:
-    """As ``as_tensor``; ValueError, too, unless the numbers are floating ones in an array of one axis or more."""
+    """As ``as_tensor``; also ValueError unless it holds floating-point numbers and has at least one axis."""
     found = as_tensor(name, values)
     if not found.is_floating_point() or found.ndim == 0:
         raise ValueError(f"{name} is {found.dtype} {tuple(found.shape)}; expected a floating tensor or numpy array")
@@ -34,7 +34,7 @@ def as_floating(name: str, values: Any) -> Tensor:
 
 
 def as_labels(name: str, values: Any) -> Tensor:
-    """As ``as_tensor``; ValueError, too, unless the numbers are whole."""
+    """As ``as_tensor``; also ValueError unless the numbers are whole."""
     found = as_tensor(name, values)
     if found.is_floating_point() or found.is_complex() or found.dtype == torch.bool:
         raise ValueError(f"{name} has dtype {found.dtype}; expected integer labels")
@@ -42,7 +42,8 @@ def as_labels(name: str, values: Any) -> Tensor:
 
 
 def as_device(device: str | torch.device) -> torch.device:
-    """``cpu``, ``cuda``, ``cuda:1``, or a torch.device, as a torch.device. ValueError for one that is not there."""
+    """``cpu``, ``cuda``, ``cuda:1``, or a torch.device, as a torch.device. ValueError for a device that does not
+    exist."""
     try:
         found = torch.device(device)
     except (TypeError, RuntimeError):

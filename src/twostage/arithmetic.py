@@ -1,11 +1,13 @@
-"""How torch rounds on a GPU, set in one place for every job and stated in every provenance.
+"""How torch rounds on a GPU, set in one place for every job and recorded in every provenance.
 
-Left alone, torch takes TF32 (10 bits of mantissa) for float32 convolutions, so for encoders, decoders and Inception,
-and lets products in bf16 and float16 add up their parts in that precision. Both differ between generations of GPUs and
-with the library's choice of kernel. Here neither does: float32 is float32, and sums of halves are in float32.
+By default, torch uses TF32 (10 bits of mantissa) for float32 convolutions, that is in encoders, decoders and Inception,
+and lets products in bf16 and float16 sum their terms in that precision. The results then differ between generations of
+GPUs and with the library's choice of kernel. Here, float32 is float32, and terms in half precision are summed in
+float32.
 
-torch has two sets of switches for it, ``allow_tf32`` and ``fp32_precision``, and raises when a program that used one
-asks the other and they disagree. Its kernels go by the second. Both are set, the first one first.
+torch has two sets of switches for this, ``allow_tf32`` and ``fp32_precision``. It raises an error when a program has
+used one set, reads the other, and the two disagree. The kernels follow the second. Both are set here, ``allow_tf32``
+first.
 """
 
 import contextlib
@@ -16,7 +18,7 @@ FULL = "ieee"
 
 
 def use_full_precision():
-    """No TF32 in products or convolutions, sums of bf16 and float16 products in float32; for programs, once."""
+    """No TF32 in products or convolutions; sums of bf16 and float16 products in float32. Programs call this once."""
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
     parents = torch.backends, torch.backends.cudnn
@@ -29,7 +31,8 @@ def use_full_precision():
 
 @contextlib.contextmanager
 def full_products():
-    """Inside, matrix products of float32 tensors are in full float32, whatever this process allows elsewhere."""
+    """Context in which matrix products of float32 tensors are in full float32, whatever the process allows
+    elsewhere."""
     reduced = [(switch, switch.fp32_precision) for switch in _of_products()]
     reduced = [(switch, before) for switch, before in reduced if before not in (FULL, "none")]
     for switch, _ in reduced:
@@ -48,7 +51,7 @@ def exact_product(a, b, out=None):
 
 
 def stated():
-    """The switches as they are, for the provenance: {what: value} of strings."""
+    """The present state of the switches for the provenance: {name: value}, strings."""
     products = torch.backends.cuda.matmul
     halves = products.allow_bf16_reduced_precision_reduction or products.allow_fp16_reduced_precision_reduction
     return {

@@ -1,6 +1,6 @@
-"""What a Slurm cluster can run, asked before anything is submitted to it.
+"""Checks whether a Slurm cluster can run the jobs, before anything is submitted.
 
-Slurm says of one job at a time that it cannot run, after hours of waiting where the site lets such jobs queue.
+Slurm itself rejects one job at a time, and only after hours of waiting if the site lets such jobs queue.
 """
 
 import os
@@ -15,12 +15,12 @@ FIELDS = "%N|%P|%c|%m|%G|%l"  # of sinfo: node, partition, CPUs, memory (MB), ge
 
 
 class ClusterError(ValueError):
-    """A run that the cluster cannot take; the message has a line a reason."""
+    """A run that the cluster cannot take; the message has one line per reason."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A node in one of its partitions: CPUs, memory (MB), GPUs, and the partition's time limit (minutes)."""
+    """A node as part of one partition: CPUs, memory (MB), GPUs, and the partition's time limit (minutes)."""
 
     partition: str
     default: bool
@@ -32,9 +32,9 @@ class Offer:
 
 @dataclass(frozen=True)
 class Request:
-    """What one job asks a node for; ``minutes`` None is the partition's limit.
+    """The resources that one job requests per node; ``minutes`` None is the partition's limit.
 
-    ``partition``: one, several with commas between them (the job runs in any), or None, the cluster's default one.
+    ``partition``: one, several separated by commas (the job runs in any of them), or None, the cluster's default.
     """
 
     rule: str
@@ -46,9 +46,9 @@ class Request:
 
     @classmethod
     def of(cls, rule, threads, resources):
-        """Of a rule's threads and resources; several nodes are asked for their share each.
+        """The request of a rule's threads and resources; with several nodes, each node's share.
 
-        What is written in a form that is not known here is not asked of anything: sbatch judges it.
+        A resource in a form that is not known here is not checked: sbatch judges it.
         """
         nodes = _whole(resources.get("nodes")) or 1
         gpus = gpus_in_gres(str(resources.get("gres") or ""))
@@ -59,15 +59,15 @@ class Request:
 
     @property
     def partitions(self):
-        """The partitions that are named, list of str."""
+        """Names of the partitions, list of str."""
         return [name.strip() for name in str(self.partition or "").split(",") if name.strip()]
 
 
 def gpus_in_gres(text):
-    """GPUs in a list of generic resources as sbatch takes and sinfo prints it; None where it names none.
+    """Number of GPUs in a list of generic resources, in the form of sbatch and sinfo; None if it names no GPU.
 
-    Such as ``gpu``, ``gpu:4``, ``gpu:2080ti:4(S:0-1)``, ``gpu:a100_1g.5gb:7``, ``gres/gpu:h100:2``: the last part, if
-    it is a number, else one.
+    Examples: ``gpu``, ``gpu:4``, ``gpu:2080ti:4(S:0-1)``, ``gpu:a100_1g.5gb:7``, ``gres/gpu:h100:2``. It is the last
+    part if that is a number, otherwise one.
     """
     entries = [entry.strip().removeprefix("gres/") for entry in re.sub(r"\([^)]*\)", "", text).split(",")]
     counts = [re.fullmatch(r"gpu(?:[:=].*?)??(?:[:=](\d+))?", entry) for entry in entries]
@@ -76,7 +76,7 @@ def gpus_in_gres(text):
 
 
 def _gpus(asked):
-    """GPUs in ``--gpus``: a number, or numbers by kind as in ``a100:2,h100:1``; 0 where it is written otherwise."""
+    """GPUs in ``--gpus``: a number, or numbers by kind as in ``a100:2,h100:1``; 0 for any other form."""
     counts = [re.fullmatch(r"(?:[^:]+:)?(\d+)", part.strip()) for part in str(asked or 0).split(",")]
     return sum(int(match[1]) for match in counts) if all(counts) else 0
 
@@ -90,7 +90,7 @@ def _whole(value):
 
 
 def refuse_impossible(requests):
-    """Raise ClusterError, a line a reason, for what the cluster reachable from here could never run."""
+    """Raise ClusterError, with one line per reason, for requests that the reachable cluster could never run."""
     if shutil.which("sbatch") is None:
         raise ClusterError(
             "there is no sbatch on the path; expected a login node of a Slurm cluster (load its module?), "
@@ -107,7 +107,7 @@ def refuse_impossible(requests):
 
 
 def offers_of(text):
-    """The offers in what sinfo printed."""
+    """The offers in the output of sinfo."""
     offers = []
     for line in text.splitlines():
         _, partition, cpus, memory, gres, limit = (field.strip().rstrip("+") for field in line.split("|"))
@@ -128,7 +128,7 @@ def minutes_of(limit):
 
 
 def problem(request, offers):
-    """Why no node can run a request, as one line with what to change; None when one can."""
+    """The reason why no node can run a request, and what to change, in one line; None if a node can."""
     names = list(dict.fromkeys(offer.partition for offer in offers))
     for unknown in (name for name in request.partitions if name not in names):
         expected = f"expected one of {', '.join(names)}{did_you_mean(unknown, names)}"

@@ -1,9 +1,9 @@
-"""Fetching a file once, its sha256 checked, or a whole repository: weights on the Hugging Face hub or at an address.
+"""Fetches a file once, with its sha256 checked, or a whole repository, from the Hugging Face hub or an address.
 
     python -m twostage.fetch '{"path": "weights/x.pt", "url": "https://...", "sha256": "..."}'
     python -m twostage.fetch '{"path": "weights/flux/fetched.json", "repo": "...", "revision": "..."}'
 
-Run by local rules, on the machine with internet; every job reads local files.
+Local rules run this on a machine with internet; every job reads local files.
 """
 
 import argparse
@@ -20,18 +20,19 @@ from pathlib import Path
 
 from twostage.provenance import atomic_write, sha256, write_json, write_provenance
 
-TIMEOUT_S = 60  # without a byte for so long, the source counts as gone
+TIMEOUT_S = 60  # a source that sends nothing for this long counts as gone
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<?xml")
 KEYS = ("path", "repo", "revision", "file", "url", "sha256")
 
 
 def fetch(path, *, repo=None, revision=None, file=None, url=None, sha256=None):
-    """Fetch ``path``, atomically, from ``url`` or from the hub (``file`` of ``repo`` at ``revision``): its digest.
+    """Fetch ``path``, atomically, from ``url`` or from the hub (``file`` of ``repo`` at ``revision``); returns its
+    digest.
 
-    sha256: expected digest, None for any. Raises ValueError, keeping nothing, for another digest and where no source is
-    given; OSError when the source cannot be reached, falls silent, or sends nothing or less than it announced. What a
-    killed attempt left half fetched is removed.
+    sha256: expected digest, None for any. Raises ValueError, and keeps nothing, for another digest and if no source is
+    given; OSError if the source cannot be reached, falls silent, or sends nothing or less than it announced. Parts that
+    a killed attempt left are removed.
     """
     if not (repo or url):
         raise ValueError(
@@ -54,10 +55,10 @@ def fetch(path, *, repo=None, revision=None, file=None, url=None, sha256=None):
 
 
 def fetch_repository(path, *, repo, revision):
-    """Fetch all of a hub repository at a revision into the folder of ``path``, a JSON written when all is there.
+    """Fetch a whole hub repository at a revision into the folder of ``path``, a JSON that is written at the end.
 
-    The JSON holds repo, revision and {file: bytes}; files that an earlier attempt has fetched are kept. Raises OSError
-    when the repository cannot be reached.
+    The JSON holds repo, revision and {file: bytes}. Files that an earlier attempt has fetched are kept. Raises OSError
+    if the repository cannot be reached.
     """
     import huggingface_hub
 
@@ -98,8 +99,8 @@ def refuse_stand_in(path, name=None):
 
 
 def check_digest(path, expected, name=None):
-    """The sha256 of a file. Raises ValueError, with ``name`` or the path, when it is not ``expected`` (None: any), and
-    for what stands in place of the file: a web page, a Git LFS pointer, nothing."""
+    """The sha256 of a file. Raises ValueError, with ``name`` or the path, if it is not ``expected`` (None: any), and if
+    the file is a web page, a Git LFS pointer or empty."""
     refuse_stand_in(path, name)
     found = sha256(path)
     if expected is not None and found != expected:
@@ -122,7 +123,7 @@ def _from_hub(path, repo, revision, file):
 
 
 def _fill(path, source, announced=None):
-    """Copy a stream to ``path``, locked meanwhile. OSError where nothing came, or not as many bytes as announced."""
+    """Copy a stream to ``path``, which is locked meanwhile. OSError if no byte came, or not as many as announced."""
     with open(path, "wb") as stream:
         with contextlib.suppress(OSError):  # a file system without locks
             _lock(stream)
@@ -135,7 +136,7 @@ def _fill(path, source, announced=None):
 
 
 def _sweep(path):
-    """Remove what killed attempts left of ``path``; what a living one writes is locked."""
+    """Remove the parts of ``path`` that killed attempts left; a file that a living process writes is locked."""
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         with contextlib.suppress(OSError), open(leftover, "r+b") as stream:
             _lock(stream)

@@ -1,6 +1,6 @@
-"""One check that numbers are numbers, made where arrays enter: weights, latents, images, states, features, references.
+"""One check that values are finite, where arrays enter: weights, latents, images, states, features, references.
 
-A NaN that passes becomes a number further on: an image of it is black, a maximum skips it, a distance of it looks like
+A NaN that passes becomes a number later: its image is black, a maximum skips it, a distance computed from it looks like
 any other. Nothing here imports torch.
 """
 
@@ -8,10 +8,10 @@ import numpy as np
 
 
 def finite(values, what, remedy, rows=None):
-    """``values`` as they are, a numpy array or a tensor of any dtype and device. ValueError where one is not finite.
+    """Return ``values``, a numpy array or a tensor of any dtype and device. ValueError if one of them is not finite.
 
-    what: names the file and the array; remedy: how to mend it; rows: what the first axis counts (n,), where that is
-    not 0, 1, 2, ...: the error then names the row of the first bad value.
+    what: names the file and the array; remedy: how to mend it; rows: numbers (n,) of the rows of the first axis, if
+    they are not 0, 1, 2, ...: the error then names the row of the first bad value.
     """
     if _all_finite(values):
         return values
@@ -26,7 +26,7 @@ def finite(values, what, remedy, rows=None):
 
 
 def finite_weights(tensors, what, remedy="make or fetch the file again"):
-    """``tensors`` {name: tensor} as they are. ValueError, by file, tensor and count, where a weight is not finite."""
+    """Return ``tensors`` {name: tensor}. ValueError, with file, tensor and count, if a weight is not finite."""
     bad = [name for name, tensor in tensors.items() if not _all_finite(tensor)]
     if bad:
         others = f" (and {len(bad) - 1} tensors more)" if len(bad) > 1 else ""
@@ -35,7 +35,8 @@ def finite_weights(tensors, what, remedy="make or fetch the file again"):
 
 
 def _all_finite(values):
-    # A sum takes a third of the time of a mask. It is finite only where all are; finite values may still overflow it.
+    # A sum takes a third of the time of a mask. It is finite only if all values are; finite values may still overflow
+    # it.
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(_is_finite(values.sum())) or bool(_is_finite(values).all())
 

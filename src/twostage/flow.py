@@ -15,7 +15,7 @@ from torch import Tensor
 
 from twostage.arguments import Array, as_tensor
 
-Time: TypeAlias = float | Float[Array, ""] | Float[Array, " #batch"]  # one for all samples, or one a sample
+Time: TypeAlias = float | Float[Array, ""] | Float[Array, " #batch"]  # one for all samples, or one per sample
 Times = TypeVar("Times", float, Tensor, np.ndarray)
 
 
@@ -23,10 +23,10 @@ def expand_time(t: Time | Shaped[Array, " #batch"], x: Shaped[Array, " batch *sh
     """``t`` (a float or (B,)) as a tensor that broadcasts over ``x`` (B, ...), in x's dtype and on its device."""
     x = as_tensor("x", x)
     if isinstance(t, int | float):
-        return torch.full((), t, dtype=x.dtype, device=x.device)  # made there: a copy would wait for the GPU
+        return torch.full((), t, dtype=x.dtype, device=x.device)  # made on the device: a copy would wait for the GPU
     t = as_tensor("t", t).to(x.device, x.dtype)
     if t.ndim > 1 or (t.ndim == 1 and t.shape[0] not in (1, x.shape[0])):
-        raise ValueError(f"t has shape {tuple(t.shape)}; expected a float or ({x.shape[0]},), one time a sample")
+        raise ValueError(f"t has shape {tuple(t.shape)}; expected a float or ({x.shape[0]},), one time per sample")
     return t.reshape(-1, *[1] * (x.ndim - 1)) if t.ndim else t
 
 
@@ -36,7 +36,7 @@ def interpolate(
     """Point on the path, ``t x_1 + (1 - t) x_0`` (Sec. 2 of the paper).
 
     x_0, x_1: (B, ...), prior noise and data; t: a float or (B,) in [0, 1]. Returns a tensor like x_1.
-    Arrays are taken as tensors are, here and below.
+    Here and below, NumPy arrays are accepted like tensors.
 
     >>> interpolate(torch.zeros(2, 3), torch.ones(2, 3), torch.tensor([0.25, 1.0]))
     tensor([[0.2500, 0.2500, 0.2500],
@@ -57,7 +57,7 @@ def velocity_target(
 def predict_data(
     x_t: Float[Array, " batch *shape"], velocity: Float[Array, " batch *shape"], t: Time
 ) -> Float[Tensor, " batch *shape"]:
-    """The data a single Euler step from t to 1 arrives at, ``x_t + (1 - t) v`` (Figs. 4 and 8)."""
+    """The result of a single Euler step from t to 1, ``x_t + (1 - t) v`` (Figs. 4 and 8)."""
     x_t = as_tensor("x_t", x_t)
     return x_t + (1 - expand_time(t, x_t)) * as_tensor("velocity", velocity)
 
@@ -65,7 +65,7 @@ def predict_data(
 def shift_time(t: Times, shift: float) -> Times:
     """The timestep shift ``t' = s t / (1 + (s - 1) t)`` (Tab. 2, App. D), elementwise; s > 0.
 
-    s < 1 spends more steps near the prior, s > 1 more near the data, s = 1 changes nothing.
+    With s < 1 more steps are near the prior, with s > 1 more are near the data; s = 1 changes nothing.
     """
     if not shift > 0:
         raise ValueError(f"shift is {shift}; expected a number above 0")
@@ -76,7 +76,7 @@ def time_grid(steps: int, start: float = 0.0, stop: float = 1.0, shift: float = 
     """Edges of ``steps`` Euler steps from start to stop: float64 tensor (steps + 1,), strictly increasing.
 
     The shift acts on the uniform grid over [0, 1] before it is scaled to [start, stop], so that the ends stay exact.
-    Raises ValueError for steps that are no whole number, and for ends and shifts out of range.
+    Raises ValueError if steps is not a whole number, and for ends and shifts out of range.
 
     >>> time_grid(4, shift=0.5).tolist()
     [0.0, 0.14285714285714285, 0.3333333333333333, 0.6, 1.0]
@@ -93,10 +93,10 @@ def time_grid(steps: int, start: float = 0.0, stop: float = 1.0, shift: float = 
 def sample_noise(
     seed: int, indices: Sequence[int] | Int[np.ndarray, " n"], shape: Sequence[int]
 ) -> Float32[Tensor, " n *shape"]:
-    """Standard normal noise that depends on (seed, index) alone: float32 tensor (len(indices), *shape) on the CPU.
+    """Standard normal noise that depends only on (seed, index): float32 tensor (len(indices), *shape) on the CPU.
 
-    The same sample gets the same noise whatever the batch, shard or device that asks for it (a counter-based
-    Philox stream per sample, keyed by seed and index).
+    A sample gets the same noise in every batch, in every shard and on every device (a counter-based Philox stream per
+    sample, keyed by seed and index).
     """
     noise = np.empty((len(indices), *shape), dtype=np.float32)
     for row, index in enumerate(indices):

@@ -1,4 +1,4 @@
-"""HDF5 files as the stages write them and read them: nothing that lies in another file is read by their name."""
+"""HDF5 files of the stages: data that lie in another file, behind a link, are not read."""
 
 import contextlib
 
@@ -10,9 +10,9 @@ import numpy as np
 def opened(path, joined=()):
     """Context that yields the ``h5py.File`` at ``path``, for reading.
 
-    joined: names of data sets that may be put together of other files, whose places the reader checks. Raises OSError
-    for what is no HDF5 file; ValueError, with the path, where data lie in another file or behind a link: a file that
-    somebody else made would read what its reader's owner may not know.
+    joined: names of data sets that may consist of other files, whose paths the reader checks. Raises OSError for a file
+    that is not HDF5; ValueError, with the path, if data lie in another file or behind a link: a file from somebody else
+    could otherwise read files of its reader.
     """
     with h5py.File(path, "r") as file:
         refuse_elsewhere(path, file, joined)
@@ -20,7 +20,7 @@ def opened(path, joined=()):
 
 
 def refuse_elsewhere(path, file, joined=()):
-    """ValueError where data of an open file lie elsewhere; arguments as in ``opened``."""
+    """ValueError if data of an open file lie in another file; arguments as in ``opened``."""
     for name in file:
         if not isinstance(file.get(name, getlink=True), h5py.HardLink):
             raise ValueError(f"{path}: /{name} is a link to another place; expected the data themselves")
@@ -32,11 +32,11 @@ def refuse_elsewhere(path, file, joined=()):
 
 
 def write_texts(file, name, texts):
-    """A data set of texts, which need not be UTF-8 (names of files are not always); nothing where there are none."""
+    """Write texts as a data set; they need not be UTF-8 (file names are not always). Without texts, write nothing."""
     if texts:
         file[name] = np.array([text.encode("utf-8", "surrogateescape") for text in texts], dtype=h5py.string_dtype())
 
 
 def read_texts(file, name):
-    """The texts that ``write_texts`` wrote, a list, fit to be written anywhere; empty where there are none."""
+    """The texts that ``write_texts`` wrote, a list of valid Unicode; empty if there are none."""
     return [text.decode("utf-8", "backslashreplace") for text in file[name][:]] if name in file else []

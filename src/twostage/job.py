@@ -1,4 +1,4 @@
-"""What every workflow adapter does around its one call: send output to the log, end bad input in one line."""
+"""The frame of every workflow adapter: its output goes to the log, and bad input ends it with one line."""
 
 import contextlib
 import importlib
@@ -14,14 +14,14 @@ quick_start()  # adapters import this module first
 
 @contextlib.contextmanager
 def job(snakemake):
-    """Run the block with everything that this process prints, libraries in C included, in the rule's log file.
+    """Run the block with the whole output of this process, including that of C libraries, in the rule's log file.
 
-    Gives the terminal, for an adapter whose result is text. A job that fails ends with exit code 1 and its reason at
-    the end of the log, which the workflow shows (``twostage.run_log``): after the traceback, a line that begins with
-    ``error: `` for bad input (ValueError, OSError); any other exception is a defect, and its traceback says it.
-    Where the adapter computes, torch rounds as ``twostage.arithmetic`` has it.
+    Yields the terminal, for an adapter whose result is text. A job that fails ends with exit code 1 and its reason at
+    the end of the log, which the workflow shows (``twostage.run_log``). For bad input (ValueError, OSError) that is a
+    line after the traceback that begins with ``error: ``; any other exception is a defect, and the traceback is the
+    reason. If the adapter computes, torch rounds as set in ``twostage.arithmetic``.
     """
-    if "torch" in sys.modules:  # imported by what the adapter calls; others must not wait for it
+    if "torch" in sys.modules:  # imported by the code that the adapter calls; other adapters must not wait for torch
         importlib.import_module("twostage.arithmetic").use_full_precision()
     log = Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -36,14 +36,15 @@ def job(snakemake):
 
 
 def by_name(names, paths):
-    """{name: its paths, in order}, of inputs or outputs that were named one name after the other, as many for each."""
+    """{name: its paths, in order} from paths that are listed name by name, equally many for each name."""
     each = len(paths) // len(names) if names else 0
     return {name: list(paths[start * each : (start + 1) * each]) for start, name in enumerate(names)}
 
 
 @contextlib.contextmanager
 def _output_in(stream):
-    """stdout and stderr of this process in a file, from here to its end; the stdout that it had, as a text file."""
+    """Redirect stdout and stderr of this process to a file, until the process ends; yields the old stdout as a text
+    file."""
     sys.stdout.flush()
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as terminal:
         for number in (1, 2):

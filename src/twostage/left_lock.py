@@ -1,9 +1,9 @@
-"""Snakemake's lock on a folder, when the Snakemake that took it was killed: told from a lock in use, and removed.
+"""Finds out whether Snakemake's lock on a folder was left by a killed Snakemake, and removes such a lock.
 
-Snakemake's lock is a list of files and says nothing of its owner. So each run also holds a mark here, one file per
-host under the kernel's lock, which ends with its holder, whatever ended that. A mark that nobody holds was left by a
-run that was killed. Where that cannot be told (a run on another host, a run that left no mark, a file system without
-locks), Snakemake's lock stays, and its message says what to do.
+Snakemake's lock is a list of files and does not say who owns it. So each run also holds a mark: one file per host with
+a lock of the operating system, which ends with its holder, however that ended. A mark that nobody holds was left by a
+killed run. If this cannot be decided (a run on another host, a run without a mark, a file system without locks),
+Snakemake's lock stays, and its message says what to do.
 """
 
 import atexit
@@ -19,9 +19,9 @@ MARKS = "running"  # in Snakemake's folder, beside its `locks`
 
 def hold_mark(folder):
     """Mark this process as a run in ``folder`` (``.snakemake``) until it ends. Before that, remove Snakemake's locks
-    there if those who took them are dead.
+    there if the processes that took them are dead.
 
-    True where locks were removed.
+    Returns True if locks were removed.
     """
     path = Path(folder).absolute() / MARKS / platform.node()
     locks = path.parents[1] / "locks"
@@ -33,7 +33,7 @@ def hold_mark(folder):
             shutil.rmtree(locks)
             removed = True
         fcntl.flock(file, fcntl.LOCK_SH)
-        if removed or not left:  # or else the mark is not this run's to remove
+        if removed or not left:  # otherwise the mark does not belong to this run, which must not remove it
             atexit.register(_end, file, path)
         else:
             atexit.register(file.close)

@@ -1,13 +1,14 @@
-"""Reading ahead: what is needed next is made by threads while this is used."""
+"""Reading ahead: threads make the next items while the present one is used."""
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 
 def read_ahead(make, items, *, threads=1, depth=4):
-    """Yield ``make(item)`` for each item, in order, made by threads at most ``depth`` ahead; errors are raised here.
+    """Yield ``make(item)`` for each item, in order, made by threads at most ``depth`` items ahead; errors are raised
+    here.
 
-    One thread makes one after the other. No more is begun once the caller stops asking.
+    A single thread makes one item after the other. No new item is started after the caller stops.
     """
     pending = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="read-ahead") as pool:

@@ -1,6 +1,6 @@
-"""What a job's log says to people who look at the terminal: why the job failed, and what it warned of.
+"""Shows on the terminal why a job failed and what it warned of, from the job's log.
 
-Every rule sends what its job prints to its log. ``Told`` listens to Snakemake's own messages and adds to them what the
+Every rule sends the output of its job to a log. ``Told`` listens to Snakemake's own messages and adds to them what the
 logs say, on whatever machine a job ran.
 """
 
@@ -11,13 +11,13 @@ from pathlib import Path
 TRACEBACK = re.compile(r"Traceback \(most recent call last\):$")
 RAISED = re.compile(r"[A-Za-z_][\w.]*(:|$)")  # the line of a traceback that names the exception
 PREFIX = re.compile(r"^\[rank\d+\]: ?")  # what torch puts before each line of a traceback
-OF_TORCHRUN = "torch.distributed.elastic."  # says that a process failed, which says itself why
+OF_TORCHRUN = "torch.distributed.elastic."  # torchrun only says that a process failed; the process itself says why
 
 
 def reason(log):
-    """Why a job failed, in one line; None where its log does not say.
+    """The reason why a job failed, in one line; None if its log does not say.
 
-    The log's last line that begins with ``error: ``, or else the exception of its last traceback.
+    It is the log's last line that begins with ``error: ``, or otherwise the exception of its last traceback.
     """
     lines = _lines(log)
     named = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
@@ -25,13 +25,13 @@ def reason(log):
 
 
 def last_words(log):
-    """What is left to say of a log that names no reason."""
+    """A sentence about a log that names no reason."""
     last = next(filter(None, reversed(_lines(log))), None)
     return f"its log ends with: {last}" if last else "its log is empty; killed, perhaps, for its memory or its time"
 
 
 def warnings(log):
-    """What a job warned of: list of the log's lines that begin with ``warning: ``."""
+    """The warnings of a job: list of the log's lines that begin with ``warning: ``."""
     return [line for line in _lines(log) if line.startswith("warning: ")]
 
 
@@ -57,10 +57,10 @@ def _raised(lines):
 
 
 class Told(logging.Filter):
-    """A filter of Snakemake's messages that lets all of them pass, and adds what a job's log says.
+    """A filter that lets all of Snakemake's messages pass, and adds what a job's log says.
 
-    ``failed`` is {number of the job: the reason, the rule and the path of the log, in one line} of jobs that failed and
-    were not tried again with success.
+    ``failed`` is {number of the job: the reason, the rule and the path of the log, in one line} for jobs that failed
+    and did not succeed in a later attempt.
     """
 
     def __init__(self, logger):
@@ -91,9 +91,9 @@ class Told(logging.Filter):
         self.failed[record.jobid] = f"error: {why} ({record.rule_name}; log: {log})"
 
     def _warn(self, started):
-        # Some commands show their warnings themselves: a change of their text would encode, and so train, again.
+        # Some commands show their warnings themselves; their text stays, because a change would encode and train again.
         if started is not None and "'^warning: '" not in (started.shellcmd or ""):
             for line in (line for log in started.log for line in warnings(log)):
-                # Some things are known, and said, before the first job starts.
+                # Some warnings were already shown before the first job started.
                 if not any(line.removeprefix("warning: ") in said for said in self._warned):
                     self.logger.warning(line)

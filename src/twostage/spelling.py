@@ -1,10 +1,10 @@
-"""The name that was meant, for messages about one that is not known."""
+"""A hint to the name that was meant, for messages about an unknown name."""
 
 import difflib
 
 
 def did_you_mean(name, names):
-    """A hint to the name among ``names`` that is most like ``name``, whatever their case; empty where none is.
+    """A hint to the name among ``names`` that is most similar to ``name``, ignoring case; empty if none is similar.
 
     >>> did_you_mean("bacth_size", ["batch_size", "lr"])
     "; did you mean 'batch_size'?"

@@ -1,7 +1,7 @@
-"""The stage split of a latent space: one number, where it comes from, and its interval; stored once, read everywhere.
+"""The stage split of a latent space: one number with its source and interval, stored once and read everywhere.
 
-It is measured from the space's posterior (transition.json), or fixed by the configuration. split.json holds it;
-samples whose plan names it carry it on. Nothing here imports torch.
+It is measured from the space's posterior (transition.json), or fixed by the configuration. split.json holds it, and
+samples whose plan uses it carry it too. Nothing here imports torch.
 """
 
 import json
@@ -18,8 +18,8 @@ MEASURED, FIXED = "measured", "fixed"
 class Split:
     """A stage split.
 
-    value: the time, in (0, 1); source: "measured" or "fixed"; low, high: ends of its 95% interval, NaN where there is
-    none (a fixed split, or one whose interval is not known).
+    value: the time, in (0, 1); source: "measured" or "fixed"; low, high: ends of its 95% interval, NaN if there is no
+    interval (for a fixed split, or if it is not known).
 
     >>> Split(0.48, low=0.46, high=0.5)
     Split(value=0.48, source='measured', low=0.46, high=0.5)
@@ -37,7 +37,7 @@ class Split:
             raise ValueError(f"the stage split's source is {self.source!r}; expected {MEASURED!r} or {FIXED!r}")
 
     def attributes(self) -> dict[str, float | str]:
-        """What files of samples say of it: split, split_source, split_low, split_high."""
+        """The split as attributes of files of samples: split, split_source, split_low, split_high."""
         return {"split": self.value, "split_source": self.source, "split_low": self.low, "split_high": self.high}
 
 

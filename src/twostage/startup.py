@@ -1,4 +1,4 @@
-"""A quicker start and end of a program that imports much: torch, diffusers, Snakemake."""
+"""A quicker start and end for programs that import large libraries: torch, diffusers, Snakemake."""
 
 import atexit
 import gc
@@ -6,11 +6,11 @@ import sys
 
 
 def quick_start():
-    """Look for garbage seldom, and at the end of the process not at all; for programs, never for a library.
+    """Collect garbage seldom, and not at all at the end of the process; for programs, never for a library.
 
-    Imports make millions of objects and free none. Looking for garbage among them, while they are imported and once
-    more when the interpreter ends, takes a quarter of a short job's time (docs/slurm.md). What is in no cycle is freed
-    at once as ever; files are closed by whoever opened them, not by the collector.
+    Imports make millions of objects and free none. Garbage collection among them, during the imports and once more when
+    the interpreter ends, takes a quarter of a short job's time (docs/slurm.md). Objects that are in no cycle are still
+    freed at once; files are closed by the code that opened them, not by the collector.
     """
     gc.freeze()
     gc.set_threshold(20_000, 20, 100)
@@ -18,10 +18,10 @@ def quick_start():
 
 
 def _leave_garbage():
-    """Spare the last look for garbage, except where a library counts on it.
+    """Skip the last garbage collection, except where a library relies on it.
 
-    Triton's binding library takes every object that is left for a leak, and says so in thirty lines after the last line
-    of the program. timm, diffusers and counting FLOPs import it.
+    Triton's binding library reports every object that is left as a leak, in thirty lines after the last line of the
+    program. timm, diffusers and the counting of FLOPs import it.
     """
     if "triton._C.libtriton" not in sys.modules:
         gc.freeze()

@@ -1,6 +1,7 @@
-"""Files of weights that others wrote: known from what is none, read without running code, checked before use.
+"""Files of weights from elsewhere: recognised, read without running code, and checked before use.
 
-Shapes are compared with the network's before the network takes memory: a file may name more than there is.
+Shapes are compared with the network's before the network takes memory, because a file may claim more memory than there
+is.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from twostage.fetch import refuse_stand_in
 
-# What data-parallel training, torch.compile and averaging put into the names, wherever it stands.
+# Parts that data-parallel training, torch.compile and averaging put into the names, at any place.
 WRAPPERS = {"module", "_orig_mod", "ema_model"}
 COUNTERS = {"n_averaged", "initted", "step"}  # of torch's AveragedModel and of ema_pytorch, beside the weights
 EMA_ENTRIES = ("ema", "ema_model", "model_ema", "ema_state_dict", "state_dict_ema")
@@ -29,12 +30,12 @@ class NoEMA(UserWarning):
 
 
 def read_weights(path, entry=None, averaged=True):
-    """({name: tensor} on the CPU, name of the entry they come from or None) of a torch checkpoint or a safetensors.
+    """({name: tensor} on the CPU, name of their entry or None) of a torch checkpoint or a safetensors file.
 
-    entry: which entry of a training checkpoint to take; None takes the averaged weights, or the plain ones where there
-    are none (``averaged``: with the warning NoEMA, for networks that are evaluated by their EMA). Names are freed of
-    ``module.``, ``_orig_mod.`` and ``ema_model.``, and of a ``model.`` that all begin with. Raises ValueError, in one
-    line, for a file that is not what it should be, names a foreign class, or lacks the entry.
+    entry: which entry of a training checkpoint to take; None takes the averaged weights, or the plain ones if there are
+    none (with the warning NoEMA if ``averaged``, for networks that are evaluated by their EMA). ``module.``,
+    ``_orig_mod.`` and ``ema_model.`` are removed from the names, and ``model.`` if all names begin with it. Raises
+    ValueError, in one line, for a file that is no such file, names a foreign class, or lacks the entry.
     """
     refuse_stand_in(path)
     content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
@@ -46,7 +47,7 @@ def read_weights(path, entry=None, averaged=True):
 def _is_safetensors(path):
     with open(path, "rb") as stream:
         head = stream.read(9)
-    # Eight bytes of a length, then JSON; what is too short for either is told by its name.
+    # Eight bytes of a length, then JSON; a file that is too short for this is recognised by its name.
     return head[8:] == b"{" or str(path).endswith(".safetensors")
 
 
@@ -81,7 +82,7 @@ def _read_torch(path):
 
 
 def _first_class(path):
-    """The first class or function outside torch that a plain pickle names, or None; nothing of it is run."""
+    """The first class or function outside torch that a plain pickle names, or None; no code of it is run."""
     words = []
     try:
         with open(path, "rb") as stream:
@@ -104,7 +105,7 @@ def _is_zip(path):
 
 
 def _choose(content, path, entry, averaged):
-    """The weights among a file's entries, and the entry's name; None where the file is the weights alone."""
+    """The weights among a file's entries, and the entry's name; None if the file holds only the weights."""
     if not isinstance(content, dict):
         raise ValueError(f"{path}: holds a {type(content).__name__}; expected weights by name")
     entries = [name for name in (*EMA_ENTRIES, *PLAIN_ENTRIES) if isinstance(content.get(name), dict) and content[name]]
@@ -124,7 +125,7 @@ def _choose(content, path, entry, averaged):
     if averaged and entry is None and chosen not in EMA_ENTRIES and not averages:
         warnings.warn(
             f"{path}: holds no EMA weights, only {', '.join(entries)}; {chosen!r} is taken as it is "
-            f"(`weights: {chosen}` says that it is meant)",
+            f"(`weights: {chosen}` confirms this choice)",
             NoEMA,
             stacklevel=3,
         )
@@ -138,7 +139,7 @@ def _is_state(content):
 
 
 def _unwrapped(state, path, entry):
-    """The weights without wrappers in their names, and "ema_model" where they are the averages among others."""
+    """The weights without wrappers in their names, and "ema_model" if they are the averages among other weights."""
     averages = {name for name in state if "ema_model" in name.split(".")}
     wrapped = None
     if averages and entry in PLAIN_ENTRIES:
@@ -158,7 +159,7 @@ def _unwrapped(state, path, entry):
 
 
 def _bare(names):
-    """Names without wrappers, nor ``model.`` where all begin with it: Lightning's, of a module's one network."""
+    """Names without wrappers, and without ``model.`` if all begin with it (Lightning, for a module's only network)."""
     bare = [".".join(part for part in name.split(".") if part not in WRAPPERS) for name in names]
     while bare and all(name.startswith("model.") for name in bare):
         bare = [name.removeprefix("model.") for name in bare]
@@ -184,8 +185,8 @@ def shapes_of(module):
 
 
 def refuse_misfit(path, state, expected, what):
-    """Raise ValueError that lists the missing, the unexpected and the misshapen names of ``state``, or names a tensor
-    that is no array of floats in the file.
+    """Raise ValueError with the missing, the unexpected and the misshapen names of ``state``, or with the name of a
+    tensor that is not an array of floats in the file.
 
     state: {name: tensor}; expected: {name: shape}; what: the network, in words.
     """
@@ -205,13 +206,13 @@ def refuse_misfit(path, state, expected, what):
 
 
 def some(names, limit=6):
-    """The first few names, and how many more there are."""
+    """The first few names, and the number of further ones."""
     rest = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + rest
 
 
 def numbered(path, names, prefix):
-    """How many numbers, 0, 1, 2, ..., follow ``prefix`` in the names. ValueError where one is left out, or is none."""
+    """Number of numbers 0, 1, 2, ... after ``prefix`` in the names. ValueError if one is missing or is not a number."""
     found = {name[len(prefix) :].partition(".")[0] for name in names if name.startswith(prefix)}
     numbers = sorted(int(part) for part in found if re.fullmatch(r"[0-9]{1,9}", part))
     if len(numbers) != len(found) or numbers != list(range(len(numbers))):

@@ -265,9 +265,8 @@ def split_of(value, source="measured", half=0.01):
 
 def described(table, split=0.45):
     """An evaluation's table with what it says of plans beside their names, which these results have it from."""
-    return pd.concat(
-        [table, pd.DataFrame([_described(plan, split) for plan in table["plan"]], index=table.index)], axis=1
-    )
+    said = pd.DataFrame([_described(plan, split) for plan in table["plan"]], index=table.index)
+    return pd.concat([table.drop(columns=table.columns.intersection(said.columns)), said], axis=1)
 
 
 def _described(plan, split):
@@ -346,8 +345,9 @@ def followed_images(slope=1.0, *, images=60, noise=0.3, seed=0):
             rise = slope * (t == 0.8) * (space == "pixel")
             ratio = rise * (times - 0.5) / 0.04 + noise * rng.standard_normal(images)
             columns = {"plan": f"fig5-{t}", "space": space, "t_switch": t, "followed": np.arange(images)}
-            tables.append(pd.DataFrame({**columns, "ratio": 0.4 + 0.1 * ratio}))
-    control = {"plan": "held-out images", "space": "pixel", "t_switch": np.nan, "followed": -1, "ratio": 0.9}
+            tables.append(pd.DataFrame({**columns, "nearest_distance": 20.0, "ratio": 0.4 + 0.1 * ratio}))
+    control = {"plan": "held-out images", "space": "pixel", "t_switch": np.nan, "followed": -1}
+    control |= {"nearest_distance": 40.0, "ratio": 0.9}
     return pd.concat([*tables, pd.DataFrame([control])], ignore_index=True)
 
 
@@ -360,6 +360,25 @@ def write_settling(path, side=8, channels=1, shown=6):
         for number, name in enumerate(("images", "nearest")):
             images = np.random.default_rng(number).integers(0, 256, (2 * shown, side, side, channels))
             file[name] = images.astype(np.uint8)
+    return path
+
+
+def write_references(path, curves, kinds=("train", "held_out", "own"), pairs=50, own=1.0, gaussian=0.5):
+    """What the references' job writes of ``curves``, [(model, step), ...], each closer to the references than the one
+    before it, on own trajectories by its error to the power ``own``; gaussian: its error over the oracle's."""
+    t, rng = np.linspace(0, 0.98, 12), np.random.default_rng(0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        file["model"], file["step"] = [model for model, _ in curves], [step for _, step in curves]
+        file["t"], file["label"] = t, np.arange(pairs) % 10
+        level = 0.5 ** np.arange(len(curves))[:, None, None]
+        for kind in kinds:
+            errors = level ** (own if kind == "own" else 1) * (0.01 + t[:, None])
+            for name, factor in (("oracle", 1.0), ("gaussian", gaussian), ("conditional", 2.0)):
+                file[f"{kind}_{name}"] = factor * errors * (1 + 0.1 * rng.standard_normal((len(curves), 1, pairs)))
+            file[f"{kind}_apart"] = np.broadcast_to(
+                errors if kind == "own" else errors[0], (*errors.shape[kind != "own" : 2], pairs)
+            )
     return path
 
 

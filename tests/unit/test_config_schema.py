@@ -1,10 +1,8 @@
 """config/schema.json, from which editors complete keys, takes what ``load`` takes and says which key is misspelt."""
 
 import copy
-import inspect
 import json
 import re
-from typing import get_args
 
 import pytest
 import yaml
@@ -14,12 +12,7 @@ from test_config import DEFAULT, ROOT, with_value
 
 from twostage.config import Config, load
 from twostage.config.blocks.base import blocks_within
-from twostage.config.blocks.evaluation import Classifier, Evaluation
-from twostage.config.blocks.spaces import IdentityEncoder, KLEncoder, NoEncoder, PretrainedEncoder
 from twostage.config.schema import schema
-from twostage.data import autoencoder, encoders
-from twostage.evaluation.classifier import train_classifier
-from twostage.evaluation.memorization import measure_memorization
 
 SCHEMA = json.loads((ROOT / "config/schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -100,20 +93,3 @@ def test_what_load_takes_in_place_of_a_block_fits(path, value):
     if path.startswith("models"):
         del raw["experiments"]["fig_oracle_supervised"]  # twins that are alike
     assert load(copy.deepcopy(raw)).run == "digits"
-
-
-def test_the_kinds_of_encoder_are_those_that_can_be_loaded():
-    blocks = (IdentityEncoder, KLEncoder, PretrainedEncoder, NoEncoder)
-    kinds = [kind for block in blocks for kind in get_args(block.model_fields["kind"].annotation)]
-    assert kinds == list(encoders.KINDS)
-
-
-def test_functions_that_the_blocks_cannot_ask_have_the_same_defaults():
-    """They import torch, which the configuration is read without."""
-
-    def defaults(function):
-        return {name: one.default for name, one in inspect.signature(function).parameters.items()}
-
-    assert Classifier().model_dump().items() <= defaults(train_classifier).items()
-    assert KLEncoder().model_dump(exclude={"kind", "posterior"}) == autoencoder.DEFAULTS
-    assert defaults(measure_memorization)["control_images"] == Evaluation().control_images

@@ -186,12 +186,12 @@ def test_unusable_images_are_left_out_and_listed_up_to_a_share(damaged, tmp_path
             str(damaged / "bee" / "009.png"),
         ]
     assert torch.equal(whole.class_data(), joined.class_data())
-    with pytest.raises(ValueError, match=r"bee/009\.png: .*max_corrupt lets 1 be left out, this is number 2"):
+    with pytest.raises(ValueError, match=r"bee/009\.png: .*max_corrupt allows 1 to be left out, this is number 2"):
         encode(_load(damaged, 0.05), Encoder(), tmp_path / "strict.h5")
     # Each shard has one only, but together they are too many.
     for number, path in enumerate(paths):
         encode(_load(damaged, 0.05), Encoder(), path, shard=number, shards=3)
-    with pytest.raises(ValueError, match="max_corrupt lets 1 be left out, this is number 2"):
+    with pytest.raises(ValueError, match="max_corrupt allows 1 to be left out, this is number 2"):
         join(paths, tmp_path / "joined.h5")
 
 

@@ -157,7 +157,7 @@ def test_what_is_passed_over_or_read_in_an_unexpected_way_is_said_in_a_line_per_
     run("index", folder, tmp_path / "index.csv")
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
     assert len(lines) == 5
-    assert lines[0] == "warning: 3 passed over: a file of type .txt"
+    assert lines[0] == "warning: 3 skipped: a file of type .txt"
     for line, words in zip(
         lines[1:],
         (
@@ -208,7 +208,7 @@ def test_what_was_made_of_other_images_is_not_combined():
     refuse_other_index("a", None, "b", "1" * 32)
     refuse_other_index("a", "none", "b", "1" * 32)
     refuse_other_index("a", "1" * 32, "b", "1" * 32)
-    with pytest.raises(ValueError, match=r"a was made of other images \(index 2{12}\) than b \(index 1{12}\): make"):
+    with pytest.raises(ValueError, match=r"a was made from other images \(index 2{12}\) than b \(index 1{12}\): make"):
         refuse_other_index("a", "2" * 32, "b", "1" * 32)
 
 
@@ -240,9 +240,9 @@ def test_a_store_says_its_classes_and_index_and_is_not_combined_with_another(fol
     assert open_held_out(tmp_path / "a/held_out.h5", store).class_names == store.class_names
     write_images(folder / "bee", [(24, 24)] * 8, seed=5, suffix=".png")
     other = encoded(tmp_path / "b")
-    with pytest.raises(ValueError, match=r"a/held_out\.h5 was made of other images \(index .*b/train\.h5"):
+    with pytest.raises(ValueError, match=r"a/held_out\.h5 was made from other images \(index .*b/train\.h5"):
         open_held_out(tmp_path / "a/held_out.h5", other)
-    with pytest.raises(ValueError, match=r"the images to encode was made of other images"):
+    with pytest.raises(ValueError, match=r"the images to encode was made from other images"):
         encode(both(folder, index=tmp_path / "b/index.csv")[1], Encoder(), tmp_path / "c.h5", statistics=store.path)
     sizes = {"input_size": 16, "in_channels": 3, "num_classes": 2}
     refuse_other_model("m", sizes, {"latents": latents_of(store)}, store)
@@ -258,7 +258,7 @@ def test_a_store_says_its_classes_and_index_and_is_not_combined_with_another(fol
         dataset = both(folder, index=index)[0]
         dataset.fingerprint = "same"
         encode(dataset, Encoder(), tmp_path / f"{number}.h5", shard=number, shards=2)
-    with pytest.raises(ValueError, match=r"1\.h5 was made of other images .* than .*0\.h5"):
+    with pytest.raises(ValueError, match=r"1\.h5 was made from other images .* than .*0\.h5"):
         join([tmp_path / "0.h5", tmp_path / "1.h5"], tmp_path / "joined.h5")
 
 
@@ -311,12 +311,12 @@ def test_samples_and_classifiers_of_other_images_are_refused(folder, tmp_path):
         evaluate_samples(dataset, {"p": [tmp_path / "shard.h5"]}, tmp_path / "e.csv", classifier=str(classifier))
 
     with pytest.raises(
-        ValueError, match=r"samples of plan p was made of other images \(index 2{12}\) than the data set"
+        ValueError, match=r"samples of plan p was made from other images \(index 2{12}\) than the data set"
     ):
         evaluated("2" * 32)
     write_images(folder / "bee", [(24, 24)] * 8, seed=5, suffix=".png")
     dataset["index"] = str(tables(folder, tmp_path))
-    with pytest.raises(ValueError, match=r"classifier\.safetensors was made of other images"):
+    with pytest.raises(ValueError, match=r"classifier\.safetensors was made from other images"):
         evaluated("unknown")
 
 

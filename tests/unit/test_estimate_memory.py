@@ -39,7 +39,7 @@ def costs(name):
     config = configuration(name)
     plans = {}
     for experiment, settings in config.experiments:
-        if settings is not None:
+        if settings is not None and experiment != "fig_references":  # which has no plans
             said = settings.model_dump(mode="json", exclude={"spaces", "samples", "seeds"})
             if experiment == "fig_oracle_supervised":
                 said["snapshots"] = config.snapshots("S")

@@ -392,6 +392,36 @@ def test_pixel_distances_are_root_mean_squares_in_grey_levels(world, memorizatio
         assert found["followed_distance"] == pytest.approx(distances[world["rows"][row]])
 
 
+def test_samples_are_compared_with_those_of_the_same_noise_and_of_another(world, memorization, tmp_path):
+    summary = measure_memorization(
+        {name: world["samples"][name] for name in ("copies", "noisy")},
+        tmp_path / "a.csv",
+        tmp_path / "b.csv",
+        store_path=world["folder"] / "latents.h5",
+        encoder_spec=IDENTITY,
+        features=(),
+        beside="copies",
+    ).groupby("plan")
+    assert "same_noise_distance" not in memorization[0].columns
+    samples, images = pd.read_csv(tmp_path / "b.csv"), world["images"]
+    apart = lambda one, two: np.sqrt(((one.astype(float) - two) ** 2).mean((1, 2, 3)))  # noqa: E731
+    same = apart(images["noisy"], images["copies"])
+    noisy = samples[samples["plan"] == "noisy"]
+    assert np.allclose(noisy["same_noise_distance"], same)
+    assert (samples[samples["plan"] == "copies"]["same_noise_distance"] == 0).all()
+    assert summary["same_noise_distance"].mean()["noisy"] == pytest.approx(same.mean())
+    for row in (0, 33, 200):  # another of its label, the next in order of seed and index
+        own = np.flatnonzero(noisy["label"] == noisy["label"].iloc[row])
+        other = own[(np.flatnonzero(own == row)[0] + 1) % len(own)]
+        expected = apart(images["noisy"][[row]], images["copies"][[other]])[0]
+        assert noisy["other_noise_distance"].iloc[row] == pytest.approx(expected)
+    with pytest.raises(ValueError, match="beside is 'copy'; expected one of the plans: copies"):
+        measure_memorization(
+            {"copies": world["samples"]["copies"]}, tmp_path / "a.csv", tmp_path / "b.csv",
+            store_path=world["folder"] / "latents.h5", encoder_spec=IDENTITY, features=(), beside="copy",
+        )  # fmt: skip
+
+
 def test_the_nearest_of_the_own_class_bears_the_samples_label(world):
     folder = world["folder"]
     measure_memorization(

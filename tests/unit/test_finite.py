@@ -166,8 +166,8 @@ FEATURES = np.random.default_rng(0).standard_normal((5, 3))
     [
         ({"mu": MU + np.nan, "sigma": SIGMA}, "mean: 3 of 3 values are not finite"),
         ({"mu": MU, "sigma": np.where(SIGMA == 2, np.inf, SIGMA)}, "covariance: 1 of 9 values is not finite"),
-        ({"mu": MU, "sigma": np.diag([3.0, -1.0, 1.0])}, "eigenvalue of -1, the largest being 3"),
-        ({"mu": MU, "sigma": np.full((3, 3), 2.0) - np.eye(3)}, "eigenvalue of -1, the largest being 5"),
+        ({"mu": MU, "sigma": np.diag([3.0, -1.0, 1.0])}, r"eigenvalue of -1 \(the largest is 3\)"),
+        ({"mu": MU, "sigma": np.full((3, 3), 2.0) - np.eye(3)}, r"eigenvalue of -1 \(the largest is 5\)"),
         ({"mu": MU, "sigma": np.triu(np.full((3, 3), 0.5)) + SIGMA}, "not symmetric: entries differ by 0.5"),
         ({"mu": MU, "sigma": SIGMA, "features": FEATURES[:, :2]}, r"features \(5, 2\) beside a mean \(3,\)"),
         ({"mu": MU, "sigma": SIGMA, "features": FEATURES * np.nan}, "features: 15 of 15 values are not finite"),
@@ -197,5 +197,5 @@ def test_samples_are_not_compared_with_a_reference_of_another_width(tmp_path):
     np.savez(tmp_path / "r.npz", mu=MU, sigma=SIGMA)
     reference = read_reference(tmp_path / "r.npz")
     assert reference.checked(FEATURES) is FEATURES
-    with pytest.raises(ValueError, match=r"r\.npz: a reference of 3 features an image; the samples have 2"):
+    with pytest.raises(ValueError, match=r"r\.npz: a reference of 3 features per image; the samples have 2"):
         reference.checked(FEATURES[:, :2])

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import report_results as results
 from matplotlib.figure import Figure
+from report_jump import jumped, memorized
 from report_pictures import faults
 from report_results import split_of, tab1, transition, write
 from test_report_sampling import (
@@ -33,9 +34,11 @@ from twostage.report.figures import (
     fig8,
     fig9,
     fig_flux,
+    fig_jump,
     fig_memorization,
     fig_norms,
     fig_oracle_supervised,
+    fig_references,
     fig_samples,
     fig_settling,
     fig_shift,
@@ -55,6 +58,7 @@ from twostage.report.figures import (
 from twostage.report.figures import law as law_figure
 from twostage.report.figures import tab1 as tab1_figure
 from twostage.report.results.run import Results
+from twostage.sampling.experiments import SHIFTS
 
 SPACES = [
     "stable-diffusion-vae-f8-finetuned-on-imagenet-at-256-pixels",
@@ -161,6 +165,16 @@ def run_in(folder, spaces, models):
             "split": splits,
             "models": models,
         },
+        fig_references: {
+            "references": {
+                s: results.write_references(
+                    folder / s / "references.h5", [(m, step) for m in models for step in (300, 600)]
+                )
+                for s in spaces
+            },
+            "split": splits,
+            "models": models,
+        },
         law_figure: {
             "transition": transitions,
             "curves": made("law.csv", lambda s: results.law(at[s]).assign(**{"class": CLASS})),
@@ -204,7 +218,14 @@ def run_in(folder, spaces, models):
             "pictures": {s: results.write_settling(folder / s / "settling.h5") for s in spaces[:2]},
             "followed_images": {spaces[0]: write(folder, "followed.csv", results.followed_images())},
         },
-        fig_shift: {"split": splits},
+        fig_jump: {
+            "jump": made("fig_jump.csv", lambda s: jumped()),
+            "memorization": made("fig_jump-memorization.csv", lambda s: memorized(jumped())),
+            "split": splits,
+            "transition": transitions,
+            "information": made("information.csv", lambda s: results.information()),
+        },
+        fig_shift: {"split": splits, "steps": 50, "shifts": SHIFTS},
         fig_flux: {
             "trajectories": write(folder, "flux.csv", flux()),
             "pictures": write_flux(folder / "flux.h5", prompt="a photograph of an astronaut who rides a horse"),
@@ -238,24 +259,18 @@ def run_in(folder, spaces, models):
 
 
 MODULES = [
-    fig2, fig3, fig5, fig6, fig7, fig8, fig9, fig_flux, fig_memorization, fig_norms, fig_oracle_supervised,
-    fig_samples, fig_settling, fig_shift, fig_spaces, fig_training, law_figure, nsweep, side_by_side, tab1_figure, tab2,
-    tab3, tab_capacity, tab_gain, tab_halves, tab_plans, tab_reconstruction,
+    fig2, fig3, fig5, fig6, fig7, fig8, fig9, fig_flux, fig_jump, fig_memorization, fig_norms, fig_oracle_supervised,
+    fig_references, fig_samples, fig_settling, fig_shift, fig_spaces, fig_training, law_figure, nsweep, side_by_side,
+    tab1_figure, tab2, tab3, tab_capacity, tab_gain, tab_halves, tab_plans, tab_reconstruction,
 ]  # fmt: skip
 
 
 NAMELESS = {fig3, fig_flux}  # the same for every run
+# A row per space, all alike.
 ROWS = {
-    fig7,
-    nsweep,
-    fig_oracle_supervised,
-    fig5,
-    fig6,
-    fig8,
-    fig_samples,
-    tab3,
+    fig7, nsweep, fig_oracle_supervised, fig5, fig6, fig8, fig_jump, fig_norms, fig_references, fig_samples, tab3,
     tab_capacity,
-}  # a row per space, all alike
+}  # fmt: skip
 CASES = [(run, module) for run in RUNS for module in MODULES if run == "many" or module not in NAMELESS]
 
 

@@ -27,6 +27,7 @@ from twostage.report.figures import (
 )  # fmt: skip
 from twostage.report.results import paper
 from twostage.report.results.memorization import control_of, distances_of_plans, memorization_distances
+from twostage.sampling.experiments import SHIFTS
 
 SPLITS = {"pixel": 0.45, "vae": 0.4}
 SWITCHES, RESUMES = (0, 0.1, 0.4, 1), (0.1, 0.8)
@@ -56,13 +57,16 @@ def tab3_results():
     wide = {
         f"{low:g}-{high:g}": 6 + abs(low - 0.1) + abs(high - 0.8) for low in (0, 0.1, 0.2) for high in (0.4, 0.8, 1)
     }
-    return distances("tab3", plans | wide)
+    named = {"transition": 5.8, "class": 6.2}
+    beside = {"B-3-0-1": 9.0, "B-3-class": 7.0, "XL-none": 7.0, "XL-2-0-1": 6.0, "XL-2-class": 5.0}
+    return distances("tab3", plans | wide | named | beside)
 
 
-def gain_results(of_longer=10.0):
-    """Distances that fall, or with ``of_longer`` below 0 rise, with alpha, whatever beta."""
+def gain_results(of_longer=10.0, late=0.0):
+    """Distances that fall, or with ``of_longer`` below 0 rise, with alpha, and by ``late`` where beta is 0."""
     gains = {"none": (np.nan, np.nan), "0.1-1": (0.1, 1), "0.2-1": (0.2, 1), "0.2-0": (0.2, 0), "-0.1-1": (-0.1, 1)}
-    table = distances("tab_gain", {name: 5 - of_longer * np.nan_to_num(alpha) for name, (alpha, _) in gains.items()})
+    levels = {name: 5 - of_longer * np.nan_to_num(alpha) - late * (beta == 0) for name, (alpha, beta) in gains.items()}
+    table = distances("tab_gain", levels)
     alpha, beta = zip(*(gains[plan.removeprefix("tab_gain-")] for plan in table["plan"]))
     return table.assign(kind=["none" if np.isnan(a) else "gain" for a in alpha], gain_alpha=alpha, gain_beta=beta)
 
@@ -193,7 +197,7 @@ def run(tmp_path_factory):
         "fig6": {"pictures": shown("fig6", RESUMES), "memorization": resume, "split": splits},
         "fig_memorization": {"memorization_switch": switch, "memorization_resume": resume, "split": splits},
         "fig_samples": {"pictures": shown("fig_samples", [np.nan] * 2, plans=models, followed=False)},
-        "fig_shift": {"split": splits},
+        "fig_shift": {"split": splits, "steps": 50, "shifts": SHIFTS},
         "fig_flux": {
             "trajectories": write(folder, "flux.csv", flux()),
             "pictures": write_flux(folder / "flux.h5"),
@@ -432,7 +436,7 @@ def test_plans_of_different_numbers_of_samples_are_not_compared(run, tmp_path):
     headings, cells = tab_plans.cells(table)
     assert headings[-2:] == ["pixel, extrapolated", "samples"]
     assert float(cells[-1][-2].text) == pytest.approx(last["mean"] - 0.5, abs=0.01)
-    assert "compare only as extrapolated" in tab_plans.notes(table)[-1]
+    assert "only by the extrapolated distances" in tab_plans.notes(table)[-1]
 
 
 def test_a_table_without_its_reference_shows_dashes(tmp_path):
@@ -441,6 +445,36 @@ def test_a_table_without_its_reference_shows_dashes(tmp_path):
     _, rows, _ = tab2.cells(tab2.drawn({"pixel": path}))
     assert {row[4].text for row in rows} == {"–"}
     assert texts(tab2.figure(tab2.drawn({"pixel": path}))).count("–") == 2 * len(rows)  # and no split is known
+
+
+def test_intervals_from_the_data_stand_apart_from_the_search(made):
+    table = pd.read_csv(made / "tab3.csv")
+    own = table[(table["space"] == "pixel") & (table["seed"] == 0)].set_index("plan")
+    mean = lambda plan: own.loc[plan, "mean"]  # noqa: E731
+    for plan, base in (
+        ("tab3-class", "tab3-none"),
+        ("tab3-B-3-class", "tab3-none"),
+        ("tab3-XL-2-class", "tab3-XL-none"),
+    ):
+        assert own.loc[plan, "change"] == pytest.approx(mean(plan) - mean(base)), plan
+    assert not own.loc[own["kind"].isin(["data", "beside", "none"]), "best"].any()
+    _, rows, _ = tab3.cells(table)
+    words = [(row[0].text, row[1].text) for row in rows[-7:]]
+    assert words == [
+        ("transition", "from the data"), ("class", "from the data"), ("[0, 1], B at scale 3", "beside"),
+        ("class, B at scale 3", "beside"), ("none, XL", "beside"), ("[0, 1], XL at scale 2", "beside"),
+        ("class, XL at scale 2", "beside"),
+    ]  # fmt: skip
+    notes = tab3.notes(table)
+    assert "Guidance scale 2." in notes[0]
+    assert any("[0.3, 0.65] in pixel, [0.3, 0.65] in vae; class" in note for note in notes)
+    panel = next(
+        axes for axes in tab3.figure(table).axes if "pixel (a)" in axes.get_title(loc="left").replace("\n", " ")
+    )
+    lines = {line.get_label(): line for line in panel.get_lines()}
+    drawn = lines["class, from the data"]
+    assert drawn.get_xdata() == pytest.approx([0.1, 0.5])
+    assert drawn.get_ydata() == pytest.approx([mean("tab3-class") / mean("tab3-none")] * 2)
 
 
 @pytest.mark.parametrize(
@@ -677,10 +711,10 @@ def test_a_time_without_numbers_is_refused(run, tmp_path):
         fig6.drawn({"pixel": path}, {"pixel": run["fig6"]["memorization"]["pixel"]})
 
 
-@pytest.mark.parametrize(("bad", "words"), [({"steps": 0}, "steps is 0"), ({"shifts": [0]}, "shift is 0")])
+@pytest.mark.parametrize(("bad", "words"), [((0, [1]), "steps is 0"), ((5, [0]), "shift is 0")])
 def test_bad_shifts_are_refused(bad, words):
     with pytest.raises(ValueError, match=words):
-        fig_shift.drawn(**bad)
+        fig_shift.drawn(steps=bad[0], shifts=bad[1])
 
 
 # ------------------------------------------------------------------------------------------- Flux, spaces side by side

@@ -21,6 +21,7 @@ SETTINGS = {
     "tab_gain": {"model": "B"},
     "tab_plans": {"plans": {"late": {"parts": [{"field": "XL", "guidance": 2.0, "interval": ["split", 1.0]}]}}},
     "fig_samples": {"models": ["XL"]},
+    "fig_jump": {"model": "XL"},
     "fig_oracle_supervised": {"models": ["B"], "snapshots": [100, 200]},
 }
 
@@ -187,6 +188,13 @@ def test_the_experiments_are_the_papers():
     assert [part["field"] for part in fig5["fig5-0"]["parts"]] == ["XL"]
     assert [part["field"] for part in fig5["fig5-1"]["parts"]] == ["oracle"]
     assert [part["field"] for part in fig5["fig5-0.15"]["parts"]] == ["oracle", "XL"]
+    jump = plans_for("fig_jump", {"model": "XL", "times": [0, 0.25, "split", 0.8]}, guidance={"guidance": 1.5})
+    assert list(jump) == [f"fig_jump-{word}" for word in ("0", "0.25", "split", "0.8", "steps_37", "steps_10")]
+    made = {name: Plan.from_dict(name, content).resolve(0.4) for name, content in jump.items()}
+    assert [plan.nfe for plan in made.values()] == [50, 37, 30, 10, 37, 10]
+    assert [plan.begins for plan in made.values()] == [0, 0.25, 0.4, 0.8, 0, 0]
+    assert [plan.kind for plan in made.values()] == ["model", *["jump"] * 3, *["uniform"] * 2]
+    assert {plan.parts[0].guidance for plan in made.values()} == {1.5}
     many = plans_for("fig5", {**SETTINGS["fig5"], "oracle_samples": 400})
     assert {name for name, content in many.items() if content.get("samples") == 400} == {"fig5-1"}
     fig6 = plans_for("fig6", SETTINGS["fig6"])

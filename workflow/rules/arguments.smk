@@ -109,7 +109,7 @@ def plan_checkpoints(space, plans):
     fields = dict.fromkeys(part["field"] for plan in plans.values() for part in plan["parts"])
     found = {}
     for field in fields:
-        model, _, step = field.partition("@")
+        model, step = snapshot_of(field)
         if model in MODELS:
             paths = snapshot_paths(space, model)
             found[field] = paths[int(step)] if step else list(paths.values())[-1]
@@ -120,7 +120,7 @@ def plan_models(space, plans):
     """{field: metadata that its weights must have} of every model that the plans name."""
     found = {}
     for field in plan_checkpoints(space, plans):
-        model, _, step = field.partition("@")
+        model, step = snapshot_of(field)
         step = int(step) if step else CONFIG.snapshots(model, space)[-1]
         found[field] = expected_of(space, model) | {"step": step}
     return found
@@ -129,7 +129,11 @@ def plan_models(space, plans):
 def plan_settings(experiments):
     """The settings from which an experiment's plans are made: all except its spaces, samples and seeds."""
     apart = ("spaces", "samples", "seeds")
-    settings = {name: {k: v for k, v in found.items() if k not in apart} for name, found in experiments.items()}
+    settings = {
+        name: {k: v for k, v in found.items() if k not in apart}
+        for name, found in experiments.items()
+        if name != "fig_references"  # it compares velocities and samples no plans
+    }
     if twins := settings.get("fig_oracle_supervised"):
         first, second = map(CONFIG.snapshots, twins["models"])
         twins["snapshots"] = [step for step in first if step in second]
@@ -147,13 +151,13 @@ def seeds_of(experiment):
 
 
 def windows_named(experiments):
-    """Windows of the data that plans of these experiments name, each once."""
+    """Windows of the data that the plans of these experiments name, each once."""
     plans = [item for name in experiments for item in PLANS[name].items()]
     return sorted({window for item in plans for window in Plan.from_dict(*item).names_windows})
 
 
 def sampling_inputs(plans):
-    """What the plans of an experiment are run with: latents, decoder, models, the split and windows that they name."""
+    """Inputs of an experiment's plans: latents, decoder, models, and the split and windows that the plans name."""
     made = [Plan.from_dict(name, plan) for name, plan in plans.items()]
     named = {"split": any(plan.names_split for plan in made), "windows": any(plan.names_windows for plan in made)}
     return {name: f"<results>/oracle/{{space}}/{name}.json" for name, found in named.items() if found} | {

@@ -209,6 +209,8 @@ rule memorization:
         encoder=lambda w: encoder_of(w.space),
         features=CONFIG.evaluation.features,
         control_images=CONFIG.evaluation.control_images,
+        # The samples of a jump beside those of the model alone, from the same noise.
+        beside=lambda w: "fig_jump-0" if w.experiment == "fig_jump" else None,
         device=device_of("evaluation"),
         code=code_of("twostage.evaluation.memorization", "twostage.evaluation.pictures"),
     message:

@@ -26,7 +26,9 @@ OF_EXPERIMENTS = {
         name: paths_of("split") | {"pictures": PICTURES.format(name), "memorization": SOURCES[memorization].path}
         for name, memorization in (("fig5", "memorization_switch"), ("fig6", "memorization_resume"))
     },
+    "fig_references": paths_of("references", "split"),
     "fig_samples": {"pictures": PICTURES.format("fig_samples")},
+    "fig_jump": paths_of("jump", "memorization_jump", "transition", "split", "information"),
     "fig_oracle_supervised": paths_of("oracle_loss", "split") | {"evaluation": SOURCES["oracle_supervised"].path},
 }
 EACH = PLANS | {"fig_training": trained_models}
@@ -56,7 +58,7 @@ TABLES = {
     for name in EXPERIMENTS
     if name.startswith("tab")
 }
-SETTINGS = dict.fromkeys(["fig7", "fig9", "fig_norms", "fig_spaces"], {"models": CONFIG.sizes})
+SETTINGS = dict.fromkeys(["fig7", "fig9", "fig_norms", "fig_references", "fig_spaces"], {"models": CONFIG.sizes})
 if "tab2" in EXPERIMENTS:
     SETTINGS["fig_shift"] = {"steps": CONFIG.sampling.steps, "shifts": EXPERIMENTS["tab2"]["shifts"]}
 

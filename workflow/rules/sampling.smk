@@ -1,6 +1,7 @@
 # Sampling: one rule per experiment, which runs all its plans in one job per latent space and shard.
 from twostage.sampling.experiments import plans_for
-from twostage.sampling.plan import Plan, WINDOWS
+from twostage.sampling.plan import Plan, snapshot_of
+from twostage.windows import WINDOWS
 
 FIELDS = [*MODELS, *(f"{model}@{step}" for model in MODELS for step in CONFIG.snapshots(model))]
 try:
@@ -92,6 +93,49 @@ for experiment in TRAJECTORIES:
             f"Following the trajectories of {experiment} in latent space {{wildcards.space}}"
         script:
             "../scripts/follow.py"
+
+
+if "fig_references" in EXPERIMENTS:
+    FOLLOWING = EXPERIMENTS["fig_references"]
+
+    rule references:
+        input:
+            latents="<results>/data/{space}/latents.h5",
+            held_out=lambda w: (
+                f"results/{CONFIG.run}/data/{w.space}/held_out.h5" if CONFIG.spaces[w.space].decodes else []
+            ),
+            snapshots=lambda w: [
+                path for model in FOLLOWING["models"] for path in snapshot_paths(w.space, model).values()
+            ],
+        output:
+            "<results>/samples/{space}/fig_references.h5",
+        log:
+            "<logs>/references/{space}.log",
+        benchmark:
+            "<benchmarks>/references/{space}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: CONFIG.jobs.sampling.threads
+        resources:
+            **resources_of("sampling"),
+        params:
+            settings={
+                "samples": FOLLOWING["samples"],
+                "seeds": seeds_of("fig_references"),
+                "times": FOLLOWING["times"],
+                "steps": CONFIG.sampling.steps,
+                "solver": CONFIG.sampling.solver,
+                "batch_size": CONFIG.sampling.batch_size,
+                "precision": CONFIG.sampling.precision,
+            },
+            snapshots=lambda w: {model: CONFIG.snapshots(model, w.space) for model in FOLLOWING["models"]},
+            models=lambda w: {model: expected_of(w.space, model) for model in FOLLOWING["models"]},
+            device=device_of("sampling"),
+            code=code_of("twostage.sampling.references"),
+        message:
+            "Measuring which field the models follow in latent space {wildcards.space}"
+        script:
+            "../scripts/references.py"
 
 
 if CONFIG.flux:

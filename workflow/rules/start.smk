@@ -41,7 +41,7 @@ def refuse_unfit_references(given):
     from twostage.evaluation.given import refuse_unfit_reference
 
     for name, file in given.items():
-        width = 4 * CONFIG.classifier.width if name == "classifier" else None
+        width = CONFIG.classifier.features if name == "classifier" else None
         if os.path.exists(file.place) and os.path.getsize(file.place):
             try:
                 refuse_unfit_reference(file.place, name, width=width, image_size=CONFIG.data.image_size)

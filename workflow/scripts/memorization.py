@@ -20,6 +20,7 @@ with job(snakemake):
         **latents,
         features=params.features,
         control_images=params.control_images,
+        beside=params.get("beside"),
         classifier=inputs.get("classifier"),
         inception=inputs.get("inception"),
         dinov2=inputs.get("dinov2"),

@@ -22,8 +22,8 @@ __all__ = ["Config", "ConfigError", "Model", "check_files", "check_places", "loa
 def load(raw):
     """Validate a configuration (a dict as Snakemake reads it) and return a frozen ``Config``.
 
-    Keys that begin with ``x-`` are not read: they hold what YAML's anchors share. Raises ConfigError with one line per
-    mistake: key, value, what was expected, closest valid name.
+    Keys that begin with ``x-`` are not read; they can hold YAML anchors. Raises ConfigError with one line per mistake:
+    key, value, what was expected, closest valid name.
     """
     raw = {key: value for key, value in without_null_text(raw).items() if not re.match(UNREAD, str(key))}
     try:

@@ -1,16 +1,18 @@
-"""What the blocks of a configuration must agree on: each check gives lines on what does not fit."""
+"""Checks between the blocks of a configuration: each yields one line per mistake."""
 
 from twostage.config.blocks.experiment import MODEL_SETTINGS
+from twostage.data.known import KNOWN
 from twostage.data.published import ASSUMED
+from twostage.sampling.plan import snapshot_of
 from twostage.spelling import did_you_mean
 
-# Sides of the images of data sets that have one, and the pixels that a latent covers along a side by kind of encoder.
-SIDES = {"digits": 8, "cifar10": 32}
+# Pixels along a side of one latent, by kind of encoder.
 FACTORS = {"identity": 1} | {kind: ASSUMED[kind][1] for kind in ("sd-vae", "va-vae", "tiny")}
-# Channels of the images of data sets, where they are known; and the kinds of encoder that all take colour.
-CHANNELS = {"digits": 1, "cifar10": 3, "image_folder": 3}
+# The images' channels in data sets where they are fixed; and the kinds of encoder that always take colour.
+CHANNELS = {name: known.image_shape[2] for name, known in KNOWN.items()} | {"image_folder": 3}
 COLOUR = ("sd-vae", "va-vae", "tiny")
-# Names that mean something else where a model or a latent space could stand.
+UNDECODED = ("fig_references",)  # experiments that make no images
+# Names that have another meaning in places where a model or a latent space is named.
 RESERVED_MODELS = {
     "oracle": "the exact field", "gaussian": "the field of Gaussians", "split": "the stage split", "latents": "a rule",
 }  # fmt: skip
@@ -18,15 +20,15 @@ RESERVED_SPACES = dict.fromkeys(["classifier", "inception", "dinov2"], "a folder
 
 
 def problems(config):
-    """Lines on a ``Config`` whose blocks are valid one by one; none where it can be run."""
-    if lines := list(missing(config)):  # what the others would stumble over
+    """Lines on a ``Config`` whose blocks are valid one by one; no line where it can be run."""
+    if lines := list(missing(config)):  # the other checks would fail on these
         return lines
     checks = (names, images, latents, snapshots, decoders, twins, imported, guidance_channels, batches, shards, files)
     return [line for check in checks for line in check(config)]
 
 
 def missing(config):
-    """Names of models and latent spaces that are used but not there."""
+    """Names of models and latent spaces that are used but not defined."""
 
     def line(name, known, key, kind):
         return f"{key} is {name!r}; expected {kind}: {', '.join(known)}{did_you_mean(name, known)}"
@@ -53,7 +55,7 @@ def missing(config):
 
 
 def names(config):
-    """Names that are reserved, and names that are one on file systems that do not tell cases apart."""
+    """Names that are reserved, and names that are the same on file systems that ignore case."""
     for key, given, reserved in (
         ("models", config.models, RESERVED_MODELS),
         ("spaces", config.spaces, RESERVED_SPACES),
@@ -69,12 +71,13 @@ def names(config):
 
 
 def images(config):
-    """The images' side against what the data set has; no images only where nothing is encoded or decoded."""
+    """The images' side against the data set's; a data set of ``none`` only where nothing is encoded or decoded."""
     if config.data.name == "none":
         for name in (name for name, space in config.spaces.items() if space.decodes):
             yield f"data.name is none, but latent space {name!r} encodes images; expected a data set"
-    side = SIDES.get(config.data.name)
-    if side not in (None, config.data.image_size):
+    known = KNOWN.get(config.data.name)
+    if known and known.side != config.data.image_size:
+        side = known.side
         yield (
             f"data.image_size is {config.data.image_size}; expected {side}: {config.data.name} has images of "
             f"{side} x {side} pixels"
@@ -104,7 +107,7 @@ def sides(name, space, side, factor):
         fitting = [str(patch) for patch in range(1, side // factor + 1) if side // factor % patch == 0]
         yield (
             f"spaces.{name}.patch_size is {space.patch_size}; expected a divisor of the latents' side "
-            f"{side // factor} (image_size {side} over {factor}): {', '.join(fitting)}"
+            f"{side // factor} (image_size {side} divided by {factor}): {', '.join(fitting)}"
         )
 
 
@@ -117,7 +120,7 @@ def channels(config, name, taken):
 
 
 def snapshots(config):
-    """Steps of snapshots against the longest training: what lies beyond is never reached."""
+    """Steps of snapshots against the longest training: later ones are never reached."""
     longest = max(config.model_steps(name) for name in config.models)
     if beyond := sorted(step for step in config.training.snapshots if step > longest):
         yield (
@@ -129,7 +132,7 @@ def snapshots(config):
 def decoders(config):
     """Experiments that make images, in latent spaces that have no decoder."""
     for experiment, settings in config.experiments:
-        for name in (settings.spaces or config.spaces) if settings else ():
+        for name in (settings.spaces or config.spaces) if settings and experiment not in UNDECODED else ():
             if not config.spaces[name].decodes:
                 yield (
                     f"experiments.{experiment} makes images, and latent space {name!r} has no decoder (its encoder "
@@ -138,7 +141,7 @@ def decoders(config):
 
 
 def twins(config):
-    """fig_oracle_supervised compares targets: all else about its two models is equal."""
+    """fig_oracle_supervised compares targets: its two models must be equal in everything else."""
     settings = config.experiments.fig_oracle_supervised
     if settings is None:
         return
@@ -171,7 +174,7 @@ def twins(config):
 
 
 def imported(config):
-    """Plans that name a snapshot of a model in a latent space where it is imported, and so has none."""
+    """Plans that name a snapshot of a model in a latent space where the model is imported, and so has no snapshots."""
     settings = config.experiments.tab_halves
     if settings and settings.snapshot:
         name = settings.models[0]
@@ -185,9 +188,9 @@ def imported(config):
     settings = config.experiments.tab_plans
     for plan, content in (settings.plans if settings else {}).items():
         for part in content.parts:
-            model, at, step = part.field.partition("@")
+            model, step = snapshot_of(part.field)
             for space in settings.spaces or config.spaces:
-                if not (at and model in config.models and space in config.models[model].checkpoint):
+                if not (step and model in config.models and space in config.models[model].checkpoint):
                     continue
                 if step != str(config.model_steps(model)):
                     yield (
@@ -198,7 +201,7 @@ def imported(config):
 
 
 def guidance_channels(config):
-    """Channels that guidance acts on against those that the latents have."""
+    """The channels on which guidance acts against those of the latents."""
     asked = []
     if config.experiments.tab3:
         asked.append(("tab3", "experiments.tab3.channels", config.experiments.tab3.channels))
@@ -235,7 +238,8 @@ def _channels(config, space):
 
 
 def batches(config):
-    """The batch against the processes of a training, one per GPU, and the parts into which each cuts its share."""
+    """The batch against a training's processes, one per GPU, and against the parts into which each divides its
+    share."""
     training, processes = config.training, max(config.jobs.training.gpu, 1)
     if training.batch_size % (processes * training.accumulate):
         yield (
@@ -245,8 +249,9 @@ def batches(config):
 
 
 def shards(config):
-    """Shards of samples: each has at least one."""
-    counts = {f"experiments.{name}.samples": found.samples for name, found in config.experiments if found}
+    """Shards of samples: each must have at least one sample."""
+    made = [(name, found) for name, found in config.experiments if found and name not in UNDECODED]
+    counts = {f"experiments.{name}.samples": found.samples for name, found in made}
     counts["sampling.samples"] = config.sampling.samples
     if config.experiments.fig5:
         counts["experiments.fig5.oracle_samples"] = config.experiments.fig5.oracle_samples
@@ -258,7 +263,7 @@ def shards(config):
 
 
 def files(config):
-    """Files of weights that would be put at one place, though they come from different ones or differ in digest."""
+    """Files of weights with one place on the disk but different sources or digests."""
     found = {}
     for key, file in config.files_by_key().items():
         other, first = found.setdefault(file.place, (file, key))

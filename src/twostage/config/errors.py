@@ -1,4 +1,4 @@
-"""What a user reads of a configuration that cannot be run: one line per mistake."""
+"""Error messages for a configuration that cannot be run: one line per mistake."""
 
 import json
 import re
@@ -36,8 +36,8 @@ _PATTERNS = {
 def explain(problems, root):
     """Lines on pydantic's ``problems`` with a configuration whose blocks begin at ``root``.
 
-    One line per key: what pydantic says of each alternative of a union is joined by "or", and keys that one block lacks
-    are named together.
+    One line per key: pydantic's messages on the alternatives of a union are joined by "or", and keys that one block
+    lacks are named together.
     """
     lines, told, expected, absent = [], [], {}, {}
     for problem in _once(problems):
@@ -51,15 +51,15 @@ def explain(problems, root):
             expected.setdefault(_key(location, root), []).append(problem)
     lines += [_lacking(block, keys, root) for block, keys in absent.items()]
     for key, alternatives in expected.items():
-        if not any(
-            other.startswith(f"{key}.") for other in [*told, *expected]
-        ):  # of a union, the member that was meant
+        # in a union, the member that was meant
+        if not any(other.startswith(f"{key}.") for other in [*told, *expected]):
             lines.append(f"{key} is {_expected(alternatives, root)}")
     return lines
 
 
 def _once(problems):
-    """The problems without those of a bare `checkpoint`, which stands for all latent spaces, in all but the first."""
+    """The problems, with those of a bare `checkpoint` only once: it stands for all latent spaces, and pydantic repeats
+    its problems for each."""
     seen = set()
     for problem in problems:
         location = problem["loc"]
@@ -71,7 +71,7 @@ def _once(problems):
 
 
 def _line(problem, root):
-    """The line on a problem that has nothing to do with others, else None."""
+    """The line on a problem that can be told without the others, else None."""
     location, value, kind = problem["loc"], problem["input"], problem["type"]
     key = _key(location, root)
     if kind == "extra_forbidden":
@@ -103,7 +103,7 @@ def _lacking(block, keys, root):
 
 
 def _expected(alternatives, root):
-    """The value of a key, what each alternative of its union would take, and the closest of its words."""
+    """The value of a key, what each alternative of its union accepts, and the closest of the accepted words."""
     value = alternatives[0]["input"]
     wanted = list(dict.fromkeys(_expectation(problem, root) for problem in alternatives))
     if "a number" in wanted:
@@ -147,7 +147,7 @@ def _expectation(problem, root):
 
 
 def _mapping(place):
-    """What a block is written as: a mapping with some of its keys."""
+    """Words for the form of a block: a mapping with some of its keys."""
     block = place.block
     if block is None:
         return "a mapping with kind"

@@ -1,7 +1,7 @@
-"""Where a mistake is: pydantic's location of it, as the key that a user wrote and the block that it is in.
+"""The place of a mistake: from pydantic's location, the key that a user wrote and the block in which it stands.
 
-Pydantic puts a name of its own into a location for the member of a union that it tried. Which parts are such names
-is known from the types of the blocks, which a location is followed through.
+For a union, pydantic adds to the location its own name of the member that it tried. To find these parts, a location is
+followed through the types of the blocks.
 """
 
 from types import NoneType, UnionType
@@ -11,10 +11,10 @@ from pydantic import BaseModel, Tag
 
 
 class Place:
-    """A location followed from the block ``root``.
+    """A location, followed from the block ``root``.
 
-    key: the parts that a user wrote, list of str; block: the class of block that the location ends at, or None where
-    it does not end at one; field: pydantic's description of the last key, or None where there is no such key.
+    key: the parts that a user wrote, list of str; block: the class of the block at which the location ends, or None
+    where it ends at no block; field: pydantic's description of the last key, or None where there is no such key.
     """
 
     def __init__(self, location, root):
@@ -35,7 +35,7 @@ def _is_block(annotation):
 
 
 def _members(annotation):
-    """The types that a value may have, null aside: those of a union, else the one."""
+    """The types that a value may have, without null: the members of a union, else the one type."""
     while get_origin(annotation) is Annotated and get_origin(get_args(annotation)[0]) in (Annotated, Union, UnionType):
         annotation = get_args(annotation)[0]
     if get_origin(annotation) in (Union, UnionType):
@@ -44,7 +44,7 @@ def _members(annotation):
 
 
 def _named(name, members):
-    """The member of a union that pydantic calls ``name``: a block; else all that are neither blocks nor words."""
+    """The member of a union that pydantic calls ``name``: a block, or else all members that are not blocks or words."""
     for member in members:
         block = get_args(member)[0] if get_origin(member) is Annotated else member
         tags = [extra.tag for extra in getattr(member, "__metadata__", ()) if isinstance(extra, Tag)]

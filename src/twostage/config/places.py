@@ -1,4 +1,4 @@
-"""What a configuration names on the disk: folders of images and latents, files of weights."""
+"""Checks of everything on the disk that a configuration names: folders of images and latents, files of weights."""
 
 import os
 from pathlib import Path
@@ -13,9 +13,9 @@ from twostage.fetch import refuse_stand_in
 
 
 def check_places(config, estimating=False):
-    """Raise ConfigError, one line per mistake, where something that the configuration names on the disk is not there.
+    """Raise ConfigError, one line per mistake, where something on the disk that the configuration names is missing.
 
-    estimating: `estimate` does without weights and latents, and without images where their numbers are given.
+    estimating: for `estimate`, which needs no weights and latents, and no images where their numbers are given.
     """
     counted = config.data.images and config.data.held_out_images
     lines = []
@@ -29,8 +29,8 @@ def check_places(config, estimating=False):
 
 
 def _images(config, estimating):
-    """Lines on folders of images that are not there, or have no classes, or other ones."""
-    instead = ", or data.images and data.held_out_images, which `estimate` reckons with" if estimating else ""
+    """Lines on folders of images that are missing, have no classes, or have different classes."""
+    instead = ", or data.images and data.held_out_images, which `estimate` uses" if estimating else ""
     classes = {}
     for key in ("path", "held_out_path"):
         folder = getattr(config.data, key)
@@ -65,7 +65,7 @@ def _images(config, estimating):
 
 
 def _encoders(config):
-    """Lines on images that do not fit an encoder, as its file says, where the kind alone does not."""
+    """Lines on images that do not fit an encoder, by its file, where its kind alone does not decide."""
     for name, space in config.spaces.items():
         if space.encoder.kind in ("autoencoder-kl", "tiny"):
             taken, factor = structure_of(space.weight_files[0].place)
@@ -77,7 +77,7 @@ def _encoders(config):
 
 
 def _latents(config):
-    """Lines on latents that are not there, or on folders that hold none of their format."""
+    """Lines on latents that are missing, or on folders that hold none in the given format."""
     files = {"lightningdit": "latents_rank*_shard*.safetensors", "repa": "dataset.json"}
     for name, space in config.spaces.items():
         if space.imported is None:
@@ -98,11 +98,11 @@ def _latents(config):
 
 
 def _array(name, space, path):
-    """Lines on a plain array of latents whose header says that no model takes them."""
+    """Lines on a plain array of latents that, by its header, fits no model."""
     try:
         shape = np.load(path, mmap_mode="r").shape
     except (ValueError, EOFError, OSError, AttributeError):
-        return  # what it is instead is for the job to say
+        return  # the job will say what is wrong with it
     if len(shape) == 4 and shape[2] != shape[3]:
         yield (
             f"spaces.{name}.encoder.latents.path is {str(path)!r} of shape {shape}; expected (N, C, H, W), H and W "
@@ -116,7 +116,7 @@ def _array(name, space, path):
 
 
 def _weights(config):
-    """Lines on files of weights, and on a folder of Flux, that are not there and come from nowhere."""
+    """Lines on files of weights, and on a folder of Flux, that are missing and cannot be fetched."""
     seen = set()
     for key, file in config.files_by_key().items():
         if file.place not in seen and not os.path.exists(file.place) and not file.repo and not file.url:

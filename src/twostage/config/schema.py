@@ -1,7 +1,7 @@
 """config/schema.json: the blocks as a JSON schema (draft 2020-12), from which editors complete and check keys.
 
-It tells what a file may look like; what the blocks must agree on, ``load`` alone knows. A type that admits null or text
-beside a mapping stands for what ``load`` takes in place of a block: nothing, for its defaults, or a bare path.
+It describes the form of a file; only ``load`` checks that the blocks agree. Some types admit null or text beside a
+mapping, because ``load`` accepts these in place of a block: null for its defaults, or a bare path.
 """
 
 import json
@@ -39,7 +39,7 @@ def schema():
 
 
 def _as_read(node):
-    """A schema of pydantic's without titles, without null beside a block, and with a kind that decides of encoders."""
+    """Pydantic's schema without titles and without null beside a block; for encoders, the kind selects the block."""
     if isinstance(node, list):
         return [_as_read(item) for item in node]
     if not isinstance(node, dict):
@@ -57,14 +57,14 @@ def _as_read(node):
 
 
 def _or_null(option):
-    """A schema that admits null too; of a block, the block's own says so."""
+    """A schema that admits null too; for a block, the block's own schema does this."""
     types, enum = option.get("type"), option.get("enum")
     null = {"type": [*([types] if isinstance(types, str) else types), "null"]} if types else {}
     return option | null | ({"enum": [*enum, None]} if enum else {})
 
 
 def _by_kind(key, mapping):
-    """Blocks of which the value of a key says the one: what is wrong is then said of that one."""
+    """A choice among blocks by the value of a key; an editor's message is then about the chosen block alone."""
     kinds = {}
     for kind, block in mapping.items():
         kinds.setdefault(block, []).append(kind)

@@ -12,13 +12,13 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-LARGEST_WHOLE = 2**63 - 1  # what seeds and steps are stored as: int64
-LARGEST_REAL = 1e30  # far inside float32
+LARGEST_WHOLE = 2**63 - 1  # seeds and steps are stored as int64
+LARGEST_REAL = 1e30  # far below the largest float32
 LONGEST_NAME, LONGEST_RUN = 64, 100  # file names may have 255 bytes, and some join three names
 
 
 def refuse(kind, expected):
-    """A validator's error; ``expected`` is what stands after "expected" in the user's line."""
+    """A validator's error; ``expected`` is the text after "expected" in the line that the user reads."""
     return PydanticCustomError(kind, "{expected}", {"expected": expected})
 
 
@@ -26,7 +26,7 @@ def refuse(kind, expected):
 
 
 def _whole(value):
-    """The int that is meant by 100000, 1e5 (text to YAML) or 1.0e5."""
+    """The int that 100000, 1e5 (which YAML reads as text) or 1.0e5 stands for."""
     try:
         number = Decimal(str(value).strip())
     except ArithmeticError:
@@ -58,7 +58,7 @@ def _inside(value):
     return value
 
 
-# Bounds stand before the validators: so they are in the JSON schema, which config/README.md is made from.
+# Bounds stand before the validators, so that the JSON schema has them; config/README.md is made from it.
 Natural = Annotated[int, Field(ge=0), BeforeValidator(_whole)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
 Several = Annotated[int, Field(ge=2), BeforeValidator(_whole)]
@@ -73,7 +73,7 @@ Below1 = Annotated[float, Field(ge=0, lt=1), *_REAL]
 Share = Annotated[
     float, AfterValidator(_inside), Field(json_schema_extra={"exclusiveMinimum": 0, "exclusiveMaximum": 1}), *_REAL
 ]
-# In plans of one's own, whose numbers are kept as they are written (2, not 2.0): they are params of finished jobs.
+# Numbers in a user's own plans are kept as they are written (2, not 2.0), because they are params of finished jobs.
 Number = Annotated[int | float, *_REAL]
 Moment = Literal["split"] | Annotated[int | float, Field(ge=0, le=1), *_REAL]
 Window = Literal["transition", "class"]  # an interval that the data name
@@ -90,7 +90,7 @@ QUANTITY = re.compile(r"(\d+(?:\.\d+)?) *([A-Za-z]+) *")
 
 
 def _with_units(value, units, unit, examples, rounded):
-    """``value`` in ``unit``, ``rounded``, where it is text such as "64G" or "1d 12h"; a bare number as it is."""
+    """Text such as "64G" or "1d 12h" as a number of ``unit``, ``rounded``; a bare number is returned as it is."""
     if not isinstance(value, str) or not re.search("[A-Za-z:]", re.sub(r"\d[eE][+-]?\d", "", value)):
         return value
     parts = QUANTITY.findall(value)
@@ -111,7 +111,7 @@ def _time(rounded):
     )
 
 
-# For the JSON schema, which has the types of what is written.
+# For the JSON schema, which describes values as users write them.
 _OR_TEXT = {"pattern": rf"^({QUANTITY.pattern})+$"}
 _WHOLE_OR_TEXT = Field(json_schema_extra={"type": ["integer", "string"], **_OR_TEXT})
 _REAL_OR_TEXT = Field(json_schema_extra={"type": ["number", "string"], **_OR_TEXT})
@@ -124,7 +124,7 @@ RealMinutes = Annotated[Positive, _time(float), _REAL_OR_TEXT]
 
 
 def as_text(value):
-    """A value that YAML did not read as text, as it has to be written to be text."""
+    """How to write, so that it is text, a value that YAML did not read as text."""
     if isinstance(value, datetime.date):
         return f'text; YAML reads {value} as a date: put it in quotes, "{value}"'
     if isinstance(value, bool):
@@ -149,7 +149,7 @@ def _name(value, others="", longest=LONGEST_NAME):
     raise refuse("name", f"a name of {characters}, a letter or digit first{write}")
 
 
-# Models stand in names of rules, and side by side with dashes between them in names of plans: no dash in theirs.
+# Models' names have no dash: they are part of rules' names, and in plans' names dashes separate them.
 Name = Annotated[str, BeforeValidator(_name)]
 DashedName = Annotated[str, BeforeValidator(partial(_name, others="-"))]
 RunName = Annotated[str, BeforeValidator(partial(_name, others="-", longest=LONGEST_RUN))]
@@ -158,7 +158,7 @@ RunName = Annotated[str, BeforeValidator(partial(_name, others="-", longest=LONG
 
 
 def _path(value):
-    """A path with ~ and $VAR replaced; what stands there as it is written is taken so."""
+    """A path with ~ and $VAR replaced; a path that exists as it is written is kept as it is."""
     path = value if os.path.exists(value) else os.path.expandvars(os.path.expanduser(value))
     if not path.strip():
         raise refuse("path", "a path")

@@ -20,8 +20,9 @@ from twostage.config.blocks.spaces import Space
 from twostage.config.blocks.synthetic import Synthetic
 from twostage.config.blocks.training import Training
 from twostage.config.values import DashedName, Name, Natural, RunName, Share
+from twostage.sampling.plan import snapshot_of
 
-# Top keys that are not read: what YAML's anchors share, and Snakemake's own.
+# Top keys that are not read: one for YAML's anchors, and Snakemake's own.
 UNREAD = "^(x-|pathvars$)"
 
 
@@ -58,11 +59,12 @@ class Config(Block):
     @model_validator(mode="before")
     @classmethod
     def _models_in_full(cls, raw):
-        """A name of the paper without its own sizes has the paper's; a bare `checkpoint` is that of every space.
+        """Fill in: a model with one of the paper's names, and without sizes, has the paper's; a bare `checkpoint`
+        applies to every space.
 
         Where no latent space encodes or decodes, there are no images, and `data` need not be written. A latent space or
-        an experiment that is null is left out, so that `--config 'spaces={vae: null}'` can do
-        without one of a file's; `{vae: }` and `{vae: ~}` come from a command line as text.
+        an experiment that is null is left out, so that `--config 'spaces={vae: null}'` removes one that the file has;
+        `{vae: }` and `{vae: ~}` come from a command line as text.
         """
         raw = dict(raw) if isinstance(raw, dict) else raw
         for key in ("spaces", "experiments"):
@@ -78,7 +80,7 @@ class Config(Block):
         }
 
     def files_by_key(self):
-        """Every ``File`` of weights that a run with this configuration reads, by its key."""
+        """Every ``File`` of weights that a run with this configuration reads, by its key in the configuration."""
         found = {}
         for name, space in self.spaces.items():
             for key in ("weights", "decoder"):
@@ -96,13 +98,13 @@ class Config(Block):
 
     @property
     def sizes(self):
-        """The models that differ in size alone, by their number of parameters, smallest first, wherever they stand in
-        the file: what comparisons of sizes are drawn from."""
+        """The models that differ in size alone, for comparisons of sizes: by number of parameters, smallest first,
+        whatever their order in the file."""
         alike = [name for name, model in self.models.items() if model.target in (None, self.training.target)]
         return sorted(alike, key=lambda name: self.models[name].parameters)
 
     def models_of(self, space):
-        """The models of a latent space: all ``sizes``, and others where an experiment asks for them."""
+        """The models of a latent space: all ``sizes``, and other models that an experiment needs."""
         asked = {
             model
             for experiment, settings in self.experiments
@@ -112,10 +114,10 @@ class Config(Block):
         return [model for model in self.models if model in self.sizes or model in asked]
 
     def models_named(self, experiment):
-        """The models that an experiment's settings name, in plans of one's own too (which are checked elsewhere)."""
+        """The models that an experiment's settings name, also in the user's own plans (which are checked elsewhere)."""
         settings = getattr(self.experiments, experiment)
         parts = [part for plan in getattr(settings, "plans", {}).values() for part in plan.parts]
-        fields = [part.field.partition("@")[0] for part in parts]
+        fields = [snapshot_of(part.field)[0] for part in parts]
         beside = [each.model for each in getattr(settings, "beside", ())]
         single = [getattr(settings, key, None) for key in MODEL_SETTINGS]
         named = [*getattr(settings, "models", ()), *single, *beside, *fields]
@@ -128,7 +130,7 @@ class Config(Block):
     def snapshots(self, model, space=None):
         """Steps at which a model's EMA weights are kept, in order, its last step included.
 
-        space: the latent space; where the model's weights are imported there is the last alone. None: as trained.
+        space: the latent space; where the model's weights are imported, only the last step. None: as for a training.
         """
         last = self.model_steps(model)
         if space in self.models[model].checkpoint:

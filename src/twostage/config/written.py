@@ -1,4 +1,4 @@
-"""What is looked at before values are: keys that stand twice, numbers that YAML reads otherwise than people, nulls."""
+"""Checks before the values': keys that stand twice, numbers that YAML reads differently from people, and nulls."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def without_null_text(raw):
-    """A configuration with None for the text "null", which `--config 'spaces={vae: null}'` comes as."""
+    """A configuration with None in place of the text "null": `--config 'spaces={vae: null}'` gives this text."""
     if isinstance(raw, dict):
         return {key: without_null_text(value) for key, value in raw.items()}
     if isinstance(raw, list):
@@ -20,9 +20,9 @@ def without_null_text(raw):
 
 
 def check_files(paths):
-    """Raise ConfigError where a YAML file has a key twice, of which YAML keeps the last, or a number in base 60 or 8.
+    """Raise ConfigError where a YAML file has a key twice (YAML keeps the last one), or a number in base 60 or 8.
 
-    paths: configuration files. One that cannot be read, or is a template (``__use_yte__``), is left to Snakemake.
+    paths: configuration files. A file that cannot be read, or is a template (``__use_yte__``), is left to Snakemake.
     """
     lines = [line for path in paths for line in _lines_on(path)]
     if lines:

@@ -12,7 +12,7 @@ from twostage.startup import quick_start
 def main(arguments=None):
     """Run one command; a ValueError or OSError becomes one line on stderr and exit code 1."""
     options = _parser().parse_args(arguments)
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata: a line per file, in a log of a million files
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # about unusual metadata: one line for each of a million files
     try:
         import torch
 
@@ -72,7 +72,7 @@ def _contents(options):
 
     folders, side = _folders(options.dataset), options.dataset.get("image_size")
     if not side:
-        raise ValueError("--dataset has no image_size; expected the side of the crop, pixels")
+        raise ValueError("--dataset has no image_size; expected the side of the crop, in pixels")
     reader = Reader(side, options.dataset.get("min_side") or side, options.dataset.get("background") or "white")
     copies = write_contents(folders, Index(options.index), reader, str(reader), options.output, options.threads)
     write_provenance(options.output, config={"dataset": folders | asdict(reader)}, inputs=[options.index])
@@ -87,7 +87,7 @@ def _folders(dataset):
 
 
 def _warn(sentence):
-    """The workflow shows lines that begin like this on the terminal as well."""
+    """Print a line with a beginning that makes the workflow show it on the terminal too."""
     print(f"warning: {sentence}", file=sys.stderr)
 
 
@@ -149,7 +149,7 @@ def _join(options):
     from twostage.provenance import provenance_path, write_provenance
 
     join(options.shards, options.output, options.statistics)
-    # A shard's digest is in its own provenance; hashing all of them again would cost more than the join.
+    # The digest of a shard is in its own provenance; hashing all shards again would take longer than the join.
     digests = {}
     for shard in options.shards:
         beside = provenance_path(shard)
@@ -201,7 +201,7 @@ def _import(options):
     config = {"format": options.format, "folder": options.input, "split": options.split, "encoder": options.encoder}
     header = read_header(options.output)
     if header.class_offsets[1] == 0:
-        _warn(f"{options.output}: class 0 has no latents; labels count from 0, are these from 1?")
+        _warn(f"{options.output}: class 0 has no latents; labels count from 0: do these count from 1?")
     inputs = options.weights or []
     write_provenance(options.output, config=config, inputs=inputs, fingerprint=header.fingerprint())
 
@@ -235,19 +235,17 @@ def _parser():
 
     def weights(added):
         added.add_argument(
-            "--weights", nargs="+", help="weights file of the encoder; two, where its decoder has its own"
+            "--weights", nargs="+", help="weights file of the encoder; two files if the decoder has its own"
         )
-        added.add_argument("--batch-size", type=_count, default=64, help="images a forward pass")
+        added.add_argument("--batch-size", type=_count, default=64, help="images per forward pass")
 
-    added = command(
-        "autoencoder", _autoencoder, "Train the small KL autoencoder; writes reconstruction.json beside it."
-    )
+    added = command("autoencoder", _autoencoder, "Train the small KL autoencoder; write reconstruction.json beside it.")
     images(added)
     added.add_argument("--seed", type=int, default=0)
     added.add_argument("--features", help=".npy of the training images' features, for align_weight above 0")
 
     for name, run, summary in (
-        ("index", _index, "Look at class folders: write size, digest and class of every image file as CSV."),
+        ("index", _index, "Index class folders: write size, digest and class of every image file as CSV."),
         ("contents", _contents, "Find copies: write the digests of the pixels of indexed images as CSV."),
     ):
         added = command(name, run, summary)
@@ -264,7 +262,7 @@ def _parser():
     added.add_argument("--held-out", help="with --split train: encode the held-out split too, into this file")
     added.add_argument("--shard", type=_shard, default=(0, 1), help="K/N: shard K of N, from 1")
     added.add_argument("--flips", action="store_true", help="encode the mirrored images too")
-    added.add_argument("--seed", type=int, default=0, help="of the stored sample, for posterior `sample`")
+    added.add_argument("--seed", type=int, default=0, help="seed of the stored sample, for posterior `sample`")
 
     added = command("join", _join, "Join shards into one store, without copying.")
     added.add_argument("--shards", nargs="+", required=True)
@@ -273,22 +271,24 @@ def _parser():
     added = command("reconstruction", _reconstruction, "Reconstruction quality of an encoder on both splits (PSNR).")
     images(added)
     weights(added)
-    added.add_argument("--images", type=_count, help="images a split, evenly spaced; all of them unless given")
+    added.add_argument("--images", type=_count, help="images per split, evenly spaced; by default all of them")
 
-    added = commands.add_parser("download", help="Download CIFAR-10, its checksum checked.")
+    added = commands.add_parser("download", help="Download CIFAR-10 and check its checksum.")
     added.set_defaults(run=_download, threads=1)
     added.add_argument("--dataset", type=_json, required=True, help='JSON, {"name": "cifar10", "path": folder}')
 
-    added = command("import", _import, "Other projects' latents into a latent store.")
+    added = command("import", _import, "Turn other projects' latents into a latent store.")
     added.add_argument("--format", choices=("lightningdit", "repa", "npy"), required=True)
     added.add_argument("--input", required=True, help="folder of latents; for npy the .npy file, (N, C, H, W)")
-    added.add_argument("--labels", help="for npy: .npy of the labels, (N,); labels.npy beside the latents unless given")
-    added.add_argument("--classes", type=_count, help="number of classes; largest label + 1 unless given")
+    added.add_argument("--labels", help="for npy: .npy of the labels, (N,); by default labels.npy beside the latents")
+    added.add_argument("--classes", type=_count, help="number of classes; by default largest label + 1")
     added.add_argument("--split", choices=("train", "held_out"), default="train")
-    added.add_argument("--encoder", type=_json, help='what made the latents, e.g. {"kind": "va-vae"}; with --weights')
-    added.add_argument("--weights", nargs="+", help="weights file of that encoder, or its two")
+    added.add_argument(
+        "--encoder", type=_json, help='encoder that made the latents, e.g. {"kind": "va-vae"}; with --weights'
+    )
+    added.add_argument("--weights", nargs="+", help="weights file of that encoder, or its two files")
 
-    added = command("export", _export, "A latent store as other projects' latents.", output="folder to write")
+    added = command("export", _export, "Write a latent store as other projects' latents.", output="folder to write")
     added.add_argument("--format", choices=("lightningdit", "repa"), required=True)
     added.add_argument("--store", required=True)
     return parser

@@ -1,6 +1,6 @@
-"""The small KL autoencoder that the workflow trains: diffusers' AutoencoderKL at the width that a config asks for.
+"""The small KL autoencoder that the workflow trains: diffusers' AutoencoderKL with the widths of the configuration.
 
-Optionally its latent is aligned to features of the images, as VA-VAE's is (Yao & Wang 2025, arXiv 2501.01423).
+Optionally its latent is aligned to features of the images, as in VA-VAE (Yao & Wang 2025, arXiv 2501.01423).
 """
 
 import math
@@ -12,20 +12,17 @@ from tqdm import tqdm
 
 from twostage.arguments import as_device
 from twostage.data.encoders import Autoencoder, latent_shape_of
+from twostage.data.kinds import DEFAULTS
 from twostage.data.weights import save_network
 from twostage.finite import finite, finite_weights
 from twostage.provenance import atomic_write, sha256
 
-DEFAULTS = {
-    "latent_channels": 4, "downsample": 2, "channels": [16, 32], "steps": 600, "batch_size": 32, "lr": 1e-2,
-    "kl_weight": 1e-4, "align_weight": 0.0,
-}  # fmt: skip
 # VA-VAE's margins: beyond them a pair counts as aligned.
 COSINE_MARGIN, DISTANCE_MARGIN = 0.5, 0.25
 
 
 def architecture(image_channels, latent_channels, downsample, channels):
-    """Arguments of ``diffusers.AutoencoderKL`` for one resolution level an entry of ``channels``, finest first."""
+    """Arguments of ``diffusers.AutoencoderKL``, with one resolution level per entry of ``channels``, finest first."""
     if downsample != 2 ** (len(channels) - 1):
         raise ValueError(
             f"downsample is {downsample} with {len(channels)} levels of channels; expected {2 ** (len(channels) - 1)}, "
@@ -49,12 +46,12 @@ def train_autoencoder(dataset, spec, seed, output, device="cpu", features=None):
     """Train on all images of ``dataset`` and write the weights to ``output`` (safetensors); returns the encoder.
 
     Loss: mean squared error of the pixels in [-1, 1], plus ``kl_weight`` times the KL divergence to a unit Gaussian
-    in nats a latent dimension, plus the alignment where ``align_weight`` is above 0. AdamW; the learning rate rises
-    over the first tenth of the steps and falls to zero along a cosine.
-    spec: keys of DEFAULTS. features, for the alignment: an array (N, F) or (N, F, h, w) in the order of the data set,
-    or a callable from uint8 images (n, H, W, C) to a tensor like a part of it.
-    Raises ValueError for a shape that cannot be, for alignment without features or with features that are not finite,
-    and for a training that diverged.
+    in nats per latent dimension, plus the alignment if ``align_weight`` is above 0. The optimiser is AdamW; the
+    learning rate rises over the first tenth of the steps and falls to zero along a cosine.
+    spec: keys of ``twostage.data.kinds.DEFAULTS``. features, for the alignment: an array (N, F) or (N, F, h, w) in the
+    order of the data set, or a callable from uint8 images (n, H, W, C) to a tensor (n, F) or (n, F, h, w).
+    Raises ValueError for an impossible shape, for alignment without features or with features that are not finite, and
+    for a training that diverged.
     """
     from diffusers import AutoencoderKL
 
@@ -98,7 +95,8 @@ def train_autoencoder(dataset, spec, seed, output, device="cpu", features=None):
 
 
 def _start_with_little_noise(network):
-    """A unit posterior variance at the start, the default, drowns the latent: it costs half of so short a training."""
+    """With the default, a unit posterior variance at the start, noise hides the latent: that would cost half of so
+    short a training."""
     half = network.config.latent_channels
     with torch.no_grad():
         network.quant_conv.weight[half:] *= 0.1
@@ -111,16 +109,17 @@ def _rate(step, steps):
 
 
 def _balance(error, misaligned, weight):
-    """Ratio of the two losses' gradients on the encoder's last layer, as VA-VAE: one weight fits all data."""
+    """Ratio of the two losses' gradients on the encoder's last layer, as in VA-VAE, so that one weight fits all
+    data."""
     gradients = [torch.autograd.grad(loss, weight, retain_graph=True)[0].norm() for loss in (error, misaligned)]
     return (gradients[0] / (gradients[1] + 1e-4)).clamp(0, 1e4).detach()
 
 
 class Alignment(torch.nn.Module):
-    """How far a linear projection of the latent is from features of the images: VA-VAE's two losses, summed.
+    """Distance of a linear projection of the latent from features of the images: the sum of VA-VAE's two losses.
 
-    Feature maps (N, F, h, w) are compared position by position (resized to the latent's), feature vectors (N, F) with a
-    projection of the whole latent.
+    Feature maps (N, F, h, w) are compared position by position (resized to the latent's size), feature vectors (N, F)
+    with a projection of the whole latent.
     """
 
     def __init__(self, features, dataset, latent_shape):

@@ -1,8 +1,8 @@
-"""Copies of images, found by content: a digest of what an image looks like once it is read and cropped.
+"""Copies of images, found by content: by a digest of the pixels after reading and cropping.
 
 Two images are copies when their pixels (uint8, after the crop) and shapes are equal, whatever their files, names and
-class labels. The mirrored image has a digest of its own: where mirrored images are encoded too, an image may equal the
-mirror of another.
+class labels. The mirrored image has a digest of its own, because an image may equal the mirror of another, which
+matters if mirrored images are encoded too.
 """
 
 import csv
@@ -55,9 +55,9 @@ def digests_of(read, items, workers=1):
 
 
 def contents_of(names, digests):
-    """Content ids int64 (N, 2) of images and of their mirrored twins.
+    """Content ids int64 (N, 2) of images and of the mirrored images.
 
-    names: N different texts; digests: N pairs of hex digests. An image that cannot be read ("") is like no other.
+    names: N different texts; digests: N pairs of hex digests. An image that cannot be read ("") equals no other.
     """
     return _unpack(_pack(name, *pair) for name, pair in zip(names, digests))
 
@@ -74,13 +74,13 @@ def _unpack(packed):
 
 
 def first_of(values):
-    """Position of the first of the equal ones among ``values`` (n,), for each: int64 (n,)."""
+    """For each of ``values`` (n,), the position of the first value equal to it: int64 (n,)."""
     _, first, group = np.unique(values, return_index=True, return_inverse=True)
     return first[group]
 
 
 def describe_copies(names, content):
-    """One sentence on the copies among images of these names and content ids (N,), an example in it; else None."""
+    """One sentence, with an example, on the copies among images with these names and content ids (N,); None if none."""
     first = first_of(content)
     copies = np.flatnonzero(first != np.arange(len(first)))
     if not len(copies):
@@ -98,8 +98,8 @@ def write_contents(folders, index, read, how, output, workers=1):
     """Write the digests of the pixels of indexed images as CSV: digest (of a file's bytes), pixels, mirrored.
 
     folders: {"path": folder, "held_out_path": folder or None}; index: their ``Index``; read: path -> uint8 (H, W, C);
-    how: what pixels depend on, as text, which stands in the head of the table.
-    Files of the same bytes are read once, and those that ``output`` knows already are not read. Digests are empty for a
+    how: the settings on which the pixels depend, as text, which stands in the head of the table.
+    Files with equal bytes are read once; files that are already in ``output`` are not read. Digests are empty for a
     file that cannot be read. Returns one sentence on the copies, or None.
     """
     files = [(key, folder, list_images(folder).files) for key, folder in folders.items() if folder]
@@ -122,11 +122,11 @@ def write_contents(folders, index, read, how, output, workers=1):
 def known_contents(contents, read, how, files, digests, workers=1):
     """``contents_of`` files [(path, size)] whose bytes have these digests, from a table that ``write_contents`` wrote.
 
-    A file that the table does not know, or that could not be read when it was written, is read. Raises ValueError for a
-    file that is no such table; where there is none, every file is read.
+    A file that is not in the table, or could not be read when the table was written, is read now. If there is no table,
+    every file is read. Raises ValueError for a file that is no such table.
     """
     try:
-        # Millions of images: 32 bytes of each are kept, not its row.
+        # There may be millions of images, so only 32 bytes of each are kept, not its row.
         known = {bytes.fromhex(row[0]): _pack("", *row[1:]) for row in _rows(contents, how) if row[1]}
     except FileNotFoundError:
         known = {}

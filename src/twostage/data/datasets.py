@@ -12,6 +12,7 @@ from twostage.data.copies import contents_of, digests_of, first_of, image_digest
 from twostage.data.folders import class_folders, list_images, refuse_single_images
 from twostage.data.images import BadImage, Reader
 from twostage.data.index import Index
+from twostage.data.known import KNOWN
 
 SPLITS = ("train", "held_out")
 
@@ -20,9 +21,9 @@ class ImageDataset:
     """Images of one size with class labels, one split of a data set.
 
     ``labels``: int64 (N,); ``classes``: names, by label; ``image_shape``: (H, W, C); ``fingerprint``: hex digest
-    that changes with the data, the split and the preprocessing; ``index``: identity of all images that it is a split
-    of (hex digest), None where it is not known; ``copies_left_out``: how many images were left out of
-    the held-out split because they equal a training image.
+    that changes with the data, the split and the preprocessing; ``index``: identity of all images of the data set (hex
+    digest), None if it is not known; ``copies_left_out``: number of images that were left out of the held-out split
+    because they equal a training image.
     """
 
     copies_left_out, index = 0, None
@@ -41,14 +42,14 @@ class ImageDataset:
         raise NotImplementedError
 
     def name_of(self, index):
-        """What a person calls image ``index``."""
+        """The name of image ``index`` for people."""
         return f"{self.split} image {index}"
 
     @cached_property
     def contents(self):
-        """Content ids of the images and of their mirrored twins, int64 (N, 2): equal images have equal ids.
+        """Content ids of the images and of the mirrored images, int64 (N, 2): equal images have equal ids.
 
-        Every image is read for them, except where the data set was loaded with an index of its files.
+        Every image is read for this, unless the data set was loaded with an index of its files.
         """
         rows = range(len(self))
         digests = digests_of(self.image, rows, min(8, os.cpu_count() or 1))
@@ -63,7 +64,7 @@ class ImageDataset:
         return images
 
     def readable_images(self, indices):
-        """As ``images``, without the ones that cannot be used.
+        """As ``images``, without the images that cannot be used.
 
         Returns (images uint8 (m, H, W, C), indices kept int64 (m,), the BadImage errors of the others).
         """
@@ -80,8 +81,8 @@ class ImageDataset:
     def usable_images(self, indices):
         """Images at ``indices`` for training a network: (uint8 (m, H, W, C), indices kept int64 (m,)).
 
-        Unusable ones are left out where ``max_corrupt`` allows for some, else the first is raised (BadImage). How many
-        they are in all is for encoding to judge.
+        Unusable images are left out if ``max_corrupt`` allows some; otherwise the first error (BadImage) is raised.
+        Only encoding checks their total number.
         """
         images, kept, problems = self.readable_images(indices)
         if problems and (not self.max_corrupt or not len(kept)):
@@ -90,7 +91,7 @@ class ImageDataset:
 
 
 class ArrayDataset(ImageDataset):
-    """A data set whose pixels fit in memory: uint8 (N, H, W, C)."""
+    """A data set whose pixels fit into memory: uint8 (N, H, W, C)."""
 
     def __init__(self, name, split, pixels, labels, classes):
         digest = hashlib.sha256(f"{name} {split} {pixels.shape} {json.dumps(list(classes))}".encode())
@@ -114,9 +115,9 @@ class ArrayDataset(ImageDataset):
 
 
 class ImageFolder(ImageDataset):
-    """One folder a class, named after it; images read from disk when asked for.
+    """One folder per class, whose name is that of the class; images are read from disk when they are needed.
 
-    read: path -> image uint8 (H, W, 3); find: function that gives ``contents`` when they are asked for.
+    read: path -> image uint8 (H, W, 3); find: function that returns ``contents`` when they are needed.
     """
 
     def __init__(self, split, paths, labels, classes, image_size, read, fingerprint, find):
@@ -140,16 +141,16 @@ def load_dataset(name, split, **options):
     name: "digits" (scikit-learn's, 8 x 8 x 1, values 0..16 scaled to 0..255), "image_folder" (class folders of images,
     ADM's centre crop) or "cifar10" (torchvision's files; its test images are the held-out split).
     split: "train" or "held_out".
-    options: ``path`` (folder), ``held_out_path`` (image_folder: the held-out images' own folder, as ImageNet's val),
-    ``held_out`` (share of each class held out, where the data set has no held-out part of its own), ``seed`` (of that
-    choice), ``image_size`` (side, pixels), ``min_side`` (image_folder: smallest shorter side that is accepted, pixels;
-    image_size unless given; 1 enlarges every image as ADM does), ``background`` (image_folder: colour that transparent
-    images are laid over, "#rrggbb" or a name; white unless given), ``max_corrupt`` (kept as an attribute: the share of
-    unusable images that encoding may leave out), ``index`` (image_folder: CSV that `python -m twostage.data index`
-    writes; copies are taken from contents.csv beside it; what is not there is read from the images). Options of None
-    count as not given.
-    Copies of one image (equal pixels; class labels do not matter) lie on one side of a split. Where the held-out images
-    have a place of their own, those that equal a training image are left out.
+    options: ``path`` (folder), ``held_out_path`` (image_folder: a folder of its own for the held-out images, such as
+    ImageNet's val), ``held_out`` (share of each class that is held out, if the data set has no held-out part), ``seed``
+    (of that choice), ``image_size`` (side, pixels), ``min_side`` (image_folder: smallest accepted length of the shorter
+    side, pixels; by default image_size; 1 enlarges every image as ADM does), ``background`` (image_folder: colour
+    behind transparent images, "#rrggbb" or a name; by default white), ``max_corrupt`` (kept as an attribute: the share
+    of unusable images that encoding may leave out), ``index`` (image_folder: CSV that `python -m twostage.data index`
+    writes; copies are found from contents.csv beside it, and images that are not in it are read). An option of None
+    counts as not given.
+    Copies of one image (equal pixels; class labels do not matter) lie on one side of a split. If the held-out images
+    have a folder of their own, those that equal a training image are left out.
     Raises ValueError for names, options, files or splits that cannot be used.
     """
     loaders = {"digits": _digits, "image_folder": _image_folder, "cifar10": _cifar10}
@@ -174,13 +175,13 @@ def load_dataset(name, split, **options):
 
 
 def split_rows(labels, split, held_out, seed, content=None):
-    """Row numbers of a split, ascending int64: of each class the share ``held_out`` is held out, chosen by ``seed``.
+    """Row numbers of a split, ascending int64: the share ``held_out`` of each class is held out, chosen by ``seed``.
 
-    Of a class of n images round(n * held_out) are held out, at least 1 where n > 1 and the share is positive, and at
-    least one stays in training. content: content ids (N,), where images may have copies. The choice is then made among
-    different images, each in the class of its first copy, and the other copies follow it: without copies, and for the
-    same images without their copies, the split is the same. A class whose images would all be held out by following
-    others keeps its first one, with its copies, in training.
+    Of a class of n images, round(n * held_out) are held out: at least 1 if n > 1 and the share is positive, and at
+    least one image stays in training. content: content ids (N,), if images may have copies. The choice is then made
+    among different images, each in the class of its first copy, and the other copies follow it. So copies do not change
+    how the other images are split. If all images of a class would be held out because they follow others, its first
+    image, with its copies, stays in training.
     """
     if not 0 <= held_out < 1:
         raise ValueError(f"held_out is {held_out}; expected a share of each class, 0 <= held_out < 1")
@@ -191,7 +192,7 @@ def split_rows(labels, split, held_out, seed, content=None):
     for label in np.unique(labels):
         rows = np.flatnonzero((labels == label) & original)
         count = min(max(round(len(rows) * held_out), int(held_out > 0)), max(len(rows) - 1, 0))
-        # A stream per class: adding a class or an image elsewhere does not move this class's split.
+        # One random stream per class: adding a class or an image elsewhere does not change this class's split.
         held[np.random.default_rng([seed, int(label)]).permutation(rows)[:count]] = True
     held = held[first]
     for label in np.unique(labels):
@@ -205,8 +206,8 @@ def _contents_of_pixels(pixels):
     return contents_of(range(len(pixels)), map(image_digests, pixels))
 
 
-def _digits(split, held_out=0.2, seed=0, image_size=8, **_):
-    _fixed_size("digits", image_size, 8)
+def _digits(split, held_out=0.2, seed=0, image_size=KNOWN["digits"].side, **_):
+    _fixed_size("digits", image_size)
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -215,8 +216,8 @@ def _digits(split, held_out=0.2, seed=0, image_size=8, **_):
     return ArrayDataset("digits", split, pixels[rows], digits.target[rows], [str(name) for name in digits.target_names])
 
 
-def _cifar10(split, path=None, image_size=32, **_):
-    _fixed_size("cifar10", image_size, 32)
+def _cifar10(split, path=None, image_size=KNOWN["cifar10"].side, **_):
+    _fixed_size("cifar10", image_size)
     from torchvision.datasets import CIFAR10
 
     if path is None:
@@ -256,7 +257,7 @@ def _image_folder(
     index=None,
 ):
     if path is None:
-        raise ValueError("image_folder needs `path`, the folder that holds one folder a class")
+        raise ValueError("image_folder needs `path`, the folder that holds one folder per class")
     refuse_single_images(path)
     min_side = image_size if min_side is None else min_side
     reader = Reader(image_size, min_side, background)
@@ -287,7 +288,7 @@ def _image_folder(
     left_out = len(files) - len(rows) if held_out_path else 0
     files, labels = [files[row] for row in rows], labels[rows]
     preprocessing = ["image_folder", split, classes, image_size, min_side]
-    preprocessing += [background] if background != "white" else []  # as stores of earlier versions say
+    preprocessing += [background] if background != "white" else []  # without "white", as in stores of earlier versions
     digest = hashlib.sha256(json.dumps(preprocessing).encode())
     for file, size in files:
         digest.update(f"{file[len(str(root)) :]}\0{size}\n".encode(errors="surrogateescape"))
@@ -300,7 +301,7 @@ def _image_folder(
 
 
 def _contents_of_files(reader, index, key, folder, files):
-    """Content ids of files below the folder named by a key, from the tables of a run where there are such."""
+    """Content ids of files below the folder of a key, from the tables of a run if there are any."""
     workers = min(8, os.cpu_count() or 1)
     if index is None:
         paths = [path for path, _ in files]
@@ -310,6 +311,7 @@ def _contents_of_files(reader, index, key, folder, files):
     )
 
 
-def _fixed_size(name, image_size, size):
+def _fixed_size(name, image_size):
+    size = KNOWN[name].side
     if image_size != size:
         raise ValueError(f"image_size is {image_size}; {name} has images of {size} x {size} pixels: expected {size}")

@@ -1,4 +1,4 @@
-"""Encoding a data set into a latent store: in one go, or in shards that are joined without copying."""
+"""Encoding a data set into a latent store: as a whole, or in shards that are joined without copying."""
 
 import os
 from pathlib import Path
@@ -32,17 +32,18 @@ def encode(
 ):  # fmt: skip
     """Encode one shard of a data set (all of it, with one shard) into the store ``output``.
 
-    The class-sorted list of images is cut into ``shards`` runs of near equal length, so the shards in order are
-    sorted by class. flips: encode the mirrored images too. statistics: path of the training split's store, whose
-    mean and std then normalise this one. workers: threads that read images while the encoder works. seed: of the
-    one fixed sample a latent that an encoder with posterior "sample" stores.
-    Copies of one image get latents that are equal bit for bit. All take the noise of the first of them in the split:
-    number 2 i for image i, 2 i + 1 for its mirrored twin; an image without copies has the noise of its own number. And
-    an image with copies goes through the encoder alone: a GPU's rounding may depend on an image's place in its chunk.
-    Unusable images are left out up to the share ``dataset.max_corrupt`` of the split and listed in the store
-    (``/left_out``). Returns True; False when ``output`` is already there, whole and made of the same: a restart
-    encodes what is missing.
-    Raises ValueError for an unusable image beyond that share; nothing is left under ``output`` then.
+    The class-sorted list of images is cut into ``shards`` runs of almost equal length, so the shards in order are
+    sorted by class. flips: encode the mirrored images too. statistics: path of the training split's store, whose mean
+    and std then normalise this one. workers: threads that read images while the encoder works. seed: for an encoder
+    with posterior "sample", which stores one fixed sample per latent.
+    Copies of one image get latents that are equal bit for bit. For this, all copies take the noise of the first of them
+    in the split (number 2 i for image i, 2 i + 1 for its mirror image), and an image with copies goes through the
+    encoder alone, because a GPU's rounding may depend on an image's place in its chunk. An image without copies has the
+    noise of its own number.
+    Unusable images are left out, up to the share ``dataset.max_corrupt`` of the split, and listed in the store
+    (``/left_out``). Returns True, or False if ``output`` exists already, whole and made from the same; so a restart
+    encodes only what is missing.
+    Raises ValueError for an unusable image beyond that share; then nothing is left at ``output``.
     """
     if not (0 <= shard < shards <= len(dataset)):
         raise ValueError(f"shard {shard + 1} of {shards}; expected 1 to {shards}, and at most {len(dataset)} shards")
@@ -93,13 +94,13 @@ def encode(
 
 
 def _is_there(output, attributes, normalisation, flips):
-    """Whether ``output`` is a whole store of these attributes, normalisation and flips."""
+    """Whether ``output`` is a whole store with these attributes, normalisation and flips."""
     try:
         header = read_header(output)
     except ValueError:
         return False
     found = header.attributes
-    found = {"index": attributes["index"]} | found  # a store of an earlier version does not say
+    found = {"index": attributes["index"]} | found  # a store of an earlier version has no index
     same = all(found.get(key) == value for key, value in attributes.items()) and flips == (
         "latents_flip" in header.parts
     )
@@ -118,12 +119,13 @@ def _train_statistics(path, attributes):
 
 def _refuse_too_many(problems, allowed):
     if len(problems) > allowed:
-        known = f"; max_corrupt lets {allowed} be left out, this is number {allowed + 1}" if allowed else ""
+        known = f"; max_corrupt allows {allowed} to be left out, this is number {allowed + 1}" if allowed else ""
         raise ValueError(f"{problems[allowed]}{known}. Repair or remove the file, or raise max_corrupt")
 
 
 def _noise_numbers(contents):
-    """Numbers of the noise, and whether there are copies, of images and mirrored ones: two arrays (N, columns).
+    """For images and mirrored images, the numbers of their noise, and whether they have copies: two arrays (N,
+    columns).
 
     contents: content ids (N, columns), mirrored images in the second column, if any.
     """
@@ -135,7 +137,8 @@ def _noise_numbers(contents):
 
 
 def _latents(encoder, images, numbers, repeated, shape, seed):
-    """Latents float32 (n, C, h, w) of a batch; ``numbers`` (n,) give the noise, ``repeated`` (n,) go in alone."""
+    """Latents float32 (n, C, h, w) of a batch. ``numbers`` (n,) give the noise; images that are ``repeated`` (n,) are
+    encoded alone."""
     noise = sample_noise(seed, numbers, shape) if encoder.posterior == "sample" else None
     latents = torch.empty((len(images), *shape))
     for rows in [np.flatnonzero(~repeated), *np.flatnonzero(repeated)[:, None]]:
@@ -146,7 +149,7 @@ def _latents(encoder, images, numbers, repeated, shape, seed):
 
 
 def images_ahead(dataset, rows, batch_size, threads):
-    """``dataset.readable_images`` over the batches of ``rows``, in order, read by threads a few batches ahead."""
+    """Yield ``dataset.readable_images`` for the batches of ``rows``, in order; threads read a few batches ahead."""
     batches = np.array_split(rows, range(batch_size, len(rows), batch_size))
     return read_ahead(dataset.readable_images, batches, threads=threads, depth=threads)
 
@@ -154,8 +157,8 @@ def images_ahead(dataset, rows, batch_size, threads):
 def join(shards, output, statistics=None):
     """Join shard files, in any order, into the store ``output``, which refers to them (HDF5 virtual data sets).
 
-    The joined file finds its shards relative to its own place. statistics: as for ``encode``. Raises ValueError for
-    a shard that is missing, damaged, doubled, or of another encoder, data set or split than the first.
+    The joined file names its shards relative to its own folder. statistics: as for ``encode``. Raises ValueError for
+    a shard that is missing, damaged, there twice, or of another encoder, data set or split than the first.
     """
     output = Path(output)
     if not shards:

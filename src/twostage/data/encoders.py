@@ -1,9 +1,9 @@
-"""Encoders: what turns images into latents and back. Pixels as they are, or an autoencoder through diffusers.
+"""Encoders turn images into latents and back: the pixels themselves, or an autoencoder through diffusers.
 
-Images are uint8 (n, H, W, C); they enter the autoencoder as x / 127.5 - 1 and leave it as 127.5 x + 128, clamped and
-truncated (as in LightningDiT); NaN, which would come out black, is refused before. Latents are raw: not scaled, not
-normalised; the store normalises. Networks are passed in chunks of one size (``twostage.data.chunks``); what is returned
-is on the CPU, so any number of images may be asked for that the CPU's memory holds.
+Images are uint8 (n, H, W, C). They enter the autoencoder as x / 127.5 - 1 and leave it as 127.5 x + 128, clamped and
+truncated (as in LightningDiT); NaN, which would become black, is refused before. Latents are raw: neither scaled nor
+normalised; the store normalises them. Networks take images in chunks of one size (``twostage.data.chunks``). Results
+are on the CPU, so the number of images is limited only by its memory.
 """
 
 import hashlib
@@ -15,20 +15,20 @@ import torch
 
 from twostage.arguments import as_device
 from twostage.data.chunks import budget_mb, chunk_size, in_chunks
+from twostage.data.kinds import KINDS
 from twostage.data.published import find_weights, load_published
 from twostage.data.weights import load_network
 from twostage.finite import finite
 from twostage.provenance import sha256
 
-KINDS = ("identity", "kl", "sd-vae", "va-vae", "autoencoder-kl", "tiny", "none")
 POSTERIORS = ("mean", "sample")
 
 
 class Encoder:
-    """Pixels scaled to [-1, 1], the identity encoder; and the interface of all.
+    """The identity encoder (pixels scaled to [-1, 1]), and the interface of all encoders.
 
     ``kind``; ``sha256``: digest of the weights file, or "identity"; ``posterior``: "mean" or "sample", what ``encode``
-    returns where the encoder gives a distribution.
+    returns if the encoder gives a distribution.
     """
 
     kind, sha256, posterior, device = "identity", "identity", "mean", "cpu"
@@ -46,11 +46,11 @@ class Encoder:
         return _to_network(images.to(self.device))
 
     def encode_mean(self, images):
-        """As ``encode``, the posterior's mean whatever ``posterior`` says."""
+        """As ``encode``, but always the posterior's mean, whatever ``posterior`` says."""
         return self.encode(images)
 
     def decode(self, latents):
-        """Images uint8 (n, H, W, C) of raw latents float32 (n, C, h, w). ValueError where an image is not finite."""
+        """Images uint8 (n, H, W, C) of raw latents float32 (n, C, h, w). ValueError if an image is not finite."""
         return _to_images(latents.to(self.device), self.kind)
 
 
@@ -72,7 +72,7 @@ class Autoencoder(Encoder):
         if self.posterior == "mean":
             return self.encode_mean(images)
         if noise is None:
-            raise ValueError("posterior 'sample' needs noise, one draw a latent")
+            raise ValueError("posterior 'sample' needs noise, one draw per latent")
 
         def sample(chunk, noise):
             posterior = self._posterior(chunk)
@@ -90,7 +90,7 @@ class Autoencoder(Encoder):
         return self._chunked(decoder, sides, latents, after=lambda x, first: _to_images(x, self.kind, first))
 
     def _posterior(self, images):
-        """The latents' distribution; of an autoencoder without one, the latents as its mean."""
+        """The distribution of the latents; for an autoencoder without one, the latents as its mean."""
         encoded = self.network.encode(_to_network(images.to(self.device)))
         return encoded.latent_dist if hasattr(encoded, "latent_dist") else SimpleNamespace(mean=encoded.latents)
 
@@ -102,12 +102,13 @@ class Autoencoder(Encoder):
 
 
 def item_bytes(widths, height, width):
-    """Bound of the bytes that one image (height x width pixels) takes in an autoencoder beside the weights, float32.
+    """Upper bound of the bytes that one image (height x width pixels) takes in an autoencoder beside the weights,
+    float32.
 
-    widths: channels of the resolution levels, finest first (``block_out_channels`` of its config). Either way at each
-    level there are at most alive: three maps as wide as the next level's (an upsampled one, normalised, activated), or
-    one such and four of the level's own width (a residual block's, and its sum). A quarter is added for what
-    convolutions take besides.
+    widths: channels of the resolution levels, finest first (``block_out_channels`` of its config). At each level, in
+    both directions, at most these maps exist at one time: three as wide as the next level's (an upsampled one,
+    normalised, activated), or one such map and four of the level's own width (those of a residual block, and its sum).
+    A quarter is added for the working memory of convolutions.
     """
     levels = [max(3 * max(widths[i : i + 2]), max(widths[i : i + 2]) + 4 * own) / 4**i for i, own in enumerate(widths)]
     return int(1.25 * 4 * height * width * max(levels))
@@ -130,9 +131,9 @@ def latent_shape_of(kind, network, image_shape):
 def load_encoder(spec, weights=None, device="cpu"):
     """The encoder that ``spec`` describes: ``{"kind": one of KINDS, ...}``.
 
-    weights: path of the weights file, or those of an encoder and a decoder (over ``spec["weights"]`` and
-    ``spec["decoder"]``). Raises ValueError for an unknown kind and for weights that are absent, have another sha256
-    than ``spec["sha256"]``, or other shapes than the kind has.
+    weights: path of the weights file, or paths of an encoder and a decoder; they replace ``spec["weights"]`` and
+    ``spec["decoder"]``. Raises ValueError for an unknown kind and for weights that are absent, whose sha256 is not
+    ``spec["sha256"]``, or whose shapes do not belong to the kind.
     """
     device, kind = as_device(device), spec.get("kind")
     if kind not in KINDS:
@@ -152,7 +153,7 @@ def files_of(weights):
 
 
 def digest_of(paths):
-    """sha256 of an autoencoder's weights file; of two, that of their digests in a row."""
+    """sha256 of an autoencoder's weights file; for two files, the sha256 of their joined digests."""
     digests = [sha256(path) for path in paths]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 

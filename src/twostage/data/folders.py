@@ -1,4 +1,4 @@
-"""Class folders of images: which folders are classes, which files are images, and what is passed over."""
+"""Class folders of images: which folders are classes, which files are images, and which are skipped."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import numpy as np
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
-# What operating systems, network disks and archives leave beside images; hidden folders are passed over as well.
+# Folders that operating systems, network disks and archives leave beside images; hidden folders are skipped too.
 NOISE = {"@eaDir", "__MACOSX", "lost+found", "#recycle", "$RECYCLE.BIN", "System Volume Information"}
 SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
 WAY_OUT = "put the images into one folder per class; one folder is one class"
@@ -22,8 +22,8 @@ class Listing:
     """The images below class folders.
 
     ``classes``: names, in natural order (2 before 10); ``files``: [(path, size in bytes)], by class and path;
-    ``labels``: int64 (N,); ``passed_over``: {kind: number of files and folders that are no images of a class};
-    ``deeper``: number of images that lie in folders below their class folder.
+    ``labels``: int64 (N,); ``passed_over``: {kind: number of skipped files and folders, which are no images of a
+    class}; ``deeper``: number of images that lie in folders below their class folder.
     """
 
     classes: list
@@ -34,7 +34,7 @@ class Listing:
 
 
 def list_images(path):
-    """The Listing of a folder that holds one folder per class; images in folders below a class folder count to it.
+    """The Listing of a folder that holds one folder per class; images in folders below a class folder belong to it.
 
     Raises ValueError for a folder that cannot be listed or has no class folders, for class folders that are splits
     (train, val), and for a class folder without images.
@@ -61,7 +61,7 @@ def list_images(path):
 
 
 def class_folders(path):
-    """Names of the class folders right in ``path``, in natural order. Raises ValueError as ``list_images`` does."""
+    """Names of the class folders directly in ``path``, in natural order. Raises ValueError as ``list_images`` does."""
     try:
         entries = list(os.scandir(path))
     except OSError as error:
@@ -81,9 +81,9 @@ def class_folders(path):
 
 
 def refuse_single_images(path):
-    """Raise ValueError for class folders (as ``class_folders`` does) of which none holds more than one image.
+    """Raise ValueError (as ``class_folders`` does) if no class folder holds more than one image.
 
-    Reads no further than the first class of two images.
+    Stops at the first class with two images.
     """
     names = class_folders(path)
     for name in names:
@@ -92,39 +92,39 @@ def refuse_single_images(path):
             return
     raise ValueError(
         f"{path}: one image in each of its {len(names)} classes; expected at least two in one of them, because the "
-        "oracle tells the images of a class apart"
+        "oracle distinguishes the images of a class"
     )
 
 
 def describe_passed_over(*listings):
-    """One sentence per kind of what listings do not hold, or hold in an unexpected place: a list of str."""
+    """One sentence per kind of files that were skipped or lie in an unexpected place: a list of str."""
     total = sum((listing.passed_over for listing in listings), Counter())
-    lines = [f"{count} passed over: {kind}" for kind, count in sorted(total.items())]
+    lines = [f"{count} skipped: {kind}" for kind, count in sorted(total.items())]
     if deeper := sum(listing.deeper for listing in listings):
-        lines.append(f"{deeper} images lie in folders below their class folder: they count to it")
+        lines.append(f"{deeper} images lie in folders below their class folder: they belong to that class")
     return lines
 
 
 def look_alike(classes):
-    """One sentence on class names that a reader cannot tell apart, in a list; an empty list where there are none."""
+    """A list with one sentence on class names that look the same to a reader; an empty list if there are none."""
     first = {}
     for name in classes:
         other = first.setdefault(" ".join(unicodedata.normalize("NFKC", name).casefold().split()), name)
         if other != name:
             return [
-                f"the class folders {other!a} and {name!a} are two classes, which differ in spaces, case or "
-                "the coding of their letters alone"
+                f"the class folders {other!a} and {name!a} count as two classes; their names differ only in spaces, "
+                "case or the coding of their letters"
             ]
     return []
 
 
 def natural(name):
-    """Sort key of names in which numbers count as numbers: 2 before 10; a name without digits sorts as ever."""
+    """Sort key of names in which numbers count as numbers (2 before 10); names without digits sort as usual."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", name)], name
 
 
 def _below(folder, listing):
-    """Yield (path, size in bytes) of the images below a folder; what is none is counted in ``listing.passed_over``."""
+    """Yield (path, size in bytes) of the images below a folder; count other files in ``listing.passed_over``."""
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
@@ -148,7 +148,7 @@ def _below(folder, listing):
 
 
 def _is(kind, entry):
-    """Whether an entry is of a kind (``os.DirEntry.is_dir``, ``is_file``); a link that leads in a circle is of none."""
+    """Whether an entry is of a kind (``os.DirEntry.is_dir``, ``is_file``); False for a link that leads in a circle."""
     try:
         return kind(entry)
     except OSError:

@@ -1,4 +1,4 @@
-"""The held-out latents beside their training latents: another split of the same latent space."""
+"""Held-out latents: another split of the latent space of the training latents."""
 
 import numpy as np
 import torch
@@ -6,19 +6,21 @@ import torch
 from twostage.data.index import refuse_other_index
 from twostage.data.latents import LatentStore
 
-COMPARED = 16  # rows, evenly spaced, by which a copy of the training store is known
+COMPARED = 16  # evenly spaced rows that are compared, to find a copy of the training store
 
 
 def open_held_out(path, train):
     """The held-out LatentStore at ``path``. train: the training LatentStore.
 
-    Raises ValueError, by name, for a store of the training split, for a copy of the training store whatever it calls
-    itself, for one of another encoder, of other images (their index)
+    Raises ValueError, with its name, for a store of the training split, for a copy of the training store (whatever its
+    split is called), for one of another encoder, of other images (their index)
     or of other class names, and for one that is not normalised by the training store's statistics.
     """
     store = LatentStore.open(path, split="held_out")
     if _same_latents(store, train):
-        raise ValueError(f"{path} holds the same latents as {train.path}; expected the held-out images': encode them")
+        raise ValueError(
+            f"{path} holds the same latents as {train.path}; expected those of the held-out images: encode them"
+        )
     theirs, ours = (each.attributes.get("encoder_sha256", "unknown") for each in (store, train))
     if theirs != ours and "unknown" not in (theirs, ours):
         raise ValueError(f"{path} was made by another encoder ({theirs}) than {train.path} ({ours}); encode it again")

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-MAX_PIXELS = 100_000_000  # of the enlarged image that the crop is cut from
-# No other decoder is tried, whatever a file is named: some of Pillow's start programs (EPS) or read other files.
+MAX_PIXELS = 100_000_000  # of the enlarged image from which the crop is cut
+# No other decoder is tried, whatever the name of a file: some of Pillow's decoders start programs (EPS) or read other
+# files.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 
 
 class BadImage(ValueError):
-    """An image that cannot be used: unreadable, or smaller than allowed. ``path`` says which, the message why."""
+    """An image that cannot be used: unreadable, or smaller than allowed. ``path``: its path; the message: the
+    reason."""
 
     def __init__(self, path, why):
         super().__init__(f"{path}: {why}")
@@ -21,7 +23,7 @@ class BadImage(ValueError):
 
 @dataclass(frozen=True)
 class Reader:
-    """``reader(path)`` is ``read_image`` with these settings; ``str(reader)`` says them."""
+    """``reader(path)`` is ``read_image`` with these settings; ``str(reader)`` gives the settings as text."""
 
     image_size: int
     min_side: int = 1
@@ -37,10 +39,10 @@ class Reader:
 def read_image(path, image_size, min_side=1, background="white"):
     """One image file as RGB, cropped by ``centre_crop``: uint8 array (image_size, image_size, 3).
 
-    Grey, palette and CMYK images are converted to RGB; 16-bit grey is scaled to 8 bits; what is transparent is laid
-    over ``background`` (a colour as Pillow has them: "white", "#rrggbb"); of an animation the first frame is taken; an
-    EXIF orientation is not applied, as in ADM, whose reference statistics are computed that way. Raises BadImage (a
-    ValueError) when the file cannot be decoded or its shorter side is below ``min_side`` pixels.
+    Grey, palette and CMYK images are converted to RGB; 16-bit grey is scaled to 8 bits; transparent pixels are laid
+    over ``background`` (a colour in Pillow's notation: "white", "#rrggbb"); the first frame of an animation is taken.
+    An EXIF orientation is not applied, as in ADM, whose reference statistics are computed that way. Raises BadImage (a
+    ValueError) if the file cannot be decoded or its shorter side is below ``min_side`` pixels.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
@@ -73,7 +75,7 @@ def _as_rgb(image, background):
 
 
 def _eight_bits(image):
-    """16-bit grey as 8-bit grey, round(value / 257); the value that a PNG declares transparent is so in the result."""
+    """16-bit grey as 8-bit grey, round(value / 257). The value that a PNG declares transparent stays transparent."""
     values = np.asarray(image).astype(np.int64)
     grey = Image.fromarray(((values + 128) // 257).clip(0, 255).astype(np.uint8))
     if isinstance(transparent := image.info.get("transparency"), int):
@@ -82,7 +84,7 @@ def _eight_bits(image):
 
 
 def peculiarities(file):
-    """What ``read_image`` does to a file that one may not expect, from its header alone: a list of names.
+    """What ``read_image`` does to a file that one may not expect, found from its header alone: a list of names.
 
     file: path or open file. "16-bit": scaled to 8 bits; "transparent": may have transparent pixels; "rotated": has an
     EXIF orientation; "animated"; "unreadable": no image of the formats that are read.

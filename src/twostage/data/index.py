@@ -1,7 +1,8 @@
-"""The index of class folders: which files there are, of which class, and a digest of each one's bytes.
+"""The index of class folders: the files with their class and a digest of their bytes.
 
-An index is made without decoding a picture, in minutes for a million files. Its identity is its content: file names
-below the folder, sizes, digests and class names, not the folder's place nor any date. So a copied data set is the same.
+An index is made without decoding images, in minutes for a million files. Its identity is its content: file names below
+the folder, sizes, digests and class names, but neither the folder's place nor a date. So a copied data set has the same
+identity.
 """
 
 import csv
@@ -22,19 +23,20 @@ COLUMNS = ("folder", "path", "size", "digest", "class")
 TEXT = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}  # names of files need not be UTF-8
 BLOCK = 1024  # files handed to the threads at a time
 SAID = {
-    "unreadable": "cannot be read as images; encoding stops at them unless max_corrupt lets them be left out",
+    "unreadable": "cannot be read as images; encoding stops at them unless max_corrupt allows to leave them out",
     "transparent": "may have transparent pixels: these are laid over the colour data.background",
     "16-bit": "have 16-bit grey values: scaled to 8 bits",
     "rotated": "have an EXIF orientation: not applied, as in ADM",
-    "animated": "have several frames: the first is taken",
+    "animated": "have several frames: the first one is taken",
 }
 
 
 def write_index(folders, output, workers=1):
     """Write the index of class folders as CSV: folder, path (below that folder), size (bytes), digest, class.
 
-    folders: {"path": folder, "held_out_path": folder or None}. An index that says the same already is not touched.
-    Returns (whether it was written, one sentence per kind of what is passed over or read in an unexpected way).
+    folders: {"path": folder, "held_out_path": folder or None}. An index that has the same content already is not
+    touched. Returns (whether it was written, one sentence per kind of files that are skipped or read in an unexpected
+    way).
     """
     listings = {key: (folder, list_images(folder)) for key, folder in folders.items() if folder}
     files = [
@@ -71,7 +73,7 @@ def write_index(folders, output, workers=1):
 
 
 def _single(listing):
-    """One sentence on classes of one image, in a list; an empty list where there are none."""
+    """A list with one sentence on classes of one image; an empty list if there are none."""
     names = [name for name, count in zip(listing.classes, np.bincount(listing.labels)) if count == 1]
     if not names:
         return []
@@ -82,7 +84,7 @@ def _single(listing):
 
 
 def _looked_at(path):
-    """Digest of a file's bytes and what is peculiar about it; ("", ["unreadable"]) for one that cannot be read."""
+    """Digest of a file's bytes and its peculiarities; ("", ["unreadable"]) for a file that cannot be read."""
     try:
         content = Path(path).read_bytes()
     except OSError:
@@ -100,7 +102,7 @@ class Index:
         self.path = Path(path)
         try:
             self.identity = hashlib.blake2b(self.path.read_bytes(), digest_size=16).hexdigest()
-            # Millions of images: 16 bytes of each are kept, not its row.
+            # There may be millions of images, so only 16 bytes of each are kept, not its row.
             self._digests = {
                 f"{folder} {size} {name}": bytes.fromhex(digest) for folder, name, size, digest, _ in self._rows()
             }
@@ -112,7 +114,7 @@ class Index:
     def digests(self, key, folder, files):
         """Digests (bytes) of the bytes of files [(path, size)] below ``folder``; key: "path" or "held_out_path".
 
-        Raises ValueError for a file that the index lacks or knows by another size.
+        Raises ValueError for a file that the index does not have, or has with another size.
         """
         found = []
         for path, size in files:
@@ -134,13 +136,13 @@ class Index:
 
 
 def refuse_other_index(path, theirs, other, ours):
-    """Raise ValueError where ``path`` was made of other images than ``other``: their identities ``theirs``, ``ours``.
+    """Raise ValueError if ``path`` was made from other images than ``other``; theirs, ours: their identities.
 
-    What does not know its index (None, "unknown"; "none" for latents that others made) is not held against it.
+    An unknown identity (None, "unknown"; "none" for imported latents) is accepted.
     """
     known = [identity for identity in (theirs, ours) if identity not in (None, "", "unknown", "none")]
     if len(known) == 2 and theirs != ours:
         raise ValueError(
-            f"{path} was made of other images (index {theirs[:12]}) than {other} (index {ours[:12]}): make the "
+            f"{path} was made from other images (index {theirs[:12]}) than {other} (index {ours[:12]}): make the "
             "older one again"
         )

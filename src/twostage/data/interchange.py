@@ -1,4 +1,4 @@
-"""Latents of other projects: LightningDiT's safetensors and REPA's npy files, into the store and back; plain arrays.
+"""Latents of other projects into the store and back: LightningDiT's safetensors, REPA's npy files; and plain arrays.
 
 Formats: LightningDiT's ``extract_features.py`` and ``ImgLatentDataset``, REPA's ``dataset_tools.py encode`` and
 ``CustomDataset``.
@@ -20,7 +20,7 @@ from twostage.finite import finite
 from twostage.flow import sample_noise
 from twostage.provenance import atomic_write, write_json
 
-FLOATING = {"F64", "F32", "F16", "BF16"}  # as safetensors names them
+FLOATING = {"F64", "F32", "F16", "BF16"}  # names in safetensors
 BLOCK = 256  # rows held in memory at a time
 MOST_CLASSES = 1 << 24  # more than any data set has; a table of them takes 128 MiB
 
@@ -29,13 +29,13 @@ def import_lightningdit(
     folder, output, *, num_classes=None, multiplier=1.0, encoder="va-vae", encoder_sha256="unknown", split="train",
     image_size=256, posterior="sample",
 ):  # fmt: skip
-    """Latents of LightningDiT (``latents_rank*_shard*.safetensors`` in ``folder``) into the store ``output``.
+    """Import latents of LightningDiT (``latents_rank*_shard*.safetensors`` in ``folder``) into the store ``output``.
 
-    ``latents_stats.pt``, where the folder has it, normalises the store as it does there: (z - mean) / std * multiplier;
-    without it the exact statistics do. num_classes: largest label + 1 unless given. The rest describes the latents
-    (LightningDiT stores one unseeded sample of the posterior). ``source`` counts the samples in the order of the files.
-    Raises ValueError, before anything is written, for files that are damaged or disagree, for labels that are no whole
-    numbers from 0 to num_classes - 1, and for statistics that do not normalise.
+    If the folder has ``latents_stats.pt``, it normalises the store as in LightningDiT: (z - mean) / std * multiplier;
+    otherwise the exact statistics do. num_classes: by default largest label + 1. The other arguments describe the
+    latents (LightningDiT stores one unseeded sample of the posterior). ``source`` counts the samples in the order of
+    the files. Raises ValueError, before anything is written, for files that are damaged or disagree, for labels that
+    are not whole numbers from 0 to num_classes - 1, and for statistics that cannot normalise.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -108,7 +108,7 @@ def import_lightningdit(
 
 
 def export_lightningdit(store, folder, shard_size=10_000):
-    """A store (path or LatentStore) as LightningDiT's latents and statistics in ``folder``, class by class.
+    """Export a store (path or LatentStore) as LightningDiT's latents and statistics to ``folder``, class by class.
 
     Raises ValueError for a store without flips: LightningDiT's loader reads mirrored latents half of the time.
     """
@@ -136,12 +136,12 @@ def import_repa(
     folder, output, *, posterior="mean", seed=0, num_classes=None, encoder="sd-vae", encoder_sha256="unknown",
     split="train", image_size=256,
 ):  # fmt: skip
-    """Latents of REPA (``*/img-mean-std-*.npy`` and ``dataset.json`` in ``folder``) into the store ``output``.
+    """Import latents of REPA (``*/img-mean-std-*.npy`` and ``dataset.json`` in ``folder``) into the store ``output``.
 
-    Each file holds mean, then standard deviation, of a posterior: (2 C, H, W), unscaled. posterior: "mean", or
-    "sample" for mean + std * noise, the noise given by ``seed`` and the file's place in the sorted list; files of equal
-    content take the noise of the first of them, so that copies stay copies. Raises ValueError for files that are
-    damaged, disagree, or have no label, for labels that are no whole numbers from 0 to num_classes - 1, and for
+    Each file holds the mean, then the standard deviation of a posterior: (2 C, H, W), unscaled. posterior: "mean", or
+    "sample" for mean + std * noise. The noise depends on ``seed`` and the file's place in the sorted list; files with
+    equal content take the noise of the first of them, so that copies stay copies. Raises ValueError for files that are
+    damaged, disagree, or have no label, for labels that are not whole numbers from 0 to num_classes - 1, and for
     standard deviations below 0.
     """
     folder = Path(folder)
@@ -185,10 +185,11 @@ def import_repa(
 
 
 def export_repa(store, folder):
-    """A store (path or LatentStore) as REPA's npy files and ``dataset.json`` in ``folder``, class by class.
+    """Export a store (path or LatentStore) as REPA's npy files and ``dataset.json`` to ``folder``, class by class.
 
-    The standard deviations are written as zeros: the store keeps one latent an image, not its distribution; REPA's
-    mean + std * noise then gives exactly that latent. ``dataset.json`` comes last: a folder without it is not whole.
+    The standard deviations are written as zeros, because the store keeps one latent per image, not its distribution;
+    REPA's mean + std * noise then gives exactly that latent. ``dataset.json`` is written last, so a folder without it
+    is incomplete.
     """
     store = store if isinstance(store, LatentStore) else LatentStore.open(store)
     folder, labels, row = Path(folder), [], 0
@@ -206,11 +207,11 @@ def import_npy(
     path, output, *, labels=None, num_classes=None, encoder="unknown", encoder_sha256="unknown", split="train",
     image_size=0,
 ):  # fmt: skip
-    """A plain array of latents, ``.npy`` float (N, C, H, W), unscaled, into the store ``output``.
+    """Import a plain array of latents, ``.npy`` float (N, C, H, W), unscaled, into the store ``output``.
 
-    labels: ``.npy`` of whole numbers (N,), from 0 on; ``labels.npy`` beside the latents unless given. The array is
-    mapped, not read whole; the store holds float32. ``source`` counts the rows of the array. Raises ValueError, by the
-    file's name, for arrays of another kind, that disagree, or that hold what is not finite.
+    labels: ``.npy`` of whole numbers (N,), from 0 on; by default ``labels.npy`` beside the latents. The array is
+    mapped, not read as a whole; the store holds float32. ``source`` counts the rows of the array. Raises ValueError,
+    with the file's name, for arrays of another kind, arrays that disagree, and values that are not finite.
     """
     path = Path(path)
     labels_path = Path(labels) if labels else path.with_name("labels.npy")
@@ -262,9 +263,9 @@ def _described(array):
 
 
 def imported_shape(form, path):
-    """Shape (C, H, W) of latents of a format, ``lightningdit``, ``repa`` or ``npy``, from one header.
+    """Shape (C, H, W) of latents in a format (``lightningdit``, ``repa`` or ``npy``), from one header.
 
-    Raises ValueError where there are none.
+    Raises ValueError if there are none.
     """
     path = Path(path)
     if form == "npy":

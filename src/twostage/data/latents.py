@@ -3,14 +3,15 @@
 Layout: ``/latents`` float32 (N, C, H, W) sorted by class, ``/labels`` int64 (N,), ``/class_offsets`` int64 (K + 1,),
 ``/source`` int64 (N,) (index into the split of the data set), optional ``/latents_flip`` like ``/latents``,
 ``/content`` int64 (N,) (content ids of the images: equal images, equal ids), with flips ``/content_flip`` like it,
-``/left_out``, the images that could not be used, and ``/class_names``, a text per class.
+``/left_out``, the images that could not be used, and ``/class_names``, one text per class.
 Attributes: ``mean``, ``std`` float64 (C,), population moments over all samples and positions of this file, flips
-included; ``normalise_mean``, ``normalise_std``: the ones that normalise (the training split's, for a held-out store);
-``encoder``, ``encoder_sha256``, ``posterior``, ``split``, ``image_size``, ``dataset``, ``dataset_fingerprint``, and
-``index``, the identity of the images' index ("unknown" without one, "none" for latents that others made).
+included; ``normalise_mean``, ``normalise_std``: the statistics that normalise (for a held-out store, those of the
+training split); ``encoder``, ``encoder_sha256``, ``posterior``, ``split``, ``image_size``, ``dataset``,
+``dataset_fingerprint``, and ``index``, the identity of the images' index ("unknown" if there is none, "none" for
+imported latents).
 
-The metadata is read by h5py once, in ``LatentStore.open``. Latents lie uncompressed and in one piece in their file, and
-are read from there with positioned reads: no HDF5 handle to share between workers, no lock, no memory that grows.
+h5py reads the metadata once, in ``LatentStore.open``. Latents lie uncompressed and in one piece in their file, and are
+read with positioned reads: no HDF5 handle is shared between workers, there is no lock, and memory does not grow.
 """
 
 import contextlib
@@ -41,8 +42,8 @@ from twostage.provenance import PathLike, atomic_write
 
 SCHEMA, SCHEMA_VERSION = "twostage.latents", 1
 COPY_ROWS_BYTES = 64 << 20
-CACHED_BYTES = 1 << 20  # of latents that stay in a core's cache from their reading until they are normalised
-LATENTS = ("latents", "latents_flip")  # what a joined store takes from its shards (``_parts``)
+CACHED_BYTES = 1 << 20  # of latents that stay in a core's cache between reading and normalising
+LATENTS = ("latents", "latents_flip")  # the data sets of a joined store that lie in its shards (``_parts``)
 
 
 # ---------------------------------------------------------------------------------------------------------- statistics
@@ -62,7 +63,7 @@ class ChannelMoments:
         self.count, self.mean, self.squares = 0, np.zeros(channels), np.zeros(channels)
 
     def add(self, latents: Num[Array, "n {len(self.mean)} *size"]) -> None:
-        """Take in latents (n, C, ...): an array or tensor on the CPU."""
+        """Add latents (n, C, ...): an array or tensor on the CPU."""
         values = np.asarray(latents, dtype=np.float64)
         if len(values):
             axes = (0, *range(2, values.ndim))
@@ -72,7 +73,7 @@ class ChannelMoments:
     def merge(
         self, count: int, mean: Float64[np.ndarray, " channels"], squares: Float64[np.ndarray, " channels"]
     ) -> None:
-        """Take in ``count`` values per channel of this mean and this sum of squared deviations from it."""
+        """Add ``count`` values per channel with this mean and this sum of squared deviations from it."""
         total, shift = self.count + count, mean - self.mean
         self.mean = self.mean + shift * (count / total)
         self.squares = self.squares + squares + shift**2 * (self.count * count / total)
@@ -80,7 +81,7 @@ class ChannelMoments:
 
     @property
     def std(self) -> Float64[np.ndarray, " channels"]:
-        """Population standard deviation a channel (division by the count)."""
+        """Population standard deviation per channel (division by the count)."""
         return np.sqrt(self.squares / self.count)
 
 
@@ -113,7 +114,8 @@ class StoreWriter:
         latents: Float[Array, "n channels height width"],
         flipped: Float[Array, "n channels height width"] | None = None,
     ) -> None:
-        """Latents (n, C, H, W), and those of the mirrored images where the store has them, as rows from ``start``."""
+        """Write latents (n, C, H, W), and those of the mirrored images if the store has them, as rows from
+        ``start``."""
         if tuple(latents.shape[1:]) != self.sample_shape or (flipped is None) == self.flips:
             raise ValueError(
                 f"latents are {tuple(latents.shape)}; expected (n, {self.sample_shape}), flips: {self.flips}"
@@ -139,7 +141,7 @@ class StoreWriter:
         contents: Int64[np.ndarray, "n passes"] | None = None,
         class_names: Sequence[str] | None = None,
     ) -> None:
-        """Index, attributes, unusable images, content ids and class names, as the functions below describe them."""
+        """Write index, attributes, unusable images, content ids and class names, as the functions below describe."""
         with write_errors(self.path):
             write_index(self.file, labels, source, num_classes)
             write_attributes(self.file, self.moments, attributes, normalisation)
@@ -150,7 +152,7 @@ class StoreWriter:
 
 @contextlib.contextmanager
 def write_errors(path: PathLike) -> Iterator[None]:
-    """HDF5's many errors of a write that failed (a full disk, a quota) as one OSError: the file and the reason."""
+    """Turn HDF5's many errors of a failed write (a full disk, a quota) into one OSError: the file and the reason."""
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -165,10 +167,10 @@ def write_errors(path: PathLike) -> Iterator[None]:
 def write_store(
     path: PathLike, capacity: int, sample_shape: Sequence[int], *, flips: bool = False
 ) -> Iterator[StoreWriter]:
-    """Context that yields a StoreWriter; the store appears under ``path`` when the block ends without an error.
+    """Context that yields a StoreWriter. The store appears at ``path`` when the block ends without an error.
 
     The block writes rows 0..n-1, n <= capacity, then calls ``finish(labels, source, num_classes, attributes)`` with
-    sorted labels (n,). ``attributes`` are those of the module's docstring except the moments.
+    sorted labels (n,). ``attributes`` are those in the module's docstring, except the moments.
 
     >>> latents, labels = torch.arange(4.0).reshape(4, 1, 1, 1), [0, 0, 1, 1]
     >>> with write_store("latents.h5", 4, (1, 1, 1)) as writer:
@@ -226,7 +228,7 @@ def write_attributes(
     attributes: Mapping[str, Any],
     normalisation: tuple[Float[np.ndarray, " channels"], Float[np.ndarray, " channels"]] | None = None,
 ) -> None:
-    """Attributes of a store, moments and schema; ``normalisation``: (mean, std) when not the moments themselves."""
+    """Write a store's attributes, moments and schema; normalisation: (mean, std) if not the moments themselves."""
     file.attrs.update(attributes)
     file.attrs["count"] = moments.count
     file.attrs["mean"], file.attrs["std"] = moments.mean, moments.std
@@ -237,15 +239,15 @@ def write_attributes(
 
 
 def write_left_out(file: h5py.File, problems: Iterable[object]) -> None:
-    """``/left_out``: one line per image that could not be used, path and reason; nothing when there is none."""
+    """Write ``/left_out``: one line per image that could not be used, path and reason; nothing if there is none."""
     write_texts(file, "left_out", [str(problem) for problem in problems])
 
 
 def write_contents(file: h5py.File, contents: Int64[np.ndarray, "n passes"] | None, flips: bool) -> None:
-    """``/content``, and with flips ``/content_flip``: content ids, int64.
+    """Write ``/content``, and with flips ``/content_flip``: content ids, int64.
 
-    contents: (n, 1), those of the images, or with flips (n, 2), those of their mirrored twins too. Nothing where it is
-    None: the images behind the latents are not known.
+    contents: (n, 1), the ids of the images, or with flips (n, 2), also those of the mirrored images. If it is None (the
+    images behind the latents are not known), nothing is written.
     """
     if contents is not None:
         file["content"] = contents[:, 0]
@@ -258,7 +260,7 @@ def write_contents(file: h5py.File, contents: Int64[np.ndarray, "n passes"] | No
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows ``start`` to ``stop`` of a data set, lying in one piece in ``path`` from byte ``offset`` on."""
+    """Rows ``start`` to ``stop`` of a data set, which lie in one piece in ``path`` from byte ``offset`` on."""
 
     path: str
     offset: int
@@ -270,12 +272,12 @@ class LatentStore:
     """A latent store, opened by ``LatentStore.open(path)``; safe to use after a fork and to pickle.
 
     ``shape`` (N, C, H, W); ``labels`` int64 (N,); ``class_offsets`` int64 (K + 1,); ``class_names``, texts by label
-    (the numbers, where the store does not say); ``source`` int64 (N,); ``mean``, ``std`` float64 tensors (C,), the
-    statistics that normalise; ``index``, identity of the images' index, None where it is not known; ``has_flips``;
+    (the numbers, if the store has no names); ``source`` int64 (N,); ``mean``, ``std`` float64 tensors (C,), the
+    statistics that normalise; ``index``, identity of the images' index, None if it is not known; ``has_flips``;
     ``left_out`` (list of lines); ``attributes`` (dict); ``fingerprint``; ``content`` int64 (N,), the content ids of
-    the images: equal images, equal ids; ``content_flip``, those of the mirrored images, None without flips;
-    ``distinct``, the number of different images. A store without content ids (made by an earlier version, or of
-    latents made elsewhere) is read once in their place: equal latents then have equal ids.
+    the images (equal images have equal ids); ``content_flip``, those of the mirrored images, None without flips;
+    ``distinct``, the number of different images. If a store has no content ids (it was made by an earlier version, or
+    imported), its latents are read once instead: equal latents then have equal ids.
 
     >>> with write_store("latents.h5", 4, (1, 1, 1)) as writer:
     ...     writer.write(0, torch.arange(4.0).reshape(4, 1, 1, 1))
@@ -297,9 +299,9 @@ class LatentStore:
 
     @classmethod
     def open(cls, path: PathLike, split: str | None = None) -> "LatentStore":
-        """Open and check a store. Raises ValueError, naming the file and the reason, for one that cannot be used.
+        """Open and check a store. Raises ValueError, with the file and the reason, for one that cannot be used.
 
-        split: "train" or "held_out", to refuse a store that says it is of the other; None takes both.
+        split: "train" or "held_out": refuse a store of the other split; None accepts both.
         """
         store = cls(read_header(path))
         if split and store.attributes.get("split", split) != split:
@@ -357,7 +359,7 @@ class LatentStore:
         return len(np.unique(self.content))
 
     def _content(self, name, flipped):
-        # Both or neither: ids of images and ids of latents cannot be compared.
+        # Ids of images for both, or of latents for both: the two kinds cannot be compared.
         if self._header.contents is not None:
             return self._header.contents[name]
         size = max(1, COPY_ROWS_BYTES // (4 * int(np.prod(self.shape[1:]))))
@@ -368,7 +370,7 @@ class LatentStore:
         return content_ids(found)
 
     def class_slice(self, label: SupportsIndex) -> slice:
-        """Rows of a class, a slice. Raises ValueError for a label that is not there and for a class without samples."""
+        """Rows of a class, a slice. Raises ValueError for an unknown label and for a class without samples."""
         try:
             label = -1 if isinstance(label, bool | np.bool_) else operator.index(label)
         except TypeError:
@@ -387,13 +389,13 @@ class LatentStore:
         flipped: bool | Bool[Array, " n"] | Sequence[bool] = False,
         out: Float32[Tensor, "_ channels height width"] | None = None,
     ) -> Float32[Tensor, "n channels height width"]:
-        """Latents at ``index``: float32 tensor (n, C, H, W), in the order asked for.
+        """Latents at ``index``: float32 tensor (n, C, H, W), in the order of the index.
 
-        index: a slice, integers 0..N-1, or a mask of N booleans; flipped: False, True, or a boolean for each, to read
-        the mirrored images' latents; out: a float32 tensor on the CPU of at least n such rows, whose first n are filled
-        and returned, where new memory for each call would take longer than the reading. Raises IndexError outside the
-        store, ValueError for an index or flips of another kind, for flips that it lacks and for latents that are not
-        finite.
+        index: a slice, integers 0..N-1, or a mask of N booleans; flipped: False, True, or one boolean per row, to read
+        the latents of mirrored images; out: a float32 tensor on the CPU with at least n such rows, of which the first n
+        are filled and returned (new memory for each call may take longer than the reading). Raises IndexError outside
+        the store, ValueError for an index or flips of another kind, for flips that the store lacks and for latents that
+        are not finite.
         """
         rows = self._rows(index)
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
@@ -417,26 +419,27 @@ class LatentStore:
         return latents
 
     def _read_part(self, rows, flipped, latents):
-        """Latents (n, C, H, W) of ``rows`` (n,), checked but not normalised, into the array given."""
+        """Read latents (n, C, H, W) of ``rows`` (n,), checked but not normalised, into the array ``latents``."""
         for name, chosen in (("latents", ~flipped), ("latents_flip", flipped)):
             if not chosen.any():
                 continue
             part = latents if chosen.all() else np.empty((chosen.sum(), *self.shape[1:]), dtype="<f4")
             self._gather(name, rows[chosen], part)
-            finite(part, f"{self.path}: /{name}", "encode it again", rows[chosen])
+            # torch sums in a fifth of numpy's time
+            finite(torch.from_numpy(part), f"{self.path}: /{name}", "encode it again", rows[chosen])
             if part is not latents:
                 latents[chosen] = part
 
     def read_raw(self, start: int, stop: int, out: Float32[np.ndarray, "{stop}-{start} channels height width"]) -> None:
-        """Latents as they lie in the file, unchecked, into ``out``, a float32 array (stop - start, C, H, W).
+        """Read latents as they lie in the file, unchecked, into ``out``, a float32 array (stop - start, C, H, W).
 
-        Rows 0..N-1 are the plain samples, N..2N-1 the mirrored ones; those asked for are all of one kind.
+        Rows 0..N-1 are the plain samples, N..2N-1 the mirrored ones; all rows of a call are of one kind.
         """
         flipped, start = divmod(start, len(self))
         self._gather("latents_flip" if flipped else "latents", start + np.arange(len(out)), out)
 
     def _rows(self, index):
-        """Numbers of the rows that an index asks for, int64 (n,)."""
+        """Numbers of the rows that an index selects, int64 (n,)."""
         if isinstance(index, slice):
             try:
                 return np.arange(*index.indices(len(self)))
@@ -455,39 +458,31 @@ class LatentStore:
         return index.astype(np.int64)
 
     def class_data(self, label: SupportsIndex | None = None) -> Float32[Tensor, "n channels height width"]:
-        """Normalised latents of a class (None: of all), float32 (n, C, H, W); flips follow the plain ones."""
+        """Normalised latents of a class (None: of all), float32 (n, C, H, W); flips come after the plain ones."""
         rows = slice(0, len(self)) if label is None else self.class_slice(label)
         parts = [self.read(rows, flipped=flipped) for flipped in self._passes()]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def batches(
-        self,
-        batch_size: int,
-        label: SupportsIndex | None = None,
-        normalised: bool = True,
-        buffers: Float32[Tensor, "turns _ channels height width"] | Sequence[Tensor | None] = (None,),
+        self, batch_size: int, label: SupportsIndex | None = None, normalised: bool = True
     ) -> Iterator[Float32[Tensor, "n channels height width"]]:
-        """The samples of ``class_data`` in its order, as float32 tensors of at most ``batch_size`` samples.
-
-        buffers: tensors (batch_size, C, H, W) that are filled in turns, as ``read`` fills ``out``: with k of them, a
-        batch lasts until the k-th after it is asked for.
-        """
+        """The samples of ``class_data`` in its order, as float32 tensors of at most ``batch_size`` samples."""
         if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
             raise ValueError(f"batch_size is {batch_size!r}; expected a whole number, at least 1")
         rows = slice(0, len(self)) if label is None else self.class_slice(label)
-        return self._batches(batch_size, rows, normalised, itertools.cycle(buffers))
+        return self._batches(batch_size, rows, normalised)
 
-    def _batches(self, batch_size, rows, normalised, buffers):
+    def _batches(self, batch_size, rows, normalised):
         for flipped in self._passes():
             for start in range(rows.start, rows.stop, batch_size):
-                yield self.read(slice(start, min(start + batch_size, rows.stop)), normalised, flipped, next(buffers))
+                yield self.read(slice(start, min(start + batch_size, rows.stop)), normalised, flipped)
 
     def normalise(self, latents: Float[Array, "n channels height width"]) -> Float[Tensor, "n channels height width"]:
-        """(z - mean) / std a channel: latents (n, C, H, W), a tensor or array of any float dtype and device."""
+        """(z - mean) / std per channel; latents: (n, C, H, W), a tensor or array of any float dtype and device."""
         return self.normalise_(torch.as_tensor(latents).clone())
 
     def denormalise(self, x: Float[Array, "n channels height width"]) -> Float[Tensor, "n channels height width"]:
-        """x std + mean a channel, the inverse of ``normalise``."""
+        """x std + mean per channel, the inverse of ``normalise``."""
         x = torch.as_tensor(x)
         mean, std = self._statistics(x)
         return x * std + mean
@@ -524,7 +519,7 @@ class LatentStore:
 
     def _read_rows(self, part, row, out):
         file = self._files.get(part.path)
-        if file is None:  # setdefault: of two threads that come here at once, both go on with one file
+        if file is None:  # setdefault: if two threads come here at the same time, both use the same file
             file = self._files.setdefault(part.path, open(part.path, "rb", buffering=0))  # noqa: SIM115
         view, offset = memoryview(out).cast("B"), part.offset + (row - part.start) * out[0].nbytes
         while len(view):
@@ -538,7 +533,7 @@ class LatentStore:
 
 @dataclass
 class Header:
-    """What a store's file says of itself, and where its latents lie."""
+    """The metadata of a store's file, and where its latents lie."""
 
     path: Path
     shape: tuple[int, int, int, int]
@@ -552,7 +547,7 @@ class Header:
     class_names: list[str]  # empty in a store that lacks them
 
     def fingerprint(self) -> str:
-        """Hex digest of what the latents are (data, split, encoder, posterior, flips, rows), however sharded."""
+        """Hex digest of data, split, encoder, posterior, flips and rows; the same however the store is sharded."""
         facts = {key: self.attributes.get(key) for key in IDENTITY_ATTRIBUTES}
         digest = hashlib.sha256(json.dumps([facts, self.shape, sorted(self.parts)], default=str).encode())
         digest.update(self.source.tobytes())
@@ -571,7 +566,7 @@ IDENTITY_ATTRIBUTES = ("encoder", "encoder_sha256", "posterior", "split", "datas
 
 
 def read_header(path: PathLike) -> Header:
-    """Read and check everything but the latents. Raises ValueError with the path and the reason."""
+    """Read and check everything except the latents. Raises ValueError with the path and the reason."""
     path = Path(path)
     if not path.is_file():
         raise ValueError(
@@ -642,7 +637,7 @@ def _parts(path, dataset):
         own = mapping.dset_name.strip("/") == dataset.name.strip("/") and not os.path.isabs(mapping.file_name)
         if not (whole and from_whole and own):
             raise ValueError(
-                f"{path}: {dataset.name} is put together of parts of {mapping.file_name}; expected whole shards, as "
+                f"{path}: {dataset.name} consists of parts of {mapping.file_name}; expected whole shards, as "
                 "`python -m twostage.data join` writes them: join it again"
             )
         parts.append(

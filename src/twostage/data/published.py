@@ -1,8 +1,8 @@
 """Published autoencoders: AutoencoderKL of any structure that its file tells, and tiny ones (``twostage.data.tiny``).
 
-The architecture is read off the weights' own shapes, so that a file is all that is needed. Layouts understood:
-diffusers' (with its older names of the attention layers) and the LDM checkpoints of latent diffusion, VA-VAE, MAR and
-Flux. A name that is left over is an error: a network without a part of itself decodes to something worse.
+The architecture is read from the shapes of the weights, so that nothing but a file is needed. Known layouts: diffusers'
+(with its older names of the attention layers) and the LDM checkpoints of latent diffusion, VA-VAE, MAR and Flux. A name
+that is left over is an error, because a network without one of its parts would decode badly.
 """
 
 import json
@@ -12,23 +12,24 @@ from pathlib import Path
 from twostage.fetch import check_digest
 from twostage.finite import finite_weights
 
-# kind: (latent channels, pixels a latent position covers along a side); where several are, the first is the usual one.
+# kind: (latent channels, pixels that a latent position covers along a side); the first of several is the usual one.
 EXPECTED = {"sd-vae": ((4,), 8), "va-vae": ((32, 16, 64), 16)}
-# What is reckoned with while the file is not there to be looked at: Flux's and SD3's; TAESD's.
+# The same numbers as long as there is no file to read them from: those of Flux and SD3, and those of TAESD.
 ASSUMED = {"sd-vae": (4, 8), "va-vae": (32, 16), "autoencoder-kl": (16, 8), "tiny": (4, 8)}
 FOLDER_FILES = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
-# Parts of a checkpoint that only its training used; `bn` is FLUX.2's own normalisation of latents: a store has its own.
+# Parts of a checkpoint that only its training used; `bn` is FLUX.2's normalisation of latents, which a store does
+# itself.
 UNUSED = ("loss.", "foundation_model.", "linear_proj.", "model_ema.", "bn.")
-WITHIN = ("first_stage_model.", "vae.")  # of checkpoints that hold more than an autoencoder
-GROUPS = 32  # of the group norms, where no config.json says otherwise
+WITHIN = ("first_stage_model.", "vae.")  # prefixes in checkpoints that hold more than an autoencoder
+GROUPS = 32  # of the group norms, unless a config.json gives another number
 
 
 def find_weights(spec, weights=None):
-    """Paths of the weights files, a list: ``weights`` (a path, or two), else ``spec["weights"]`` and ``"decoder"``.
+    """Paths of the weights files, a list: ``weights`` (one path or two), or ``spec["weights"]`` and ``"decoder"``.
 
     Each is a file or a diffusers folder; two are an encoder and a decoder. Raises ValueError for a file that is absent,
-    is none (``twostage.fetch.refuse_stand_in``), or has another digest than ``spec["sha256"]`` and
-    ``spec["decoder_sha256"]``, where they are given.
+    that only stands for a file (``twostage.fetch.refuse_stand_in``), or whose digest is not ``spec["sha256"]`` or
+    ``spec["decoder_sha256"]``, if these are given.
     """
     paths = [weights] if isinstance(weights, str | Path) else list(weights or ())
     paths = paths or [path for path in (spec.get("weights"), spec.get("decoder")) if path]
@@ -67,7 +68,7 @@ def load_published(kind, paths):
 
 
 def latent_of(kind, paths):
-    """(latent channels, pixels a latent position covers along a side) of the autoencoder in weights files."""
+    """(latent channels, pixels that a latent position covers along a side) of the autoencoder in weights files."""
     path, _, make = _network_of(kind, paths)
     config = _on_meta(kind, path, make).config
     return config.latent_channels, 2 ** (len(config.block_out_channels) - 1)
@@ -96,7 +97,7 @@ def _network_of(kind, paths):
     _refuse_other_kind(kind, path, arguments)
 
     def make():
-        import diffusers  # takes seconds: not for a file that is refused anyway
+        import diffusers  # takes seconds, so not before a file is accepted
 
         return diffusers.AutoencoderKL(**arguments)
 
@@ -123,7 +124,7 @@ def _refuse_other_kind(kind, path, arguments):
 
 
 def _on_meta(kind, path, make):
-    """The network without memory, to compare shapes with."""
+    """The network without memory, to compare shapes."""
     import torch
 
     try:
@@ -134,7 +135,7 @@ def _on_meta(kind, path, make):
 
 
 def _folder_config(path):
-    """What the config.json of a diffusers folder says; {} for a file that lies elsewhere."""
+    """The content of a diffusers folder's config.json; {} for a file that lies elsewhere."""
     beside = path.with_name("config.json")
     if path.name not in FOLDER_FILES or not beside.is_file():
         return {}
@@ -148,7 +149,7 @@ def _folder_config(path):
 
 
 def read_state(path):
-    """State dict of an autoencoder's file, without the parts that only training used."""
+    """State dict of an autoencoder's file, without the parts that only its training used."""
     from twostage.weights_file import read_weights
 
     state = read_weights(path, averaged=False)[0]
@@ -159,7 +160,8 @@ def read_state(path):
 
 
 def to_diffusers(state):
-    """An AutoencoderKL's state dict with diffusers' present names, from LDM's, diffusers' older ones or its own."""
+    """An AutoencoderKL's state dict with diffusers' present names, from LDM's names or diffusers' old or present
+    ones."""
     if "encoder.down.0.block.0.conv1.weight" not in state:
         return {_newer_attention(key): value for key, value in state.items()}
     levels = len({key.split(".")[2] for key in state if key.startswith("decoder.up.")})
@@ -203,9 +205,9 @@ def _newer_attention(key):
 
 
 def kl_arguments(state, config=None):
-    """Arguments of ``diffusers.AutoencoderKL`` that fit a state dict. Raises KeyError or ValueError for another's.
+    """Arguments of ``diffusers.AutoencoderKL`` that fit a state dict. KeyError or ValueError for another network's.
 
-    config: what a config.json beside it says, for what no shape tells.
+    config: content of a config.json beside it, for arguments that the shapes do not tell.
     """
 
     def count(prefix):

@@ -12,7 +12,7 @@ def reconstruct(encoder, images):
 def reconstructed_batches(encoder, dataset, batch_size=64, limit=None):
     """Pairs (images, reconstructions) over a data set, uint8 (n, H, W, C) each, n at most ``batch_size``.
 
-    Unreadable images are left out. limit: that many evenly spaced images instead of all. Raises ValueError when no
+    Unreadable images are left out. limit: number of evenly spaced images to use instead of all. Raises ValueError if no
     image can be read.
     """
     rows, some = np.arange(len(dataset)), False
@@ -40,9 +40,9 @@ def psnr(error):
 
 
 def reconstruction_quality(encoder, dataset, batch_size=64, limit=None):
-    """Quality over a data set: dict of ``images`` (how many), ``mse`` (squared grey levels) and ``psnr`` (dB).
+    """Quality over a data set: dict of ``images`` (number), ``mse`` (squared grey levels) and ``psnr`` (dB).
 
-    psnr is the mean over the images of each one's ratio, as usual for autoencoders; None where an image is exact.
+    psnr is the mean of the images' ratios, as is usual for autoencoders; None if an image is reconstructed exactly.
     """
     pairs = reconstructed_batches(encoder, dataset, batch_size, limit)
     errors = np.concatenate([squared_error(*pair) for pair in pairs])

@@ -1,4 +1,4 @@
-"""Latents on a node's own disk, where a shared file system is the slow part of a training."""
+"""Latents on a node's own disk, for trainings that a shared file system would slow down."""
 
 import contextlib
 import dataclasses
@@ -14,10 +14,10 @@ from twostage.data.latents import LatentStore
 
 @contextlib.contextmanager
 def staged(store, folder=None):
-    """Context that yields the store with its latents copied to a folder of its own on local disk, removed at the end.
+    """Context that yields the store with its latents copied to a new folder on local disk, which is removed at the end.
 
-    folder: where there is room, ``$TMPDIR`` unless given. The processes of one job on a node share one copy, which the
-    first to come makes. Where it does not fit, the store itself is yielded, and stderr says so.
+    folder: where to copy to, by default ``$TMPDIR``. The processes of one job on a node share one copy, which the first
+    process makes. If it does not fit, the store itself is yielded, and stderr says so.
     """
     job = os.environ.get("SLURM_JOB_ID") or os.getppid()
     place = Path(folder or tempfile.gettempdir()) / f"twostage-{store.fingerprint[:12]}-{job}"

@@ -1,6 +1,6 @@
-"""What an autoencoder's file says of the images that it takes, without its weights being read: config.json, or names.
+"""The images that an autoencoder takes, from its config.json or the names in its file, without reading the weights.
 
-Imports no torch: it is asked while a configuration is read. Pickled files do not say; they are looked at by the job.
+Imports no torch, because it runs while a configuration is read. Pickled files do not tell; the job checks those.
 """
 
 import json
@@ -15,7 +15,8 @@ from twostage.data.published import FOLDER_FILES
 def structure_of(path):
     """(channels of the images, pixels that a latent position covers along a side) of an autoencoder's file or folder.
 
-    None in place of what it does not say, or of what cannot be read: whoever reads the weights says why.
+    A number is None if the file does not tell it or cannot be read; the job that reads the weights then gives the
+    reason.
     """
     path = Path(path)
     try:
@@ -30,7 +31,7 @@ def structure_of(path):
 
 
 def _of_config(config):
-    """Of diffusers' config.json of an AutoencoderKL, or of an AutoencoderTiny."""
+    """From diffusers' config.json of an AutoencoderKL or an AutoencoderTiny."""
     levels = config.get("block_out_channels") or config.get("encoder_block_out_channels") or ()
     return config.get("in_channels"), 2 ** (len(levels) - 1) if levels else None
 
@@ -42,7 +43,7 @@ def _shapes(path):
 
 
 def _of_shapes(shapes):
-    """Of an AutoencoderKL's levels, in diffusers' names or LDM's, or of the layers of a tiny encoder."""
+    """From an AutoencoderKL's levels, in diffusers' names or LDM's, or from the layers of a tiny encoder."""
     levels = {match[1] for name in shapes if (match := re.search(r"\bencoder\.down(?:_blocks)?\.(\d+)\.", name))}
     first = [shape for name, shape in shapes.items() if re.search(r"\bencoder\.conv_in\.weight$", name)]
     if levels and first:

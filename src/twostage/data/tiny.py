@@ -1,8 +1,8 @@
-"""Tiny autoencoders of the TAESD family, built from what their files hold: diffusers' one file, or a pair of files.
+"""Tiny autoencoders of the TAESD family, built from the shapes in their files: one file of diffusers, or a pair.
 
-Layers stand in the files by number; what has no weights (ReLU, upsampling) is a number left out. Covered: TAESD for
-SD, SDXL, SD3 and FLUX.1 (github.com/madebyollin/taesd), FLUX.2's, whose middle blocks have a pool branch, and Sana's,
-at 1/32 of the side.
+The files number the layers; layers without weights (ReLU, upsampling) appear as missing numbers. Covered: TAESD for SD,
+SDXL, SD3 and FLUX.1 (github.com/madebyollin/taesd), FLUX.2's, whose middle blocks have a pool branch, and Sana's, at
+1/32 of the side.
 """
 
 import re
@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-POOL_GROUPS = 4  # of the group norm in a pool branch; no weight tells
+POOL_GROUPS = 4  # of the group norm in a pool branch, which the weights do not tell
 
 
 class TinyAutoencoder(nn.Module):
@@ -54,7 +54,7 @@ class TinyAutoencoder(nn.Module):
 
 
 class Block(nn.Module):
-    """Three convolutions beside a skip; in FLUX.2's, a group norm over the whole image (``pool``) before them."""
+    """Three convolutions beside a skip; in FLUX.2's autoencoder a group norm over the whole image (``pool``) before."""
 
     def __init__(self, inside, outside, pooled=0):
         super().__init__()
@@ -82,10 +82,10 @@ class Block(nn.Module):
 
 
 def one_file(encoder, decoder):
-    """State dict in diffusers' names of the state dicts of TAESD's two files.
+    """State dict in diffusers' names, from the state dicts of TAESD's two files.
 
-    There the decoder's numbers count a first layer that clamps, which diffusers' do not. Raises ValueError for files
-    that are no such pair.
+    In these files the decoder's numbers include a first layer that clamps; diffusers' numbers do not. Raises ValueError
+    for files that are no such pair.
     """
     if "0.weight" not in encoder or "1.weight" not in decoder:
         raise ValueError("expected the encoder's file as `weights` and the decoder's as `decoder`: are they exchanged?")

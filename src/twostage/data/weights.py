@@ -1,4 +1,4 @@
-"""Autoencoder weights in safetensors files that bear, as JSON in their metadata, what it takes to build the network."""
+"""Autoencoder weights in safetensors files, whose metadata describe the network as JSON."""
 
 import json
 from pathlib import Path
@@ -12,18 +12,18 @@ def save_network(path, network, architecture, **metadata):
 
     facts = {"class": type(network).__name__, "architecture": architecture, **metadata}
     state = {key: value.contiguous().cpu() for key, value in network.state_dict().items()}
-    # One key: safetensors writes several in no fixed order, and the same weights would not be the same bytes.
+    # One key only: safetensors writes several keys in no fixed order, so that equal weights would give different bytes.
     Path(path).write_bytes(save(state, {"twostage": json.dumps(facts)}))
 
 
 def load_network(path):
-    """The diffusers network of a file that ``save_network`` wrote. Raises ValueError for any other file, for one whose
-    weights do not fit the architecture it names, and for weights that are not finite."""
+    """The diffusers network of a file that ``save_network`` wrote. Raises ValueError for any other file, for weights
+    that do not fit the architecture in the file, and for weights that are not finite."""
     facts = file_metadata(path)
     if facts.get("class") != "AutoencoderKL":
         raise ValueError(f"{path}: not a whole weights file with its architecture; expected one that twostage wrote")
     import torch
-    from diffusers import AutoencoderKL  # takes seconds: not for a file that is refused anyway
+    from diffusers import AutoencoderKL  # takes seconds, so not before a file is accepted
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -31,7 +31,7 @@ def load_network(path):
 
     try:
         weights = load_file(path)
-        with torch.device("meta"):  # shapes first: a header may claim more memory than there is
+        with torch.device("meta"):  # shapes first, because a header may claim more memory than there is
             shapes = shapes_of(AutoencoderKL(**facts["architecture"]))
     except (OSError, SafetensorError, RuntimeError, TypeError, KeyError) as error:
         reason = str(error).splitlines()[0]
@@ -44,7 +44,7 @@ def load_network(path):
 
 
 def file_metadata(path):
-    """What ``save_network`` wrote beside the weights: class, architecture and more (a dict); {} for other files."""
+    """The metadata that ``save_network`` wrote: class, architecture and more (a dict); {} for other files."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -1,9 +1,9 @@
 """Every row of a configuration, what a target needs of them, and the hours that they take."""
 
-from twostage.estimate import data, evaluation, oracle, sampling, settling, training
+from twostage.estimate import data, evaluation, oracle, references, sampling, settling, training
 from twostage.estimate.setting import Setting
 
-STAGES = (data, oracle, settling, training, sampling, evaluation)
+STAGES = (data, oracle, settling, training, sampling, references, evaluation)
 
 
 class Costs:

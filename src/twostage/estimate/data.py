@@ -3,7 +3,7 @@
 import os
 
 from twostage.estimate import peaks
-from twostage.estimate.memory import ENTRY, GIB, NETWORK, autoencoder_peaks, reading, store
+from twostage.estimate.memory import ENTRY, GIB, NETWORK, autoencoder_peaks, default_of, reading, store
 from twostage.estimate.row import BYTES, Row
 from twostage.estimate.setting import CONTENTS, INDEX
 
@@ -13,7 +13,6 @@ PASSES = 3
 CHECKPOINT_BYTES, WEIGHTS_BYTES, CIFAR10_BYTES = 3e9, 4e8, 3.6e8
 INDEX_SECONDS = 6e-4  # reading a file of 110 kB, its digest, the picture's header
 IMPORTED = 2 * GIB  # memory for a part of a file of latents that others made
-ENCODED = 64  # images at a time that are encoded
 
 
 def rows(setting):
@@ -104,8 +103,11 @@ def _encoded(setting, space, rule, where, splits, taken=(), **others):
     latent = setting.dim(space) * BYTES
 
     def on_host():
-        images = (setting.config.jobs.data.threads + 1) * ENCODED * setting.pixels * copies  # read ahead
-        held = reading(setting, "data") + store(setting) + images + 4 * ENCODED * latent + NETWORK
+        from twostage.data.encode import encode
+
+        together = default_of(encode, "batch_size")
+        images = (setting.config.jobs.data.threads + 1) * together * setting.pixels * copies  # read ahead
+        held = reading(setting, "data") + store(setting) + images + 4 * together * latent + NETWORK
         return held + (IMPORTED if taken else 0)
 
     return Row(

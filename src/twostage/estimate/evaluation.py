@@ -10,7 +10,6 @@ from twostage.estimate.memory import (
     GIB,
     MIB,
     NETWORK,
-    READ,
     autoencoder_peaks,
     extractor_peak,
     extractors_peak,
@@ -21,6 +20,7 @@ from twostage.estimate.networks import classifier_flops
 from twostage.estimate.row import BYTES, MULTIPLY_ADD, WIDE, Row
 from twostage.estimate.sampling import TRAJECTORIES, samples_of, seeds_of
 from twostage.evaluation.given import IMAGES, held
+from twostage.sampling.plan import Plan
 
 CLASSIFIER = "evaluation/classifier/classifier"
 CLASSIFIER_FEATURES = "evaluation/classifier/features"
@@ -177,10 +177,12 @@ def _memorization(setting, space, experiment):
     """Samples, and held-out images as a control, against all training images as the encoder shows them."""
     samples = samples_of(setting, experiment)
     control = min(setting.images["held_out"], setting.config.evaluation.control_images)
-    plans = setting.plans[experiment]
-    followed = sum(count for name, count in samples.items() if _follows(plans[name]))
+    plans = {name: Plan.from_dict(name, content) for name, content in setting.plans[experiment].items()}
+    followed = sum(count for name, count in samples.items() if plans[name].follow or plans[name].resumes)
     queries, stored = sum(samples.values()) + control, setting.stored
-    decoded, looked_at = stored + control + followed, queries + stored + followed
+    # the samples of the same noise and of another, beside which each is set (``fig_jump``)
+    beside = 2 * sum(samples.values()) * (experiment == "fig_jump")
+    decoded, looked_at = stored + control + followed, queries + stored + followed + beside
     distances = MULTIPLY_ADD * queries * stored * (setting.pixels + setting.feature_width())
     features = setting.feature_width() * BYTES
 
@@ -192,10 +194,14 @@ def _memorization(setting, space, experiment):
         return autoencoder_peaks(setting, space, "evaluation")[1] + extractors_peak(setting) + kept + search
 
     def on_host():
+        from twostage.evaluation.features import batch_size_for
         from twostage.evaluation.nearest_images import READ_BYTES, rows_at_a_time
 
         block = rows_at_a_time(queries, stored, setting.pixels)[1]
-        batches = READ * (2 * WIDE * setting.pixels + 4 * setting.dim(space) * BYTES) + 2 * READ_BYTES
+        batches = (
+            batch_size_for(setting.image_shape) * (2 * WIDE * setting.pixels + 4 * setting.dim(space) * BYTES)
+            + 2 * READ_BYTES
+        )
         held = (queries + 2 * block) * features + 2 * control * setting.pixels + 4 * ENTRY * queries
         return store(setting) + batches + held + NETWORK
 
@@ -216,10 +222,6 @@ def _memorization(setting, space, experiment):
         on_gpu=on_gpu,
         on_host=on_host,
     )
-
-
-def _follows(plan):
-    return plan.get("follow") or "resume" in plan.get("start", "prior")
 
 
 def _reconstruction(setting, space):

@@ -2,12 +2,10 @@
 
 import math
 
-from twostage.estimate.memory import MIB
+from twostage.estimate.memory import MIB, default_of
 from twostage.estimate.oracle import EIGENVALUES, spectrum_bytes
 from twostage.estimate.row import BYTES, MULTIPLY_ADD, WIDE
 from twostage.sampling.plan import GAUSSIAN
-
-GAUSSIAN_MB = 4096  # default budget of ``twostage.oracle.gaussian``
 
 
 def uses_gaussians(plans):
@@ -47,4 +45,11 @@ def gaussian_bytes(count, dim, classes, budget, points):
 def gaussians_of_space(setting, space, points):
     """``gaussian_bytes`` of a latent space's classes, within the default budget."""
     count = math.ceil(setting.class_size)
-    return gaussian_bytes(count, setting.dim(space), setting.classes, GAUSSIAN_MB * MIB, points)
+    return gaussian_bytes(count, setting.dim(space), setting.classes, gaussians_mb() * MIB, points)
+
+
+def gaussians_mb():
+    """Budget of the classes' Gaussians in MiB, where sampling asks for their velocities."""
+    from twostage.oracle.gaussian import ClassGaussian
+
+    return default_of(ClassGaussian, "budget_mb")

@@ -3,6 +3,7 @@
 import os
 
 from twostage.data.folders import SUFFIXES, class_folders
+from twostage.data.known import KNOWN
 
 ASSUMED_CLASSES = 1000  # ImageNet's, where the folders are not there and the configuration does not say
 
@@ -15,12 +16,10 @@ def count_images(config):
         return {"train": data.images, "held_out": data.held_out_images}
     if data.name == "none":
         return {"train": data.images or max(map(_imported, config.spaces.values())), "held_out": 0}
-    if data.name == "cifar10":
-        train, held_out = 50_000, 10_000
-    elif data.name == "image_folder":
-        train, held_out = (_files_below(path) if path else 0 for path in (data.path, data.held_out_path))
+    if known := KNOWN.get(data.name):
+        train, held_out = known.train, known.held_out
     else:
-        train, held_out = 1797, 0
+        train, held_out = (_files_below(path) if path else 0 for path in (data.path, data.held_out_path))
     if not held_out:
         held_out = round(train * data.held_out)
         train -= held_out
@@ -30,8 +29,8 @@ def count_images(config):
 def count_classes(config):
     """(number of classes, whether it is a guess): as the configuration says, the data set's, or of folders."""
     data = config.data
-    if data.name not in ("image_folder", "none"):
-        return 10, False
+    if known := KNOWN.get(data.name):
+        return known.classes, False
     if data.classes:
         return data.classes, False
     if data.name == "none" or not os.path.isdir(data.path):

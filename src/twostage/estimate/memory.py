@@ -4,6 +4,8 @@ A bound rather than a guess: what may be there at the same time is added up. Wha
 in the module of its stage (``Row.on_gpu``, ``Row.on_host``).
 """
 
+import inspect
+
 from twostage.data.chunks import CPU_MB, chunk_size
 from twostage.estimate import peaks
 from twostage.estimate.networks import autoencoder_widths
@@ -17,7 +19,6 @@ NETWORK = 1 * GIB  # weights of an encoder and of feature networks on their way 
 PICTURE = 64 * MIB  # a photograph while it is decoded, in each thread that reads
 ENTRY = 1000  # bytes per image of a data set or sample of a plan: name, label, digest, row of a table
 LATENT_ENTRY = 100  # bytes per latent of a store: label, source, content ids, order
-READ = 256  # images at a time that evaluation reads
 
 
 def peak(config, row):
@@ -43,14 +44,21 @@ def host_bytes(config, row):
     return held + PROCESS_ON_GPU * (gpus if row.stage == "training" else 1)
 
 
+def default_of(function, name):
+    """What an argument of a function is where its jobs do not say."""
+    return inspect.signature(function).parameters[name].default
+
+
 # ---------------------------------------------------------------------------------------------------------- on the host
 
 
 def reading(setting, stage):
     """The data set's table, its images where they are one array; a picture and a batch of images per thread."""
+    from twostage.evaluation.features import batch_size_for
+
     images, threads = sum(setting.images.values()), getattr(setting.config.jobs, stage).threads
     pictures = threads * PICTURE if setting.config.data.name == "image_folder" else images * setting.pixels
-    return ENTRY * images + pictures + (4 + threads) * READ * setting.pixels
+    return ENTRY * images + pictures + (4 + threads) * batch_size_for(setting.image_shape) * setting.pixels
 
 
 def store(setting):

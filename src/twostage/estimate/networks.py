@@ -25,7 +25,6 @@ FLUX_VAE = {**PUBLISHED["sd-vae"], "latent_channels": 16}
 TEXT_TOKENS = 512  # of FluxPipeline's prompts
 INCEPTION_FLOPS = 2 * 5.7e9  # Inception-v3 at 299 x 299 pixels (Szegedy et al. 2016)
 INCEPTION_SECONDS = 0.006  # of a core, for clean-fid's resizing of one image to these; measured
-INCEPTION_WIDTH, DINOV2_WIDTH = 2048, 768  # of their features
 
 
 def count_flops(make, *shapes, call=None):

@@ -2,7 +2,7 @@
 
 import math
 
-from twostage.estimate.memory import MIB, store, streamed
+from twostage.estimate.memory import MIB, default_of, store, streamed
 from twostage.estimate.row import BYTES, MULTIPLY_ADD, WIDE, Row
 
 # Times of a sweep at which many weights are summed; beyond the transition few are (twostage.oracle.sweep).
@@ -10,8 +10,6 @@ DENSE_TIMES = 20
 EIGENVALUES = 10  # operations of a symmetric eigendecomposition, in cubes of its size
 SECONDS_PER_DRAW = 1e-8  # one sample of a synthetic posterior at one time, on one core (measured)
 TIMES = 300  # times of a posterior study at most, those that resolve the transitions included
-STATISTICS = 5  # arrays (pairs, times) of a sweep
-ORACLE_MB = 1024  # default budget of ``twostage.oracle``, which sampling and the oracle loss have
 
 
 def rows(setting):
@@ -56,7 +54,10 @@ def _posterior(setting, space):
     pairs = sum(times * pairs for _, times, pairs in pools)
 
     def on_host():
-        swept = 3 * STATISTICS * WIDE * TIMES * pairs  # found, pooled, and found again on finer times
+        from twostage.oracle.study import STATISTICS
+
+        arrays = len(STATISTICS) + 1  # of a sweep, of all pairs and times; and the posterior's variance
+        swept = 3 * arrays * WIDE * TIMES * pairs  # found, pooled, and found again on finer times
         spectra = 2 * WIDE * setting.classes * min(dim, math.ceil(setting.class_size))
         return store(setting) + swept + spectra + streamed(setting, space, o.memory_mb)
 
@@ -128,7 +129,14 @@ def swept_bytes(setting, space, points):
 
 def velocities_bytes(setting, space, points):
     """Bound of what the oracle velocities of ``points`` states take, over all latents, within the default budget."""
-    return oracle_bytes(setting.stored, setting.dim(space), ORACLE_MB * MIB, points)
+    return oracle_bytes(setting.stored, setting.dim(space), velocities_mb() * MIB, points)
+
+
+def velocities_mb():
+    """Budget of the oracle in MiB, where sampling and the oracle loss ask for its velocities."""
+    from twostage.oracle import ClassOracle
+
+    return default_of(ClassOracle, "budget_mb")
 
 
 def oracle_bytes(count, dim, budget, points, times=1):

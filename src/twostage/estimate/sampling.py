@@ -1,18 +1,18 @@
 """Jobs of workflow/rules/sampling.smk: the plans of every experiment, and Flux."""
 
+import math
 import os
 
 from twostage.estimate.evaluations import evaluations, followed_evaluations, resolved
-from twostage.estimate.gaussian import GAUSSIAN_MB, fit_flops, gaussians_of_space, uses_gaussians, velocity_flops
-from twostage.estimate.memory import GIB, NETWORK, autoencoder_peaks, store, streamed
+from twostage.estimate.gaussian import fit_flops, gaussians_mb, gaussians_of_space, uses_gaussians, velocity_flops
+from twostage.estimate.memory import GIB, NETWORK, autoencoder_peaks, default_of, store, streamed
 from twostage.estimate.networks import FLUX_VAE, flux_flops
-from twostage.estimate.oracle import ORACLE_MB, velocities_bytes
+from twostage.estimate.oracle import velocities_bytes, velocities_mb
 from twostage.estimate.row import BYTES, Row
-from twostage.sampling.plan import CLOSED_FORM, GAUSSIAN, ORACLE, Plan
+from twostage.sampling.plan import CLOSED_FORM, GAUSSIAN, ORACLE, Plan, snapshot_of
 
 # Flux.1: its repository on the hub; in bf16 its weights, and the largest part of them
 FLUX_BYTES, FLUX_WEIGHTS, FLUX_PART = 58e9, 34e9, 24e9
-SHOWN_SAMPLES = 16  # whose predictions along the way are decoded
 TRAJECTORIES = ("fig8",)  # what looks at the way of a sample
 
 
@@ -80,7 +80,7 @@ def _experiment(setting, space, experiment):
     started = sum(samples[name] for name, plan in plans.items() if GAUSSIAN in plan.start)
     gaussian = (counts.pop(GAUSSIAN, 0) + started) * velocity_flops(setting, space)
     gaussian += uses_gaussians(plans.values()) * jobs * fit_flops(setting, space)
-    networks = sum(count * setting.forward(space, _model(field)) for field, count in counts.items())
+    networks = sum(count * setting.forward(space, snapshot_of(field)[0]) for field, count in counts.items())
     given = [Plan.from_dict(*item) for item in setting.plans[experiment].items()]
     return Row(
         f"{'follow' if follows else 'sample'}_{experiment}",
@@ -96,7 +96,7 @@ def _experiment(setting, space, experiment):
             *[f"oracle/{space}/split"] * any(plan.names_split for plan in given),
             *[f"oracle/{space}/windows"] * any(plan.names_windows for plan in given),
             *setting.encoder_files(space),
-            *sorted({f"training/{space}/{_model(field)}/" for field in counts}),
+            *sorted({f"training/{space}/{snapshot_of(field)[0]}/" for field in counts}),
         ),
         makes=(f"samples/{space}/{experiment}-", f"samples/{space}/{experiment}."),
         on_gpu=lambda: _sampled_on_gpu(setting, space, plans.values(), follows),
@@ -104,17 +104,12 @@ def _experiment(setting, space, experiment):
     )
 
 
-def _model(field):
-    """The model of a field, which may be one of its snapshots."""
-    return field.partition("@")[0]
-
-
 def _sampled_on_gpu(setting, space, plans, follows):
     sampling, latent = setting.config.sampling, setting.dim(space) * BYTES
     parts = [part for plan in plans for part in plan.parts]
     twice = 1 + any(part.guidance != 1 for part in parts)  # with and without the class
     fields = {part.field for part in parts} - {*CLOSED_FORM}
-    models = [_model(field) for field in fields]  # each snapshot has its weights
+    models = [snapshot_of(field)[0] for field in fields]  # each snapshot has its weights
     networks = sum(setting.weights(space, name) for name in models)
     networks += setting.velocity_peak(space, models, twice * sampling.batch_size)
     states = (8 + len(plans)) * sampling.batch_size * latent
@@ -127,22 +122,22 @@ def _sampled_on_gpu(setting, space, plans, follows):
 
 
 def _sampled_on_host(setting, space, plans, follows):
-    from twostage.sampling.experiments import SHOWN_TIMES
-
-    models = {_model(part.field) for plan in plans for part in plan.parts} - {*CLOSED_FORM}
+    models = {snapshot_of(part.field)[0] for plan in plans for part in plan.parts} - {*CLOSED_FORM}
     largest = max((setting.weights(space, name) for name in models), default=0)
     batches = setting.config.sampling.batch_size * (4 * setting.pixels + 8 * setting.dim(space) * BYTES)
-    shown = 4 * SHOWN_SAMPLES * len(SHOWN_TIMES) * setting.pixels if follows else 0
-    budget = max(ORACLE_MB, uses_gaussians(plans) * GAUSSIAN_MB)
+    shown = 4 * math.prod(_shown_each()) * setting.pixels if follows else 0
+    budget = max(velocities_mb(), uses_gaussians(plans) * gaussians_mb())
     return store(setting) + 2 * largest + batches + streamed(setting, space, budget) + NETWORK + shown
 
 
 def _shown(setting, experiment):
     """Decoded predictions along the trajectories: those of the first samples of each plan, at the times shown."""
-    from twostage.sampling.experiments import SHOWN_TIMES
+    samples, times = _shown_each()
+    return len(setting.plans[experiment]) * min(samples, max(samples_of(setting, experiment).values())) * times
 
-    return (
-        len(setting.plans[experiment])
-        * min(SHOWN_SAMPLES, max(samples_of(setting, experiment).values()))
-        * len(SHOWN_TIMES)
-    )
+
+def _shown_each():
+    """(samples, times) whose predictions along a plan's trajectories are decoded, at most."""
+    from twostage.sampling.trajectory import record_trajectories
+
+    return default_of(record_trajectories, "shown"), len(default_of(record_trajectories, "times"))

@@ -4,13 +4,14 @@ import math
 from functools import cached_property
 from pathlib import Path
 
+from twostage.data.known import KNOWN
 from twostage.data.published import ASSUMED, EXPECTED
 from twostage.estimate import networks, peaks
 from twostage.estimate.images import count_classes, count_images
 from twostage.estimate.row import BYTES, MULTIPLY_ADD
-from twostage.sampling.plan import CLASS, TRANSITION
+from twostage.evaluation.given import WIDTHS
 from twostage.split import FIXED, measured_split
-from twostage.windows import read_windows
+from twostage.windows import CLASS, TRANSITION, read_windows
 
 INDEX, CONTENTS = "data/index.csv", "data/contents.csv"  # of class folders
 MEASURED, LAW = "measured", "law"
@@ -35,8 +36,9 @@ class Setting:
     @cached_property
     def image_shape(self):
         """(H, W, C) of an image."""
-        side = self.config.data.image_size
-        return side, side, 1 if self.config.data.name == "digits" else 3
+        data = self.config.data
+        known = KNOWN.get(data.name)
+        return known.image_shape if known else (data.image_size, data.image_size, 3)
 
     @property
     def pixels(self):
@@ -89,8 +91,7 @@ class Setting:
     def split(self, space):
         """(stage split of a latent space, where it comes from): fixed, measured by an earlier run, or predicted.
 
-        Predicted as for Gaussian latents of equal variances: log N = D / 2 log(1 + r^2), t = r / (1 + r), N latents of
-        a class (``twostage.oracle.law``).
+        Predicted as for as many Gaussian latents of equal variances as a class has (``twostage.oracle.law``).
         """
         if space not in self._splits:
             self._splits[space] = self._split(space)
@@ -102,8 +103,9 @@ class Setting:
         path = Path("results") / self.config.run / "oracle" / space / "transition.json"
         if path.is_file():
             return measured_split(path).value, MEASURED
-        ratio = math.sqrt(max(self.class_size, 2) ** (2 / self.dim(space)) - 1)
-        return ratio / (1 + ratio), LAW
+        from twostage.oracle.law import transition_time
+
+        return transition_time([1.0] * self.dim(space), max(self.class_size, 2)), LAW
 
     def windows(self, space):
         """{name: (lo, hi)} of the windows of a latent space: measured by an earlier run, or a guess.
@@ -171,11 +173,11 @@ class Setting:
 
     def _extractor(self, name):
         if name == "inception":
-            return networks.INCEPTION_FLOPS, networks.INCEPTION_WIDTH
+            return networks.INCEPTION_FLOPS, WIDTHS[name]
         if name == "dinov2":
-            return networks.dinov2_flops(), networks.DINOV2_WIDTH
-        width = self.config.classifier.width
-        return networks.classifier_flops(self.image_shape, width, self.classes), 4 * width
+            return networks.dinov2_flops(), WIDTHS[name]
+        classifier = self.config.classifier
+        return networks.classifier_flops(self.image_shape, classifier.width, self.classes), classifier.features
 
     # ----------------------------------------------------------------------------------------------- files of a stage
 

@@ -3,15 +3,14 @@
 from twostage.estimate import peaks
 from twostage.estimate.data import PASSES
 from twostage.estimate.evaluations import evaluations
-from twostage.estimate.memory import MIB, NETWORK, autoencoder_peaks, store, streamed
-from twostage.estimate.oracle import ORACLE_MB, velocities_bytes
+from twostage.estimate.memory import MIB, NETWORK, autoencoder_peaks, default_of, store, streamed
+from twostage.estimate.oracle import velocities_bytes, velocities_mb
 from twostage.estimate.oracle_target import TargetCost, float32_rate, target_bytes, target_cost
 from twostage.estimate.row import BYTES, WIDE, Row
 from twostage.sampling.plan import Part, Plan
 from twostage.training.recipe import Recipe
 
 STATE = 4  # of a checkpoint, in weights: the weights, their average, AdamW's two moments
-FORWARD = 256  # states at a time of the oracle loss
 
 
 def rows_of_space(setting, space):
@@ -97,7 +96,7 @@ def oracle_overhead(setting, space, model):
 
 def _oracle_loss(setting, space):
     from twostage.sampling.snapshots import SAMPLES
-    from twostage.training.oracle_loss import loss_times
+    from twostage.training.oracle_loss import loss_times, measure_oracle_loss
 
     config, pairs = setting.config, setting.config.oracle_loss.pairs
     times = len(loss_times(config.oracle_loss.time_steps, setting.split(space)[0]))
@@ -112,14 +111,15 @@ def _oracle_loss(setting, space):
     largest = max(setting.weights(space, name) for name in models)
 
     def on_gpu():
-        networks = 2 * largest + setting.velocity_peak(space, models, FORWARD)  # the next before the last is gone
+        states = default_of(measure_oracle_loss, "batch_size")
+        networks = 2 * largest + setting.velocity_peak(space, models, states)  # the next before the last is gone
         return networks + velocities_bytes(setting, space, pairs) + autoencoder_peaks(setting, space, "sampling")[1]
 
     def on_host():
         errors = 6 * WIDE * times * pairs * sum(snapshots.values())
         velocities = (2 * times + 4) * pairs * setting.dim(space) * BYTES  # and their squares, for the variance
         held = store(setting) + velocities + errors + 2 * largest
-        return held + streamed(setting, space, ORACLE_MB) + NETWORK
+        return held + streamed(setting, space, velocities_mb()) + NETWORK
 
     return Row(
         "oracle_loss",

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from twostage.arguments import as_device
 from twostage.data.chunks import budget_mb, chunk_size, in_chunks
+from twostage.evaluation.defaults import BATCH_SIZE, FEATURES, LEARNING_RATE, STEPS, WIDTH
 from twostage.evaluation.images import load_split
 from twostage.finite import finite, finite_weights
 from twostage.provenance import atomic_write, write_json, write_provenance
@@ -37,9 +38,9 @@ class Classifier(nn.Module):
             channels, inside, side = inside, min(2 * inside, 8 * width), side // 2
         self.blocks = nn.Sequential(*blocks)
         self.hidden = nn.Sequential(
-            nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * channels, 4 * width), nn.GELU()
+            nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * channels, FEATURES * width), nn.GELU()
         )
-        self.output = nn.Linear(4 * width, num_classes)
+        self.output = nn.Linear(FEATURES * width, num_classes)
 
     def features(self, images):
         """(n, 4 width) float32 of uint8 images (n, H, W, C)."""
@@ -51,22 +52,23 @@ class Classifier(nn.Module):
 
 
 def item_bytes(image_shape, width):
-    """Bound of what an image (H, W, C) takes in a classifier beside the weights, float32: five times itself, and five
-    maps of the first block, the widest."""
+    """Bound on the memory of one image (H, W, C) in a classifier, weights apart, float32: five times the image, and
+    five maps of the first block, which is the widest."""
     height, width_of_image, channels = image_shape
     return 5 * 4 * height * width_of_image * (channels + width)
 
 
 def train_classifier(
-    dataset, output_dir, *, steps=600, width=32, batch_size=128, lr=2e-3, seed=0, device="cpu", test_batch=512
-):
+    dataset, output_dir, *, steps=STEPS, width=WIDTH, batch_size=BATCH_SIZE, lr=LEARNING_RATE, seed=0, device="cpu",
+    test_batch=512,
+):  # fmt: skip
     """Train a ``Classifier`` and write classifier.safetensors and accuracy.json into ``output_dir``.
 
     dataset: dict, the arguments of ``twostage.data.datasets.load_dataset`` without the split ("name" and options).
-    AdamW with a one-cycle learning rate, images shifted by up to an eighth of their side; the test images are the
-    held-out split. Images of a single class are told apart by quarter turns instead, whose features say something of
-    the images (Gidaris, Singh, Komodakis 2018), where telling one class from none would leave them as they began.
-    Returns what accuracy.json says: task ("classes" or "quarter turns"), train_accuracy, test_accuracy,
+    AdamW with a one-cycle learning rate; images are shifted by up to an eighth of their side. The test images are the
+    held-out split. With a single class there is nothing to classify; the task is then to tell by which quarter turn an
+    image was rotated, which also gives useful features (Gidaris, Singh, Komodakis 2018).
+    Returns the content of accuracy.json: task ("classes" or "quarter turns"), train_accuracy, test_accuracy,
     train_images, test_images.
     """
     train, held_out = load_split(dataset, "train"), load_split(dataset, "held_out")
@@ -106,12 +108,12 @@ def train_classifier(
     recipe = {"steps": steps, "width": width, "batch_size": batch_size, "lr": lr}
     path = Path(output_dir) / "classifier.safetensors"
     tensors = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-    # One entry: several would be written in no fixed order, and the same classifier would not be the same bytes.
+    # One entry: several would be written in no fixed order, and equal classifiers could then differ in their bytes.
     said = {"architecture": model.architecture, "accuracy": accuracy, "index": train.index}
     header = {"twostage": json.dumps(said, sort_keys=True)}
     with atomic_write(path) as temporary:
         save_file(tensors, temporary, header)
-        temporary.chmod(0o644)  # the writer lets nobody but the owner read
+        temporary.chmod(0o644)  # safetensors' writer lets only the owner read
     write_provenance(path, config={"dataset": dataset, **recipe}, seed=seed, data=train.fingerprint)
     write_json(path.with_name("accuracy.json"), accuracy | recipe | {"seed": seed})
     write_provenance(path.with_name("accuracy.json"), config={"dataset": dataset, **recipe}, seed=seed, inputs=[path])
@@ -121,8 +123,8 @@ def train_classifier(
 def write_features(dataset, classifier, output, *, device="cpu", batch=512):
     """Write ``features`` of the training images, in the data set's order, as .npy: float32 (N, 4 width).
 
-    dataset: as for ``train_classifier``; classifier: path of the trained one. What an aligned autoencoder is trained
-    towards (``twostage.data.autoencoder``).
+    dataset: as for ``train_classifier``; classifier: path of the trained one. An aligned autoencoder is trained towards
+    these features (``twostage.data.autoencoder``).
     """
     model, train = load_classifier(classifier, device), load_split(dataset, "train")
     found = np.zeros((len(train), model.hidden[2].out_features), dtype=np.float32)  # zeros where an image is left out
@@ -143,7 +145,7 @@ def index_of(path):
 
 
 def load_classifier(path, device="cpu"):
-    """The trained ``Classifier`` in eval mode. Raises ValueError, naming the file, for one that is no classifier or
+    """The trained ``Classifier`` in eval mode. Raises ValueError, with the file's name, if the file is no classifier or
     holds weights that are not finite."""
     try:
         with safe_open(path, "pt") as file:

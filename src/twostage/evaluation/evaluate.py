@@ -1,4 +1,4 @@
-"""Distances of samples to the training images, one row per plan, seed and kind of features."""
+"""Distances between samples and training images, one row per plan, seed and kind of features."""
 
 import warnings
 from pathlib import Path
@@ -34,20 +34,20 @@ def evaluate_samples(
     batch_size=None,
     device="cpu",
 ):
-    """Evaluate samples against the training images; write a CSV and, beside it, a JSON with all settings.
+    """Evaluate samples against the training images. Write a CSV and, beside it, a JSON with all settings.
 
     dataset: dict, name and options of ``twostage.data.datasets.load_dataset``; its train split is the reference.
     samples: {plan name: paths of its shards}. features: extractors to use; classifier, inception, dinov2: weights.
-    references: {features: npz path} in place of the training images: ``compute_references``'s, ADM's, clean-fid's, or
-    an npz of images, whose features are computed.
-    pairs: most images a side for KID and PRDC, chosen by a seed. neighbours: k of PRDC. batch_size: images at a time;
-        None goes by their size.
+    references: {features: npz path}, used in place of the training images: a file of ``compute_references``, of ADM or
+    of clean-fid, or an npz of images, whose features are computed.
+    pairs: largest number of images per side for KID and PRDC, chosen by a seed. neighbours: k of PRDC.
+    batch_size: images at a time; None: a number that follows from their size.
 
     Columns: plan, seed, features, metric (the distance's name: gFID for Inception alone), distance, distance_sem,
-    distance_infinite, kid, kid_sem, distance_without_0 to _9 (what ``measure`` says), precision, recall, density,
+    distance_infinite, kid, kid_sem, distance_without_0 to _9 (see ``measure``), precision, recall, density,
     coverage, and what these four depend on: prdc_neighbours (k), prdc_samples and prdc_reference (features per side,
     NaN where there are none), samples, reference_samples, reference_sha256 and features_sha256 (of the
-    weights), what the samples' files say (solver, steps, nfe, ...), fields, weights (EMA decay, training step and
+    weights), the facts in the samples' files (solver, steps, nfe, ...), fields, weights (EMA decay, training step and
     digest of each), guidance, interval and shift of the plan. Returns the table.
     """
     opened = {plan: SampledImages.open(plan, paths) for plan, paths in samples.items()}
@@ -101,11 +101,11 @@ def evaluate_samples(
 def measure(features, reference, labels=None, *, pairs=10_000, neighbours=5):
     """Distance, KID and PRDC of features (N, D) against a ``Reference``, with standard errors by the jackknife.
 
-    labels: int (N,), so that every part that the jackknife leaves out has its share of each; None: all alike.
-    ``distance_infinite`` is the distance extrapolated to infinitely many samples: what compares with that of another
-    number of samples; ``distance_without_0`` ... the distances without each part. KID and PRDC need the reference's
-    features and are NaN without them. Warns when there are no more samples than dimensions (the distance is then exact
-    for the singular covariance, but biased upwards).
+    labels: int (N,): each part that the jackknife leaves out has its share of every label. None: one label for all.
+    ``distance_infinite`` is the distance extrapolated to infinitely many samples; it can be compared between different
+    numbers of samples. ``distance_without_0`` ... are the distances without each part. KID and PRDC need the
+    reference's features and are NaN without them. Warns when there are no more samples than dimensions (the distance is
+    then exact for the singular covariance, but biased upwards).
     """
     if len(features) <= features.shape[1]:
         warnings.warn(
@@ -137,7 +137,7 @@ def measure(features, reference, labels=None, *, pairs=10_000, neighbours=5):
 
 
 def _at_most(count, most, seed=0):
-    """Positions of at most ``most`` of ``count`` samples, in order, by a seed."""
+    """Positions of at most ``most`` of ``count`` samples, chosen by a seed, in increasing order."""
     return np.sort(np.random.default_rng(seed).permutation(count)[:most])
 
 

@@ -12,8 +12,8 @@ from twostage.provenance import atomic_write, write_provenance
 def export_adm(paths, output, *, seed=None, count=None, name="samples", batch_size=256):
     """Write the samples of one plan (paths of its shards) as an ADM npz, in the order of seed and index.
 
-    seed: of that seed only; count: at most so many; grey images get three equal channels. Images are streamed, never
-    all in memory. Raises ValueError when there are none.
+    seed: only samples of this seed; count: at most this many samples. Grey images get three equal channels. Images are
+    streamed; they are never all in memory. Raises ValueError when there are no samples.
     """
     samples = SampledImages.open(name, paths)
     chosen = np.arange(len(samples)) if seed is None else np.flatnonzero(samples.seed == seed)
@@ -24,7 +24,7 @@ def export_adm(paths, output, *, seed=None, count=None, name="samples", batch_si
         )
     shape = (len(chosen), *samples.image_shape[:2], 3)
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    # What np.savez writes, member by member, without holding the array.
+    # The same file as np.savez writes, but without the whole array in memory.
     with (
         atomic_write(output) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
@@ -43,7 +43,7 @@ def main(arguments=None):
     parser.add_argument("shards", nargs="+", help="the plan's shard-*.h5")
     parser.add_argument("--output", required=True, help="npz to write")
     parser.add_argument("--seed", type=int, help="samples of this seed only")
-    parser.add_argument("--count", type=int, help="at most so many")
+    parser.add_argument("--count", type=int, help="at most this many samples")
     options = parser.parse_args(arguments)
     export_adm(options.shards, options.output, seed=options.seed, count=options.count)
 

@@ -2,7 +2,7 @@
 
 ``classifier`` is trained by the workflow and downloads nothing; ``inception`` is clean-fid's network behind clean-fid's
 resizing; ``dinov2`` comes from timm. A distance is named after its features: only Inception's is called gFID.
-Networks are passed in chunks of one size (``twostage.data.chunks``).
+Images go through the networks in chunks of one size (``twostage.data.chunks``).
 """
 
 import math
@@ -41,9 +41,9 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class FeatureExtractor:
     """``extractor(images)``: uint8 (n, H, W, C) to float32 (n, D).
 
-    name: "classifier", "inception" or "dinov2"; sha256: of the weights; network: uint8 tensor (n, H, W, C) on
-    ``device`` to a tensor (n, D); item_bytes: image shape (H, W, C) to a bound of what one image takes in it beside the
-    weights. Raises ValueError where a feature is not finite.
+    name: "classifier", "inception" or "dinov2"; sha256: of the weights; network: function of a uint8 tensor
+    (n, H, W, C) on ``device``, gives a tensor (n, D); item_bytes: function of an image's shape (H, W, C), gives a bound
+    on the memory of one image in the network, weights apart. Raises ValueError where a feature is not finite.
 
     >>> mean_colour = FeatureExtractor("classifier", lambda images: images.float().mean((1, 2)), "no weights")
     >>> mean_colour(np.full((5, 8, 8, 3), 100, dtype=np.uint8)).shape
@@ -96,7 +96,7 @@ def inception(
 ) -> FeatureExtractor:
     """Inception-v3 pool features (2048-d) exactly as clean-fid computes them, from its TorchScript file.
 
-    Raises ValueError when the file's digest is not the expected one (None: any), or when it is no such network.
+    Raises ValueError when the file's digest is not the expected one (None: any), or when the file is another network.
     """
     from cleanfid.resize import make_resizer
 
@@ -121,7 +121,7 @@ def inception(
 def dinov2(
     path: PathLike, device: str | torch.device = "cpu", architecture: str = DINOV2, side: int = DINOV2_SIDE
 ) -> FeatureExtractor:
-    """Class-token features of a DINOv2 vision transformer of timm.
+    """Class-token features of timm's DINOv2 vision transformer.
 
     path: local weights (safetensors or a checkpoint that timm reads). Images are resized to side x side (bicubic,
     antialiased) and normalised with ImageNet's mean and std. Raises ValueError for a file that holds no such weights.
@@ -130,7 +130,7 @@ def dinov2(
 
     digest = check_digest(path, None)
     try:
-        # As timm loads its own: the published weights are of 518 pixels, their positions are resampled to the side.
+        # As timm loads them: the published weights are for 518 pixels, and their positions are resampled to the side.
         source = {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}}
         model = timm.create_model(architecture, num_classes=0, img_size=side, **source).to(device).eval()
     except Exception as error:
@@ -155,13 +155,13 @@ def resized_for_dinov2(
 
 
 def inception_bytes(image_shape: Sequence[int]) -> int:
-    """Bound of what an image (H, W, C) takes in Inception beside the weights: four of its widest maps, and itself."""
+    """Bound on the memory of an image (H, W, C) in Inception, weights apart: the image and four of the widest maps."""
     return 24 * MEBIBYTE + math.prod(image_shape)
 
 
 def dinov2_bytes(image_shape: Sequence[int]) -> int:
-    """Bound of what an image (H, W, C) takes in DINOv2 beside the weights: three of its widest layers' tokens, and
-    itself as float32, resized along one side and the other."""
+    """Bound on the memory of an image (H, W, C) in DINOv2, weights apart: the tokens of three of the widest layers,
+    and the image as float32, resized along one side and then the other."""
     return 12 * MEBIBYTE + 20 * math.prod(image_shape)
 
 
@@ -173,7 +173,8 @@ def load_extractors(
     dinov2_path: PathLike | None = None,
     device: str | torch.device = "cpu",
 ) -> list[FeatureExtractor]:
-    """The named extractors, in order. Raises ValueError for an unknown name, or weights that are not given."""
+    """The named extractors, in order. Raises ValueError for an unknown name, or where an extractor's weights are not
+    given."""
     makers = {
         "classifier": (classifier, classifier_path),
         "inception": (inception, inception_path),
@@ -207,5 +208,5 @@ def _first_line(error):
 
 
 def batch_size_for(image_shape: Sequence[int]) -> int:
-    """Images to read at a time: a power of two, whole chunks, at most 256 and 256 MiB of pixels."""
+    """Images to read at a time: a power of two, whole chunks, at most 256 images and 256 MiB of pixels."""
     return 1 << (max(1, min(256, (1 << 28) // math.prod(image_shape))).bit_length() - 1)

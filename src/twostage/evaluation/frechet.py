@@ -1,8 +1,8 @@
 """The Frechet distance between Gaussians fitted to two sets of features.
 
 ``d^2 = |mu_a - mu_b|^2 + tr S_a + tr S_b - 2 tr (S_a S_b)^(1/2)`` (Dowson and Landau 1982; Heusel et al. 2017). With
-roots ``S = R^T R`` the last trace is the nuclear norm of ``R_a R_b^T``: no matrix square root. A root is the Cholesky
-factor of the covariance, or, with fewer samples than dimensions, the centred features themselves.
+roots ``S = R^T R`` the last trace is the nuclear norm of ``R_a R_b^T``, so no matrix square root is needed. A root is
+the Cholesky factor of the covariance, or, with fewer samples than dimensions, the centred features themselves.
 """
 
 import warnings
@@ -20,10 +20,9 @@ ROUNDING = np.finfo(np.float32).eps  # of covariances that were computed or stor
 def frechet_distance(features_a: Real[np.ndarray, "n dim"], features_b: Real[np.ndarray, "m dim"]) -> float:
     """Squared Frechet distance between the Gaussians of two sets of features (the number called FID).
 
-    features_a, features_b: (N, D) and (M, D) arrays, any float dtype; computed in float64, covariances with N - 1.
-    Warns when a set has no more samples than dimensions: its covariance is singular and the distance biased upwards,
-    though exact for the covariance as it is. Raises ValueError for shapes that do not fit, fewer than two samples, or
-    values that are not finite.
+    features_a, features_b: (N, D) and (M, D) arrays, any float dtype. Computed in float64; covariances divide by N - 1.
+    Warns when a set has no more samples than dimensions: the distance is then exact for the singular covariance, but
+    biased upwards. Raises ValueError for shapes that do not fit, fewer than two samples, or values that are not finite.
 
     >>> corners = np.array([[0.0, 0.0], [0.0, 2.0], [2.0, 0.0], [2.0, 2.0]])
     >>> round(frechet_distance(corners, corners + [3.0, 4.0]), 6)  # the same covariance: the means' distance alone
@@ -50,7 +49,7 @@ def frechet_from_statistics(
 ) -> float:
     """Squared Frechet distance between two Gaussians: means (D,) and covariances (D, D), positive semidefinite.
 
-    Raises ValueError for shapes that do not fit, values that are not finite, and what is no covariance.
+    Raises ValueError for shapes that do not fit, values that are not finite, and matrices that are no covariance.
     """
     mu_a, mu_b = np.asarray(mu_a, dtype=np.float64), np.asarray(mu_b, dtype=np.float64)
     return distance_of_roots(mu_a, covariance_root(sigma_a, mu_a), mu_b, covariance_root(sigma_b, mu_b))
@@ -74,7 +73,7 @@ def _nuclear_norm(matrix):
     """Sum of the singular values of a matrix (n, m)."""
     if min(matrix.shape) <= EXACT_SIDE:
         return scipy.linalg.svdvals(matrix, check_finite=False).sum()
-    # By symmetric eigenvalues, three times faster. A value far below the largest is then off by up to 1e-8 of it.
+    # By symmetric eigenvalues: three times faster. The error of a small singular value is up to 1e-8 of the largest.
     square = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
     values = scipy.linalg.eigvalsh(square, overwrite_a=True, check_finite=False)
     return np.sqrt(np.maximum(values, 0)).sum()
@@ -100,10 +99,11 @@ def mean_and_root(
 def covariance_root(
     sigma: Real[np.ndarray, "dim dim"], mean: Real[np.ndarray, " dim"]
 ) -> Float64[np.ndarray, "rank dim"]:
-    """Upper triangular R with ``sigma = R^T R``; by eigenvalues, rounding errors cut off, where sigma is singular.
+    """A root R with ``sigma = R^T R``: the Cholesky factor, or, where sigma is singular, from its eigenvalues, without
+    those that are zero up to rounding.
 
-    Raises ValueError for a sigma that is no covariance: of another shape, not finite, not symmetric, or with an
-    eigenvalue below zero by more than rounding, D times float32's precision of the largest.
+    Raises ValueError for a sigma that is no covariance: of another shape, not finite, not symmetric, or with a negative
+    eigenvalue that rounding does not explain (its size above D times float32's precision of the largest).
     """
     sigma = np.asarray(sigma, dtype=np.float64)
     if mean.ndim != 1 or sigma.shape != (len(mean), len(mean)):
@@ -119,7 +119,7 @@ def covariance_root(
         values, vectors = scipy.linalg.eigh(sigma, check_finite=False)
         if values[0] < -len(values) * ROUNDING * np.abs(values).max():
             raise ValueError(
-                f"the covariance has an eigenvalue of {values[0]:.3g}, the largest being {values[-1]:.3g}; expected "
+                f"the covariance has an eigenvalue of {values[0]:.3g} (the largest is {values[-1]:.3g}); expected "
                 "none below zero"
             ) from None
         kept = values > len(values) * np.finfo(np.float64).eps * values[-1]

@@ -1,6 +1,6 @@
-"""What a reference file that others made holds, read off its header: checked before any sample is made.
+"""The content of reference files from elsewhere, read from their headers, so that it is checked before any sampling.
 
-Light on purpose: the workflow looks at these files before its first job. Nothing here imports torch.
+The workflow looks at these files before its first job. Therefore nothing here imports torch.
 """
 
 import contextlib
@@ -19,11 +19,12 @@ WIDTHS = {"inception": 2048, "dinov2": 768}  # features per image
 
 
 def refuse_unfit_reference(path, features, *, width=None, image_size=None, weights_sha256=None):
-    """What a reference file holds, IMAGES or STATISTICS. ValueError, by its name, where it does not fit the features.
+    """The kind of content of a reference file, IMAGES or STATISTICS. Raises ValueError, with the file's name, where it
+    does not fit the features.
 
     features: "classifier", "inception" or "dinov2"; width: features per image, where it is known; image_size: side of
-    the run's images, which the classifier's have to have; weights_sha256: digest of the network. What the file's
-    provenance says (``write_provenance``: features and weights) has to agree.
+    the run's images, which images for the classifier must have; weights_sha256: digest of the network. The features and
+    weights in the file's provenance (``write_provenance``) must be the same.
     """
     kind, shape = held(path)
     width = width or WIDTHS.get(features)
@@ -49,7 +50,7 @@ def refuse_unfit_reference(path, features, *, width=None, image_size=None, weigh
 
 
 def held(path):
-    """(IMAGES, their shape) or (STATISTICS, shape of mu) of an npz. Raises ValueError, by name, for other files."""
+    """(IMAGES, their shape) or (STATISTICS, shape of mu) of an npz. Raises ValueError, with its name, for others."""
     path = Path(path)
     if path.is_file():
         refuse_stand_in(path)
@@ -72,7 +73,7 @@ def held(path):
 
 
 def image_batches(path, batch_size):
-    """The images (n, H, W, C) uint8 of an npz's arr_0, at most ``batch_size`` at a time; never all of them."""
+    """Yield the images (n, H, W, C) uint8 of an npz's arr_0, at most ``batch_size`` at a time and in memory."""
     with zipfile.ZipFile(path) as archive, archive.open("arr_0.npy") as stream:
         shape, _, in_columns = _read_header(stream)
         if in_columns:

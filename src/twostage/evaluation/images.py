@@ -1,4 +1,4 @@
-"""Images to evaluate: splits of the data set, and samples by plan and seed."""
+"""Images to evaluate: splits of the data set, and the samples of a plan."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from twostage.data.datasets import load_dataset
 from twostage.data.encode import images_ahead
 from twostage.hdf5 import opened, read_texts
 
-SPLIT = ("split", "split_source", "split_low", "split_high")  # of plans that name the split
+SPLIT = ("split", "split_source", "split_low", "split_high")  # in the files of plans that name the split
 RECORDED = (
     "solver",
     "steps",
@@ -31,11 +31,11 @@ def load_split(dataset, split):
 
 
 def dataset_batches(dataset, batch_size):
-    """The images of a data set in order, as uint8 (n, H, W, C) arrays of at most ``batch_size``, read ahead by as many
-    threads as torch has: one alone decodes photographs far more slowly than a GPU takes their features.
+    """Yield the images of a data set in order, as uint8 (n, H, W, C) arrays of at most ``batch_size`` images.
 
-    Unusable images are left out up to the share ``dataset.max_corrupt``, as they are from the latents; one more is
-    refused with a ValueError that names it.
+    As many threads as torch has read ahead: a single one decodes photographs far more slowly than a GPU computes their
+    features. Unusable images are left out, as from the latents, up to the share ``dataset.max_corrupt``; beyond it a
+    ValueError names the image.
     """
     problems = []
     for images, _, found in images_ahead(dataset, np.arange(len(dataset)), batch_size, torch.get_num_threads()):
@@ -48,12 +48,12 @@ def dataset_batches(dataset, batch_size):
 
 @dataclass(frozen=True)
 class SampledImages:
-    """The samples of one plan, over all its shards: images stay in the files until ``batches`` reads them.
+    """The samples of one plan, over all its shards. Images stay in the files until they are asked for.
 
-    seed, index, labels: int64 (n,); followed: row of the latent store of the image whose trajectory a sample follows,
-    int64 (n,), or None; mirrored: bool (n,) or None; attributes: those of the first shard, ``plan`` and ``weights``
-    read from JSON; places: (path, row in the file) of each sample, sorted by seed, then index; class_names: texts by
-    label, empty where files of an earlier version do not say.
+    seed, index, labels: int64 (n,); followed: row in the latent store of the image whose trajectory a sample follows,
+    int64 (n,), or None; mirrored: bool (n,) or None; attributes: those of the first shard, with ``plan`` and
+    ``weights`` read from JSON; places: (path, row in the file) of each sample, sorted by seed, then index; class_names:
+    one text per label, empty for files of an earlier version, which do not have them.
     """
 
     name: str
@@ -69,7 +69,7 @@ class SampledImages:
 
     @classmethod
     def open(cls, name, paths):
-        """Open a plan's shards. Raises ValueError, by name, for a file that cannot be read or a shard that lacks."""
+        """Open a plan's shards. Raises ValueError, with its name, for a file that cannot be read or a missing shard."""
         columns = {key: [] for key in ("seed", "index", "labels", "followed", "followed_mirrored", "file", "row")}
         headers = []
         for number, path in enumerate(paths):
@@ -110,14 +110,14 @@ class SampledImages:
         return len(self.seed)
 
     def facts(self):
-        """Columns that a reader of a table needs to know how the samples were made, so that none is read off a name.
+        """Columns of a table that say how the samples were made, so that nobody has to read it from a plan's name.
 
-        What ``RECORDED`` names, NaN where the samples do not say; step_starts (JSON list); kind; fields, weights (words
-        of each), guidance (the largest scale), shift, gain and stop of each part; interval: where guidance acts, as the
-        plan was written ("split" stands for the split, "transition" and "class" for windows of the data). Of a plan
-        with a single guided part interval_low and interval_high, its times; of one with two parts stage_1 and stage_2,
-        their fields, and split_at, the time between; of one with a single part model and step, its field and the
-        training step that a field ``model@step`` names (NaN: the last one), and gain_alpha and gain_beta.
+        The attributes in ``RECORDED``, NaN where the samples lack them; step_starts (JSON list); kind; fields, weights
+        (one text each), guidance (the largest scale), shift, gain and stop of the parts; interval: where guidance acts,
+        as the plan was written ("split" stands for the split, "transition" and "class" for windows of the data). A plan
+        with a single guided part also has interval_low and interval_high, its times. A plan with two parts has stage_1
+        and stage_2, their fields, and split_at, the time between them. A plan with a single part has model and step:
+        its field, and the training step in a field ``model@step`` (NaN: the last one); and gain_alpha and gain_beta.
         """
         parts, given = (self.attributes.get(key, self.attributes["plan"])["parts"] for key in ("plan", "given"))
         guided = [part for part in parts if part.get("guidance", 1) != 1]
@@ -146,7 +146,7 @@ class SampledImages:
         return facts
 
     def images(self, positions):
-        """Images at ``positions`` (int array, any order) of the sorted samples: uint8 (n, H, W, C)."""
+        """The images at ``positions`` (int array, any order) among the sorted samples: uint8 (n, H, W, C)."""
         paths, files, rows = self.places
         images = np.empty((len(positions), *self.image_shape), dtype=np.uint8)
         for number in np.unique(files[positions]):
@@ -154,7 +154,7 @@ class SampledImages:
             wanted, back = np.unique(rows[positions[mine]], return_inverse=True)
             low, high = wanted[0], wanted[-1] + 1
             with opened(paths[number]) as file:
-                # Dense rows are read as one slice: HDF5 is slow at long lists of rows.
+                # Rows close together are read as one slice: HDF5 is slow at long lists of rows.
                 if high - low <= 4 * len(wanted):
                     found = file["images"][low:high][wanted - low]
                 else:
@@ -185,7 +185,7 @@ def _interval(given):
 
 
 def _exact(number):
-    """A number in the fewest digits that tell it from any other; words stay as they are."""
+    """A number in the fewest digits that tell it from any other; text stays as it is."""
     if isinstance(number, str):
         return number
     short = f"{number:g}"

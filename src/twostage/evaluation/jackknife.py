@@ -1,8 +1,9 @@
-"""How sure a distance is, and a difference of distances: the delete-a-part jackknife (Shao and Wu 1989).
+"""Standard errors of distances and of their differences: the delete-a-part jackknife (Shao and Wu 1989).
 
-Plans share a seed's noise and labels, sample by sample, so most of what moves one plan's distance moves the next one's
-too, and cancels in their difference. Left-out parts keep that: they are the same samples in every plan. The distances
-without each part are columns of the table, so whoever reads it can tell how sure any difference of plans is.
+Plans share a seed's noise and labels, sample by sample. So most of the chance variation of one plan's distance is also
+in the next plan's, and cancels in their difference. The jackknife keeps this: it leaves the same samples out of every
+plan. The distances without each part are columns of the table, from which a reader can compute the standard error of
+the difference between any two plans.
 """
 
 import numpy as np
@@ -15,8 +16,8 @@ PARTS = 10
 def parts_of(labels, parts=PARTS):
     """The part of each sample, int64 (n,), from the samples' labels (n,) in the order of their index.
 
-    Samples go to the parts at random within each label, by a fixed seed: every part has its share of every label, as
-    the samples themselves have, and plans with the same labels have the same parts.
+    Samples are assigned to the parts at random within each label, by a fixed seed. So every part has its share of every
+    label, and plans with the same labels have the same parts.
     """
     order = np.lexsort((np.random.default_rng(0).random(len(labels)), labels))
     part = np.empty(len(labels), dtype=np.int64)
@@ -36,7 +37,7 @@ def distances_without(features, part, mean, root):
     count, width = features.shape
     if count - np.bincount(part).max() <= width:
         return np.array([distance_of_roots(*mean_and_root(features[part != p]), mean, root) for p in range(parts)])
-    # Each part's sums once, and taken from the whole: one pass over the features for all parts.
+    # Each part's sums are subtracted from those of all samples: one pass over the features serves all parts.
     whole = features.mean(0)
     centred = features - whole
     scatter = centred.T @ centred
@@ -60,9 +61,9 @@ def standard_error(without):
 
 
 def at_infinity(value, without):
-    """A statistic extrapolated to infinitely many samples, its bias taken to fall with their inverse (jackknife).
+    """A statistic extrapolated to infinitely many samples, if its bias is proportional to 1 / samples (jackknife).
 
-    This is the extrapolation of Chong and Forsyth (2020) from two numbers of samples, all and all but a part. It is
+    This is the extrapolation of Chong and Forsyth (2020) from two numbers of samples: all, and all but one part. It is
     good where there are many more samples than dimensions.
     """
     parts = len(without)

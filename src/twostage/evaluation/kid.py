@@ -8,9 +8,9 @@ BLOCK = 1024
 def kernel_distance(features_a, features_b, within_b=None):
     """Unbiased MMD^2 with ``k(x, y) = (x . y / D + 1)^3`` over all pairs of (N, D) and (M, D) features, float64.
 
-    All pairs, in blocks, where other implementations average over random subsets: the same expectation, no noise from
-    the choice of subsets. Can be negative. within_b: ``mean_within(features_b)``, when it is known already.
-    Raises ValueError for sets of fewer than two samples.
+    Other implementations average over random subsets; this one takes all pairs, in blocks. The expectation is the same,
+    without noise from the choice of subsets. The result can be negative. within_b: ``mean_within(features_b)``, when it
+    is known already. Raises ValueError for sets of fewer than two samples.
     """
     return kernel_distances(features_a, features_b, np.zeros(len(features_a), dtype=np.int64), within_b)[0]
 
@@ -18,7 +18,7 @@ def kernel_distance(features_a, features_b, within_b=None):
 def kernel_distances(features_a, features_b, part, within_b=None):
     """``kernel_distance`` of all of features_a, and without each part: a float and float64 (parts,).
 
-    part: int (N,), the part of each row of features_a; parts whose rest has fewer than two samples give NaN.
+    part: int (N,), the part of each row of features_a. NaN for a part without which fewer than two samples remain.
     """
     a, b = np.asarray(features_a, dtype=np.float64), np.asarray(features_b, dtype=np.float64)
     if min(len(a), len(b)) < 2 or a.shape[1] != b.shape[1]:
@@ -36,7 +36,9 @@ def kernel_distances(features_a, features_b, part, within_b=None):
         return inside / (count * (count - 1)) + within_b - 2 * cross / (count * len(b))
 
     inside = between_parts.sum() - diagonals.sum()
-    lost = 2 * between_parts.sum(1) - np.diag(between_parts) - diagonals  # of the pairs with a member in the part
+    lost = (
+        2 * between_parts.sum(1) - np.diag(between_parts) - diagonals
+    )  # the sums over pairs with a member in the part
     whole = distance(inside, to_b.sum(), len(a))
     without = [distance(inside - lost[p], to_b.sum() - to_b[p], len(a) - counts[p]) for p in range(len(counts))]
     return float(whole), np.array(without)

@@ -1,8 +1,8 @@
-"""The nearest training images of any number of other images, by pixels and by features.
+"""The nearest training images to any number of other images (the queries), by pixels and by features.
 
-Training images are read, decoded and looked at once, in blocks; each block is searched by all queries before the next
-one is decoded. Neither has to fit on the device: where the queries' pixels do not, they are read again, part by part,
-for every block, which is far cheaper than to decode the training images again.
+Training images are read and decoded once, in blocks; each block is compared with all queries before the next block is
+decoded. Neither side has to fit on the device. Where the queries' pixels do not fit, they are read again, part by part,
+for every block; this is far cheaper than decoding the training images again.
 """
 
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from twostage.evaluation.neighbours import NearestNeighbours
 
 PIXEL = "pixel"
 MANY, FEW = 12 << 30, 1 << 30  # bytes of pixels on the device: of the queries and of a block, or the other way round
-READ_BYTES = 1 << 28  # of the queries' pixels, that are read at a time
+READ_BYTES = 1 << 28  # of the queries' pixels, read at a time
 
 
 class References:
-    """The different ones among a store's images and their mirrored twins: each is looked at once, whatever its copies.
+    """A store's images and their mirrored twins, without repeated copies: each content is searched once.
 
-    by_class: copies in another class are kept. An image and its mirrored twin are both references, of one ``identity``.
+    by_class: copies in another class are kept. An image and its mirrored twin are two references with one ``identity``.
     """
 
     def __init__(self, store, by_class=False):
@@ -46,17 +46,17 @@ class References:
 
 
 def rows_at_a_time(queries, references, numbers):
-    """How many of the queries and of the references are on the device; numbers: pixels and channels of an image."""
+    """How many queries and references are on the device at a time; numbers: pixels times channels of an image."""
     of_queries, of_references = (MANY, FEW) if queries * numbers <= MANY else (FEW, MANY)
     return min(queries, max(1, of_queries // numbers)), min(references, max(1, of_references // numbers))
 
 
 @dataclass(frozen=True, eq=False)
 class Queries:
-    """Images whose nearest are looked for, n of them.
+    """The n images whose nearest training images are wanted.
 
-    images: function of a slice, which may be called often, to the pixels uint8 (m, H, W, C) of those in it; features:
-    {name of an extractor: float32 (n, D)}; labels: int64 (n,); numbers: pixels and channels of one image.
+    images: function of a slice that gives its pixels uint8 (m, H, W, C) and may be called often; features:
+    {name of an extractor: float32 (n, D)}; labels: int64 (n,); numbers: pixels times channels of one image.
     """
 
     images: Callable
@@ -80,11 +80,11 @@ class Queries:
 
 
 def nearest_images(queries, references, encoder, extractors, *, k, size, device, within_class=False):
-    """The k nearest references of each query, {space: (distances, positions)}, of PIXEL and the extractors' names.
+    """The k nearest references to each query: {space: (distances, positions)}, spaces PIXEL and the extractors' names.
 
-    queries: ``Queries``; references: ``References``, which the encoder decodes, ``size`` at a time. within_class: a
-    query looks among the references of its own class only. Distances (n, k) float64 are Euclidean and increase,
-    positions (n, k) int64 are those among the references; inf and -1 where there are fewer than k.
+    queries: ``Queries``; references: ``References``, which the encoder decodes, ``size`` at a time. within_class: only
+    references of the query's own class count. Distances (n, k) float64 are Euclidean and increase; positions (n, k)
+    int64 are places among the references; inf and -1 where there are fewer than k.
     """
     part, block = rows_at_a_time(len(queries), len(references), queries.numbers)
     parts = _slices(len(queries), part)
@@ -124,7 +124,7 @@ def _looked_at(references, rows, encoder, extractors, size, device, progress):
 
 
 def decoded(store, encoder, rows, mirrored=None):
-    """Images uint8 (n, H, W, C) that the encoder makes of a store's latents."""
+    """Images uint8 (n, H, W, C) that the encoder decodes from a store's latents."""
     return encoder.decode(store.read(rows, normalised=False, flipped=False if mirrored is None else mirrored)).numpy()
 
 

@@ -1,11 +1,12 @@
 """Exact nearest neighbours for little more than one matrix product.
 
-With a = c - q and b = r - c about a centre c, |q - r|^2 / 2 = a . b + |b|^2 / 2 + |a|^2 / 2: one product of rows
-(a, 1, |a|^2 / 2) and (b, |b|^2 / 2, 1), and no pass over its result. A sum of n products is off by at most
-n u / (1 - n u) times the sum of their sizes, u the unit roundoff, whatever the order of its terms (Higham 2002,
-"Accuracy and Stability of Numerical Algorithms", Sec. 3.1): here at most by that share of (|a| + |b|)^2 / 2. As much
-again bounds the errors of |a|^2 / 2 and |b|^2 / 2. With n = D + 8 in place of D + 2 there is room for the rounding of a
-and b. Only pairs that this leaves in doubt are taken again, by differences in float64.
+With a = c - q and b = r - c about a centre c, |q - r|^2 / 2 = a . b + |b|^2 / 2 + |a|^2 / 2. This is one product of
+rows (a, 1, |a|^2 / 2) and (b, |b|^2 / 2, 1), without another pass over the result. The rounding error of a sum of n
+products is at most n u / (1 - n u) times the sum of their absolute values, where u is the unit roundoff, whatever the
+order of the terms (Higham 2002, "Accuracy and Stability of Numerical Algorithms", Sec. 3.1). Here it is at most that
+share of (|a| + |b|)^2 / 2; the same amount once more bounds the errors of |a|^2 / 2 and |b|^2 / 2. The bound is taken
+with n = D + 8 in place of D + 2, which covers the rounding of a and b. Only the pairs that this bound leaves undecided
+are computed again, by differences in float64.
 """
 
 import torch
@@ -14,25 +15,25 @@ from twostage.arithmetic import exact_product
 
 QUERIES = 1024  # rows of a block of queries
 REFERENCES = 16384  # rows of a block of references
-BLOCK_NUMBERS = 1 << 25  # numbers of a block: wider vectors go in smaller blocks,
-LEAST = 512  # but of this many rows, for a product to be worth reading them
-ALIGNED = 4  # numbers to whose multiple a product's rows are filled up: 16 bytes, of float32
-GROUP = 32  # references whose smallest score is looked at first
-PAIR_NUMBERS = 1 << 16  # float64 numbers of differences that stay in a core's cache
+BLOCK_NUMBERS = 1 << 25  # largest number of elements in a block: wide vectors go in smaller blocks,
+LEAST = 512  # but never below this many rows, or reading them would cost more than the product
+ALIGNED = 4  # a product's rows are padded to a multiple of this many numbers: 16 bytes in float32
+GROUP = 32  # references in a group; the smallest score of each group is looked at first
+PAIR_NUMBERS = 1 << 16  # float64 differences taken at a time on a CPU: they stay in a core's cache
 PAIR_NUMBERS_GPU = 1 << 24  # differences taken at a time on a GPU
 WIDE = torch.float64
 
 
 class NearestNeighbours:
-    """The k nearest of a stream of references to each query, by Euclidean distance; of equals the first.
+    """The k nearest of a stream of references to each query, by Euclidean distance; of equal ones the first counts.
 
-    queries: (n, D) tensor, kept as it is (uint8 pixels too); groups: (n,) int64 or None: a query looks among the
-    references of its own group only. Products are in float32, in float64 where a float64 tensor is given; the
-    distances are of float64 differences, so that a copy has distance 0 exactly.
+    queries: (n, D) tensor, kept as it is (uint8 pixels too); groups: (n,) int64 or None: a query is compared only with
+    the references of its own group. Products are in float32, or in float64 where a float64 tensor is given; the
+    distances come from float64 differences, so a copy has distance exactly 0.
 
     ``distances`` (n, k) float64 increasing and ``positions`` (n, k) int64, places in the stream, are on the queries'
-    device; inf and -1 where there were fewer than k references. earlier: ``state`` of a search of the same queries
-    that ended, which this one continues.
+    device; inf and -1 where there were fewer than k references. earlier: ``state`` of a finished search of the same
+    queries, which this one continues.
     """
 
     def __init__(self, queries, k=2, groups=None, earlier=None):
@@ -46,7 +47,7 @@ class NearestNeighbours:
         self._size = block_rows(REFERENCES, queries.shape[1])
 
     def add(self, references, groups=None):
-        """Take in the next references (m, D), with their groups (m,) where the queries have some."""
+        """Add the next references (m, D), with their groups (m,) where the queries have groups."""
         device = self.queries.device
         groups = None if self.groups is None else groups.to(device)
         for start in range(0, len(references), self._size):
@@ -68,12 +69,12 @@ class NearestNeighbours:
 
     @property
     def state(self):
-        """What a later search of the same queries goes on from: distances, positions, references seen."""
+        """The state from which a later search of the same queries continues: distances, positions, references seen."""
         self._search()
         return self._distances, self._positions, self.seen
 
     def _search(self):
-        """Look among the references that wait: few at a time would not be worth the reading of the queries."""
+        """Search the references that were collected: for few at a time, reading the queries would cost too much."""
         if not self._waiting:
             return
         parts, groups = zip(*self._waiting)
@@ -97,7 +98,7 @@ class NearestNeighbours:
         for rows in members.split(block_rows(QUERIES, self.queries.shape[1])):
             queries = self.queries[rows]
             halves, error = products(queries)
-            # all that may be as near as the k-th found so far, or as the k-th smallest of groups of these
+            # all that may be as near as the k-th found so far, or as the k-th smallest of these groups' minima
             limit = self._distances[rows, -1:].square() / 2 + error
             lowest = products.lowest(halves)
             if lowest.shape[1] >= self.k:
@@ -107,7 +108,7 @@ class NearestNeighbours:
             self._merge(rows, row, pair_distances(queries, references, row, column), places[column])
 
     def _merge(self, rows, row, distances, places):
-        """Keep the k nearest of those found so far and of new ones, distances (p,) and places (p,) of a row each."""
+        """Keep the k nearest among those found so far and the new ones: distances (p,) and places (p,), a row each."""
         count = torch.arange(len(rows), device=rows.device)
         row = torch.cat([count.repeat_interleave(self.k, output_size=self.k * len(rows)), row])
         distances = torch.cat([self._distances[rows].flatten(), distances])
@@ -123,9 +124,9 @@ class NearestNeighbours:
 class Products:
     """|q - r|^2 / 2 of queries and references (m, D), by one matrix product.
 
-    centre: (D,) c, whose dtype is that of the product; width: references of a group, whose smallest is looked at first,
-    for which columns of inf make the number of references a multiple; less: (m,) numbers >= 0, a half of the square of
-    something that each reference's column is less by.
+    centre: (D,) c; the product has its dtype. width: references per group, whose smallest score is looked at first;
+    columns of inf fill up the last group. less: (m,) numbers >= 0, a length of each reference; half of its square is
+    subtracted from the reference's column.
     """
 
     def __init__(self, references, centre, width=1, less=None):
@@ -142,12 +143,12 @@ class Products:
             self.rows[: self.count, dim] -= less
             self.most = 2 * less.max().to(WIDE)
         share = (dim + 8) * torch.finfo(centre.dtype).eps / 2
-        self.rounding = share / (1 - 2 * share)  # once more, for lengths that were rounded down
+        self.rounding = share / (1 - 2 * share)  # the second share is for lengths that were rounded down
         self._result = centre.new_empty(0, rows)
 
     def __call__(self, queries):
-        """Of queries (n, D): the product (n, m) in the centre's dtype, which the next call writes over, and a bound on
-        how far off its numbers may be, (n, 1) float64.
+        """For queries (n, D): the product (n, m) in the centre's dtype, which the next call overwrites, and a bound on
+        its rounding errors, (n, 1) float64.
         """
         dim = queries.shape[1]
         rows = self.rows.new_empty(len(queries), self.rows.shape[1])
@@ -164,7 +165,8 @@ class Products:
         return halves.view(len(halves), self.width, -1).amin(1) if self.width > 1 else halves
 
     def not_above(self, halves, limit, lowest):
-        """Rows and columns, (p,) each, of numbers not above their row's limit (n, 1): what overflowed, NaN, is none."""
+        """Rows and columns, (p,) each, of the numbers that are not above their row's limit (n, 1); NaN, from an
+        overflow, counts as not above."""
         limit, groups = limit.to(halves.dtype), halves.view(len(halves), self.width, -1)
         row, group = (~(lowest > limit)).nonzero().T
         chosen, member = (~(groups[row, :, group] > limit[row])).nonzero().T
@@ -174,23 +176,23 @@ class Products:
 
 
 def group_width(count, k):
-    """References of a group: few enough that there are many more groups than k."""
+    """References per group: few enough that there are many more groups than k."""
     return max(1, min(GROUP, count // (8 * k)))
 
 
 def block_rows(most, width):
-    """Rows of a block of vectors of this width: ``most``, fewer of wide ones."""
+    """Rows per block of vectors of this width: ``most``, or fewer for wide vectors."""
     return min(most, max(LEAST, BLOCK_NUMBERS // width))
 
 
 def centre_of(references, queries):
-    """A point (D,) about which products are taken, in their dtype: the mean of some references."""
+    """The centre (D,) of the products, in their dtype: the mean of some references."""
     dtype = torch.promote_types(torch.promote_types(references.dtype, queries.dtype), torch.float32)
     return references[:LEAST].to(WIDE).mean(0).to(dtype)
 
 
 def pair_distances(queries, references, row, column):
-    """|q - r| of pairs (row, column), (p,) float64, by differences."""
+    """|q - r| for pairs (row, column), (p,) float64, by differences."""
     size = max(1, (PAIR_NUMBERS if queries.device.type == "cpu" else PAIR_NUMBERS_GPU) // queries.shape[1])
     found = [row.new_empty(0, dtype=WIDE)]
     for q, r in zip(row.split(size), column.split(size)):

@@ -29,14 +29,14 @@ def collect_pictures(
 ):
     """Write the first ``rows`` samples of each plan side by side (Figs. 5 and 6, App. G) as HDF5.
 
-    samples: {plan name: paths of its shards}, the columns. seed: which seed's samples (None: the first). With
-    neighbours_csv (``measure_memorization``'s table of samples), the store and the encoder, the nearest training images
-    in ``space`` and the followed images are added.
+    samples: {plan name: paths of its shards}; each plan is a column. seed: the seed of the samples (None: the first).
+    With neighbours_csv (``measure_memorization``'s table of samples), the store and the encoder, the nearest training
+    images in ``space`` and the followed images are added.
 
     /images uint8 (rows, columns, H, W, C), /labels (rows,), /class_names (by label, where the samples say), /index
     (rows,), /columns (names), /t (columns,) switch or resume times, NaN for plans with neither; /nearest like /images;
-    /followed (rows, H, W, C), of the last plan that follows one. Contact sheets for people: each sample with its
-    nearest training image beside.
+    /followed (rows, H, W, C), of the last plan that follows an image. Contact sheets, as images for people: each
+    sample beside its nearest training image.
     """
     opened = [SampledImages.open(plan, paths) for plan, paths in samples.items()]
     seed = int(opened[0].seed[0]) if seed is None else seed

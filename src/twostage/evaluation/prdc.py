@@ -19,10 +19,10 @@ from twostage.evaluation.neighbours import (
 def precision_recall_density_coverage(real, fake, k=5, real_radii=None):
     """The four numbers as a dict, from (N, D) real and (M, D) fake features (arrays or tensors).
 
-    A ball around each sample reaches its k-th nearest other sample of its own set. precision: share of fakes inside
-    some real ball; recall: share of reals inside some fake ball; density: mean number of real balls that a fake lies
-    in, over k; coverage: share of real balls that hold a fake. real_radii: ``radii(real, k)``, when they are
-    known already. Raises ValueError when a set has k samples or fewer.
+    The ball around each sample reaches to the k-th nearest other sample of its own set. precision: share of fakes
+    inside some real ball; recall: share of reals inside some fake ball; density: mean number of real balls that contain
+    a fake, divided by k; coverage: share of real balls that contain a fake. real_radii: ``radii(real, k)``, when they
+    are known already. Raises ValueError when a set has k samples or fewer.
     """
     real, fake = torch.as_tensor(real), torch.as_tensor(fake)
     if min(len(real), len(fake)) <= k:
@@ -53,12 +53,12 @@ def radii(features, k):
 
 
 def _inside(real, fake, real_radii, fake_radii, k):
-    """Yield, of blocks of fakes, the pairs (row, column) where a fake is within a real's radius, and the reals (p,)
-    that are within the radius of a fake.
+    """Yield, for blocks of fakes, the pairs (row, column) where a fake is within a real's radius, and the reals (p,)
+    that are within the radius of some fake.
 
-    Of one product: each column is less by half of the square of the real's radius, so that it is below 0 for the fakes
-    within. Of each real the smallest number over the fakes, each less by half of the square of the fake's, says the
-    same of the fakes' radii.
+    Both come from one product. Half of the squared radius of each real is subtracted from its column, which makes the
+    numbers of the fakes within it negative. For the fakes' radii, half of a fake's squared radius is subtracted from
+    its row; a real is within some fake's radius where its smallest number over the fakes is negative.
     """
     centre = centre_of(real, fake)
     real_halves = (real_radii.square() / 2).to(centre.dtype)
@@ -83,7 +83,7 @@ def _inside(real, fake, real_radii, fake_radii, k):
 
 
 def _with_doubtful(inside, queries, real, row, column, radius):
-    """The pairs (row, column) that are ``inside``, or are found to be by differences in float64."""
+    """The pairs (row, column) that are ``inside``, and those that differences in float64 show to be inside."""
     doubtful = (~inside).nonzero()[:, 0]
     found = pair_distances(queries, real, row[doubtful], column[doubtful]) < radius[doubtful]
     inside[doubtful] = found

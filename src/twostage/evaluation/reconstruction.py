@@ -1,4 +1,4 @@
-"""What a latent space keeps of the images: reconstructions beside their originals, in pixels and in features."""
+"""How much of the images a latent space keeps: reconstructions against their originals, in pixels and in features."""
 
 import numpy as np
 import pandas as pd
@@ -25,12 +25,13 @@ def measure_reconstruction(
     batch_size=64,
     device="cpu",
 ):
-    """Write the quality of an encoder's reconstructions as CSV, one row a split and kind of features; the table.
+    """Write the quality of an encoder's reconstructions as CSV, one row per split and kind of features. Returns the
+    table.
 
-    dataset: dict, name and options of ``twostage.data.datasets.load_dataset``; images: most images a split, evenly
-    spaced; features: extractors; classifier, inception, dinov2: their weights.
+    dataset: dict, name and options of ``twostage.data.datasets.load_dataset``; images: largest number of images per
+    split, evenly spaced; features: extractors; classifier, inception, dinov2: their weights.
     Columns: split, images; mse (squared grey levels), psnr (dB, mean over images; inf where one is exact); features,
-    distance: the Frechet distance of the reconstructions to their originals (rFID in Inception's features).
+    distance: the Frechet distance between the reconstructions and their originals (rFID in Inception's features).
     """
     encoder = load_encoder(encoder_spec, encoder_weights, device)
     extractors = load_extractors(

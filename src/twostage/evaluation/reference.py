@@ -1,7 +1,7 @@
-"""What samples are compared with: mean and covariance of features, and some of the features themselves.
+"""References, with which samples are compared: mean and covariance of features, and some of the features themselves.
 
-References are computed from the data, once for all experiments if wished, from an npz of images, or read from npz files
-of the ADM evaluator or of clean-fid.
+A reference is computed from the data (once, and shared by all experiments, if wished) or from an npz of images, or read
+from an npz of the ADM evaluator or of clean-fid.
 """
 
 import zipfile
@@ -28,8 +28,8 @@ KEEP = 10_000
 class Reference:
     """Mean (D,), a root (R, D) of the covariance (``S = root^T root``), and features (n, D) or None.
 
-    samples: how many images the mean and covariance are of, or None where the file does not say; source: what it was
-    made of, for the record; sha256: of the file, or the fingerprint of the data.
+    samples: number of images behind the mean and covariance, or None where the file does not say; source: origin, for
+    the record; sha256: of the file, or the fingerprint of the data.
     """
 
     mean: np.ndarray
@@ -40,22 +40,22 @@ class Reference:
     sha256: str
 
     def checked(self, features):
-        """Features (N, D) as they are. Raises ValueError, by the source, where the reference's have another width."""
+        """Features (N, D) as they are. Raises ValueError, with the source, where the reference has another width."""
         if features.shape[1:] != self.mean.shape:
             raise ValueError(
-                f"{self.source}: a reference of {len(self.mean)} features an image; the samples have "
+                f"{self.source}: a reference of {len(self.mean)} features per image; the samples have "
                 f"{features.shape[1]}: give a reference of the same feature extractor"
             )
         return features
 
     @cached_property
     def within(self):
-        """Mean kernel value within the features, which every KID against them shares."""
+        """Mean kernel value within the features; every KID against them uses it."""
         return mean_within(self.features)
 
     @cache  # noqa: B019 (a reference lives as long as its run)
     def radii(self, k):
-        """The features' squared distances to their k-th neighbours, which every PRDC against them shares."""
+        """The features' distances to their k-th neighbours; every PRDC against them uses these."""
         return radii(self.features, k)
 
 
@@ -66,7 +66,7 @@ class FeatureMoments:
         self.count, self.mean, self.scatter = 0, 0.0, 0.0
 
     def add(self, features):
-        """Take in features (n, D)."""
+        """Add features (n, D)."""
         features = np.asarray(features, dtype=np.float64)
         total, mean = self.count + len(features), features.mean(0)
         centred, shift = features - mean, mean - self.mean
@@ -85,14 +85,14 @@ class FeatureMoments:
 def reference_from_data(dataset, extractor, batch_size=256, keep=KEEP, seed=0):
     """The reference of all images of a data set (``twostage.data``), streamed; at most ``keep`` features are kept.
 
-    Raises ValueError, by name, for an unusable image beyond the share that the data set allows.
+    Raises ValueError, with its name, for an unusable image beyond the share that the data set allows.
     """
     moments, kept = _stream(dataset_batches(dataset, batch_size), len(dataset), extractor, keep, seed)
     return _reference_of(moments, kept, _source(dataset, moments.count), dataset.fingerprint)
 
 
 def _reference_of(moments, kept, source, digest):
-    # With all features at hand the root is exact however few they are.
+    # Where all features are kept, the root is exact, however few they are.
     whole = len(kept) == moments.count
     mean, root = mean_and_root(kept) if whole else (moments.mean, covariance_root(moments.covariance, moments.mean))
     return Reference(mean, root, kept, moments.count, source, digest)
@@ -117,7 +117,7 @@ def compute_references(
         moments, kept = _stream(dataset_batches(images, size), len(images), extractor, keep, seed)
         path = Path(outputs[extractor.name])
         source = _source(images, moments.count)
-        # The training images' reference is its file; of others it is said what they are.
+        # The training images' reference is its own source; a reference of other images names them.
         said = {} if split == "train" else {"source": source, "source_sha256": images.fingerprint}
         write_reference(path, moments.mean, moments.covariance, moments.count, kept, images.index, **said)
         write_provenance(
@@ -131,10 +131,10 @@ def compute_references(
 
 
 def import_reference(given, features, output, *, keep=KEEP, seed=0, batch_size=None, device="cpu", **weights):
-    """Write the reference in a file that others made (``twostage.evaluation.given``) to ``output``.
+    """Write the reference in a file from elsewhere (``twostage.evaluation.given``) to ``output``.
 
     features: "classifier", "inception" or "dinov2", whose weights are given by that name. Features of images are
-    computed, those of statistics taken over. Raises ValueError for a file that is no reference in these features.
+    computed; statistics are taken as they are. Raises ValueError for a file that is no reference in these features.
     """
     (extractor,) = load_extractors(
         [features], **{f"{name}_path": path for name, path in weights.items()}, device=device
@@ -149,9 +149,9 @@ def import_reference(given, features, output, *, keep=KEEP, seed=0, batch_size=N
 
 
 def reference_from_file(path, extractor, batch_size=None, keep=KEEP, seed=0):
-    """The reference in a file that fits a feature extractor: of its images, whose features are computed, or read.
+    """The reference in a file: its statistics, or those of its images' features, which the extractor computes.
 
-    Raises ValueError, by the file's name, for one that is no reference in these features.
+    Raises ValueError, with the file's name, for one that is no reference in these features.
     """
     kind = refuse_unfit_reference(path, extractor.name, weights_sha256=extractor.sha256)
     if kind == STATISTICS:
@@ -165,8 +165,8 @@ def reference_from_file(path, extractor, batch_size=None, keep=KEEP, seed=0):
 def write_reference(path, mu, sigma, samples, features, index=None, **said):
     """Write a reference as npz, atomically: mu (D,), sigma (D, D), samples, features (n, D), index of the images.
 
-    said: ``source`` and ``source_sha256``, words and digest of what it is made of, where that is not its own file;
-    samples, index: None where it is not known.
+    said: ``source`` and ``source_sha256``, name and digest of the origin, where that is not the file itself;
+    samples, index: None where they are not known.
     """
     content = {"mu": mu, "sigma": sigma, "features": features, "index": index or "unknown", **said}
     if samples is not None:
@@ -179,7 +179,7 @@ def read_reference(path, keep=KEEP):
     """The reference in an npz file: ``mu`` and ``sigma`` (ADM's reference batches, clean-fid's statistics, ours).
 
     ``features`` (the first ``keep``) and ``samples`` are read where the file has them. Raises ValueError, with the
-    file's name, for others, and for one whose numbers are not finite or whose sigma is no covariance.
+    file's name, for other files, and for one whose numbers are not finite or whose sigma is no covariance.
     """
     try:
         with np.load(path, allow_pickle=False) as content:
@@ -207,13 +207,14 @@ def read_reference(path, keep=KEEP):
 
 
 def index_of_reference(path):
-    """Identity of the index of the images that a reference in an npz was made of; None where it does not say."""
+    """Identity of the index of the images from which a reference in an npz was made; None where it does not say."""
     with np.load(path, allow_pickle=False) as content:
         return str(content["index"]) if "index" in content else None
 
 
 def _stream(batches, count, extractor, keep, seed):
-    """Moments of the features of ``count`` images in batches, and a seeded choice of at most ``keep``, in order."""
+    """Moments of the features of ``count`` images in batches, and at most ``keep`` of the features, chosen by a seed,
+    in order."""
     chosen = np.random.default_rng(seed).permutation(count) < keep
     moments, kept = FeatureMoments(), []
     for images in tqdm(batches, desc=f"{extractor.name} reference", unit="batch", disable=None):

@@ -1,6 +1,7 @@
-"""Command line: ``python -m twostage.model SNAPSHOT OUTPUT.pt``: a snapshot as the original LightningDiT's ``.pt``.
+"""Command line: ``python -m twostage.model SNAPSHOT OUTPUT.pt`` writes a snapshot as the original LightningDiT's
+``.pt``.
 
-Exit codes: 0 done; 1 bad input or a full disk, in one line.
+Exit codes: 0 done; 1 bad input or a full disk, with one line on stderr.
 """
 
 import argparse

@@ -34,19 +34,19 @@ def save_model(
     """Write weights as safetensors, atomically; architecture and metadata go into the file's header as JSON.
 
     model: a LightningDiT or its state dict; architecture: the constructor's sizes (None: the model's own);
-    metadata: JSON-able facts, e.g. ``step=600``, which ``load_model`` hands back.
+    metadata: JSON-able facts, e.g. ``step=600``, which ``load_model`` returns.
     """
     weights = model if isinstance(model, Mapping) else model.state_dict()
     if architecture is None:
         architecture = model.architecture  # type: ignore[union-attr]  # a state dict comes with its sizes
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in weights.items()}
-    # One entry: the writer puts several in an order of its own, and the same model would not be the same bytes.
+    # One entry: the writer puts several in an order of its own, and equal models could then differ in their bytes.
     content = {"schema": SCHEMA, "architecture": architecture, "metadata": metadata}
     header = {"twostage": json.dumps(content, sort_keys=True)}
     with atomic_write(path) as temporary:
         try:
             save_file(tensors, temporary, metadata=header)
-        except SafetensorError as error:  # what the writer makes of a full disk
+        except SafetensorError as error:  # the writer raises it for a full disk
             raise OSError(f"{path}: the model could not be written: {error}") from error
 
 
@@ -68,8 +68,8 @@ def read_header(path: PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
 def load_model(path: PathLike, device: str | torch.device = "cpu") -> LightningDiT:
     """The model in ``path`` on ``device``, in eval mode, its metadata as ``model.metadata``.
 
-    Raises ValueError for a file that is truncated, not one of ours, whose header and weights disagree, or that holds
-    weights that are not finite, and for a device that is not there; OSError when it cannot be opened.
+    Raises ValueError for a file that is truncated, that ``save_model`` did not write, whose header and weights
+    disagree, or whose weights are not finite, and for a device that is not there; OSError when it cannot be opened.
     """
     device = as_device(device)
     architecture, metadata = read_header(path)
@@ -96,11 +96,11 @@ def import_published(
     """A LightningDiT from a published checkpoint, on the CPU, in eval mode.
 
     path: a ``.pt`` or ``.pth`` (read with ``weights_only``), or a ``.safetensors``; a file of ``save_model`` too.
-    input_size: side of the latents, None reads it off the positions. num_heads: None reads it off the rotary
-    buffers. weights: which entry of a training checkpoint to take, e.g. ``model``; None takes ``ema``, which is what is
-    evaluated, and where there is none ``model``, with the warning ``twostage.weights_file.NoEMA``.
-    Sizes are read off the tensors; the prefixes ``module.``, ``_orig_mod.`` and ``ema_model.`` are dropped. Raises
-    ValueError that lists the missing, the unexpected and the misshapen keys, and for weights that are not finite.
+    input_size: side of the latents; None: read from the positions. num_heads: None: read from the rotary buffers.
+    weights: which entry of a training checkpoint to take, e.g. ``model``. None takes ``ema``, the weights that are
+    evaluated; a file without ``ema`` gives ``model``, with the warning ``twostage.weights_file.NoEMA``.
+    Sizes are read from the tensors; the prefixes ``module.``, ``_orig_mod.`` and ``ema_model.`` are dropped. Raises
+    ValueError for missing, unexpected and misshapen keys, all of them listed, and for weights that are not finite.
     """
     path = Path(path)
     state, entry = read_weights(path, weights)
@@ -125,7 +125,7 @@ def export_published(path: PathLike, model: LightningDiT, **config: Any) -> None
 
 
 def _sizes_of(state, path, num_heads):
-    """The constructor's sizes, read off the shapes of the weights alone."""
+    """The constructor's sizes, read from the shapes of the weights alone."""
 
     def shape(name, axes):
         found = tuple(state[name].shape) if name in state else None
@@ -154,7 +154,7 @@ def _sizes_of(state, path, num_heads):
 
 
 def _model_of(state, architecture, path):
-    """The model of these sizes with these weights, built when every name and shape is the right one."""
+    """The model of these sizes with these weights. It is built only when every name and shape is right."""
     try:
         shapes = state_shapes(**architecture)
     except (ValueError, ZeroDivisionError) as error:

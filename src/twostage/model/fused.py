@@ -1,7 +1,8 @@
-"""Pieces of a block whose backward pass is written out, for training without a compiler: each walks over the widest
-activations as seldom as it can and keeps one tensor for the way back where autograd would keep two or three.
+"""Parts of a block with a backward pass written by hand, for training without a compiler.
 
-The compiler does as well with the plain formulas, so ``lightningdit`` uses these only where nothing is compiled.
+Each reads the widest activations as few times as possible and keeps one tensor for the backward pass, where autograd
+would keep two or three. The compiler is as good with the plain formulas, so ``lightningdit`` uses these functions only
+where nothing is compiled.
 """
 
 import torch
@@ -33,11 +34,11 @@ class ModulatedNorm(torch.autograd.Function):
 
 
 class RotatedHeads(torch.autograd.Function):
-    """Queries and keys turned by their positions, and the values: qkv (B, T, 3, heads, head_dim) to three tensors
+    """Queries and keys rotated by their positions, and the values: from qkv (B, T, 3, heads, head_dim) three tensors
     (B, T, heads, head_dim).
 
-    rotation: cosine and sine of each adjacent pair, (T, 1, 1, head_dim / 2, 2). Pairs are multiplied as complex
-    numbers, ten times faster on a CPU than apart; all three gradients go into one tensor.
+    rotation: cosine and sine for each adjacent pair, (T, 1, 1, head_dim / 2, 2). Pairs are multiplied as complex
+    numbers, which is ten times faster on a CPU than real arithmetic; all three gradients go into one tensor.
     """
 
     @staticmethod

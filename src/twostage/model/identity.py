@@ -1,6 +1,6 @@
-"""Whether a model's file is the one that belongs in its place: sizes, step, target, and the latents it was made for.
+"""Checks that a model's file is the expected one: sizes, step, target, and the latents that it was trained on.
 
-What a file does not say (older and published ones) is not held against it.
+Facts that a file does not record (older and published files) are not checked.
 """
 
 UNKNOWN = (None, "unknown")
@@ -8,18 +8,18 @@ LATENTS = ("encoder", "encoder_sha256")
 
 
 def latents_of(store):
-    """What a model's file says of the latents that it was trained on: JSON-able dict, of a ``LatentStore``."""
+    """The facts about its latents that a model's file records: JSON-able dict, from a ``LatentStore``."""
     said = {key: store.attributes.get(key) for key in (*LATENTS, "posterior", "split", "dataset_fingerprint")}
     said |= {"index": store.index} if store.index else {}
     return {"space": store.path.parent.name, "fingerprint": store.fingerprint, **said}
 
 
 def refuse_other_model(path, architecture, metadata, store, expected=None):
-    """Raise ValueError, in one line, where the file ``path`` holds another model than the one that belongs there.
+    """Raise ValueError, in one line, where the file ``path`` holds another model than the expected one.
 
-    architecture, metadata: what the file says (``read_header``); store: the ``LatentStore`` that the model is used
-    with; expected: what the configuration says of the model: ``architecture`` (sizes), ``target`` ("cfm" or "oracle"),
-    ``step``; each of them may be missing.
+    architecture, metadata: from the file (``read_header``); store: the ``LatentStore`` that the model is used with;
+    expected: the model in the configuration: ``architecture`` (sizes), ``target`` ("cfm" or "oracle"), ``step``; each
+    of them may be missing.
     """
     expected = expected or {}
     for name, wanted in expected.get("architecture", {}).items():

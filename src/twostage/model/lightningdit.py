@@ -1,8 +1,8 @@
-"""LightningDiT (Yao et al., 2025): the transformer whose velocity fields the paper takes apart.
+"""LightningDiT (Yao et al., 2025): the transformer whose velocity fields the paper analyses.
 
-Numerically the published model: same state-dict keys, same outputs to float32 rounding, so its checkpoints load
-strictly. The original's options are fixed here at what its checkpoints use: SwiGLU, RMSNorm, rotary positions,
-six-way adaLN, no qk-norm. Times are fed raw, t in [0, 1], t = 1 the data.
+Numerically the published model: the same state-dict keys, and the same outputs up to float32 rounding; its checkpoints
+load strictly. The original's options are fixed here as in its checkpoints: SwiGLU, RMSNorm, rotary positions,
+six-way adaLN, no qk-norm. Times are passed unscaled, t in [0, 1]; t = 1 is the data.
 """
 
 import math
@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from twostage.model.fused import GatedSiLU, ModulatedNorm, RotatedHeads
 
-TIME_FREQUENCIES = 256  # sinusoids of the time embedding, half of them cosines
+TIME_FREQUENCIES = 256  # sinusoids in the time embedding, half of them cosines
 MAX_PERIOD = 10_000.0  # of the time embedding, of the fixed positions and of the rotary ones
 NORM_EPS = 1e-6
 
@@ -24,11 +24,11 @@ NORM_EPS = 1e-6
 class LightningDiT(nn.Module):
     """Class-conditional velocity model v(x_t, t, y).
 
-    input_size: side of the square latent; patch_size: side of a patch, must divide it; in_channels: latent channels;
+    input_size: side of the square latent; patch_size: side of a patch, a divisor of it; in_channels: latent channels;
     hidden_size: token width, a multiple of 4 * num_heads (rotary positions turn pairs along two axes);
     num_classes: labels run from 0 to num_classes - 1, and num_classes itself means "no class".
-    class_drop: in train mode, the probability that ``forward`` replaces a label by "no class" (as the original;
-    drawn from torch's global generator). 0 leaves labels alone.
+    class_drop: in train mode, the probability that ``forward`` replaces a label by "no class" (as in the original;
+    drawn from torch's global generator). 0 leaves labels as they are.
     ``checkpoint_activations`` (attribute, False): recompute each block in the backward pass to save memory.
     Raises ValueError for sizes that do not divide.
 
@@ -81,8 +81,8 @@ class LightningDiT(nn.Module):
     ) -> Float[Tensor, "batch channels side side"]:
         """Velocity at x (B, C, H, W), time t (B,) in [0, 1] and label y (B,) int64: a tensor like x.
 
-        States of another precision than the weights' pass through in the weights'. ValueError for states that are no
-        floats.
+        The model computes in the precision of its weights, whatever that of x. Raises ValueError for an x that is not
+        of floats.
         """
         if x.dtype != self.pos_embed.dtype:
             if not x.is_floating_point():
@@ -105,10 +105,10 @@ class LightningDiT(nn.Module):
     def compile_blocks(self) -> None:
         """Compile the blocks, in place, when they are first called.
 
-        They share one graph, so that XL takes no longer than S to compile. What would break it up is an error.
+        They share one graph, so XL takes no longer to compile than S. Anything that would split the graph is an error.
         """
-        # DistributedDataParallel would have each graph cut where its buckets of gradients end, to send them early. A
-        # block is small enough: blocks are sent one after the other.
+        # DistributedDataParallel would split each graph where a bucket of gradients ends, to send gradients early. A
+        # block is small enough without: blocks are sent one after the other.
         torch._dynamo.config.optimize_ddp = False
         for block in self.blocks:
             block.compile(dynamic=False, fullgraph=True)
@@ -136,7 +136,8 @@ class LightningDiT(nn.Module):
 
 
 class PatchEmbedding(nn.Module):
-    """Patches to tokens, and back. Weights as of a strided convolution; computed as one matrix product."""
+    """Patches to tokens, and back (``fold``). The weights are a strided convolution's, applied as one matrix
+    product."""
 
     def __init__(self, patch_size: int, in_channels: int, hidden_size: int) -> None:
         super().__init__()
@@ -191,7 +192,7 @@ class LabelEmbedding(nn.Module):
 
 
 class RotaryPositions(nn.Module):
-    """Rotary positions over a square grid: the first half of a head turns with the row, the second with the column.
+    """Rotary positions over a square grid: a head's first half rotates with the row, its second with the column.
 
     Buffers ``freqs_cos`` and ``freqs_sin`` (T, head_dim) hold each angle twice, for the two members of a pair.
     """
@@ -211,14 +212,14 @@ class RotaryPositions(nn.Module):
         self.register_buffer("freqs_sin", angles.sin())
 
     def rotation(self) -> Float[Tensor, "tokens 1 1 pairs 2"]:
-        """What ``rotate`` takes: cosine and sine of each pair, (T, 1, 1, head_dim / 2, 2)."""
+        """The second argument of ``rotate``: cosine and sine for each pair, (T, 1, 1, head_dim / 2, 2)."""
         return torch.stack((self.freqs_cos[:, ::2], self.freqs_sin[:, ::2]), dim=-1)[:, None, None]
 
 
 def rotate(
     x: Float[Tensor, "batch tokens two heads dim"], rotation: Float[Tensor, "tokens 1 1 pairs 2"]
 ) -> Float[Tensor, "batch tokens two heads dim"]:
-    """Turn adjacent pairs of the last axis of x (B, T, 2, heads, head_dim) by ``rotation``."""
+    """Rotate adjacent pairs in the last axis of x (B, T, 2, heads, head_dim) by ``rotation``."""
     first, second = x.unflatten(-1, (-1, 2)).unbind(-1)
     cos, sin = rotation.unbind(-1)
     return torch.stack((first * cos - second * sin, first * sin + second * cos), dim=-1).flatten(-2)
@@ -354,9 +355,10 @@ def state_shapes(
     num_heads: int,
     num_classes: int,
 ) -> dict[str, tuple[int, ...]]:
-    """{name: shape} of the state dict of a LightningDiT of these sizes, in no time and memory. ValueError as for it.
+    """{name: shape} of the state dict of a LightningDiT of these sizes, without building it. Raises ValueError for the
+    same sizes.
 
-    On torch's meta device the model would say the same, after two seconds in which torch imports its compiler.
+    A model on torch's meta device would give the same, after two seconds in which torch imports its compiler.
     """
     _refuse_sizes(input_size, patch_size, hidden_size, num_heads)
     tokens, width = (input_size // patch_size) ** 2, _mlp_width(hidden_size)
@@ -390,5 +392,5 @@ def state_shapes(
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of parameters as published counts have it: the fixed positions included."""
+    """Number of parameters, counted as in publications: with the fixed positions."""
     return sum(parameter.numel() for parameter in model.parameters())

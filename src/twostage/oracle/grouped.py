@@ -129,12 +129,12 @@ class _Together(Oracle):
         logits = products.to(WIDE).mul_(t * scale).addcmul_(several.half_norms, t * t * scale, value=-1)
         return products, logits.sub_(points.square * scale / 2).masked_fill_(several.absent, -torch.inf)
 
-    def _sum(self, weights, start, rows):
-        found = weights.new_empty(len(weights), self.samples.dim)
+    def _add_sum(self, moved, weights, start, rows):
+        found = torch.empty_like(moved, dtype=weights.dtype)
         with full_products():
             for part, own in self.samples.centred_classes():
                 torch.mm(weights[part, : len(own)], own, out=found[part])
-        return found
+        return moved.add_(found)
 
     def _paired(self, rows, row, column):
         return rows.index_select(0, self.samples.first[row] + column)

@@ -1,9 +1,9 @@
-"""Posterior weights on unit Gaussian data of any dimension, at three random numbers per sample.
+"""Posterior weights on unit Gaussian data of any dimension, from three random numbers per sample.
 
 With x_1, x_0 and the other samples iid N(0, 1) in R^D, the posterior depends on a sample only through its components
-u, v on an orthonormal basis of span(x_0, x_1), normal both, and its squared length c outside that plane, chi-square
-with D - 2 degrees of freedom. Drawing (u, v, c) instead of D numbers is exact in distribution, linear in N and flat
-in D.
+u, v on an orthonormal basis of span(x_0, x_1), both normal, and its squared length c outside that plane, chi-square
+with D - 2 degrees of freedom. Drawing (u, v, c) instead of D numbers is exact in distribution; the cost is linear in N
+and does not depend on D.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ from tqdm import tqdm
 from twostage.arguments import Array, as_tensor
 from twostage.provenance import PathLike, atomic_write
 
-BLOCK = 1 << 13  # samples that share a random stream: part of what a seed means
+BLOCK = 1 << 13  # samples that share a random stream: another number changes what a seed gives
 TASK = 1 << 7  # blocks that a thread takes at a time
-NEGLIGIBLE = 100.0  # logits this far below the largest add nothing, be there 10^9 of them
+NEGLIGIBLE = 100.0  # logits this far below the largest add nothing, even 10^9 of them
 
 
 def top1_curve(
@@ -36,14 +36,14 @@ def top1_curve(
     workers: int = 1,
     state: PathLike | None = None,
 ) -> Float64[np.ndarray, "{trials} _"]:
-    """Largest posterior weight on unit Gaussians, (trials, T) float64: one pair and one data set a trial (Fig. 3).
+    """Largest posterior weight on unit Gaussians, (trials, T) float64: one pair and one data set per trial (Fig. 3).
 
     dim: D >= 2; size: N >= 1, the true sample included; times: (T,) in [0, 1], where t = 1 stands for the limit;
-    precision: "exact", or "bfloat16", where |x_t - t x^(i)|^2 and the logits made of it are rounded as bfloat16 tensors
-    would hold them, and the softmax is exact;
-    workers: threads, which change no number; state: a .npz where finished trials are kept, so that the same call goes
-    on where a killed one stopped. A trial depends on (seed, its number) alone. Raises ValueError for numbers and times
-    of another kind or out of range, and for another call's state; OSError for a state that cannot be read.
+    precision: "exact", or "bfloat16": |x_t - t x^(i)|^2 and the logits computed from it are rounded to bfloat16, the
+    softmax is exact;
+    workers: number of threads, which changes no result; state: a .npz that keeps finished trials, so that the same call
+    continues where a killed one stopped. A trial depends only on (seed, its number). Raises ValueError for numbers and
+    times of another kind or out of range, and for the state of another call; OSError for a state that cannot be read.
     """
     return gaussian_curves(dim, size, times, trials, seed, precision=precision, workers=workers, state=state)[0]
 
@@ -59,7 +59,7 @@ def gaussian_curves(
     workers: int = 1,
     state: PathLike | None = None,
 ) -> tuple[Float64[np.ndarray, "{trials} points"], Float64[np.ndarray, "{trials} points"]]:
-    """As ``top1_curve``, with the true sample's weight beside it: (top1, self_weight), each (trials, T) float64."""
+    """As ``top1_curve``, and the weight of the true sample: (top1, self_weight), each (trials, T) float64."""
     times = _check(dim, size, times, trials, seed, precision, workers)
     recipe = {
         "dim": int(dim),
@@ -134,7 +134,7 @@ class _Trial:
         return peak, total
 
     def add(self, peak, total):
-        """Take in what ``sums`` found."""
+        """Add the result of ``sums``."""
         top = np.maximum(self.peak, peak)
         self.total = self.total * np.exp(self.peak - top) + total * np.exp(peak - top)
         self.peak = top
@@ -188,7 +188,7 @@ def _check(dim, size, times, trials, seed, precision, workers):
 
 
 def _load(state, recipe, trials):
-    """Curves (2, trials, T), those not yet drawn NaN."""
+    """Curves (2, trials, T), NaN for trials that are not drawn yet."""
     curves = np.full((2, trials, len(recipe["times"])), np.nan)
     if state is None or not Path(state).exists():
         return curves

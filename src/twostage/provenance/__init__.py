@@ -1,8 +1,8 @@
-"""What made an artefact: atomic writes, the JSON beside each file, and hashes of code.
+"""Provenance of artefacts: atomic writes, the JSON beside each file, and hashes of code.
 
     python -m twostage.provenance verify results/digits
 
-says whether a run's files are still what their JSONs say (``twostage.provenance.verify``), exit code 1 if not.
+checks that a run's files agree with their JSONs (``twostage.provenance.verify``); exit code 1 if they do not.
 Nothing here imports torch or runs anything heavy: Snakemake calls ``code_of`` while it builds the DAG.
 """
 
@@ -35,16 +35,16 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
     """Yield a temporary path in the same folder; rename it to ``path`` when the block ends without an error.
 
     A reader sees the old file or the whole new one, never a part. On error the temporary file is removed.
-    The file is readable to whom the umask lets read, whatever wrote it: safetensors' writer shuts all others out.
+    The file gets the permissions of the umask, whatever wrote it: safetensors' writer lets only the owner read.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Process numbers repeat on the nodes of a cluster, so a random name.
+    # A random name: process numbers repeat between the nodes of a cluster.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         temporary.touch()
         mode = temporary.stat().st_mode
-        temporary.unlink()  # a writer may insist on making it, or link it
+        temporary.unlink()  # some writers must create it themselves, or make it a link
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
@@ -72,7 +72,7 @@ def sha256(path: PathLike) -> str:
 
 
 def provenance_path(artefact: PathLike) -> Path:
-    """Where an artefact's provenance lies: ``<artefact>.provenance.json`` beside it."""
+    """The path of an artefact's provenance: ``<artefact>.provenance.json`` beside it."""
     return Path(f"{artefact}.provenance.json")
 
 
@@ -84,12 +84,13 @@ def write_provenance(
     inputs: Iterable[PathLike] = (),
     **facts: Any,
 ) -> None:
-    """Write the JSON beside ``artefact``: git commit, config slice, versions, seed, input hashes, time and machine.
+    """Write the JSON beside ``artefact``: git commit, part of the configuration, versions, seed, input hashes, time and
+    machine.
 
-    Where torch is loaded, also how it rounds (``twostage.arithmetic``) and the GPU that was used.
+    Where torch is loaded, it also names torch's rounding modes (``twostage.arithmetic``) and the GPU that was used.
 
-    config: the slice of the configuration that made it; seed: one or several; inputs: paths of the files it was made
-    from; facts: anything else worth knowing, e.g. ``steps=50``. All but the inputs are JSON-able.
+    config: the part of the configuration that made it; seed: one or several; inputs: paths of the files from which it
+    was made; facts: other facts, e.g. ``steps=50``. All but the inputs are JSON-able.
     """
     write_json(
         provenance_path(artefact),
@@ -110,12 +111,12 @@ def write_provenance(
 
 
 def _arithmetic():
-    """How torch rounds, and on which GPU; nothing where the artefact was made without it."""
+    """Torch's rounding modes and the GPU's name; empty where the artefact was made without torch."""
     torch = sys.modules.get("torch")
     if torch is None:
         return {}
     gpu = torch.cuda.get_device_name() if torch.cuda.is_initialized() else None
-    # By name, as in ``main``: rules' hashes of code do not count it.
+    # Imported by name, as in ``main``, so that the rules' hashes of code leave this module out.
     return {"arithmetic": {**importlib.import_module("twostage.arithmetic").stated(), "gpu": gpu}}
 
 
@@ -133,7 +134,7 @@ def git_commit() -> str | None:
 
 @cache
 def package_versions() -> dict[str, str]:
-    """Versions of the packages that decide numbers, and of Python."""
+    """Versions of Python and of the packages on which numbers depend."""
     versions = {"python": platform.python_version()}
     for name in VERSIONED_PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -142,11 +143,11 @@ def package_versions() -> dict[str, str]:
 
 
 def code_of(*modules: str) -> str:
-    """Hash of what the named ``twostage`` modules, and the package modules they import, compute: 12 hex digits.
+    """Hash of the code of the named ``twostage`` modules and of the package modules that they import: 12 hex digits.
 
-    Comments, formatting, docstrings and the types of arguments do not count (the hash is of the syntax trees without
-    them), so a rule that carries it as a param reruns when the code changes its meaning, not when it changes its looks.
-    Scripts (``*.js``) whose names begin with a module's lie beside it and count as they are.
+    It is the hash of the syntax trees without comments, formatting, docstrings and the types of arguments. So a rule
+    with this hash among its params reruns when the code's meaning changes, and not when only its form changes.
+    Scripts (``*.js``) beside a module whose names begin with the module's count as they are.
     Raises ValueError for a module that is not there.
     """
     pending, digests = list(modules), {}
@@ -170,7 +171,7 @@ def _module_file(name):
 
 @cache
 def _syntax(name):
-    """Hash of what a module computes and of its scripts, and the package modules that it imports."""
+    """Hash of a module's code and scripts, and the package modules that it imports."""
     file = _module_file(name)
     tree = ast.parse(file.read_text(encoding="utf-8"))
     statements, of_types = [tree, *_statements(tree)], set()
@@ -196,7 +197,7 @@ def _syntax(name):
 
 
 def _drop_annotations(function):
-    """Take the types out of a function's signature; yields the names in them."""
+    """Remove the types from a function's signature; yield the names in them."""
     given = function.args
     arguments = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
     for node, field in [(function, "returns"), *((argument, "annotation") for argument in arguments if argument)]:
@@ -207,7 +208,7 @@ def _drop_annotations(function):
 
 
 def _words_of_module(tree, of_types):
-    """A module as words; imports of what only types named (``of_types``: names in these) are taken out of its tree."""
+    """A module as words. Imports that only types use (``of_types``: the names in types) are removed from its tree."""
     words, imports = [], []
     for statement in tree.body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
@@ -227,7 +228,7 @@ def _words_of_module(tree, of_types):
 
 
 def _statements(node):
-    """Every statement below a node; ``ast.walk`` goes through every name besides."""
+    """Every statement below a node. (``ast.walk`` would be slower: it also visits every expression.)"""
     for field in ("body", "orelse", "finalbody", "handlers", "cases"):
         if isinstance(below := getattr(node, field, None), list):
             for statement in below:
@@ -236,7 +237,8 @@ def _statements(node):
 
 
 def _put_words(node, put):
-    """A syntax tree as text, word by word, in half the time of ``ast.dump``: every start of Snakemake waits for it."""
+    """A syntax tree as text, word by word. Every start of Snakemake waits for this; ``ast.dump`` takes twice as
+    long."""
     if isinstance(node, list):
         put("[")
         for item in node:

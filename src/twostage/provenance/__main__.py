@@ -8,7 +8,8 @@ from twostage.provenance.verify import verify
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``verify RUN``: a line per problem and a summary; 1 where there is one, or where RUN is no run, else 0."""
+    """``verify RUN``: print a line per problem and a summary. Exit code: 0 without a problem; 1 otherwise, or where RUN
+    is no run."""
     parser = argparse.ArgumentParser(prog="python -m twostage.provenance", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
     text = "Recompute the sha256 of a run's files and of what they were made from, and compare."

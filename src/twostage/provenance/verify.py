@@ -1,4 +1,4 @@
-"""Whether a run's files are the ones that its provenance says: every sha256 anew, along the whole chain.
+"""Checks that a run's files are those in its provenance: recomputes every sha256, along the whole chain.
 
 python -m twostage.provenance verify results/digits
 """
@@ -12,14 +12,14 @@ from pathlib import Path
 from twostage.provenance import provenance_path, sha256
 
 SUFFIX = ".provenance.json"
-ASIDE = ("logs", "benchmarks")  # of the run's folder: written by Snakemake, beside the results
-OWN = ("state", "tensorboard")  # folders of a training, to resume from and to look at
+ASIDE = ("logs", "benchmarks")  # folders of a run that Snakemake writes, beside the results
+OWN = ("state", "tensorboard")  # folders of a training: what it resumes from, and its log for TensorBoard
 REMOVED = re.compile(r"Removing temporary output (.+)\.$", flags=re.MULTILINE)
 
 
 @dataclass
 class Verified:
-    """What ``verify`` found: problems, one line each; removed, absent: names of files; files, bytes: hashed anew."""
+    """Result of ``verify``: problems, one line each; removed, absent: names of files; files, bytes: amount hashed."""
 
     problems: list = field(default_factory=list)
     removed: list = field(default_factory=list)
@@ -31,19 +31,20 @@ class Verified:
         """The report: a line per problem and per file that is not there, then the summary."""
         lines = [*self.problems]
         lines += [f"{name}: removed since, as a temporary output" for name in self.removed]
-        lines += [f"{name}: not here, and no file of the run: not verified" for name in self.absent]
+        lines += [f"{name}: not there, and not a file of this run: not verified" for name in self.absent]
         found = f"{len(self.problems)} problem{'' if len(self.problems) == 1 else 's'}"
         return [*lines, f"{self.files} files verified ({self.bytes:,} bytes): {found}"]
 
 
 def verify(run):
-    """Check every artefact under the folder ``run``, and every input that its provenance records: ``Verified``.
+    """Check every artefact under the folder ``run``, and every input in its provenance. Returns ``Verified``.
 
-    A problem is a file that has changed since it was made, one that was made from another content than its input now
-    has or says it has, one that is missing, one without provenance, and provenance that cannot be read. Inputs from
-    elsewhere (weights, shared data) are verified where they exist. Raises ValueError for a folder without provenance.
+    Problems are: a file that has changed since it was made; a file whose input now has, by its own provenance or by its
+    bytes, another content than the file was made from; a missing file; a file without provenance; provenance that
+    cannot be read. Inputs from elsewhere (weights, shared data) are verified where they exist. Raises ValueError for a
+    folder without provenance.
     """
-    run = Path(os.path.abspath(run))  # links stay: results/ may be one to another disk
+    run = Path(os.path.abspath(run))  # links are kept: results/ may be a link to another disk
     records = sorted(run.rglob(f"*{SUFFIX}"))
     if not records:
         raise ValueError(f"{run}: no provenance in it; expected the folder of a run, such as results/digits")
@@ -86,12 +87,12 @@ class _Walk:
         own = self.record(path) if provenance_path(path).exists() else None
         made = own["sha256"] if own else self.digest(path) if path.exists() else None
         if None not in (made, digest) and made != digest:
-            now = "by its own provenance" if own else "now"
+            by = "by its own provenance" if own else "now"
             self.problem(
-                artefact, f"made from {name} of sha256 {digest[:12]}, which {now} is {made[:12]}: make it again"
+                artefact, f"made from {name} of sha256 {digest[:12]}, which is {made[:12]} {by}: make it again"
             )
         elif path.exists():
-            if self.digest(path) != made:  # it is no artefact of this run, or reported as one
+            if self.digest(path) != made:  # not an artefact of this run, or already reported
                 self.problem(
                     path, f"sha256 is {self.digest(path)[:12]}, was {made[:12]} when it was made: it has changed"
                 )
@@ -99,12 +100,12 @@ class _Walk:
             self.missing(path)
 
     def latents(self, artefact, said):
-        """The store that a training names by its fingerprint, not by its sha256."""
+        """Check the store of a training, whose provenance has the store's fingerprint in place of its sha256."""
         path = said and self.place(said["path"])
         own = self.record(path) if path and provenance_path(path).exists() else None
         if own and own.get("fingerprint") not in (None, said["fingerprint"]):
             self.problem(
-                artefact, f"made from other latents than {said['path']} holds by its provenance: make it again"
+                artefact, f"made from other latents than those in {said['path']}, by its provenance: make it again"
             )
 
     def missing(self, path):
@@ -122,7 +123,7 @@ class _Walk:
             record = json.loads(file.read_text(encoding="utf-8"))
             if isinstance(record["sha256"], str) and isinstance(record["inputs"], dict):
                 return record
-            reason = "sha256 or inputs are of another type"
+            reason = "sha256 or inputs have the wrong type"
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = f"{type(error).__name__}: {error}"
         self.problem(file, f"cannot be read as provenance ({reason})")
@@ -141,13 +142,13 @@ class _Walk:
         return kept and path.is_file() and not path.name.startswith(".") and not path.name.endswith(SUFFIX)
 
     def place(self, name):
-        """Where a file lies that provenance names; the run's folder may have been moved."""
+        """Path of a file that provenance names; the run's folder may have been moved."""
         parts = Path(name).parts
         inside = parts[:2] == ("results", self.run.name)
         return self.run.joinpath(*parts[2:]) if inside else self.base / name
 
     def name(self, path):
-        """As ``place`` takes it."""
+        """A path as provenance names it: the inverse of ``place``."""
         if path.is_relative_to(self.run):
             return str(Path("results", self.run.name, path.relative_to(self.run)))
         return str(path.relative_to(self.base) if path.is_relative_to(self.base) else path)
@@ -157,7 +158,7 @@ class _Walk:
 
 
 def _inputs(record):
-    """{path: sha256 or None} of everything that a record says its artefact was made from."""
+    """{path: sha256 or None} of all files from which an artefact was made, by its provenance ``record``."""
     inputs = {**record["inputs"], **record.get("shards", {})}
     if record.get("source_sha256"):
         inputs[record["source"]] = record["source_sha256"]

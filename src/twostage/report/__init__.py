@@ -1,5 +1,4 @@
-"""What a run shows, in four wings, each on those before it: ``results``, ``figures``, ``claims``, ``pages``.
+"""The report of a run, in four parts: ``results``, ``figures``, ``claims``, ``pages``. Each uses those before it.
 
-They read the files that earlier stages wrote, and import no torch. ``publish`` copies a run's numbers into the
-repository.
+They read the files of earlier stages, and import no torch. ``publish`` copies a run's numbers into the repository.
 """

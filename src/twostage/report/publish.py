@@ -1,8 +1,8 @@
-"""A run's small results into the repository: the CSVs of what its figures draw, and one file that says what made them.
+"""Copies a run's small results into the repository: its figures' CSVs, and one file with their provenance.
 
     python -m twostage.report.publish results/digits docs/results/digits
 
-The pictures of the README are drawn from these CSVs alone (``snakemake pictures``), so that they cannot drift.
+The pictures of the README are drawn from these CSVs alone (``snakemake pictures``), so they always agree with them.
 """
 
 import argparse
@@ -13,15 +13,15 @@ from pathlib import Path
 from twostage.provenance import atomic_write, write_json
 from twostage.report.results.lineage import lineage, stage_of
 
-MOST = 250_000  # bytes of a CSV; larger ones stay with their run
+MOST = 250_000  # bytes; a larger CSV stays with its run
 
 
 def publish(run, output):
     """Copy the CSVs of ``run``'s report (a folder) into ``output``, with its configuration and PROVENANCE.json.
 
-    PROVENANCE.json: of each CSV its sha256, commit, time, and the files it was made from with their sha256; the
-    versions. Machines are left out. CSVs that were there and that the run no longer has are removed. Returns the
-    names. Raises ValueError where the run has no report.
+    PROVENANCE.json holds, for each CSV, its sha256, commit, time, and the files from which it was made with their
+    sha256; and the versions. Machines are left out. CSVs in ``output`` that the run no longer has are removed. Returns
+    the names. Raises ValueError where the run has no report.
     """
     run, output = Path(run), Path(output)
     files = sorted(path for path in (run / "report").glob("*.csv") if path.stat().st_size <= MOST)

@@ -1,8 +1,8 @@
-"""Pages and the one environment that fills them: Jinja templates in files, every text in them escaped.
+"""The environment that fills all pages: Jinja templates in files; every text is escaped.
 
-A template lies beside the module that fills it and bears its name; the styles and scripts that it includes lie beside
-it as CSS and JavaScript. Whatever a template is given is text on the page, whatever characters it has. The one
-exception is a figure's caption, whose markup docutils made.
+A template lies beside the module that fills it and has the module's name; the styles and scripts that it includes lie
+beside it as CSS and JavaScript. Every value of a template becomes plain text on the page, whatever its characters. The
+one exception is a figure's caption, whose markup docutils made.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ PAGES = Environment(
 
 
 def render(template, **values):
-    """A template, by its path below ``report/``, filled (str). Nothing in the result is fetched, whoever opens it.
+    """The filled template (str), by its path below ``report/``. The page needs nothing from the network.
 
     Raises jinja2.UndefinedError where the template names a value that is not given.
     """

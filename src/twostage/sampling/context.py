@@ -115,6 +115,25 @@ class Context:
         files = {"encoder": encoder_weights, "split": split_path, "windows": windows_path, **checkpoints}
         self._files = {name: files_of(paths) for name, paths in files.items()}
 
+    @classmethod
+    def of_job(cls, job: Any) -> "Context":
+        """The context of a job of workflow/rules/sampling.smk, from Snakemake's object in its script."""
+        inputs, params = job.input, job.params
+        return cls(
+            inputs.latents,
+            params.encoder,
+            inputs.get("weights"),
+            dict(zip(params.models, inputs.snapshots)),
+            params.plans,
+            split_path=inputs.get("split"),
+            windows_path=inputs.get("windows"),
+            device=params.device,
+            precision=params.precision,
+            held_out_path=inputs.held_out,
+            space=job.wildcards.space,
+            models=params.models,
+        )
+
     def refuse_missing(self, outputs: Mapping[str, PathLike]) -> None:
         """ValueError unless ``outputs`` names a file for every plan."""
         if missing := [name for name in self.plans if name not in outputs]:

@@ -22,6 +22,7 @@ LATE = 0.75  # where late refinement begins, of the eight assignments of two mod
 RESUME_TIMES = (0.1, 0.2, 0.4, 0.8)
 # (alpha, beta) of arXiv:2605.14819's form; which ones its authors took is not in what we have of it.
 GAINS = ((0.1, 1), (0.2, 1), (0.4, 1), (0.8, 1), (0.2, 0), (-0.1, 1))
+JUMP_TIMES = (0, "split", 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 SHOWN_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
 
 
@@ -219,6 +220,24 @@ def resumed_sampling(common, guided, *, model, times=RESUME_TIMES, split="held_o
     }
 
 
+def jumps(common, guided, *, model, times=JUMP_TIMES):
+    """``fig_jump``: the model from where the Gaussian's exact flow takes the noise by each time; 0: the model alone.
+
+    Each takes the steps of the uniform grid after its time, at least one, so that those before it are saved. Beside it,
+    the model from the prior in as many uniform steps, except for "split": how many it leaves is known with the split.
+    The model alone is there whatever ``times`` are: all others are compared with it.
+    """
+    common = {**common, "parts": [{"field": model, **guided}]}
+    plans = {"fig_jump-0": {**common, "kind": "model"}}
+    for time in (time for time in times if time != 0):
+        plans[f"fig_jump-{_word(time)}"] = {**common, "kind": "jump", "start": {"gaussian": time}}
+    for name, jump in list(plans.items())[1:]:
+        if jump["start"]["gaussian"] != SPLIT:
+            steps = sum(part.steps for part in Plan.from_dict(name, jump).resolve().parts)
+            plans[f"fig_jump-steps_{steps}"] = {**common, "kind": "uniform", "steps": steps}
+    return plans
+
+
 def more_samples(common, guided, *, models):
     """App. G: samples of each model."""
     return {f"fig_samples-{model}": {**common, "parts": [{"field": model, **guided}]} for model in models}
@@ -279,5 +298,6 @@ EXPERIMENTS = {
     "fig6": resumed_sampling,
     "tab_plans": own_plans,
     "fig_samples": more_samples,
+    "fig_jump": jumps,
     "fig_oracle_supervised": convergence,
 }

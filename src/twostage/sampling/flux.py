@@ -1,7 +1,8 @@
 """Flux.1 (App. H): one-step predictions, velocity norms and timestep shifts, on diffusers' FluxPipeline.
 
-Flux counts noise: sigma = 1 - t, and its network predicts x_0 - x_1 (noise minus data), the negative of our velocity.
-The grids are ours (``twostage.flow.time_grid``), given to the pipeline as sigmas with the scheduler's own shift off.
+Flux measures time by the noise: sigma = 1 - t. Its network predicts x_0 - x_1 (noise minus data), the negative of our
+velocity. The grids are ours (``twostage.flow.time_grid``); the pipeline gets them as sigmas, with the scheduler's own
+shift switched off.
 """
 
 from pathlib import Path
@@ -24,9 +25,9 @@ DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16}
 def load_flux(model, revision=None, *, device="cpu", precision="bf16", offload=False):
     """diffusers' FluxPipeline from a folder, or from a hub id at a pinned revision (a commit).
 
-    offload: keep on the device only the part that is at work (for GPUs that do not hold it all). Raises ValueError for
-    a hub id without a revision, for a folder that holds no whole FluxPipeline, and when transformers, which the text
-    encoders need, is not installed.
+    offload: keep only the part in use on the device (for GPUs that cannot hold all of it). Raises ValueError for a hub
+    id without a revision, for a folder without a complete FluxPipeline, and when transformers, which the text encoders
+    need, is not installed.
     """
     if not Path(model).is_dir() and revision is None:
         raise ValueError(f"{model} is not a folder; a hub id needs `revision`, a commit, to stay what it is")
@@ -66,17 +67,17 @@ def study_flux(
     seed=0,
     source=None,
 ):
-    """Sample every prompt with every shift; keep predictions along the trajectories and velocity norms.
+    """Sample every prompt with every shift; keep one-step predictions and velocity norms along the trajectories.
 
-    pipeline: a FluxPipeline (``load_flux``); source: where it came from, for the record. Prompt i has the noise of
+    pipeline: a FluxPipeline (``load_flux``); source: its origin, for the record. Prompt i has the noise of
     (seed, i), the same for every shift. guidance: Flux's own distilled guidance scale. The predictions are those of
     shift 1 (uniform steps), or of the first shift where 1 is not among them.
 
     output: HDF5 with /images uint8 (prompts, shifts, H, W, 3); /predictions uint8 (prompts, T, H, W, 3), decoded
     one-step predictions at the step starts nearest to ``times`` (t = 1: the image itself); /times (T,), /shifts,
-    /prompts. output_csv, a row a shift and step start t, means over prompts with standard errors (``_sem``):
-    norm: root mean square of the velocity over the latent's dimensions; to_end: the same of (prediction - end of the
-    trajectory); layout_to_end: after averaging both to a quarter of their side.
+    /prompts. output_csv: one row per shift and step start t, with means over prompts and standard errors (``_sem``) of
+    three root mean squares over the latent's dimensions. norm: of the velocity; to_end: of (prediction - end of the
+    trajectory); layout_to_end: the same after averaging both to a quarter of their side.
     """
     height, width = _checked_sides(pipeline, height, width)
     grids = {shift: time_grid(steps, shift=shift) for shift in shifts}
@@ -117,7 +118,7 @@ def study_flux(
 
 
 def _trajectory(pipeline, prompt, noise, grid, height, width, guidance):
-    """Packed latents at t = 1, and {step start t: (x_t, velocity, t)} in float32, on our time."""
+    """Packed latents at t = 1, and {step start t: (x_t, velocity, t)} in float32, with our t and velocity."""
     from diffusers import FlowMatchEulerDiscreteScheduler
 
     visited, starts = {}, iter(grid[:-1].tolist())
@@ -155,12 +156,12 @@ def _packed_noise(pipeline, seed, index, height, width):
 
 
 def _unpacked(pipeline, latents, height, width):
-    """Latents (1, C, h, w) of packed ones."""
+    """Latents (1, C, h, w) from packed latents."""
     return pipeline._unpack_latents(latents, height, width, pipeline.vae_scale_factor)
 
 
 def _decode(pipeline, latents, height, width):
-    """Image uint8 (H, W, 3) of packed latents, as the pipeline's own last lines decode them."""
+    """Image uint8 (H, W, 3) of packed latents, decoded as at the end of the pipeline's own call."""
     vae = pipeline.vae
     x = _unpacked(pipeline, latents, height, width)
     x = x / vae.config.scaling_factor + vae.config.shift_factor

@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypeAlias
 
 from twostage.spelling import did_you_mean
+from twostage.windows import WINDOWS
 
 SPLIT = "split"
-TRANSITION, CLASS = "transition", "class"
-WINDOWS = (TRANSITION, CLASS)  # intervals that the data name (``twostage.windows``)
 ORACLE = "oracle"
 GAUSSIAN = "gaussian"
 CLOSED_FORM = (ORACLE, GAUSSIAN)  # fields that need no weights
@@ -233,6 +232,12 @@ class Plan:
                 break
             stop = part.stop
         return stop
+
+
+def snapshot_of(field: str) -> tuple[str, str]:
+    """(model, step) that a part's ``field`` names: ``model@step`` is a snapshot; of ``model`` the step is ""."""
+    model, _, step = field.partition("@")
+    return model, step
 
 
 def prefixes(plan: Plan) -> list[Hashable]:

@@ -1,7 +1,7 @@
 """Sampling: run plans with trained models and the oracle, and write images by shards.
 
-Noise and label of sample i depend on (seed, i) alone: bit-identical whatever the batches, shards and devices; the
-images then agree up to rounding.
+Noise and label of sample i depend on (seed, i) alone. They are bit-identical whatever the batches, shards and devices;
+the images then agree up to rounding.
 """
 
 import json
@@ -35,20 +35,20 @@ def sample_plans(
     shard: Sequence[int] = (0, 1),
     batch_size: int = 256,
 ) -> None:
-    """Run every plan of a ``Context`` on one shard of the samples and write one HDF5 file a plan.
+    """Run every plan of a ``Context`` on one shard of the samples, and write one HDF5 file per plan.
 
     outputs: {plan name: path of this shard's file}; samples, seeds: images per seed, and the seeds; a plan's own
     ``samples`` takes precedence; shard: (k, n), this shard and their number; batch_size: trajectories solved at a time.
 
     Each file holds /images uint8 (n, H, W, C), /labels, /seed, /index int64 (n,), ordered by seed, then index, and
-    /class_names, a text per label; plans that resume or follow also /followed int64, the row of the image in its
-    split's latent store, and /followed_mirrored bool.
-    Its attributes say how: the resolved plan (JSON), the plan as it was written (JSON, ``given``), NFE, evaluations of
-    each field and operations of the networks for one sample (``twostage.sampling.cost``), step starts, weights,
-    encoder, store; the split with its source and interval where the plan names it, and the ``windows`` (JSON) that it
+    /class_names, one text per label. Files of plans that resume or follow also hold /followed int64, the row of the
+    image in its split's latent store, and /followed_mirrored bool.
+    The attributes record the resolved plan (JSON), the plan as it was written (JSON, ``given``), NFE, evaluations of
+    each field and operations of the networks for one sample (``twostage.sampling.cost``), step starts, weights, encoder
+    and store; where the plan names the split, its value, source and interval; and the ``windows`` (JSON) that the plan
     names, with their source.
-    Plans that begin with the same parts share them. Raises ValueError for a plan without an output, and for states that
-    are not finite.
+    Leading parts that plans have in common are solved once. Raises ValueError for a plan without an output, and for
+    states that are not finite.
     """
     context.refuse_missing(outputs)
     with ExitStack() as files, torch.inference_mode():
@@ -75,7 +75,7 @@ def sample_plans(
 
 
 def attributes_of(plan: Plan, context: Context) -> dict[str, Any]:
-    """The attributes that say how samples of a plan were made."""
+    """The attributes that record how the samples of a plan were made."""
     starts = step_starts(plan)
     weights = {part.field: context.weights[part.field] for part in plan.parts if part.field not in CLOSED_FORM}
     split = context.splits[plan.name]
@@ -105,7 +105,7 @@ def attributes_of(plan: Plan, context: Context) -> dict[str, Any]:
 
 
 class _Writer:
-    """The datasets of one shard's file, filled a batch at a time."""
+    """The datasets of one shard's file, filled batch by batch."""
 
     def __init__(self, file, items, follows):
         self.file = file
@@ -129,8 +129,8 @@ class _Writer:
 def _run_group(names, written, context, batch_size):
     """Run plans over the same samples, batch by batch; batches hold few classes, so that the oracle loads few.
 
-    What plans have in common is solved once a batch: leading parts (Tab. 1's first stages), and the oracle's way to
-    the image that it follows (Fig. 5).
+    Parts that plans have in common are solved once per batch: leading parts (Tab. 1's first stages), and the oracle's
+    trajectory to the image that it follows (Fig. 5).
     """
     plans = {name: context.plans[name] for name in names}
     items = written[names[0]].items

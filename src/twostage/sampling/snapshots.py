@@ -1,4 +1,4 @@
-"""Samples of every snapshot from the same noise and labels: what a model had learned by then."""
+"""Samples of every snapshot from the same noise and labels: they show what the model had learned at each step."""
 
 import h5py
 import numpy as np
@@ -23,9 +23,9 @@ def sample_snapshots(
 ):
     """Write an HDF5 file with the same few samples of every snapshot, without guidance.
 
-    store_path: latents.h5 of the training split; encoder_spec, encoder_weights: what decodes the latents
+    store_path: latents.h5 of the training split; encoder_spec, encoder_weights: the encoder that decodes the latents
     (``twostage.data.encoders.load_encoder``); checkpoints: {(model, step): path}; steps: of the uniform grid on [0, 1];
-    solver: a name of ``SOLVERS``; seed: of the noise; models: {model: what is expected of its files}
+    solver: a name in ``SOLVERS``; seed: of the noise; models: {model: expected facts of its files}
     (``twostage.model.identity``).
 
     The file holds /images uint8 (snapshots, SAMPLES, H, W, C), /model and /step (snapshots,), /labels (SAMPLES,): the

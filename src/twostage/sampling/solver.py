@@ -26,9 +26,9 @@ def solve_euler(
     """Euler's method: ``x += (t_next - t) v(x, t, y)`` over the edges ``times``.
 
     field: callable (x, t, y) -> velocity; x: (B, ...) state at times[0]; times: (n + 1,) increasing edges, read as
-    floats; y: (B,) labels. Arrays are taken as tensors are. ``observe(t, t_next, x, v)``, when given, sees every step
-    before it is taken. Returns the state at times[-1], a tensor like x, after n evaluations.
-    Raises ValueError for states or times that are no such numbers.
+    floats; y: (B,) labels. NumPy arrays are accepted in place of tensors. ``observe(t, t_next, x, v)``, when given, is
+    called before every step. Returns the state at times[-1], a tensor like x, after n evaluations.
+    Raises ValueError for states or times of other types or shapes.
 
     >>> solve_euler(lambda x, t, y: x, torch.ones(1, 1), [0.0, 0.5, 1.0], None)  # (1 + 1/2)^2
     tensor([[2.2500]])
@@ -51,8 +51,8 @@ def solve_heun(
 ) -> Float[Tensor, " batch *shape"]:
     """Heun's second-order method over the edges ``times``; arguments as in ``solve_euler``.
 
-    Two evaluations a step, but one (Euler) for a step that ends at t = 1, where the oracle velocity is singular:
-    2 n - 1 in all on a grid that ends there.
+    A step takes two evaluations. A step that ends at t = 1, where the oracle velocity is singular, is Euler's and takes
+    one; so a grid of n steps that ends there takes 2 n - 1 evaluations.
     """
     x, y = _start(x, y)
     for t, t_next in _steps(times):
@@ -72,10 +72,10 @@ SOLVERS = {"euler": solve_euler, "heun": solve_heun}
 def finite_states(
     x: Float[Tensor, " n *shape"], what: object, items: Int64[np.ndarray, "n 3"]
 ) -> Float[Tensor, " n *shape"]:
-    """States (n, ...) of items (``starts.shard_items``) as they are.
+    """The states (n, ...) of items (``starts.shard_items``), unchanged.
 
-    Raises ValueError, by seed and index, where one is not finite. A velocity that is not finite stays in the state to
-    the end of a trajectory, so one look there finds it.
+    Raises ValueError, with seed and index, where one is not finite. A velocity that is not finite stays in the state to
+    the end of a trajectory, so one check at the end finds it.
     """
     bad = ~x.flatten(1).isfinite().all(1)
     if bool(bad.any()):
@@ -89,7 +89,7 @@ def _start(x, y):
 
 
 def _steps(times):
-    """Pairs (t, t_next) of Python floats: the arithmetic of a step is then the state's, whatever the grid's dtype."""
+    """Pairs (t, t_next) of Python floats: a step is then computed in the state's dtype, whatever the grid's."""
     times = as_tensor("times", times)
     edges = times.to(torch.float64).tolist()
     if times.ndim != 1 or not all(low < high for low, high in pairwise(edges)) or len(edges) == 0:

@@ -1,6 +1,6 @@
-"""Where trajectories start: which samples there are, their labels, their noise, and the images they resume from.
+"""The starts of trajectories: the list of samples, their labels, their noise, and the images from which they resume.
 
-All of it depends on (seed, index) alone, so that samples are the same whatever the batches, shards and devices.
+All of this depends on (seed, index) alone, so the samples are the same whatever the batches, shards and devices.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ def shard_items(samples, seeds, shard, classes):
 
     A shard k of n holds the indices [k samples / n, (k + 1) samples / n) of every seed. Labels are balanced: sample i
     has the class ``classes[i % len(classes)]`` (classes: labels that occur in the training set and,
-    where a plan resumes from images, among these).
+    where a plan resumes from images, among these images).
     Raises ValueError for a shard that is not one of n, or that would be empty.
     """
     number, count = shard
@@ -38,10 +38,10 @@ def noise_of(items, shape):
 
 
 def resumed_rows(items, store, count):
-    """Rows of ``store`` that the items resume from, (n,) int64: an image of the item's label each.
+    """Rows of ``store`` from which the items resume, (n,) int64: for each item an image of its label.
 
-    Sample i takes the (i // count)-th image of its class, beginning anew when the class is used up; count: number of
-    classes that the labels go round. Raises ValueError when the store lacks a class.
+    Sample i takes the (i // count)-th image of its class, and starts again with the first when the class is used up;
+    count: number of classes among the labels. Raises ValueError when the store lacks a class.
     """
     rows = np.empty(len(items), dtype=np.int64)
     for label in np.unique(items[:, 2]):
@@ -52,7 +52,7 @@ def resumed_rows(items, store, count):
 
 
 def resumed_states(items, store, time, count):
-    """x_t of the images that the items resume from, with the items' own noise: float32 (n, C, H, W), and their rows."""
+    """x_t of the images from which the items resume, with the items' noise: float32 (n, C, H, W), and their rows."""
     rows = resumed_rows(items, store, count)
     return interpolate(noise_of(items, store.shape[1:]), store.read(rows), time), rows
 

@@ -19,7 +19,7 @@ from twostage.sampling.experiments import SHOWN_TIMES
 from twostage.sampling.run import attributes_of
 from twostage.sampling.starts import shard_items
 
-LAYOUT_SHARE = 4  # layout: the latent averaged to a quarter of its side
+LAYOUT_SHARE = 4  # the layout is the latent averaged to a quarter of its side
 MEASURES = ("norm", "to_end", "layout_to_end", "to_class_mean")
 
 
@@ -39,12 +39,12 @@ def record_trajectories(
     samples, seeds, batch_size: as in ``twostage.sampling.run.sample_plans``.
     outputs: {plan name: HDF5 path}: /predictions uint8 (shown, T, H, W, C), the decoded one-step predictions
         x_t + (1 - t) v of the first seed's first ``shown`` samples at ``times`` (t = 1: the sample itself), /times
-        (T,), /labels, /class_names (a text per label).
-    output_csv: one row per plan (with its fields, solver, steps and NFE) and step start t over the ``samples`` of all
-        ``seeds``, means and standard errors (``_sem``) of
-        norm: root mean square of the velocity over the latent's dimensions;
-        to_end: the same of (prediction - end of the trajectory), layout_to_end: after averaging both to a quarter of
-        their side; to_class_mean: of (prediction - mean training latent of the sample's class).
+        (T,), /labels, /class_names (one text per label).
+    output_csv: one row per plan (with its fields, solver, steps and NFE) and step start t. It holds means over the
+        ``samples`` of all ``seeds``, with standard errors (``_sem``), of four root mean squares over the latent's
+        dimensions. norm: of the velocity; to_end: of (prediction - end of the trajectory); layout_to_end: the same
+        after averaging both to a quarter of their side; to_class_mean: of (prediction - mean training latent of the
+        sample's class).
     """
     context.refuse_missing(outputs)
     shown = min(shown, samples)
@@ -112,7 +112,7 @@ def _follow_plan(plan, items, context, shown, times, batch_size):
 
 
 def _observer(field, y, show, times, steps, drawn):
-    """What a solver calls before each step: keeps prediction and norm, and predictions at the shown times inside it."""
+    """A solver's ``observe``: keeps prediction and norm at each step's start, and predictions at shown times in it."""
 
     def observe(t, t_next, x, velocity):
         steps.append((t, predict_data(x, velocity, t), rms(velocity)))

@@ -1,14 +1,14 @@
-"""Peak memory of a computation, without its numbers: storages alive at once, counted on fake tensors.
+"""Peak memory of a computation, without computing it: the storages alive at the same time, counted on fake tensors.
 
     with on_fake_gpu(), Peak() as peak:
         network = make().to("cuda")
         network(torch.empty(4, 3, 256, 256, device="cuda"))
     peak.bytes
 
-Fake tensors have shapes, strides and devices, and no numbers: a network of any size runs on any machine. They end where
-a shape depends on numbers (``nonzero``, boolean masks), and at a backward pass on ``cuda``, where autograd asks the
-driver: count training on fake tensors of device ``cpu``. Workspaces of kernels are not counted, nor what the allocator
-rounds and splits. ``Peak`` counts real tensors too.
+Fake tensors have shapes, strides and devices, but no numbers: a network of any size runs on any machine. They fail
+where a shape depends on numbers (``nonzero``, boolean masks), and in a backward pass on ``cuda``, where autograd asks
+the driver; so count training on fake tensors of device ``cpu``. Kernels' workspaces and the allocator's rounding and
+splitting are not counted. ``Peak`` also counts real tensors.
 """
 
 import contextlib
@@ -22,9 +22,9 @@ from torch.utils._pytree import tree_leaves
 
 @contextlib.contextmanager
 def on_fake_gpu():
-    """Inside, every tensor that is made is fake, and device ``cuda`` is there to be named; yields the mode.
+    """Inside, every new tensor is fake, and device ``cuda`` can be used; yields the mode.
 
-    Memory depends on which kernels run, so fake tensors take a GPU's way where operations ask for one.
+    Memory depends on which kernels run; so where operations differ between CPU and GPU, fake tensors run the GPU's.
     """
     torch._C._ensureCUDADeviceGuardSet()  # a device guard that does nothing, where there is no CUDA
     available = torch.cuda.is_available
@@ -37,11 +37,11 @@ def on_fake_gpu():
 
 
 class Peak(TorchDispatchMode):
-    """The largest sum of the storages made inside and alive at once.
+    """The largest sum of storages that were made inside and are alive at the same time.
 
-    bytes: that sum; at: the operation and the shape that reached it; now: bytes alive now.
-    device: count this kind of device alone, "cuda" or "cpu"; None counts all.
-    Tensors made before count only where ``hold`` names them.
+    bytes: that sum; at: the operation and the shape at which it was reached; now: bytes alive now.
+    device: count only this kind of device, "cuda" or "cpu"; None counts all.
+    Tensors made before count only if they were given to ``hold``.
     """
 
     def __init__(self, device=None):

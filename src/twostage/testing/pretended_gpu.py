@@ -1,17 +1,17 @@
-"""A pretended GPU: tensors that say ``cuda:0`` and compute on the CPU, for machines without a GPU.
+"""A pretended GPU: tensors whose device is ``cuda:0`` but which compute on the CPU, for machines without a GPU.
 
     with pretended_gpu() as record:
         oracle = Oracle(data.to("cuda"))
         velocity = oracle.velocity(points.to("cuda"), 0.3)
     print(record)
 
-What a GPU would refuse is refused: tensors of two devices in one operation, a generator of the wrong device. What would
-make the host wait for the GPU is recorded with the line of this package that asked for it. Results are the CPU's, bit
-for bit, random numbers included. Nothing is said of speed or memory.
+It refuses what a GPU would refuse: tensors of two devices in one operation, a generator of the wrong device. It records
+every operation that would make the host wait for the GPU, with the line of this package that asked for it. Results are
+the CPU's, bit for bit, random numbers included. Speed and memory are not modelled.
 
-There are two kinds, since autograd's engine asks the driver about any tensor that is of CUDA to its dispatcher:
-without ``backward`` tensors carry CUDA's dispatch keys, so that autocast and the choice of kernels are a GPU's; with it
-they carry the CPU's, and only say that they are on ``cuda:0``.
+There are two kinds, because autograd's engine asks the driver about every tensor with CUDA's dispatch keys. Without
+``backward``, tensors have CUDA's dispatch keys, so autocast and the choice of kernels are those of a GPU. With
+``backward``, they have the CPU's keys and only report ``cuda:0`` as their device.
 """
 
 import contextlib
@@ -28,20 +28,25 @@ from torch.utils._pytree import tree_flatten, tree_map
 CUDA = torch.device("cuda", 0)
 PACKAGE = Path(__file__).resolve().parents[1]
 
-# Their result is a number, or has a shape that depends on numbers: the host waits for it.
+# The result of these is a number, or has a shape that depends on numbers: the host waits for it.
 WAITS = (
     "_local_scalar_dense", "bincount", "equal", "is_nonzero", "masked_select", "nonzero", "unique_consecutive",
     "unique_dim", "_unique2",
 )  # fmt: skip
 COPIES = ("aten._to_copy.default", "aten.copy_.default")
 INDEXED = ("aten.index.Tensor", "aten.index_put", "aten._index_put")
-LISTS = ("aten.cat", "aten.stack", "aten._fused", "aten._foreach")  # no CPU scalar may stand among these
-# Lazy ones set a bit that the dispatcher, this far down, no longer looks at.
+LISTS = (
+    "aten.cat",
+    "aten.stack",
+    "aten._fused",
+    "aten._foreach",
+)  # a GPU takes no CPU scalar in these operations' lists
+# Lazy conjugation and negation set a bit that the dispatcher no longer reads at this level.
 MATERIALISED = {"aten._conj.default": torch.ops.aten.conj_physical, "aten._neg_view.default": torch.ops.aten.neg}
 
 
 class Event(NamedTuple):
-    """What happened, and where in this package: the innermost of its lines ("?" where none was at work)."""
+    """An event, and its place in this package: the innermost line of its code ("?" where none of it was running)."""
 
     kind: str
     file: str
@@ -53,13 +58,13 @@ class Event(NamedTuple):
 
 
 class Record:
-    """What a GPU would have been asked, since the start or the last ``clear``.
+    """Events since the start or the last ``clear``.
 
-    syncs: Counter of events at which the host waits for the GPU, as torch's own ``set_sync_debug_mode`` has them:
-        numbers and shapes read back, copies to the CPU, and blocking copies to the GPU.
+    syncs: Counter of events at which the host waits for the GPU, as in torch's own ``set_sync_debug_mode``: numbers and
+        shapes read back, copies to the CPU, and blocking copies to the GPU.
     transfers: Counter of copies to the GPU, blocking or not.
-    operations: number of operations that ran there, of any kind.
-    bytes_in, bytes_out: what was copied to the GPU and from it.
+    operations: number of operations on the GPU, of any kind.
+    bytes_in, bytes_out: bytes copied to the GPU and from it.
     """
 
     def __init__(self):
@@ -101,15 +106,15 @@ def _event(kind):
     return Event(kind, "?", 0, "?")
 
 
-_now = None  # the record of the GPU that is pretended now
+_now = None  # the record of the pretended GPU in use
 
 
 @contextlib.contextmanager
 def pretended_gpu(backward=False):
-    """Inside, torch has one GPU; yields the ``Record`` of what it was asked. No two at once.
+    """Inside, torch has one GPU; yields the ``Record`` of its events.
 
-    backward: let gradients be taken, at the price of the CPU's dispatch keys (see the module). Move modules and tensors
-    to ``cuda`` inside, and let none of them out. Raises RuntimeError where one is pretended already.
+    backward: allow gradients, with the CPU's dispatch keys (see the module). Move modules and tensors to ``cuda``
+    inside, and use none of them outside. Raises RuntimeError inside another pretended GPU.
     """
     global _now
     if _now is not None:
@@ -132,7 +137,7 @@ def pretended_gpu(backward=False):
 
 
 def _patches(backward):
-    """What torch answers or does otherwise: (owner, name, value)."""
+    """The replacements in torch: (owner, name, value)."""
     autocast = torch.autocast
     yield torch.backends.cudnn, "enabled", False
     yield torch.cuda, "_lazy_init", lambda: None
@@ -153,7 +158,7 @@ def _patches(backward):
     yield torch.inference_mode, "__enter__", _no_grad_instead
     yield torch.inference_mode, "__exit__", _grad_as_before
     yield torch.Tensor, "pin_memory", lambda self, *_: self
-    # Else torch would take other ways, which round otherwise, for classes of tensors that it does not know.
+    # Otherwise torch would run other code, which rounds differently, for tensor classes that it does not know.
     yield torch.utils._foreach_utils, "_foreach_supported_types", [torch.Tensor, _Keyed, _Front]
     yield torch._C, "_group_tensors_by_device_and_dtype", _grouped(torch._C._group_tensors_by_device_and_dtype)
     for name in ("eigvalsh", "svdvals"):
@@ -164,7 +169,7 @@ def _patches(backward):
 
 
 class _CudaEvent:
-    """A mark among the GPU's work, for which the host can wait."""
+    """A ``torch.cuda.Event``: a mark in the GPU's work for which the host can wait."""
 
     def __init__(self, *_, **__):
         self.time = None
@@ -189,7 +194,8 @@ def _made_on_cpu(make):
 
 
 def _no_grad_instead(inference_mode):
-    """Tensors of inference mode keep no version, and operations arrive there as compounds: wrappers stand neither."""
+    """In place of inference mode, in which tensors have no version and operations arrive as compounds; wrappers of
+    tensors work with neither."""
     inference_mode.before = torch.is_grad_enabled()
     torch.set_grad_enabled(torch.is_grad_enabled() and not inference_mode.mode)
 
@@ -211,7 +217,7 @@ def _device_of(tensors):
 
 
 def _unseen(function):
-    """The function on the numbers alone: where it sees a mode or another class of tensors it takes another way."""
+    """The function applied to the plain CPU tensors: under a mode, or for another tensor class, it runs other code."""
 
     def found(x, *rest, **named):
         with _disable_current_modes():
@@ -222,12 +228,12 @@ def _unseen(function):
 
 
 class _Generator(torch.Generator):
-    """A generator that says the device it was asked for and draws the CPU's numbers."""
+    """A generator that reports the requested device and draws the CPU's numbers."""
 
     def __new__(cls, device="cpu"):
         made = super().__new__(cls, "cpu")
         if torch.device(device).type == "cuda":
-            _now.generators[made._cdata] = made  # operations are given another Python object for it
+            _now.generators[made._cdata] = made  # operations receive another Python object for it
         return made
 
     @property
@@ -236,7 +242,7 @@ class _Generator(torch.Generator):
 
 
 class _Pretended(torch.Tensor):
-    """A tensor that says cuda:0; ``_real`` holds its numbers, on the CPU."""
+    """A tensor whose device is cuda:0; ``_real`` holds its numbers, on the CPU."""
 
     device = property(lambda self: CUDA)
     is_cuda = property(lambda self: True)
@@ -259,7 +265,7 @@ class _Pretended(torch.Tensor):
 
 
 class _Keyed(_Pretended):
-    """One with CUDA's dispatch keys."""
+    """A pretended tensor with CUDA's dispatch keys."""
 
     @staticmethod
     def __new__(cls, real, requires_grad=False):
@@ -270,7 +276,7 @@ class _Keyed(_Pretended):
 
 
 class _Front(_Pretended):
-    """One with the CPU's dispatch keys. The methods below would see the CPU, not what it says."""
+    """A pretended tensor with the CPU's dispatch keys. Without the methods below, torch would see the CPU."""
 
     @staticmethod
     def __new__(cls, real, requires_grad=False):
@@ -312,7 +318,7 @@ def _elsewhere(named):
 
 
 class _Operations(TorchDispatchMode):
-    """Sees the operations that make tensors on ``cuda``, which have no pretended one among their arguments."""
+    """Intercepts operations that make tensors on ``cuda`` and have no pretended tensor among their arguments."""
 
     def __init__(self, kind):
         super().__init__()
@@ -332,7 +338,7 @@ def _names_gpu(value):
 
 
 def _run(kind, operation, arguments, named):
-    """One operation with a pretended tensor in it or out of it."""
+    """Run one operation that has a pretended tensor among its arguments or its results."""
     name = str(operation)
     if name == "prim.device.default":
         return arguments[0].device
@@ -341,10 +347,10 @@ def _run(kind, operation, arguments, named):
     device = named.get("device")
     wanted = None if device is None else torch.device(device).type
     if kind is _Front and here and wanted == "cpu":
-        wanted = None  # autograd asks for what the dispatcher believes
+        wanted = None  # autograd asks for the device that the dispatcher sees
     if here and kind is _Keyed:
         if name == "aten._fused_sdp_choice.default":
-            return 0  # attention as its formula, which is all that runs here
+            return 0  # attention by its formula, the only one that runs here
         if name.startswith("aten._scaled_dot_product"):
             raise RuntimeError(f"{name}: a pretended GPU has no such kernel")
     _refuse_generators(operation, flat, on_gpu=here or wanted == "cuda")
@@ -397,14 +403,14 @@ def _run(kind, operation, arguments, named):
 
 
 def _refuse_generators(operation, flat, on_gpu):
-    """RuntimeError for a generator of the other device."""
+    """Raise RuntimeError for a generator of the other device."""
     for value in flat:
         if isinstance(value, torch._C.Generator) and (value._cdata in _now.generators) != on_gpu:
             raise RuntimeError(f"Expected a '{'cuda' if on_gpu else 'cpu'}' generator: {_event(str(operation))}")
 
 
 def _refuse_two_devices(name, arguments, flat):
-    """RuntimeError for a CPU tensor that a kernel of CUDA does not take."""
+    """Raise RuntimeError for a CPU tensor that a CUDA kernel does not take."""
     for value in flat:
         if not isinstance(value, torch.Tensor) or isinstance(value, _Pretended):
             continue

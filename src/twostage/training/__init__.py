@@ -1,9 +1,10 @@
 """Training of a LightningDiT: recipe, batches, loop, resumable state, and the models' error against the oracle."""
 
-# Raised by hand when the same recipe, data and seed would give other weights; a model's files are made anew then.
+# Raised by hand when the same recipe, data and seed would give other weights; then all models are trained again.
 TRAINING_VERSION = 2
 
-# How a job is run, not what it computes: these may differ between a killed job and the one that takes it up.
+# Settings of how a job is run, not of what it computes: they may change between a killed job and the one that resumes
+# it.
 OPERATIONAL = (
     "accumulate",
     "compile",

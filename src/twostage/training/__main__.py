@@ -1,9 +1,9 @@
 """Command line: ``python -m twostage.training``. The same command again resumes; a complete training ends at once.
 
 Exit codes: 0 the training is complete; 85 it left early with a checkpoint (SIGTERM, SIGUSR1, the wall-clock budget or
-the end of the Slurm job) and wants to be run again; 1 bad input, a full disk, a folder in use, or a loss that diverged.
-Under torchrun the code is torchrun's own, 1 for anything but 0: whoever starts it again goes by the checkpoint in
-``<output>/state``.
+the end of the Slurm job) and must be run again; 1 bad input, a full disk, a folder in use, or a loss that diverged.
+Under torchrun the exit code is torchrun's own, 1 for every code except 0; then the checkpoint in ``<output>/state``
+tells whether to start again.
 """
 
 import argparse
@@ -29,13 +29,13 @@ def main(arguments=None):
         type=_json,
         action="append",
         metavar="JSON",
-        help='settings besides the paper\'s, e.g. {"steps": 600}; several are merged',
+        help='settings that differ from the paper\'s, e.g. {"steps": 600}; several are merged',
     )
     parser.add_argument("--output", required=True, help="folder for step-*.safetensors and stats.jsonl")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of a node, shared out among its processes")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads of a node, shared by its processes")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--gpus", type=int, default=0, help="GPUs of all nodes: a process each, started by torchrun")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs of all nodes; torchrun starts one process per GPU")
     parser.add_argument("--nodes", type=int, default=1, help="nodes of the Slurm job; joined by srun and torchrun")
     parser.add_argument("--scratch", action="store_true", help="copy the latents to $TMPDIR first, and read them there")
     parser.add_argument(
@@ -43,7 +43,8 @@ def main(arguments=None):
         type=float,
         default=0,
         metavar="MINUTES",
-        help="how long to wait for another training of this output; the time limit of a Slurm job that is not told it",
+        help="how long to wait for another training of this output; also the time limit of a job if Slurm does not "
+        "tell it",
     )
     options = parser.parse_args(arguments)
 

@@ -7,10 +7,10 @@ EPSILON = 1e-8
 
 
 class AdamW:
-    """What ``torch.optim.AdamW(fused=True)`` does, to the bit.
+    """The same as ``torch.optim.AdamW(fused=True)``, to the bit.
 
-    weights: {name: tensor}, each with a gradient whenever ``step`` is called; lr, betas, weight_decay: as torch has
-    them. ``exp_avg`` and ``exp_avg_sq``, {name: tensor like the weight}, are the moments.
+    weights: {name: tensor}, each with a gradient whenever ``step`` is called; lr, betas, weight_decay: as in torch.
+    ``exp_avg`` and ``exp_avg_sq``, {name: tensor like the weight}, are the moments.
     """
 
     def __init__(self, weights, *, lr, betas, weight_decay):
@@ -36,7 +36,7 @@ class AdamW:
 
     @torch.no_grad()
     def restore(self, step, exp_avg, exp_avg_sq):
-        """Go back to where the moments were these, {name: tensor on any device}, after ``step`` steps."""
+        """Restore the moments, {name: tensor on any device}, of after ``step`` steps."""
         for name in self.weights:
             self.exp_avg[name].copy_(exp_avg[name])
             self.exp_avg_sq[name].copy_(exp_avg_sq[name])

@@ -1,9 +1,9 @@
-"""The batches of a training with what is drawn for them, and with the oracle's targets, of several steps at once.
+"""The batches of a training with their draws, and with the oracle's targets of several steps at once.
 
-An oracle velocity does not depend on the model, and what a step asks is a function of (seed, step). So the points of
-``AHEAD`` steps are answered together. That is exact, and cheaper three times over: where a class is dropped all latents
-are read, now once for the points of all these steps; points of a class share its products; and what every call costs,
-many small operations, exchanges between processes, waits for the GPU, comes once.
+An oracle velocity does not depend on the model, and the points of a step are a function of (seed, step). So the targets
+of ``AHEAD`` steps are computed together. This is exact, and cheaper for three reasons. For points whose class is
+dropped, all latents are read, now once for all these steps. Points of the same class share its products. The fixed cost
+of a call (many small operations, exchanges between processes, waits for the GPU) occurs once.
 """
 
 from typing import NamedTuple
@@ -13,14 +13,14 @@ import torch
 from twostage.flow import interpolate, velocity_target
 from twostage.training.objective import Draw
 
-# Of 16 steps of 512 some 160 points, whose class is dropped, go through all latents together. From 40 float32 points on
-# the products take an H100 longer than reading the latents (67 TFLOP/s, 3.35 TB/s); fewer would wait for its memory.
-# More than 16 save little of a call's own cost, and hold more.
+# With 16 steps of 512 samples, about 160 points whose class is dropped go through all latents together. From 40 float32
+# points on, an H100 needs longer for the products than for reading the latents (67 TFLOP/s, 3.35 TB/s); fewer points
+# would wait for its memory. More than 16 steps would save little more of a call's fixed cost, and take more memory.
 AHEAD = 16
 
 
 class Batch(NamedTuple):
-    """One step's latents and labels on the device, what is drawn for them, and the target (None: x_1 - x_0)."""
+    """One step's latents and labels on the device, the draw for them, and the target (None: x_1 - x_0)."""
 
     x_1: torch.Tensor
     labels: torch.Tensor
@@ -29,10 +29,11 @@ class Batch(NamedTuple):
 
 
 def stream(batches, draws, oracle, start, stop, device):
-    """Yield the ``Batch`` of each step in start..stop-1.
+    """Yield the ``Batch`` of each step from start to stop - 1.
 
     batches: ``Batches``; draws: ``Draws``; oracle: an ``OracleTarget``, or None. Blocks of AHEAD steps begin at
-    multiples of AHEAD and are asked for whole, whatever start and stop: a resumed training has the same bits.
+    multiples of AHEAD and are always computed as a whole, whatever start and stop: so a resumed training has the same
+    bits.
     """
     size = 1 if oracle is None else AHEAD
     first, end = start - start % size, -(-stop // size) * size

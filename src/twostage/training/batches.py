@@ -1,13 +1,13 @@
-"""Batches of latents, a function of (seed, step) alone: the same whatever the processes, restarts and devices.
+"""Batches of latents that depend only on (seed, step), whatever the processes, restarts and devices.
 
-An epoch is one random order of all samples (the mirrored ones count as samples of their own). A store that fits into
-memory is held there and shuffled whole. A larger one is cut into blocks of neighbouring rows; the blocks are shuffled,
-then the rows within windows of many blocks, so that the disk sees long sequential reads only.
+An epoch is one random order of all samples (mirrored ones count as separate samples). A store that fits into memory is
+held there and shuffled as a whole. A larger store is cut into blocks of neighbouring rows; the blocks are shuffled,
+then the rows within windows of many blocks, so that the disk is read only in long sequential pieces.
 
-Of several processes each is at home in a stretch of the file: of the whole store, or of each window. It takes the rows
-of a batch that lie there. Where these are more than its share of the batch, the rest goes to processes that have fewer,
-and they read it where it lies. So the reading is shared out too, while the batch stays what it is: who takes a row
-decides in which order a mean is summed, and nothing else.
+With several processes, each is at home in one stretch of the file (of the whole store, or of each window), and takes
+the rows of a batch that lie there. If these are more than its share of the batch, the others go to processes that have
+fewer, which read them where they lie. So the processes share the reading, too, and the batch stays the same: which
+process takes a row changes only the order in which a mean is summed.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -19,17 +19,17 @@ import torch
 from twostage.read_ahead import read_ahead
 
 BLOCK_BYTES = 8 << 20
-READ_BYTES = 2 << 20  # at most so much a read, so that several are under way at once
+READ_BYTES = 2 << 20  # largest size of one read, so that several run at the same time
 READERS = 4  # threads that read
-NEAR_BYTES = 256 << 10  # a read goes on over rows that nobody asked for: at most so many at a time,
-IN_VAIN = 4  # and altogether at most this part of those asked for
+NEAR_BYTES = 256 << 10  # a read may include rows that are not needed: at most this many bytes at a time,
+IN_VAIN = 4  # and in total at most one such part of the needed rows
 
 
 class EpochOrder:
-    """The order in which an epoch visits rows 0..count-1.
+    """The order in which an epoch visits the rows 0 to count - 1.
 
-    Without windows a permutation; with ``window_rows``, blocks of ``block_rows`` in random order, shuffled within
-    windows of ``window_rows`` (a multiple of ``block_rows``). The last two epochs asked for are remembered.
+    Without windows it is a permutation. With ``window_rows``, blocks of ``block_rows`` come in random order, and rows
+    are shuffled within windows of ``window_rows`` (a multiple of ``block_rows``). The last two epochs are kept.
     """
 
     def __init__(self, count, seed, block_rows=None, window_rows=None):
@@ -51,9 +51,9 @@ class EpochOrder:
         return rows
 
     def _homes(self, epoch, processes):
-        """int64 (count,): which of ``processes`` is at home where each row of ``rows(epoch)`` lies.
+        """int64 (count,): for each row of ``rows(epoch)``, which of ``processes`` is at home where it lies.
 
-        Each is in one of as many equal stretches of a window, or of all rows, in the order of the file.
+        A window, or the whole file, is cut into equal stretches in the order of the file, one per process.
         """
         rows, size = self.rows(epoch), self.window_rows or self.count
         homes = np.empty_like(rows)
@@ -64,9 +64,10 @@ class EpochOrder:
 
 
 def takers(homes, processes):
-    """Which process takes each row of a batch, int64 (B,), given which is at home there; each takes B / processes.
+    """Which process takes each row of a batch, int64 (B,); homes: which process is at home there. Each takes B /
+    processes.
 
-    The first so many rows of its own, in the order of the batch; rows that are left over go to those with room.
+    Each process takes the first rows of its own, in the order of the batch; rows that are left go to those with room.
     """
     size = len(homes) // processes
     by_home = np.argsort(homes, kind="stable")
@@ -78,9 +79,9 @@ def takers(homes, processes):
 
 
 class Batches:
-    """A training set cut into batches of ``batch_size`` rows, each shared out evenly among ``processes``.
+    """A training set cut into batches of ``batch_size`` rows, each shared evenly by ``processes``.
 
-    store: a LatentStore; memory_mb: see the module's text; process: the number of this one.
+    store: a LatentStore; memory_mb: memory for latents (see the module's text); process: the number of this process.
     Labels are int64, latents normalised float32, both on the CPU.
     """
 
@@ -100,25 +101,25 @@ class Batches:
             self._rows = _Windows(store, self.order, self.positions)
 
     def indices(self, step):
-        """Rows of the whole batch of a step, int64 (batch_size,): 0..N-1 plain, N..2N-1 the mirrored ones."""
+        """Rows of the whole batch of a step, int64 (batch_size,): 0..N-1 are plain samples, N..2N-1 mirrored ones."""
         return np.concatenate([self.order.rows(epoch)[part] for epoch, part in self._parts(step)])
 
     def places(self, step):
-        """Where in the whole batch of a step the rows of this process stand, int64 (batch_size / processes,)."""
+        """Places of this process's rows in the whole batch of a step, int64 (batch_size / processes,)."""
         if self.processes == 1:
             return np.arange(self.batch_size)
         homes = [self.order.homes(epoch, self.processes)[part] for epoch, part in self._parts(step)]
         return np.flatnonzero(takers(np.concatenate(homes), self.processes) == self.process)
 
     def positions(self, start, stop):
-        """Positions from ``start`` to ``stop`` in the sequence of all batches that are this process's, int64 (n,)."""
+        """This process's positions from ``start`` to ``stop`` in the sequence of all batches, int64 (n,)."""
         size = self.batch_size
         found = np.concatenate([step * size + self.places(step) for step in range(start // size, -(-stop // size))])
         return found[(found >= start) & (found < stop)]
 
     def load(self, step):
-        """This process's share of a step's batch: latents (b, C, H, W), labels (b,), and the int64 ``places`` (b,) in
-        the batch and rows (b,) of the training set that they are."""
+        """This process's share of a step's batch: latents (b, C, H, W), labels (b,), their ``places`` (b,) in the batch
+        and their rows (b,) in the training set, int64."""
         places = self.places(step)
         rows = self.indices(step)[places]
         latents = self._rows.take(step * self.batch_size + places, rows)
@@ -126,11 +127,11 @@ class Batches:
         return latents, self.labels[rows], torch.from_numpy(places), rows
 
     def close(self):
-        """Wait for what is still being read, and let go of it."""
+        """Wait for reads that are under way, and free the memory."""
         self._rows.close()
 
     def stream(self, start, stop, device):
-        """``load(step)`` for step in start..stop-1, on ``device``; for a GPU read ahead by a thread."""
+        """``load(step)`` for each step from start to stop - 1, on ``device``; for a GPU, a thread reads ahead."""
         if torch.device(device).type == "cpu":
             for step in range(start, stop):
                 yield self.load(step)
@@ -139,7 +140,7 @@ class Batches:
                 yield tuple(tensor.to(device, non_blocking=True) for tensor in batch)
 
     def _parts(self, step):
-        """(epoch, slice of its order) of each epoch that a step's batch has rows of."""
+        """(epoch, slice of its order) of each epoch from which a step's batch has rows."""
         position, left = step * self.batch_size, self.batch_size
         while left:
             epoch, offset = divmod(position, self.count)
@@ -158,7 +159,7 @@ def read_rows(store, rows):
 
 
 class _Resident:
-    """What this process has at home of the training set, in memory."""
+    """The part of the training set in which this process is at home, in memory."""
 
     def __init__(self, store, count, process, processes):
         self.store = store
@@ -181,15 +182,15 @@ class _Resident:
 class _Windows:
     """This process's rows of the current window of the order and of the next one, as they lie in the file.
 
-    positions(start, stop): see ``Batches``. Latents are checked and normalised when they are taken, while the processor
-    still has them at hand.
+    positions(start, stop): see ``Batches``. Latents are checked and normalised when they are taken, while they are
+    still in the processor's cache.
     """
 
     def __init__(self, store, order, positions):
         self.store, self.order, self.positions = store, order, positions
         self.readers = ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="window")
         self.windows = {}  # (epoch, start) -> _Window
-        self.buffers = []  # of windows that are done with: fresh memory would have to be zeroed first
+        self.buffers = []  # of windows that are not needed any more: new memory would have to be zeroed first
 
     def take(self, positions, rows):
         latents = torch.empty(len(rows), *self.store.shape[1:])
@@ -204,7 +205,7 @@ class _Windows:
         self._ask(self._after(current))
         latents = self.store.normalise_(latents)
         if not latents.sum().isfinite():
-            read_rows(self.store, rows)  # says which row of which file it is
+            read_rows(self.store, rows)  # raises an error with the row and the file
         return latents
 
     def close(self):
@@ -251,7 +252,8 @@ class _Window:
         ]
 
     def take(self, positions, out):
-        """Raw latents of the first positions asked for, as far as they are in this window, into ``out``: how many."""
+        """Read raw latents of the first positions, as far as they are in this window, into ``out``; returns their
+        number."""
         while self.reads:
             self.reads.pop().result()
         start = int(np.searchsorted(self.positions, positions[0]))
@@ -263,8 +265,8 @@ class _Window:
 def pieces(rows, plain, near, most):
     """Reads that cover ``rows`` of ``plain`` rows and as many mirrored ones: [(start, stop)], ascending.
 
-    Neighbours are read at once, at most ``most`` rows; so are rows with others between them, at most ``near`` at a time
-    and, in all, a quarter of those asked for.
+    Neighbours are read together, at most ``most`` rows. Rows with others between them are read together too, if at most
+    ``near`` others lie between two of them and, in total, at most a quarter as many as needed rows.
     """
     if not len(rows):
         return []

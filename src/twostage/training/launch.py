@@ -1,11 +1,11 @@
-"""One training on several GPUs or nodes: torchrun inside the allocation that a job has already.
+"""One training on several GPUs or nodes: torchrun inside the allocation that the job already has.
 
-On one node torchrun starts the processes. On several, ``srun`` starts one torchrun a node, and these meet at the
-address that Slurm gives: the node that runs the job's script, which is the allocation's first, and a port derived from
+On one node, torchrun starts the processes. On several nodes, ``srun`` starts one torchrun per node. These meet at an
+address that follows from Slurm: the first node of the allocation, which runs the job's script, and a port derived from
 the job's number, so that two jobs on a node do not meet by mistake.
 
-A batch system that ends a job sends SIGTERM to its processes, all of them or the first alone. The trainings write a
-checkpoint then, which may take minutes; whoever started them waits for it.
+A batch system that ends a job sends SIGTERM to all of its processes or only to the first. The trainings then write a
+checkpoint, which may take minutes; the process that started them waits for it.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from pathlib import Path
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run")
 MODULE = "twostage.training"
 GRACE = "TORCH_ELASTIC_SHUTDOWN_TIMEOUT"
-GRACE_S = 600  # what torchrun gives its processes after SIGTERM, in place of 30: XL's 10.8 GB at 18 MB/s
+GRACE_S = 600  # time that torchrun gives its processes after SIGTERM, instead of 30 s: XL's 10.8 GB at 18 MB/s
 
 
 def launch(gpus, nodes, threads, arguments):
@@ -45,10 +45,10 @@ def launch(gpus, nodes, threads, arguments):
 
 @contextlib.contextmanager
 def _passing_on(process, to_workers):
-    """While it lasts, SIGTERM and SIGUSR1 do not end this process; on one node they are passed on.
+    """Inside, SIGTERM and SIGUSR1 do not end this process; on one node they are passed on.
 
-    To torchrun's processes and not to torchrun, which would not wait for them any more if it was told twice. On several
-    nodes srun hears of it from Slurm.
+    They are passed to torchrun's processes and not to torchrun: told twice, it would no longer wait for its processes.
+    On several nodes Slurm tells srun.
     """
 
     def pass_on(number, frame):
@@ -71,7 +71,7 @@ def _passing_on(process, to_workers):
 
 
 def _children(pid):
-    """Numbers of a process's children; none where the kernel does not say."""
+    """Process numbers of a process's children; none where the kernel does not list them."""
     with contextlib.suppress(OSError):
         found = [path.read_text(encoding="utf-8") for path in Path(f"/proc/{pid}/task").glob("*/children")]
         return [int(number) for text in found for number in text.split()]
@@ -79,7 +79,7 @@ def _children(pid):
 
 
 def join(nodes, each, arguments):
-    """In each task of ``srun``: become this node's torchrun."""
+    """Run in each task of ``srun``: replace this process by the node's torchrun."""
     port = 20000 + int(os.environ["SLURM_JOB_ID"]) % 20000
     command = [*TORCHRUN, f"--nnodes={nodes}", f"--nproc-per-node={each}", f"--node-rank={os.environ['SLURM_NODEID']}"]
     command += [f"--master-addr={os.environ['SLURM_LAUNCH_NODE_IPADDR']}", f"--master-port={port}"]

@@ -1,8 +1,8 @@
-"""One process at a time in a training's state folder; a dead one's lock is taken over.
+"""One process at a time in a training's state folder; the lock of a dead process is taken over.
 
-The kernel's file lock decides among the processes it sees, and ends with its holder. Its reach is one host on some file
-systems, so the file also says who holds it: host, process, Slurm job. A holder on another host counts as living while
-it keeps touching the file.
+The operating system's file lock decides among the processes that it sees, and ends with its holder. On some file
+systems it reaches only one host, so the file also says who holds it: host, process, Slurm job. A holder on another host
+counts as alive as long as it keeps touching the file.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ import psutil
 
 POLL_S = 2  # between two looks of a process that waits
 HEARTBEAT_S = 60  # how often a holder touches its lock
-SILENT_S = 600  # without a touch for so long, a holder on another host counts as dead
+SILENT_S = 600  # a holder on another host that has not touched the file for this long counts as dead
 
 
 class Locked(OSError):
-    """The state folder is held by a living process."""
+    """Another living process holds the state folder."""
 
 
 class Lock:
@@ -33,7 +33,7 @@ class Lock:
         self._file, self._touched = None, 0.0
 
     def acquire(self):
-        """Take the lock. Raises Locked, naming the holder, when a living process has it."""
+        """Take the lock. Raises Locked, with the name of the holder, if a living process has it."""
         while True:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 (open as long as the lock is held)
@@ -45,7 +45,7 @@ class Lock:
                 pass  # a file system without locks: the file's content decides alone
             if _same_file(file, self.path):
                 break
-            file.close()  # its holder finished and removed the folder meanwhile
+            file.close()  # meanwhile its holder has finished and removed the folder
         owner = _owner(file)
         if owner and _alive(owner, self._last_touch(file)):
             file.close()
@@ -54,7 +54,7 @@ class Lock:
         self._write(json.dumps(identity()))
 
     def wait(self, seconds):
-        """Wait until no living process holds the lock, saying once who does; at most so long, then raise Locked."""
+        """Wait until no living process holds the lock, and print once who does. After ``seconds``, raise Locked."""
         deadline, told = time.monotonic() + seconds, False
         while True:
             try:
@@ -71,7 +71,7 @@ class Lock:
                 return
 
     def touch(self):
-        """Say that the holder lives; called every step, cheap."""
+        """Show that the holder is alive; cheap enough to be called every step."""
         now = time.monotonic()
         if now - self._touched > HEARTBEAT_S:
             self._touched = now
@@ -87,8 +87,8 @@ class Lock:
             self._file = None
 
     def _last_touch(self, file):
-        """When the holder last touched the lock. A date in the future, of a clock that was wrong, would never age: it
-        becomes now, and a holder that lives goes on touching."""
+        """Time at which the holder last touched the lock. A date in the future, from a wrong clock, would never get
+        old, so it is set to now; a living holder touches the file again."""
         touched, now = os.fstat(file.fileno()).st_mtime, time.time()
         if touched <= now:
             return touched
@@ -114,7 +114,7 @@ class Lock:
 
 
 def identity():
-    """Which process this is: host, number, start, and the Slurm job with how often it was requeued."""
+    """The identity of this process: host, number, start, and the Slurm job with the number of its requeues."""
     return {
         "host": platform.node(),
         "pid": os.getpid(),
@@ -151,8 +151,8 @@ def _alive(owner, touched):
 
 
 def _start_time(pid):
-    """When a process began, in hundredths of a second since boot (whatever the clock says since), so that a reused
-    number is told apart; None when it is gone."""
+    """Start of a process in hundredths of a second since boot (independent of later changes of the clock), which
+    distinguishes processes that reuse a number; None if the process is gone."""
     try:
         booted, process = psutil.boot_time(), psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
@@ -163,7 +163,7 @@ def _start_time(pid):
 
 
 def _slurm_ended(job):
-    """Whether Slurm says that the job runs no more; False when Slurm cannot be asked."""
+    """Whether Slurm says that the job does not run any more; False if Slurm cannot be asked."""
     try:
         answer = subprocess.run(
             ["squeue", "--noheader", "--format=%T", "--jobs", str(job)], capture_output=True, text=True, timeout=20

@@ -1,14 +1,14 @@
-"""What becomes of a training that lies where another is asked for: gone on from, thrown away, or in the way.
+"""Decides about an old training in the folder of a new one: continue from it, discard it, or refuse.
 
-Only numbers of steps may differ where one training goes on from another's state: a step is a function of (seed, step),
-so that the first steps of a longer training are those of the shorter one. Nothing here imports torch: Snakemake says
-the same before it starts a job.
+A training may continue from another's state only if they differ in nothing but the numbers of steps: a step is a
+function of (seed, step), so the first steps of a longer training are those of the shorter one. Nothing here imports
+torch, because Snakemake announces the decision before it starts a job.
 """
 
 import json
 from pathlib import Path
 
-LENGTH = ("steps", "snapshots")  # of a recipe: how far it goes, not how
+LENGTH = ("steps", "snapshots")  # the keys of a recipe that say how long, not how, it trains
 
 
 def step_of(path):
@@ -17,7 +17,7 @@ def step_of(path):
 
 
 def differences(theirs, ours, prefix=""):
-    """Texts, one for each value in which two dicts of dicts differ."""
+    """Texts, one per value in which two dicts of dicts differ."""
     for key in sorted({*theirs, *ours}):
         there, here = theirs.get(key), ours.get(key)
         if isinstance(there, dict) and isinstance(here, dict):
@@ -27,9 +27,10 @@ def differences(theirs, ours, prefix=""):
 
 
 def state_to_go_on_from(state, theirs, ours):
-    """(step, None) when the training ``ours`` goes on from a state in the folder ``state``, else (None, reason).
+    """(step, None) if the training ``ours`` can continue from a state in the folder ``state``, otherwise (None,
+    reason).
 
-    theirs, ours: recipes, the folder's and the one asked for. The reason is None too where they differ in more than
+    theirs, ours: the recipe of the folder and the requested one. The reason is None too if they differ in more than
     their length, or not at all.
     """
     if theirs == ours or {**theirs, **dict.fromkeys(LENGTH)} != {**ours, **dict.fromkeys(LENGTH)}:
@@ -47,22 +48,23 @@ def state_to_go_on_from(state, theirs, ours):
 
 
 def thrown_away(folder, theirs, ours, reason=None):
-    """The sentence that says so, of what ended in ``folder``; theirs, ours: as in ``differences``."""
+    """The sentence that the training which ended in ``folder`` is discarded; theirs, ours: as in ``differences``."""
     because = f"; it cannot be gone on from, because {reason}" if reason else ""
     return f"{folder}: the training that ended here is thrown away ({'; '.join(differences(theirs, ours))}){because}"
 
 
 def announcement(output, recipe):
-    """What a job that trains ``recipe`` (a ``Recipe``) into the folder ``output`` will make of an ended training there.
+    """A sentence on what a job that trains ``recipe`` into the folder ``output`` will do with an ended training there.
 
-    None where there is none, or none of another recipe. Precision and compilation are the device's and not compared.
+    None if there is no training, or none with another recipe. Precision and compilation depend on the device and are
+    not compared.
     """
     state = Path(output) / "state"
     try:
         theirs = json.loads((state / "training.json").read_text(encoding="utf-8"))["recipe"]
     except (OSError, ValueError, KeyError):
         return None
-    # As JSON has them; the file says which precision "auto" was.
+    # As in JSON; the file says which precision "auto" meant.
     ours = json.loads(json.dumps({**recipe.numbers(), "precision": theirs.get("precision")}))
     step, reason = state_to_go_on_from(state, theirs, ours)
     if step is not None:

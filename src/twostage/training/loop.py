@@ -1,4 +1,4 @@
-"""The training loop: one page, any number of processes, resumed by the same command."""
+"""The training loop, for any number of processes; the same command resumes it."""
 
 import dataclasses
 import sys
@@ -44,20 +44,20 @@ def train(
     device: str = "cpu",
     scratch: bool = False,
 ) -> bool:
-    """Train a LightningDiT and write its snapshots; the same call again resumes, or returns at once when complete.
+    """Train a LightningDiT and write its snapshots; the same call again resumes, or returns at once if it is complete.
 
-    latents: path of a store; architecture: ``patch_size, hidden_size, depth, num_heads`` (the rest is the store's);
+    latents: path of a store; architecture: ``patch_size, hidden_size, depth, num_heads`` (the store gives the rest);
     recipe: a Recipe, or a dict for ``Recipe.parse``; output: folder for ``step-*.safetensors`` (EMA weights) and
-    ``stats.jsonl``, and for ``tensorboard/`` where the recipe asks for it; device: ``cpu``, ``cuda`` or ``auto``;
-    scratch: read the latents from a copy in ``$TMPDIR``.
-    Under torchrun every process calls this; the batch is shared out among them.
+    ``stats.jsonl``, and for ``tensorboard/`` if the recipe asks for it; device: ``cpu``, ``cuda`` or ``auto``; scratch:
+    read the latents from a copy in ``$TMPDIR``.
+    Under torchrun every process calls this, and the processes share the batch.
 
-    Returns True when the training is complete, False when a signal (SIGTERM, SIGUSR1), the recipe's wall-clock budget
-    or the end of the Slurm job ended this call early, with a checkpoint of the last step in ``<output>/state``. Where a
-    training that differs in ``steps`` and ``snapshots`` alone lies in ``output`` and its last state was kept (the
-    recipe's ``keep_state``), this one goes on from there, and ends with the same files as if it had begun with these.
+    Returns True if the training is complete. Returns False if a signal (SIGTERM, SIGUSR1), the recipe's wall-clock
+    budget or the end of the Slurm job ended this call early; then ``<output>/state`` has a checkpoint of the last step.
+    If ``output`` holds a training that differs only in ``steps`` and ``snapshots``, and its last state was kept (the
+    recipe's ``keep_state``), this training continues from there; the final files are the same as without it.
     Raises ValueError for bad arguments and for another training's output, OSError for a locked folder or a full disk,
-    Diverged for a loss that is not finite or has exploded, and at once where this training had one before.
+    Diverged for a loss that is not finite or has exploded, and at once if this training diverged before.
     """
     began = time.monotonic()
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.parse(recipe)
@@ -82,7 +82,7 @@ def train(
 
 
 class Run:
-    """Model, EMA, optimiser and batches of one training, and what one step does to them."""
+    """Model, EMA, optimiser and batches of one training, and its step."""
 
     def __init__(
         self, store: LatentStore, sizes: Mapping[str, int], recipe: Recipe, seed: int, processes: Processes
@@ -90,7 +90,7 @@ class Run:
         self.recipe, self.processes, self.device = recipe, processes, processes.device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = LightningDiT(**sizes, class_drop=0.0)  # the draws drop classes, reproducibly
+            model = LightningDiT(**sizes, class_drop=0.0)  # ``Draws`` drops classes, reproducibly
         self.model = model.to(self.device).train()
         self.model.checkpoint_activations = recipe.activation_checkpointing
         self.weights = {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
@@ -107,12 +107,13 @@ class Run:
         self.objective = Objective(store.num_classes, recipe.cosine_loss)
 
     def prepare(self) -> None:
-        """Compile the model and join the processes, once the weights are in place."""
+        """Compile the model and join the processes, after the weights are in place."""
         self.compiled = self.recipe.compile and self._compile()
         self.network = self.processes.parallel(self.model)
 
     def _compile(self):
-        """Compile the blocks by a pass through the model: whether it worked. Where not, they are as they were."""
+        """Compile the blocks by a pass through the model; returns whether it worked. If not, the blocks are
+        unchanged."""
         self.model.compile_blocks()
         count = self.parts[0].stop
         x, t = torch.zeros((count, *self.draws.shape[1:]), device=self.device), torch.zeros(count, device=self.device)
@@ -121,7 +122,9 @@ class Run:
             with self._autocast():
                 velocity = self.model(x, t, torch.zeros(count, dtype=torch.int64, device=self.device))
             velocity.float().sum().backward()
-        except Exception as error:  # many kinds, no C++ compiler and no Triton among them; others come again in a step
+        except (
+            Exception
+        ) as error:  # many kinds, such as no C++ compiler or no Triton; other errors come again in a step
             reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         self.optimizer.drop_gradients()
         if not self.processes.any(reason is not None):
@@ -136,7 +139,7 @@ class Run:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16")
 
     def stream(self, start: int, stop: int) -> Iterator[ahead.Batch]:
-        """Yield this process's share of the batch of each step in start..stop-1, an ``ahead.Batch``."""
+        """Yield this process's share of the batch of each step from start to stop - 1, an ``ahead.Batch``."""
         return ahead.stream(self.batches, self.draws, self.oracle, start, stop, self.device)
 
     def step(
@@ -171,11 +174,11 @@ class Run:
         return total, norm
 
     def log(self) -> dict[str, float]:
-        """What the log says besides: with an oracle target, the seconds that it took since the last line."""
+        """Further values for the log: with an oracle target, the seconds that it took since the last line."""
         return {"oracle_seconds": self.oracle.stopwatch.taken()} if self.oracle else {}
 
     def state(self) -> dict[str, Tensor]:
-        """Everything a resumed training needs beyond recipe and data, as tensors on the CPU."""
+        """Everything that a resumed training needs beyond recipe and data, as tensors on the CPU."""
         groups = {
             "model": self.weights,
             "ema": self.ema,
@@ -186,7 +189,7 @@ class Run:
 
     @torch.no_grad()
     def restore(self, step: int, tensors: Mapping[str, Tensor]) -> None:
-        """Go back to where ``state`` was taken, after ``step`` steps."""
+        """Restore the ``state`` of after ``step`` steps."""
         for name, weight in self.weights.items():
             weight.copy_(tensors[f"model.{name}"])
             self.ema[name].copy_(tensors[f"ema.{name}"])
@@ -238,7 +241,7 @@ def _run(outputs, processes, stop):
                 log.check(run.describe)
             if snapshot or checkpoint or last or done % recipe.log_every == 0:
                 log.end_line(processes, recipe.lr, recipe.batch_size, **run.log())
-                # Nothing is saved of a step that was not looked at. Otherwise a GPU's line is left to arrive meanwhile.
+                # A step is saved only after its numbers were checked. Otherwise a line from a GPU may arrive later.
                 with outputs.state.writing(log.path):
                     log.write(run.describe, keep=0 if snapshot or checkpoint or last or not on_gpu else 1)
             if processes.first:
@@ -283,9 +286,9 @@ class Outputs:
             self.fingerprint["data"]["index"] = store.index
 
     def complete(self) -> bool:
-        """Whether every output of this very training is in its place. ValueError for one of another training.
+        """Whether every output of this training is in its place. ValueError for an output of another training.
 
-        Snapshots at other steps are let be: a workflow manager deletes only what it declares now.
+        Snapshots at other steps are left alone, because a workflow manager deletes only the files that it declares now.
         """
         if self.state.goes_on(self.fingerprint) is not None:
             return False
@@ -294,13 +297,13 @@ class Outputs:
             if path.is_file():
                 try:
                     _, metadata = read_header(path)
-                except ValueError:  # damaged since: it is made anew
+                except ValueError:  # it was damaged later: it is made again
                     return False
                 refuse_other(with_index(metadata.get("training", {}), self.fingerprint), self.fingerprint, path)
         return all(path.is_file() for path in (*paths, self.folder / STATISTICS))
 
     def take(self) -> bool:
-        """Lock the state folder and bind it to this training; True when nothing is left to train."""
+        """Lock the state folder and bind it to this training; returns True if nothing is left to train."""
         self.state.acquire()
         if self.complete():
             return True
@@ -314,9 +317,9 @@ class Outputs:
         return False
 
     def resume(self, run: Run, processes: Processes) -> int:
-        """Put the newest intact checkpoint into ``run``, in every process: the number of steps done.
+        """Put the newest intact checkpoint into ``run``, in every process; returns the number of steps done.
 
-        Not one that lies past a snapshot which is missing.
+        A checkpoint that lies past a missing snapshot is not used.
         """
         missing = min((step for step, name in self.names.items() if not self.state.path(name).exists()), default=None)
         found = self.state.newest(before=missing) if processes.first else None
@@ -333,7 +336,7 @@ class Outputs:
                 self.state.publish(name)
 
     def _adopt(self):
-        """Make the folder of a training with fewer steps this one's: its snapshots say whose they are."""
+        """Take over the folder of a training with fewer steps: its snapshots are marked as this training's."""
         for path in self.state.folder.glob("step-*.safetensors"):
             if path.name not in self.names.values():
                 path.unlink()
@@ -354,14 +357,14 @@ class Outputs:
         save_model(self.state.path(self.names[step]), weights, self.sizes, **said)
 
     def diverged(self, error: Diverged) -> Diverged:
-        """Leave a marker of a divergence, at which the next try ends: the error to raise now and then."""
+        """Leave a marker of the divergence, at which the next attempt ends; returns the error for now and then."""
         marker = self.state.diverged
         message = f"{error}. To try the same once more, delete {marker}"
         write_json(marker, {"message": message})
         return Diverged(message)
 
     def finish(self) -> None:
-        """Put the last outputs in place, their provenance beside them, and close the state folder."""
+        """Put the last outputs in place with their provenance, and close the state folder."""
         self._publish()
         for name in (*self.names.values(), STATISTICS):
             write_provenance(

@@ -1,4 +1,4 @@
-"""What a training step regresses on: times, noise, dropped classes, and the target of the velocity."""
+"""The objective of a training step: times, noise, dropped classes, and the target of the velocity."""
 
 from dataclasses import dataclass
 
@@ -22,24 +22,24 @@ class Draw:
 
     @classmethod
     def joined(cls, draws):
-        """Several, one after the other."""
+        """Several draws joined, one after the other."""
         return cls(*(torch.cat([getattr(draw, name) for draw in draws]) for name in ("x_0", "t", "dropped")))
 
     def drop(self, labels, num_classes):
-        """The labels (B,), ``num_classes`` in place of those that are dropped."""
+        """The labels (B,), with ``num_classes`` in place of dropped ones."""
         return torch.where(self.dropped, num_classes, labels)
 
 
 class Draws:
-    """Draws that depend on (seed, step) alone, for whole batches of latents of ``shape`` (B, C, H, W).
+    """Draws that depend only on (seed, step), for whole batches of latents of ``shape`` (B, C, H, W).
 
-    Every process draws the whole batch and takes its rows, so that their number changes nothing.
+    Every process draws the whole batch and takes its rows, so that the number of processes changes nothing.
     """
 
     def __init__(self, seed, shape, time, class_drop, device):
         self.shape, self.time, self.class_drop, self.device = shape, time, class_drop, device
         self.generator = torch.Generator(device)
-        # The CPU's generator looks at 32 bits only: steps count on from a seed that is mixed well.
+        # The CPU's generator uses only 32 bits, so steps are added to a seed that is well mixed.
         self.base = int(np.random.SeedSequence(seed).generate_state(1)[0])
 
     def at(self, step):
@@ -64,7 +64,7 @@ class Objective:
     def loss(self, model, x_1, labels, draw, target=None):
         """(loss to minimise, mean squared error of the velocity), both scalars; the second is detached.
 
-        target: like x_1, what the velocity is regressed on; None: x_1 - x_0.
+        target: the velocity's target, like x_1; None: x_1 - x_0.
         """
         x_t, y = interpolate(draw.x_0, x_1, draw.t), draw.drop(labels, self.num_classes)
         target = velocity_target(draw.x_0, x_1) if target is None else target

@@ -20,7 +20,7 @@ from twostage.oracle.law import resolved_times
 from twostage.provenance import atomic_write, write_provenance
 from twostage.split import measured_split
 
-# Times at which the paper's Fig. 7 was read off, beside tenths.
+# Times at which the paper's Fig. 7 was read off, in addition to tenths.
 READ_OFF = (0.02, 0.04, 0.06, 0.08)
 RESOLUTION = 0.125  # step of t / (1 - t) about the transition, over its value there
 
@@ -41,24 +41,24 @@ def measure_oracle_loss(
 ):
     """Write oracle_loss.csv: mean squared errors of every model on the same pairs and noise, without guidance.
 
-    And oracle_loss.h5, the errors of every pair, by which models are compared: ``cfm`` and ``oracle`` float32 (curves,
-    times, pairs), ``model`` and ``step`` (curves,), ``t`` (times,), ``label`` (pairs,). And squares of velocities, mean
-    over dimensions, by which their norms are compared: ``square`` (curves, times, pairs) of the models',
-    ``oracle_square`` (times, pairs) of the oracle's u*, ``conditional_square`` (pairs,) of u = x_1 - x_0, and ``gap``
-    (times, pairs) of u - u*.
+    Also write oracle_loss.h5. The errors of every pair, by which models are compared: ``cfm`` and ``oracle`` float32
+    (curves, times, pairs), ``model`` and ``step`` (curves,), ``t`` (times,), ``label`` (pairs,). And squares of
+    velocities, mean over dimensions, by which their norms are compared: ``square`` (curves, times, pairs) of the
+    models' velocities, ``oracle_square`` (times, pairs) of the oracle's u*, ``conditional_square`` (pairs,) of
+    u = x_1 - x_0, and ``gap`` (times, pairs) of u - u*.
 
     store_path: latents.h5 of the training split; checkpoints: {(model, step): path}; transition_path: transition.json,
-    whose measured transition the times resolve; time_steps: intervals of the uniform grid on [0, 1], to which those
-    times are added, and those at which the paper's values were read off; pairs: pairs (x_0, x_1), x_1 balanced over the
-    classes; models: {model: what is expected of its files} (``twostage.model.identity``); batch_size: states a forward
-    pass.
+    whose measured transition the times resolve; time_steps: intervals of the uniform grid on [0, 1], to which times
+    that resolve the transition and those at which the paper's values were read off are added; pairs: number of pairs
+    (x_0, x_1), with x_1 balanced over the classes; models: {model: what is expected of its files}
+    (``twostage.model.identity``); batch_size: states per forward pass.
 
     Columns: model, step, t, pairs; cfm and oracle, the mean over pairs and dimensions of the squared error against
-    x_1 - x_0 and against the class-conditional oracle velocity, with standard errors over pairs (``_sem``), gap_sem
-    that of their difference, pair by pair; oracle_variance, the variance of the oracle velocity over the pairs, mean
-    over dimensions; explained, the share of it that the model explains, 1 - oracle / oracle_variance: the view beside
-    the absolute errors, which are all small near the prior. Returns the table. Sec. 4.2 of the paper.
-    Raises ValueError for another model than expected, or one of other latents.
+    x_1 - x_0 and against the class-conditional oracle velocity, with standard errors over pairs (``_sem``); gap_sem,
+    the standard error of their difference, pair by pair; oracle_variance, the variance of the oracle velocity over the
+    pairs, mean over dimensions; explained, the share of this variance that the model explains, 1 - oracle /
+    oracle_variance (the absolute errors are all small near the prior). Returns the table. Sec. 4.2 of the paper.
+    Raises ValueError for another model than expected, or a model of other latents.
     """
     device, store = as_device(device), LatentStore.open(store_path, split="train")
     rows = balanced_rows(store, pairs, seed)
@@ -119,7 +119,8 @@ def measure_oracle_loss(
 
 
 def loss_times(time_steps, transition):
-    """The times of the losses, ascending float64 (T,): uniform, the paper's, and those that resolve the transition."""
+    """The times of the losses, ascending float64 (T,): a uniform grid, the paper's times, and times that resolve the
+    transition."""
     asked = np.concatenate([np.linspace(0, 1, time_steps + 1), np.linspace(0, 1, 11), READ_OFF])
     return resolved_times(asked, [transition], step=RESOLUTION)
 
@@ -136,10 +137,10 @@ def _write_pairs(path, curves, times, labels, errors, squares):
 
 
 def balanced_rows(store, pairs, seed):
-    """Rows of the store for ``pairs`` samples, as many of each class as the number allows, sorted: int64 (pairs,).
+    """Rows of the store for ``pairs`` samples, balanced over the classes, sorted: int64 (pairs,).
 
-    The classes that get one more, where the number does not divide, are chosen by the seed. Samples of a class repeat
-    only when it has too few. Raises ValueError for fewer than 2 pairs.
+    If the number of classes does not divide ``pairs``, the seed chooses the classes that get one more. Samples of a
+    class repeat only if it has too few. Raises ValueError for fewer than 2 pairs.
     """
     if isinstance(pairs, bool) or not isinstance(pairs, Integral) or pairs < 2:
         raise ValueError(f"pairs is {pairs!r}; expected a whole number, at least 2, for a standard error")
@@ -158,7 +159,7 @@ def balanced_rows(store, pairs, seed):
 def oracle_velocities(store, x_0, x_1, y, times, device="cpu"):
     """Class-conditional oracle velocities at x_t of every pair: float32 (times, pairs, C, H, W), on the CPU.
 
-    At t = 1 the limit along the pair's own path, x_1 - x_0: all weight is then on x_1.
+    At t = 1 it is the limit along the pair's own path, x_1 - x_0, because all weight is on x_1.
     """
     velocities = torch.empty(len(times), *x_1.shape)
     for label in torch.unique(y).tolist():

@@ -1,12 +1,14 @@
-"""The oracle velocity as a regression target (App. B), shared out among the processes of a training.
+"""The oracle velocity as a regression target (App. B), computed by all processes of a training together.
 
 The paper calls this supervision impractical at scale (Sec. 7.3). Three things make it practical:
 
-- Each process owns some of the classes, and reads these alone: the store lies in the processes' memory once, together.
-  Points travel to the owner of their class, and targets back: one exchange each way.
-- A point whose class is dropped has the velocity over all samples. Every owner answers it for the samples that it has,
-  and the answers are combined by their evidences, exactly (``Oracle.part_of_velocity``).
-- Past the transition the target is x_1 - x_0 to below rounding, and nobody is asked (``twostage.oracle.settled``).
+- Each process owns some of the classes and reads only these, so that the processes together hold the store in memory
+  once. Points are sent to the owner of their class, and targets are sent back: one exchange each way.
+- A point whose class is dropped has the velocity over all samples. Every owner computes its part for the samples that
+  it has, and the parts are combined by their evidences, exactly (``Oracle.part_of_velocity``). The evidence of the
+  point's own x_1 is sent with it; beside it most samples soon weigh nothing.
+- Past the transition the target is x_1 - x_0 to within rounding, and no oracle is computed
+  (``twostage.oracle.settled``).
 """
 
 import numpy as np
@@ -25,10 +27,10 @@ BUDGET_MB = 1024  # working memory of a process, beyond the samples that it owns
 class OracleTarget:
     """The oracle velocity of the label's class, or of all samples for the label ``num_classes``, as a target.
 
-    store: the training set's LatentStore; processes: those of the training, all of which make one together and call it
-    together; class_drop: the share of labels that are dropped (0: none ever is); time: as in ``Draws``.
-    shares: (labelled, dropped), the shares of the samples whose target needs no oracle, expected over times; stopwatch:
-    of the time that targets take.
+    store: the training set's LatentStore; processes: those of the training, which make and call the target together;
+    class_drop: the share of labels that are dropped (0: no label is dropped); time: as in ``Draws``.
+    shares: (labelled, dropped), the expected shares of samples whose target needs no oracle; stopwatch: measures the
+    time that targets take.
     """
 
     def __init__(self, store, processes, class_drop=0.0, time="uniform"):
@@ -39,12 +41,12 @@ class OracleTarget:
         owner = owners(sizes, processes.count)
         mine = np.flatnonzero((owner == processes.rank) & (sizes > 0))
         self.owned = OwnedClasses(store, mine, processes.device)
-        self.owner = torch.from_numpy(np.append(owner, -1))  # of dropped labels: nobody's
+        self.owner = torch.from_numpy(np.append(owner, -1))  # dropped labels have no owner
         self.settled = self._settled(twice * len(store), np.bincount(owner, sizes, processes.count), class_drop)
         self.shares = tuple(share_after(times.cpu().numpy(), time) for times in self.settled)
 
     def _settled(self, count, owned, class_drop):
-        """From which time on nothing needs computing, float32 (2, rows): with its label, and without."""
+        """The times from which no oracle is needed, float32 (2, rows): for a sample with its label, and without."""
         own, settled = self.owned, torch.zeros(2, count, device=self.processes.device)
         for places, rows in own.by_class():
             times = settled_times(nearest_other(rows, blocks_of(rows, BUDGET_MB), budget_mb=BUDGET_MB), len(rows))
@@ -59,20 +61,21 @@ class OracleTarget:
         return self.processes.sum_(settled)
 
     def remark(self):
-        """What the training's log says of the shares: a sentence."""
+        """A sentence on the shares for the training's log."""
         labelled, dropped = (f"{share:.1%}" for share in self.shares)
         return (
             f"oracle target: for {labelled} of the samples with a class, {dropped} of those whose class is dropped, "
-            "it is x_1 - x_0 to below rounding and nothing is computed (`estimate` reckons with its key oracle_skipped)"
+            "it is x_1 - x_0 to within rounding and nothing is computed (for `estimate`, set its key oracle_skipped)"
         )
 
     @torch.no_grad()
     def __call__(self, conditional, x_t, t, y, rows):
-        """The target, float32 like x_t (B, C, H, W), whatever autocast is on.
+        """The target, float32 like x_t (B, C, H, W), also under autocast.
 
-        conditional: x_1 - x_0, which is the target where nothing needs computing; t: (B,); y: (B,) labels; rows: (B,)
-        positions in the training set, mirrored images after the plain ones. As many calls in every process. A GPU is
-        waited for once to know who is asked, once in the answer to points with a class, and once in that to the others.
+        conditional: x_1 - x_0, which is the target where no oracle is needed; t: (B,); y: (B,) labels; rows: (B,)
+        positions in the training set, mirrored images after the plain ones. Every process makes the same number of
+        calls. The host waits for a GPU three times: to know which points need the oracle, in the answer to points with
+        a class, and in the answer to the other points.
         """
         with self.stopwatch, torch.autocast(x_t.device.type, enabled=False):
             target = conditional.float()
@@ -80,13 +83,17 @@ class OracleTarget:
             needed, y = torch.stack([(t < until).to(y), y]).cpu()
             asked = needed.nonzero()[:, 0]
             y, asked = y[asked], to_device(asked, t.device)
-            found = self._ask(x_t[asked].float().flatten(1), t[asked].float().clamp(max=LAST), y)
+            x_t, t = x_t[asked].float().flatten(1), t[asked].float().clamp(max=LAST)
+            # the log-evidence of x_1 alone is -|x_0|^2 / 2: owners whose samples are nothing beside it need no sums
+            x_0 = torch.addcmul(x_t, t[:, None], target[asked].flatten(1), value=-1)
+            found = self._ask(x_t, t, x_0.square().sum(1) / -2, y)
             return target.index_copy(0, asked, found.reshape(len(asked), *target.shape[1:]))
 
-    def _ask(self, x_t, t, y):
+    def _ask(self, x_t, t, known, y):
         """Oracle velocities (n, D) float32 at points of this process, from the owners of their classes.
 
-        y: on the CPU, where who answers what is known without waiting for a GPU.
+        known: (n,) log-evidence that each has at least; y: on the CPU, where who answers what is known without waiting
+        for a GPU.
         """
         to = (self.owner[y] == torch.arange(self.processes.count)[:, None]) | (y == self.num_classes)
         point = to.nonzero()[:, 1]  # in the order of the ranks that they go to
@@ -94,8 +101,8 @@ class OracleTarget:
         received = self.processes.counts_for(sent)
         labels = self.processes.exchange(y[point], sent, received)
         point = to_device(point, x_t.device)
-        packed = self.processes.exchange(torch.cat([x_t, t[:, None]], 1)[point], sent, received)
-        velocity, evidence = self.owned.answer(packed[:, :-1], packed[:, -1], labels)
+        packed = self.processes.exchange(torch.cat([x_t, t[:, None], known[:, None]], 1)[point], sent, received)
+        velocity, evidence = self.owned.answer(packed[:, :-2], packed[:, -2], packed[:, -1], labels)
         # the bits of a float64 as two float32
         answers = torch.cat([velocity, evidence[:, None].view(torch.float32)], 1)
         answers = self.processes.exchange(answers, received, sent)
@@ -131,11 +138,11 @@ class OwnedClasses:
         for part in self.parts:
             yield self.places[part], self.rows[part]
 
-    def answer(self, x_t, t, y):
+    def answer(self, x_t, t, known, y):
         """(velocity (n, D) float32, log-evidence (n,) float64) of these samples at points of these classes.
 
-        y: (n,) on the CPU. Points labelled ``num_classes`` are of all samples here, and have an evidence; that of the
-        others is 0.
+        known: (n,), see ``Oracle.part_of_velocity``; y: (n,) on the CPU. Points labelled ``num_classes`` are of all
+        samples here, and have an evidence; that of the others is 0.
         """
         velocity, evidence = torch.zeros_like(x_t), torch.zeros(len(x_t), dtype=torch.float64, device=x_t.device)
         if self.of_all is None:  # more processes than classes: what comes here is of no class
@@ -146,7 +153,9 @@ class OwnedClasses:
             found = self.of_class.velocity(x_t[of_class], t[of_class], self.number[y[~dropped]])
             velocity.index_copy_(0, of_class, found)
         if len(everywhere):
-            found, log_evidence = self.of_all.part_of_velocity(x_t[everywhere], t[everywhere])
+            found, log_evidence = self.of_all.part_of_velocity(
+                x_t[everywhere], t[everywhere], known[everywhere].double()
+            )
             velocity.index_copy_(0, everywhere, found)
             evidence.index_copy_(0, everywhere, log_evidence)
         return velocity, evidence
@@ -165,7 +174,8 @@ def combine(point, count, velocity, evidence):
 
 
 def owners(sizes, count):
-    """Which of ``count`` processes owns each class: int64 (K,). The largest first, to whoever has the least so far."""
+    """Which of ``count`` processes owns each class: int64 (K,). The largest class goes first, to the process that has
+    the fewest samples so far."""
     owner, load = np.zeros(len(sizes), dtype=np.int64), np.zeros(count)
     for label in np.argsort(-np.asarray(sizes), kind="stable"):
         owner[label] = load.argmin()
@@ -174,7 +184,7 @@ def owners(sizes, count):
 
 
 def share_after(times, time):
-    """The share of draws of t (``time``: "uniform" or "lognormal", see ``Draws``) at or after ``times`` (n,), mean."""
+    """The mean share of draws of t (``time``: "uniform" or "lognormal", see ``Draws``) at or after ``times`` (n,)."""
     times = np.minimum(times.astype(float), 1.0)
     with np.errstate(divide="ignore"):
         return float((1 - times if time == "uniform" else ndtr(-logit(times))).mean())

@@ -16,16 +16,16 @@ TORCHRUN = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR
 
 
 def by_torchrun(variable, otherwise):
-    """The whole number in one of torchrun's variables. Where any of them is missing, torchrun did not start this
-    process: a batch system or a shell may set ``WORLD_SIZE`` alone."""
+    """The whole number in one of torchrun's variables. If any of the variables is missing, torchrun did not start this
+    process (a batch system or a shell may set ``WORLD_SIZE`` alone), and the result is ``otherwise``."""
     return int(os.environ[variable]) if all(name in os.environ for name in TORCHRUN) else otherwise
 
 
 def keep_freed_memory():
-    """Let this process keep the memory that a step frees for the next step.
+    """Let this process keep the memory that a step frees, for the next step.
 
-    glibc would give it back to the kernel, which maps and zeroes it anew: some 3% of a step on a CPU. Other C libraries
-    are left alone.
+    glibc would return it to the operating system, which maps and zeroes it again: about 3% of a step on a CPU. Other C
+    libraries are left alone.
     """
     with suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -34,11 +34,11 @@ def keep_freed_memory():
 
 
 class Processes:
-    """This process's rank among ``count``, its device, and what they have to agree on.
+    """This process's rank among ``count`` processes, its device, and the communication between the processes.
 
-    Started by torchrun (all of its variables are in the environment), the processes are joined by gloo on CPUs, nccl on
-    GPUs.
-    device: ``cpu``, ``cuda`` or ``auto`` (a GPU where there is one).
+    If torchrun started them (all of its variables are in the environment), the processes are joined by gloo on CPUs and
+    nccl on GPUs.
+    device: ``cpu``, ``cuda`` or ``auto`` (a GPU if there is one).
     """
 
     def __init__(self, device="auto"):
@@ -58,11 +58,11 @@ class Processes:
 
     @property
     def first(self):
-        """Whether this process writes."""
+        """Whether this process is the first, which writes the files."""
         return self.rank == 0
 
     def share(self, batch_size, parts):
-        """How many rows of a batch each process takes. ValueError when they do not come out even."""
+        """Number of rows of a batch per process. ValueError if the batch cannot be divided evenly."""
         if batch_size % (self.count * parts):
             raise ValueError(
                 f"batch_size is {batch_size}; expected a multiple of {self.count} processes x {parts} parts"
@@ -74,7 +74,7 @@ class Processes:
         if self.count == 1:
             return model
         ids = [self.device.index] if self.device.type == "cuda" else None
-        # The buffers are constants, the same in every process from the start: there is nothing to send at each step.
+        # The buffers are constants, equal in all processes from the start, so they need not be sent at each step.
         known = inspect.signature(DistributedDataParallel).parameters
         constant = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
         return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True, **{constant: False})
@@ -97,9 +97,10 @@ class Processes:
         return values
 
     def counts_for(self, counts):
-        """How many rows each process has for this one, where this one has ``counts[r]`` for process r: lists of ints.
+        """Number of rows that each process has for this one, if this one has ``counts[r]`` for process r: lists of
+        ints.
 
-        Asked over the CPU, so that GPUs are not waited for.
+        Exchanged over the CPU, so that nobody waits for GPUs.
         """
         if self.count == 1:
             return counts
@@ -109,9 +110,10 @@ class Processes:
         return theirs.tolist()
 
     def exchange(self, rows, sent, received):
-        """Send ``rows`` (n, ...), ``sent[r]`` of them to process r in turn: the rows received, ``received[r]`` from r.
+        """Send ``rows`` (n, ...), ``sent[r]`` of them to each process r in turn; returns the ``received[r]`` rows from
+        r.
 
-        Lists of ints. The same with the two exchanged sends answers back, in the same order.
+        sent, received: lists of ints. With the two swapped, this sends answers back in the same order.
         """
         if self.count == 1:
             return rows
@@ -120,7 +122,8 @@ class Processes:
         return found
 
     def each_broadcast(self, rows, size, counts):
-        """Yield the rows (n, D) of all processes, ``size`` at a time, everywhere; counts: how many each has, a list."""
+        """Yield the rows (n, D) of all processes in every process, ``size`` at a time; counts: rows per process, a
+        list."""
         for rank, count in enumerate(counts):
             for start in range(0, count, size):
                 stop = min(start + size, count)
@@ -130,7 +133,7 @@ class Processes:
                 yield block
 
     def any(self, flag):
-        """Whether any process says so; asked over the CPU, so that GPUs run on meanwhile."""
+        """Whether the flag is set in any process; exchanged over the CPU, so that GPUs continue meanwhile."""
         if self.count == 1:
             return flag
         vote = torch.tensor([int(flag)])
@@ -138,12 +141,12 @@ class Processes:
         return bool(vote.item())
 
     def meet(self):
-        """Wait until every process is here. The first to leave unfinished ends all: torchrun kills the others 30 s
-        later, in the middle of a checkpoint if it takes longer."""
+        """Wait until every process is here. When the first process leaves unfinished, torchrun kills the others 30 s
+        later, even in the middle of a checkpoint."""
         self.any(False)
 
     def from_first(self, value):
-        """The first process's value, everywhere."""
+        """The first process's value, in every process."""
         if self.count == 1:
             return value
         box = [value]

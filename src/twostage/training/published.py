@@ -1,8 +1,8 @@
-"""A published checkpoint in place of a training.
+"""Imports a published checkpoint instead of a training.
 
     python -m twostage.training.published --checkpoint lightningdit-xl.pt --latents latents.h5 --output step.safetensors
 
-Checked against the latents and the configured sizes, then written as a training's last snapshot would be.
+It is checked against the latents and the configured sizes, then written like the last snapshot of a training.
 """
 
 import argparse
@@ -21,9 +21,9 @@ from twostage.weights_file import NoEMA
 def import_checkpoint(checkpoint, store_path, sizes, output, *, step, sha256=None, weights=None):
     """Write a published checkpoint's weights to ``output``, as ``twostage.model.checkpoints.save_model`` does.
 
-    checkpoint: what ``import_published`` reads; sizes: the architecture that the configuration names (patch_size,
-    hidden_size, depth, num_heads); step: how many steps it was trained, for the record; sha256: expected digest;
-    weights: the entry to take, None for the EMA, or what there is, with a warning.
+    checkpoint: a file for ``import_published``; sizes: the architecture in the configuration (patch_size, hidden_size,
+    depth, num_heads); step: number of steps of its training, for the record; sha256: expected digest; weights: the
+    entry to take, None for the EMA (if there is none, the plain weights with a warning).
     Raises ValueError for another file, for other sizes, and for weights that were made for other latents.
     """
     digest = check_digest(checkpoint, sha256)
@@ -48,9 +48,9 @@ def main(arguments=None):
     parser.add_argument("--checkpoint", required=True, help="LightningDiT's .pt, SiT-style .pt, or safetensors")
     parser.add_argument("--latents", required=True, help="latent store of the training split")
     parser.add_argument("--architecture", required=True, type=json.loads, help="JSON: patch_size, hidden_size, ...")
-    parser.add_argument("--step", required=True, type=int, help="steps that it was trained")
+    parser.add_argument("--step", required=True, type=int, help="number of steps of its training")
     parser.add_argument("--sha256", help="expected digest of the checkpoint")
-    parser.add_argument("--weights", help="entry of the checkpoint to take; its EMA unless given")
+    parser.add_argument("--weights", help="entry of the checkpoint to take; by default its EMA")
     parser.add_argument("--output", required=True, help="safetensors file to write")
     options = parser.parse_args(arguments)
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from twostage.spelling import did_you_mean
 from twostage.training import OPERATIONAL
 
-# What LightningDiT's published configuration sets otherwise than the paper (its code clips no gradients).
+# Settings in which LightningDiT's published configuration differs from the paper (its code clips no gradients).
 PRESETS = {
     "paper": {},
     "lightningdit": {
@@ -24,15 +24,15 @@ PRESETS = {
 class Recipe:
     """How a model is trained (Sec. 4 and App. C of the paper).
 
-    steps: optimiser steps; snapshots: the steps at which EMA weights are kept, the last one always among them.
-    batch_size: samples per step over all processes; accumulate: parts that a process cuts its share into.
+    steps: optimiser steps; snapshots: the steps at which EMA weights are kept, always with the last step.
+    batch_size: samples per step over all processes; accumulate: number of parts into which a process cuts its share.
     max_grad_norm: None clips nothing. time: ``uniform`` on [0, 1], or ``lognormal`` (sigmoid of a standard normal).
-    target: ``cfm`` is x_1 - x_0, ``oracle`` the class's oracle velocity (App. B). cosine_loss: add LightningDiT's.
+    target: ``cfm`` is x_1 - x_0, ``oracle`` is the class's oracle velocity (App. B). cosine_loss: add LightningDiT's.
     precision: ``float32``, ``bf16`` (autocast), or ``auto``: bf16 on a GPU. compile: True, False or ``auto``: on a GPU.
-    checkpoint_every, log_every: steps. keep_state: keep the last checkpoint, so that more steps go on from it.
+    checkpoint_every, log_every: steps. keep_state: keep the last checkpoint, so that more steps can continue from it.
     tensorboard: also write TensorBoard's event files.
-    minutes: wall-clock budget of one job, None for none.
-    memory_mb: latents held in memory; a store that does not fit is shuffled within a window of half of it.
+    minutes: wall-clock budget of one job, None for no limit.
+    memory_mb: memory for latents; a store that does not fit is shuffled within windows of half of it.
     """
 
     steps: int
@@ -109,15 +109,15 @@ class Recipe:
         return cls(**{**PRESETS[preset], **settings})
 
     def resolved(self, device):
-        """The recipe with ``auto`` settled for a device type: bf16 and compilation on ``cuda``, neither on ``cpu``."""
+        """The recipe with ``auto`` decided for a device type: bf16 and compilation on ``cuda``, neither on ``cpu``."""
         gpu = device == "cuda"
         precision = ("bf16" if gpu else "float32") if self.precision == "auto" else self.precision
         return dataclasses.replace(self, precision=precision, compile=gpu if self.compile == "auto" else self.compile)
 
     def remark(self):
-        """What is odd about the recipe, though it can be trained: a sentence, or None.
+        """A sentence on what is unusual about the recipe, although it can be trained; or None.
 
-        After as many steps as the moving average spans, 1 / (1 - ema), the random start still has 1/e of its weight.
+        After 1 / (1 - ema) steps, the span of the moving average, the random start still has 1/e of its weight.
         """
         span = 1 / (1 - self.ema)
         if span <= self.steps * (1 + 1e-9):
@@ -129,7 +129,7 @@ class Recipe:
         )
 
     def numbers(self):
-        """What decides the weights, JSON-able: every setting but the operational ones."""
+        """The settings that determine the weights, JSON-able: all except the operational ones."""
         settings = dataclasses.asdict(self)
         return {name: _plain(value) for name, value in settings.items() if name not in OPERATIONAL}
 

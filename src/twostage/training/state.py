@@ -1,9 +1,9 @@
 """The state folder of a training: resumable checkpoints, and the outputs until they are complete.
 
-It lies beside the outputs as ``state/`` and is no output itself, because a workflow manager deletes the declared
-outputs of a job that failed. Snapshots and statistics are written into it and linked out, so that a later try can put
-them back. Of a finished training these links remain, and the events: a workflow manager that was killed counts the
-outputs as unfinished when it is started again and deletes them, and days of training would go with them.
+It lies beside the outputs as ``state/`` and is not an output itself, because a workflow manager deletes the declared
+outputs of a job that failed. Snapshots and statistics are written into it, and the outputs are links to them, so that a
+later attempt can put them back. After the end of a training, the links and the events stay: a workflow manager that was
+killed counts the outputs as unfinished when it is started again, and deletes them; days of training would be lost.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ EVENTS = "events.jsonl"
 FINISHED = "finished"
 DIVERGED = "diverged.json"
 CLAIM = "training.json"
-KEPT = 2  # resumable checkpoints: the newest, and the one before in case the newest is damaged
+KEPT = 2  # resumable checkpoints: the newest, and the one before it in case the newest is damaged
 
 
 class StateFolder:
@@ -42,20 +42,20 @@ class StateFolder:
         self.lock = Lock(self.folder)
 
     def acquire(self):
-        """Lock the folder, and sweep up what a killed process left half written."""
+        """Lock the folder, and remove files that a killed process left incomplete."""
         self.lock.acquire()
         for folder in (self.output, self.folder):
-            for pattern in (".*.tmp", ".tmp*"):  # the second: what safetensors' writer has not renamed yet
+            for pattern in (".*.tmp", ".tmp*"):  # the second: files that safetensors' writer has not renamed yet
                 for leftover in folder.glob(pattern):
                     leftover.unlink(missing_ok=True)
 
     # ------------------------------------------------------------------------------------------------- checkpoints
 
     def claim(self, fingerprint):
-        """Bind the folder to a training, as it is found for the first time.
+        """Bind the folder to a training.
 
-        What another training left that finished, or diverged, is removed, saying so. Raises ValueError, with the
-        differences, when it belongs to one that did neither; Diverged where this very training did.
+        Files of another training that finished or diverged are removed, with a message. Raises ValueError, with the
+        differences, if the folder belongs to a training that did neither; Diverged if this training diverged before.
         """
         theirs = self._claim(fingerprint)
         over = self.finished() or self.diverged.exists()
@@ -71,11 +71,11 @@ class StateFolder:
         self.bind(fingerprint)
 
     def bind(self, fingerprint):
-        """Say whose folder this is."""
+        """Record to which training this folder belongs."""
         write_json(self.folder / CLAIM, fingerprint)
 
     def goes_on(self, fingerprint):
-        """The step from which a training goes on that another of fewer steps began here; None where there is none."""
+        """The step from which this training continues another one with fewer steps in the folder; None if it cannot."""
         return self._state_for(fingerprint)[0]
 
     def _state_for(self, fingerprint):
@@ -85,7 +85,7 @@ class StateFolder:
         return state_to_go_on_from(self.folder, theirs["recipe"], fingerprint["recipe"])
 
     def _claim(self, fingerprint):
-        """The fingerprint of the folder's training, None where it has none; ours is what it is compared with."""
+        """The fingerprint of the folder's training, None if it has none; fingerprint: the one it is compared with."""
         try:
             return with_index(json.loads((self.folder / CLAIM).read_text(encoding="utf-8")), fingerprint)
         except FileNotFoundError:
@@ -93,13 +93,13 @@ class StateFolder:
 
     @property
     def diverged(self):
-        """The file that a training leaves which diverged, so that a retry need not go there again."""
+        """The file that a diverged training leaves, so that a retry does not repeat it."""
         return self.folder / DIVERGED
 
     def save(self, step, tensors):
-        """Write a checkpoint of ``step`` finished steps, then drop all but the newest ``KEPT``.
+        """Write a checkpoint of ``step`` finished steps, then remove all but the newest ``KEPT``.
 
-        Raises OSError, the older checkpoints untouched, when it cannot be written.
+        If it cannot be written, raises OSError; the older checkpoints stay untouched.
         """
         path = self._checkpoint(step)
         header = {"schema": SCHEMA, "step": str(step)}
@@ -111,7 +111,7 @@ class StateFolder:
 
     @contextlib.contextmanager
     def writing(self, path):
-        """Raise OSError that says what could not be written, and what there is to go on from, for any such failure."""
+        """Turn a failed write into an OSError that names the file and the checkpoint from which to continue."""
         try:
             yield
         except (OSError, SafetensorError) as error:
@@ -122,9 +122,9 @@ class StateFolder:
             ) from error
 
     def newest(self, before=None):
-        """(step, tensors) of the newest intact checkpoint, or None; a damaged one is passed over, saying so.
+        """(step, tensors) of the newest intact checkpoint, or None; a damaged one is skipped with a message.
 
-        before: pass over those of this step and later ones.
+        before: skip checkpoints of this step and later ones.
         """
         for path in reversed(self._checkpoints()):
             if before is not None and step_of(path) >= before:
@@ -148,7 +148,7 @@ class StateFolder:
     # ------------------------------------------------------------------------------------------------------ events
 
     def note(self, event, **facts):
-        """Append a line to ``events.jsonl``: what happened, when, and in which process of which job on which GPUs."""
+        """Append a line to ``events.jsonl``: the event, its time, and the process, job and GPUs."""
         facts |= {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **identity()}
         with open(self.folder / EVENTS, "a", encoding="utf-8") as stream:
             stream.write(json.dumps({"event": event, **facts, "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}) + "\n")
@@ -156,11 +156,12 @@ class StateFolder:
     # ----------------------------------------------------------------------------------------------------- outputs
 
     def path(self, name):
-        """Where an output is written before it is published."""
+        """The path at which an output is written before it is published."""
         return self.folder / name
 
     def publish(self, name):
-        """Put an output of the state folder in its place, under the same name; a link where they exist."""
+        """Put an output of the state folder in its place, under the same name; as a link if the file system has
+        links."""
         source, target = self.path(name), self.output / name
         with contextlib.suppress(FileNotFoundError):
             if os.path.samefile(source, target):
@@ -172,17 +173,17 @@ class StateFolder:
                 shutil.copyfile(source, temporary)
 
     def finished(self):
-        """Whether no training is under way here: the last one ended with all its outputs, or there was none."""
+        """Whether no training is unfinished here: the last one ended with all its outputs, or there was none."""
         return (self.folder / FINISHED).exists() or not self.folder.exists()
 
     def reopen(self):
-        """Take the mark of a finished training off: outputs of it are missing and will be made again."""
+        """Remove the mark of a finished training, because outputs of it are missing and will be made again."""
         (self.folder / FINISHED).unlink(missing_ok=True)
 
     def finish(self, keep=False):
-        """Mark the training as finished and drop what only an unfinished one needs; links to its outputs stay.
+        """Mark the training as finished and remove files that only an unfinished one needs; links to outputs stay.
 
-        keep: keep the newest checkpoint, and all that a longer training needs of this one.
+        keep: keep the newest checkpoint, and everything that a longer training needs from this one.
         """
         self.note("finish")
         (self.folder / FINISHED).touch()
@@ -191,7 +192,7 @@ class StateFolder:
         for path in self.folder.iterdir():
             published = self.output / path.name
             if not keep and published.exists() and not os.path.samefile(path, published):
-                path.unlink()  # a copy, where the file system has no links: not worth its space
+                path.unlink()  # a copy, because the file system has no links: not worth its space
         self.lock.release()
 
     def _clear(self):
@@ -202,14 +203,14 @@ class StateFolder:
 
 
 def with_index(theirs, ours):
-    """A fingerprint with the images' index of ours where it says none: trainings of earlier versions do not know it."""
+    """The fingerprint ``theirs``, with our index of the images if it has none, as in trainings of earlier versions."""
     if "data" not in theirs or "data" not in ours or "index" not in ours["data"]:
         return theirs
     return theirs | {"data": {"index": ours["data"]["index"]} | theirs["data"]}
 
 
 def refuse_other(theirs, ours, place):
-    """Raise ValueError that lists where two fingerprints differ."""
+    """Raise ValueError with the differences of two fingerprints, if there are any."""
     found = list(differences(theirs, ours))
     if found:
         raise ValueError(

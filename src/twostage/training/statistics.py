@@ -1,4 +1,4 @@
-"""Training statistics: an append-only file of JSON lines, TensorBoard when asked, and the watch for divergence."""
+"""Training statistics: an append-only file of JSON lines, TensorBoard if requested, and the check for divergence."""
 
 import json
 import math
@@ -6,7 +6,7 @@ import time
 
 import torch
 
-EXPLODED = 100.0  # mean squared error; a model that says nothing has about 2, data and noise having unit variance
+EXPLODED = 100.0  # mean squared error; an untrained model has about 2, since data and noise have unit variance
 
 
 class Diverged(ArithmeticError):
@@ -16,10 +16,10 @@ class Diverged(ArithmeticError):
 class Statistics:
     """Losses and gradient norms of the steps: checked, averaged over ``log_every`` steps, written as JSON lines.
 
-    Reading a number waits for the GPU. So a line is read there when the next one ends, by when it has long arrived.
+    Reading a number waits for the GPU. So a line is read only when the next line ends; its numbers have then arrived.
 
-    path: the file, continued after ``step`` (lines of later steps, which a killed process left, are cut off), or None
-    in the processes that do not write. tensorboard: folder of event files, or None.
+    path: the file, continued after ``step`` (lines of later steps, from a killed process, are removed), or None in the
+    processes that do not write. tensorboard: folder of event files, or None.
     """
 
     def __init__(self, path, step, tensorboard=None):
@@ -30,23 +30,23 @@ class Statistics:
         self.board = _board(tensorboard, step) if path and tensorboard else None
 
     def add(self, loss, norm):
-        """Take note of a step's loss and gradient norm, two scalars on the training device; nothing waits for them."""
+        """Add a step's loss and gradient norm, two scalars on the training device, without waiting for them."""
         self.step += 1
         self.recent.append(torch.stack([loss.detach(), norm.detach()]))
 
     def check(self, describe):
-        """Raise Diverged for the first of the steps since the last line that is not finite or has exploded.
+        """Raise Diverged for the first step since the last line whose loss is not finite or has exploded.
 
-        Waits for them. describe(step) tells of the step's learning rate and batch.
+        Waits for the numbers. describe(step) describes the step's learning rate and batch.
         """
         values = torch.stack(self.recent[self.unchecked :]).tolist() if self.recent[self.unchecked :] else []
         self.unchecked = len(self.recent)
         _refuse_diverged(values, self.step, describe)
 
     def end_line(self, processes, lr, batch_size, **also):
-        """End a line with this step, and ``also`` in it: its numbers set out for the host, and nothing waits.
+        """End a line with this step; also: further values for it. Its numbers are sent to the host without waiting.
 
-        Every process calls it.
+        Every process calls this.
         """
         if not self.recent:
             return
@@ -61,9 +61,9 @@ class Statistics:
         self.recent, self.unchecked = [], 0
 
     def write(self, describe, keep=0):
-        """Append the lines that were ended, except the last ``keep``, whose numbers may still be on their way.
+        """Append the ended lines, except the last ``keep``, whose numbers may not have arrived yet.
 
-        Raises Diverged in place of a line with a step as ``check`` refuses. One process writes.
+        Instead of a line with a step that ``check`` refuses, raises Diverged. Only one process writes.
         """
         while len(self.ended) > keep:
             step, facts, copy = self.ended.pop(0)
@@ -83,7 +83,7 @@ class Statistics:
 
 
 class _HostCopy:
-    """Numbers on their way from the training device to the host."""
+    """Numbers that are being copied from the training device to the host."""
 
     def __init__(self, values):
         self.values = values.to("cpu", non_blocking=True)  # into pinned memory, from a GPU
@@ -92,23 +92,23 @@ class _HostCopy:
             self.arrived.record()
 
     def read(self):
-        """They as a list, waited for."""
+        """Wait for the numbers and return them as a list."""
         if self.arrived:
             self.arrived.synchronize()
         return self.values.tolist()
 
 
 def _refuse_diverged(values, last, describe):
-    """Raise Diverged for the first (loss, gradient norm) of the steps up to ``last`` that says so."""
+    """Raise Diverged for the first (loss, gradient norm) of the steps up to ``last`` that is not finite or exploded."""
     for step, (loss, norm) in enumerate(values, start=last - len(values)):
         if not (math.isfinite(loss) and math.isfinite(norm)) or loss > EXPLODED:
             raise Diverged(f"step {step + 1}: loss {loss:.4g}, gradient norm {norm:.4g}; {describe(step)}")
 
 
 def _cut_after(path, step):
-    """Drop lines after ``step`` and a torn one, in place, so that links to the file hold.
+    """Remove lines after ``step`` and an incomplete line, in place, so that links to the file stay valid.
 
-    Returns the seconds spent up to ``step``, and the steps beyond it that a killed process had logged.
+    Returns the seconds spent up to ``step``, and the number of later steps that a killed process had logged.
     """
     seconds, kept, last = 0.0, 0, step
     with open(path, "a+b") as stream:
@@ -131,4 +131,4 @@ def _board(folder, step):
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise ValueError("tensorboard is true, but TensorBoard is not installed; `pip install tensorboard`") from None
-    return SummaryWriter(folder, purge_step=step + 1)  # later events are of a killed process: they are hidden
+    return SummaryWriter(folder, purge_step=step + 1)  # hides later events, which come from a killed process

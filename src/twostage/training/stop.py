@@ -1,4 +1,4 @@
-"""When a training has to checkpoint and leave: on a signal, and ahead of its wall-clock budget's or Slurm job's end."""
+"""Tells a training when to checkpoint and leave: on a signal, and before the end of its budget or its Slurm job."""
 
 import contextlib
 import os
@@ -7,12 +7,12 @@ import threading
 import time
 
 END = "SLURM_JOB_END_TIME"  # seconds since 1970; Slurm sets it since 22.05
-MARGIN_S = 60  # kept free before the end of a Slurm job, at most a tenth of what is left of it at the start
+MARGIN_S = 60  # time kept free before the end of a Slurm job, at most a tenth of the time left at the start
 WRITE_RATE = 100e6  # bytes per second of a slow shared disk, until a checkpoint has shown how fast this one is
 
 
 def announce_end(minutes):
-    """For a Slurm that does not tell jobs their end: the end of one that begins now and may take so long."""
+    """Set the end of a job that begins now and may take ``minutes``, for a Slurm that does not tell jobs their end."""
     if "SLURM_JOB_ID" in os.environ and minutes:
         os.environ.setdefault(END, str(int(time.time() + 60 * minutes)))
 
@@ -20,8 +20,8 @@ def announce_end(minutes):
 class StopRequest:
     """Watches for SIGTERM, SIGUSR1, the end of the wall-clock budget (minutes since ``began``, or None) and of the job.
 
-    A signal may leave too little time for a large checkpoint: Slurm kills 30 s after the time limit's SIGTERM, by
-    default. So before that limit the training leaves of itself, in time for two checkpoints.
+    After a signal there may be too little time for a large checkpoint: by default Slurm kills a job 30 s after the time
+    limit's SIGTERM. So the training leaves by itself before that limit, with time for two checkpoints.
     """
 
     def __init__(self, minutes, began):
@@ -35,7 +35,7 @@ class StopRequest:
         self.save_seconds, self.timed, self.reason = 0.0, False, None
 
     def __enter__(self):
-        # Only a program's main thread may watch signals; elsewhere the ends alone are watched.
+        # Only a program's main thread may watch signals; other threads watch only the ends.
         watched = threading.current_thread() is threading.main_thread()
         numbers = (signal.SIGTERM, signal.SIGUSR1) if watched else ()
         self.before = {number: signal.signal(number, self._note) for number in numbers}
@@ -49,11 +49,11 @@ class StopRequest:
         self.reason = signal.Signals(number).name
 
     def expect_save(self, size):
-        """Reckon with checkpoints of ``size`` bytes, until one has been timed."""
+        """Assume checkpoints of ``size`` bytes, until one has been timed."""
         self.save_seconds = size / WRITE_RATE
 
     def requested(self):
-        """Whether to checkpoint and leave now; an end leaves time for two checkpoints."""
+        """Whether to checkpoint and leave now: after a signal, or two checkpoints before an end."""
         now = time.monotonic()
         for reason, end in self.ends.items():
             if self.reason is None and now + 2 * self.save_seconds > end:

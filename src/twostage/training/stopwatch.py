@@ -1,4 +1,4 @@
-"""How long a part of the training steps takes, on a GPU without waiting for it."""
+"""Measures how long a part of the training steps takes, without waiting for a GPU."""
 
 import time
 
@@ -6,7 +6,7 @@ import torch
 
 
 class Stopwatch:
-    """A context whose seconds add up; on a GPU those between two events on its stream."""
+    """A context that sums up its seconds; on a GPU, the seconds between two events on its stream."""
 
     def __init__(self, device):
         self.gpu = torch.device(device).type == "cuda"
@@ -19,7 +19,7 @@ class Stopwatch:
         self.spans.append((self.began, self._now()))
 
     def taken(self):
-        """Seconds since this was last asked, float; on a GPU it waits for the last of them."""
+        """Seconds measured since the last call, float; on a GPU it waits for the last event."""
         spans, self.spans = self.spans, []
         if self.gpu and spans:
             spans[-1][1].synchronize()

@@ -1,1 +1,1 @@
-"""The blocks of the configuration, a module for each: every key with its meaning, type, bounds and default."""
+"""The blocks of the configuration, one module per block: every key with its meaning, type, bounds and default."""

@@ -1,4 +1,4 @@
-"""What every block of the configuration is: unknown keys are refused, and an empty block has its defaults."""
+"""The base of every block of the configuration: unknown keys are refused, and an empty block has its defaults."""
 
 from typing import get_args
 
@@ -13,7 +13,7 @@ class Block(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _empty_blocks_have_their_defaults(cls, raw):
-        """A block with nothing in it (``oracle:``) is as one that is left out."""
+        """An empty block (``oracle:``) counts as one that is left out."""
         if not isinstance(raw, dict):
             return raw
         empty = {key for key, value in raw.items() if value is None and _is_block(cls.model_fields.get(key))}
@@ -25,14 +25,14 @@ def _is_block(field):
 
 
 def blocks_in(annotation):
-    """The blocks that a type is made of, list of classes: of ``dict[str, A | B] | None``, A and B."""
+    """The blocks in a type, list of classes: A and B for ``dict[str, A | B] | None``."""
     if isinstance(annotation, type) and issubclass(annotation, Block):
         return [annotation]
     return [block for argument in get_args(annotation) for block in blocks_in(argument)]
 
 
 def blocks_within(block):
-    """A block and those in it, each once, in the order of the keys: list of classes."""
+    """A block and the blocks in it, each once, in the order of the keys: list of classes."""
     found = [block]
     for field in block.model_fields.values():
         for inner in blocks_in(field.annotation):

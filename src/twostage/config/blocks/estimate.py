@@ -1,4 +1,4 @@
-"""``estimate``: the hardware that is reckoned with."""
+"""``estimate``: the hardware that the estimate assumes."""
 
 from pydantic import Field
 

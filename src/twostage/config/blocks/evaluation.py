@@ -1,4 +1,4 @@
-"""``classifier`` and ``evaluation``: features, and what samples are compared with."""
+"""``classifier`` and ``evaluation``: features, and the references with which samples are compared."""
 
 from typing import Annotated, Literal
 
@@ -7,18 +7,26 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from twostage.config.blocks.base import Block
 from twostage.config.blocks.files import File
 from twostage.config.values import Count, Distinct, Positive, Several
+from twostage.evaluation import defaults
 
 
 class Classifier(Block):
     """The classifier that the workflow trains on the training images. Its features need no download."""
 
-    steps: Count = Field(600, description="Number of training steps")
-    width: Count = Field(32, description="Number of channels of the first layer")
-    batch_size: Count = Field(128, description="Images per step")
-    lr: Positive = Field(2e-3, description="Initial learning rate of AdamW. It falls to zero along a cosine")
+    steps: Count = Field(defaults.STEPS, description="Number of training steps")
+    width: Count = Field(defaults.WIDTH, description="Number of channels of the first layer")
+    batch_size: Count = Field(defaults.BATCH_SIZE, description="Images per step")
+    lr: Positive = Field(
+        defaults.LEARNING_RATE, description="Initial learning rate of AdamW. It falls to zero along a cosine"
+    )
+
+    @property
+    def features(self):
+        """Numbers that it makes of an image."""
+        return defaults.FEATURES * self.width
 
 
-# The tags stand in pydantic's locations of mistakes alone.
+# The tags appear only in pydantic's locations of mistakes.
 Reference = Annotated[
     Annotated[Literal["held_out"], Tag("held_out")] | Annotated[File, Tag("file")],
     Discriminator(lambda value: "held_out" if value == "held_out" else "file"),
@@ -53,7 +61,7 @@ class Evaluation(Block):
         "their reconstructions",
     )
     control_images: Several = Field(
-        10_000,
+        defaults.CONTROL_IMAGES,
         description="Largest number of held-out images used as the control for memorization. They are evenly spaced "
         "over the held-out images",
     )

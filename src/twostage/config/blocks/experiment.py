@@ -1,4 +1,4 @@
-"""What every experiment may set for itself."""
+"""Settings that every experiment may have."""
 
 from pydantic import Field
 

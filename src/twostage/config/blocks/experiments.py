@@ -1,4 +1,4 @@
-"""``experiments``: the paper's tables and figures that are made of samples."""
+"""``experiments``: the paper's tables and figures that are made from samples."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from twostage.config.blocks.base import Block
 from twostage.config.blocks.experiment import Experiment
 from twostage.config.blocks.plans import OwnPlans
-from twostage.config.values import Count, Distinct, Gain, NotNegative, Positive, Share, Time, Window
+from twostage.config.values import Count, Distinct, Gain, Moment, NotNegative, Positive, Several, Share, Time, Window
 from twostage.sampling import experiments
 
 
@@ -64,7 +64,7 @@ class GuidanceInterval(Experiment):
     )
     from_data: Distinct[Window] = Field(
         [],
-        description="Intervals that the data name: `transition` (where the law's curve goes from 0.1 to 0.9), `class` "
+        description="Intervals from the data: `transition` (where the law's curve goes from 0.1 to 0.9), `class` "
         "(where x_t tells 5% to 95% of the class)",
     )
     beside: list[GuidanceBeside] = Field(
@@ -85,8 +85,8 @@ class VelocityGain(Experiment):
     gains: Distinct[tuple[Gain, NotNegative]] = Field(
         list(experiments.GAINS),
         min_length=1,
-        description="Gains [alpha, beta]. alpha above 0 makes velocities longer, below 0 shorter; the larger beta, the "
-        "nearer to the prior alone",
+        description="Gains [alpha, beta]. alpha above 0 makes velocities longer, below 0 shorter. A larger beta limits "
+        "the gain to times nearer to the prior",
     )
 
 
@@ -114,7 +114,7 @@ class Halves(Experiment):
     models: Distinct[str] = Field(["S", "XL"], min_length=1, description="Models that act in either half")
     snapshot: Count | None = Field(
         None,
-        description="Training step of a snapshot of the first model, which acts before the split. Default: without it",
+        description="Training step of a snapshot of the first model that acts before the split. Default: no snapshot",
     )
 
 
@@ -149,10 +149,34 @@ class Predictions(Experiment):
     models: Distinct[str] = Field(["XL"], min_length=1, description="Models whose trajectories are recorded")
 
 
+class References(Experiment):
+    """Whom models follow: their errors against the oracle, the Gaussian and the conditional target, on paths of
+    training and of held-out images and on their own trajectories, at every snapshot."""
+
+    models: Distinct[str] = Field(["XL"], min_length=1, description="Models to compare, at all their snapshots")
+    samples: Count = Field(
+        256,
+        description="Number of pairs (x_0, x_1) per seed, balanced over the classes. Every model gets the same pairs",
+    )
+    times: Several = Field(20, description="Number of times, evenly chosen among the step starts of a trajectory")
+
+
 class Pictures(Experiment):
     """App. G: more samples."""
 
     models: Distinct[str] = Field(["XL"], min_length=1, description="Models to sample from")
+
+
+class Jumps(Experiment):
+    """A model that starts at time t from the state of the exact flow of the class's Gaussian, without a function
+    evaluation before t."""
+
+    model: str = Field("XL", description="Model to sample from")
+    times: Distinct[Moment] = Field(
+        list(experiments.JUMP_TIMES),
+        min_length=1,
+        description="End times of the jump, below 1, or `split`. 0 is the model alone, which is always sampled",
+    )
 
 
 class Convergence(Experiment):
@@ -178,5 +202,7 @@ class Experiments(Block):
     fig6: ResumedSampling | None = Field(None, description="Resuming from unseen images (Fig. 6)")
     fig8: Predictions | None = Field(None, description="Predictions along trajectories (Figs. 4 and 8)")
     tab_plans: OwnPlans | None = Field(None, description="Plans of one's own")
+    fig_references: References | None = Field(None, description="Whom models follow (oracle, Gaussian, data)")
     fig_samples: Pictures | None = Field(None, description="Samples (App. G)")
+    fig_jump: Jumps | None = Field(None, description="The first part of the path without a network: a Gaussian's flow")
     fig_oracle_supervised: Convergence | None = Field(None, description="Oracle-supervised training (App. B)")

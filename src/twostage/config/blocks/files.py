@@ -55,7 +55,7 @@ class File(Block):
     def place(self):
         """Path of the file: `path`, or its name under weights/."""
         if self.path:
-            return re.sub("//+", "/", self.path)  # which Snakemake would warn of
+            return re.sub("//+", "/", self.path)  # Snakemake warns of doubled slashes
         named = re.split("[?#]", self.url or "")[0].rpartition("/")[2]
         parts = [self.repo.replace("/", "--"), self.file] if self.repo else [named]
         return "/".join(["weights", *parts])

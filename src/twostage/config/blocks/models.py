@@ -42,8 +42,8 @@ class Model(Block):
 
     @property
     def parameters(self):
-        """Number of parameters of a LightningDiT of this size, without those whose number depends on the latents: of
-        patches, positions and classes."""
+        """Number of parameters of a LightningDiT of this size, without those for patches, positions and classes, whose
+        number depends on the latents."""
         width, gated = self.hidden_size, int(2 / 3 * 4 * self.hidden_size)
         attention = 4 * width * (width + 1)
         feed_forward = 2 * gated * (width + 1) + width * (gated + 1)

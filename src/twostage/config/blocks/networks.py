@@ -1,4 +1,4 @@
-"""``networks``: images on their way through networks."""
+"""``networks``: how images pass through networks."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""``sampling``: what every plan shares."""
+"""``sampling``: settings that all plans share."""
 
 from typing import Literal
 

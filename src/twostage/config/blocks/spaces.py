@@ -7,31 +7,34 @@ from pydantic import Field, model_validator
 from twostage.config.blocks.base import Block
 from twostage.config.blocks.files import File
 from twostage.config.values import Count, NotNegative, PathText, Positive
+from twostage.data.kinds import ABSENT, DEFAULTS, PIXELS, PUBLISHED, TRAINED
 
 
 class IdentityEncoder(Block):
     """Pixels without an encoder, scaled to [-1, 1]."""
 
-    kind: Literal["identity"] = Field("identity", description="Pixels scaled to [-1, 1]")
+    kind: Literal[PIXELS] = Field("identity", description="Pixels scaled to [-1, 1]")
 
 
 class KLEncoder(Block):
     """A small KL autoencoder (diffusers' AutoencoderKL) that the workflow trains on the training images."""
 
-    kind: Literal["kl"] = Field("kl", description="KL autoencoder that the workflow trains")
-    latent_channels: Count = Field(4, description="Number of latent channels")
+    kind: Literal[TRAINED] = Field("kl", description="KL autoencoder that the workflow trains")
+    latent_channels: Count = Field(DEFAULTS["latent_channels"], description="Number of latent channels")
     downsample: Literal[1, 2, 4, 8] = Field(
-        2, description="Factor by which the side of an image shrinks to the side of a latent"
+        DEFAULTS["downsample"], description="Factor by which the side of an image shrinks to the side of a latent"
     )
     channels: list[Count] = Field(
-        [16, 32], min_length=1, description="Channels per resolution level, finest level first"
+        DEFAULTS["channels"], min_length=1, description="Channels per resolution level, finest level first"
     )
-    steps: Count = Field(600, description="Number of training steps")
-    batch_size: Count = Field(32, description="Images per training step")
-    lr: Positive = Field(1e-2, description="Learning rate of AdamW")
-    kl_weight: NotNegative = Field(1e-4, description="Weight of the KL term, in nats per latent dimension")
+    steps: Count = Field(DEFAULTS["steps"], description="Number of training steps")
+    batch_size: Count = Field(DEFAULTS["batch_size"], description="Images per training step")
+    lr: Positive = Field(DEFAULTS["lr"], description="Learning rate of AdamW")
+    kl_weight: NotNegative = Field(
+        DEFAULTS["kl_weight"], description="Weight of the KL term, in nats per latent dimension"
+    )
     align_weight: NotNegative = Field(
-        0.0,
+        DEFAULTS["align_weight"],
         description="Weight of the term that aligns latents to the classifier's features, as VA-VAE aligns to "
         "DINOv2's. 0 turns it off",
     )
@@ -66,7 +69,7 @@ class Latents(Block):
 class PretrainedEncoder(Block):
     """A published autoencoder, loaded through diffusers."""
 
-    kind: Literal["sd-vae", "va-vae", "autoencoder-kl", "tiny"] = Field(
+    kind: Literal[PUBLISHED] = Field(
         description="SD-VAE (f8, 4 channels), VA-VAE (f16; 16, 32 or 64 channels), any other AutoencoderKL (e.g. of "
         "SD3, Flux, MAR), or TAESD and similar ones"
     )
@@ -101,7 +104,7 @@ class PretrainedEncoder(Block):
 class NoEncoder(Block):
     """Latents alone. Nothing is encoded or decoded, so only what needs no images runs in this latent space."""
 
-    kind: Literal["none"] = Field(description="No encoder and no decoder")
+    kind: Literal[ABSENT] = Field(description="No encoder and no decoder")
     latents: Latents = Field(description="Training latents to import")
 
 

@@ -1,9 +1,23 @@
-"""Norms of velocities: whose deficit is it? (docs/theory.md, Sec. 5)"""
+"""Norms of velocities: how much of a deficit is the target's, how much the model's (docs/theory.md, Sec. 7)."""
 
-from twostage.report.claims.claim import APART, NOT_TESTED, PROJECT, SEEDS, Claim, Finding, above, case_of, within
+from twostage.report.claims.claim import (
+    APART,
+    DATA,
+    NAVIGATION,
+    NOT_TESTED,
+    PROJECT,
+    REFINEMENT,
+    SEEDS,
+    Claim,
+    Finding,
+    above,
+    case_of,
+    within,
+)
 from twostage.report.results.contrast import Distances
 from twostage.report.results.norms import norm_ratio
 
+VELOCITY_DEFICIT = "2605.14819"
 SAME = 0.15  # of D mse
 MOST = 0.5  # of a deficit
 
@@ -33,11 +47,12 @@ ORACLE_IS_SHORTER = Claim(
     section="",
     group=PROJECT,
     id="oracle-is-shorter-by-the-gap",
+    stage=DATA,
     statement="The oracle velocity is shorter than the conditional target, by the gap between the two: "
     "E|u|² − E|u*|² = D mse.",
     paper="not stated",
     figure="fig_norms",
-    quantity="E|u|² − E|u*|² over D mse, means over t",
+    quantity="E|u|² − E|u*|² divided by D mse, means over t",
     rule=f"holds if the whole interval lies within {SAME:.0%} of 1",
     form="share",
     needs=("pair_errors",),
@@ -58,11 +73,12 @@ DEFICIT_IS_THE_ORACLES = Claim(
     section="",
     group=PROJECT,
     id="velocity-deficit-is-the-oracles",
-    statement="What a model's velocity lacks in length before the split is what the exact velocity lacks too: a "
-    "deficit of the target, not of the model.",
+    stage=NAVIGATION,
+    statement="Before the split, a model's velocity is too short because the exact velocity is: the deficit is the "
+    "target's, not the model's.",
     paper="2605.14819: training by mean squared errors makes models' velocities too short, most harmfully at the start",
     figure="fig_norms",
-    quantity="of what the model lacks of E|u|² in navigation, the share that the oracle does not lack",
+    quantity="share of the model's deficit of E|u|² in navigation that the oracle does not have",
     rule=f"holds if the whole interval lies between −{MOST:.0%} and {MOST:.0%}",
     form="share",
     needs=("pair_errors", "oracle_loss", "posterior", "transition", "split"),
@@ -82,17 +98,18 @@ def _gain_helps(run):
         lead, means = distances.lead(longer, [none[0]]), distances.values.mean()
         best = means[longer].idxmin()
         note = f"{means[best]:.4g} with α = {plans['alpha'][best]:g}, β = {plans['beta'][best]:g}, the best of "
-        note += f"{len(longer)}; {means[none[0]]:.4g} without"
+        note += f"{len(longer)}; {means[none[0]]:.4g} without a gain"
         findings.append(Finding(case_of(space, features), above(lead, 0.0), lead, note))
     return findings
 
 
 GAIN_HELPS = Claim(
-    section="",
-    group=PROJECT,
+    section="abstract",
+    arxiv=VELOCITY_DEFICIT,
     id="velocity-gain-helps",
+    stage=NAVIGATION,
     statement="Making the velocity longer near the prior, by a gain 1 + α (1 − t)^β, lowers the distance.",
-    paper="2605.14819: gFID 13.68 without, 7.58 with such a gain (ImageNet 256, 50 steps)",
+    paper="gFID 13.68 without, 7.58 with such a gain (ImageNet 256, 50 steps)",
     figure="tab_gain",
     quantity="distance without a gain minus that of the best gain above 1",
     rule=f"holds if the whole interval is above zero; {APART}; {SEEDS}",
@@ -121,12 +138,13 @@ def _late_shortness_helps(run):
 
 
 LATE_SHORTNESS_HELPS = Claim(
-    section="",
-    group=PROJECT,
+    section="abstract",
+    arxiv=VELOCITY_DEFICIT,
     id="late-shortness-helps",
-    statement="A velocity that is too short near the data does good: a gain that fades towards the data (β = 1) gives "
-    "the lower distance than the same gain at all times (β = 0).",
-    paper="2605.14819: contraction harms at the start and denoises at the end",
+    stage=REFINEMENT,
+    statement="A velocity that is too short near the data is an advantage: a gain that fades towards the data (β = 1) "
+    "gives a lower distance than the same gain at all times (β = 0).",
+    paper="contraction harms at the start and denoises at the end",
     figure="tab_gain",
     quantity="distance with the gain at all times minus that with the gain that fades, same α",
     rule=f"holds if the whole interval is above zero; {SEEDS}",

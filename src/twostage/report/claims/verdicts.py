@@ -19,12 +19,14 @@ from twostage.report.claims import (
     guidance,
     halves,
     information,
+    jump,
     learning,
     memorization,
     norms,
     others,
     project,
     record,
+    references,
     settling,
     shift,
     supervision,
@@ -39,8 +41,8 @@ from twostage.report.results.run import Results
 
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
-    target, geometry, trajectories, memorization, learning, swap, capacity, halves, shift, guidance, supervision, flux,
-    untested, project, information, norms, others, settling,
+    target, geometry, trajectories, memorization, learning, swap, capacity, halves, jump, shift, guidance, supervision,
+    flux, untested, project, information, references, norms, settling, others,
 )  # fmt: skip
 
 

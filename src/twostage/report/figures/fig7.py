@@ -97,7 +97,7 @@ def _unexplained(axes, rows, space):
         for part in _parts(rows)
         for least in [part["unexplained"].min()]
     ]
-    layout.title(axes, f"{space} (c) Normalised: unexplained share, lowest {layout.few(lowest)}")
+    layout.title(axes, f"{space} (c) Normalised: unexplained share, least {layout.few(lowest)}")
     axes.set_ylabel("oracle loss / variance of oracle target, log")
 
 

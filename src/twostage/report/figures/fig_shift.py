@@ -7,12 +7,11 @@ from matplotlib.transforms import ScaledTranslation
 from twostage.report.figures import layout, style
 from twostage.report.results.inputs import splits
 
-SHIFTS = (4, 2, 1, 0.7, 0.5, 0.3, 0.1)
 WIDTH, COLUMN, HEAD = 5.0, 0.95, 8.5  # inches of a panel and of a column of shares; points of the column's heading
 EARLY = 0.2  # Tab. 2 of the paper counts the step starts up to this time
 
 
-def drawn(split=None, *, steps=50, shifts=SHIFTS):
+def drawn(split=None, *, steps, shifts):
     """One row per (space, shift, step start), DataFrame: shift, t, shifted, the shares of the shift, and the split.
 
     ``share_before_0.2`` is the share of a shift's step starts up to 0.2, ``share_before_split`` that up to the split of
@@ -111,7 +110,7 @@ def _shares(table, spaces, shift):
     return [own[space] for space in spaces if np.isfinite(own[space])]
 
 
-def draw(output_pdf, output_png, output_csv, *, split=None, steps=50, shifts=SHIFTS, config=None):
+def draw(output_pdf, output_png, output_csv, *, steps, shifts, split=None, config=None):
     """Draw the shifts; {space: split.json} marks the stage splits; write App. D's figure as PDF, PNG and CSV.
 
     steps: of the grid; shifts: the factors s.

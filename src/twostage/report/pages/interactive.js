@@ -1,5 +1,5 @@
-// The transition law in the browser, and a page to play with it. The first part is arithmetic alone, the same formulas
-// as twostage.oracle.law: t = 0 is the prior, t = 1 the data, lambda the eigenvalues of the data's covariance.
+// The transition law in the browser, and an interactive page for it. The first part is only arithmetic, with the
+// formulas of twostage.oracle.law: t = 0 is the prior, t = 1 the data, lambda the eigenvalues of the data's covariance.
 "use strict";
 
 // Mean I(t) and variance V(t), in nats, of the information that x_t carries about x_1.

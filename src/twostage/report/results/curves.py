@@ -147,6 +147,13 @@ def negative(estimate):
     return Estimate(-estimate.value, -estimate.high, -estimate.low)
 
 
+def at_once(estimates, freedom=math.inf):
+    """Numbers (Estimates) with intervals wide enough for all at once, by Bonferroni's inequality: a list."""
+    estimates = list(estimates)
+    wider = _quantile(freedom, max(len(estimates), 1)) / _quantile(freedom) if freedom > 0 else math.nan
+    return [Estimate(e.value, *(e.value + wider * (end - e.value) for end in (e.low, e.high))) for e in estimates]
+
+
 def least(estimates, freedom=math.inf):
     """The smallest of several numbers (Estimates), as an Estimate whose interval accounts for the choice.
 

@@ -7,12 +7,14 @@ from twostage.report.results.capacity import capacities
 from twostage.report.results.gaussians import gaussian_curves
 from twostage.report.results.halves import halves
 from twostage.report.results.information import information_curves
+from twostage.report.results.jump import jumps
 from twostage.report.results.losses import loss_curves
 from twostage.report.results.memorization import memorization_distances
 from twostage.report.results.norms import norms_of
 from twostage.report.results.paired import PairErrors
 from twostage.report.results.plans import guidance_intervals, timestep_shifts, velocity_gains
 from twostage.report.results.posterior import posterior_curves, saturation_of
+from twostage.report.results.references import References
 from twostage.report.results.settling import settled_copies, settling_images
 from twostage.report.results.sources import SOURCES
 from twostage.report.results.swaps import stage_swaps
@@ -127,12 +129,21 @@ class Results:
         return flux_trajectories(self.path("flux"))
 
     @cached_property
+    def references(self):
+        """{space: its References}"""
+        return {space: References(path) for space, path in self.path("references").items()}
+
+    @cached_property
     def switched(self):
         return memorization_distances(self.path("memorization_switch"), "t_switch", self.path("split"))
 
     @cached_property
     def resumed(self):
         return memorization_distances(self.path("memorization_resume"), "t_resume", self.path("split"))
+
+    @cached_property
+    def jumps(self):
+        return jumps(*(self.path(name) for name in ("jump", "memorization_jump", "split", "transition", "information")))
 
     @cached_property
     def twins(self):

@@ -1,0 +1,137 @@
+"""``fig_jump``: what its table says of the plans, every claim driven to hold and away from it, and its picture."""
+
+import math
+
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+from report_jump import FALL, jumped, memorized
+from report_results import information, split_of, transition, write
+
+from twostage.report.claims import jump as claims
+from twostage.report.claims import record, verdicts
+from twostage.report.claims.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED
+from twostage.report.figures import fig_jump
+from twostage.report.results.jump import jumps, plans_of
+from twostage.report.results.run import Results
+
+LAW = 0.42
+
+
+def sources(folder, table=None, beside=None, *, told=True):
+    table = jumped() if table is None else table
+    beside = memorized(table) if beside is None else beside
+    law = transition("x", LAW)
+    assert "split_predicted" in law
+    made = {
+        "jump": ("csv", table), "memorization_jump": ("csv", beside), "split": ("json", split_of(0.41)),
+        "transition": ("json", law | {"split_predicted": LAW}),
+    }  # fmt: skip
+    if told:
+        made["information"] = ("csv", information())
+    return {name: {"x": write(folder, f"{name}.{kind}", content)} for name, (kind, content) in made.items()}
+
+
+def test_the_table_says_where_plans_start_and_what_they_are_compared_with(tmp_path):
+    paths = sources(tmp_path, jumped(seeds=(0, 1)))
+    table = jumps(*(paths[name] for name in ("jump", "memorization_jump", "split", "transition", "information")))
+    jump, uniform = (plans_of(table, kind).set_index("t") for kind in ("jump", "uniform"))
+    assert list(jump.index) == list(uniform.index) == pytest.approx(list(FALL))
+    assert list(jump["saved"]) == pytest.approx([0.2, 0.4, 0.44, 0.6])
+    assert jump["change"][0.4] == pytest.approx(-0.5)
+    assert jump["change_low"][0.4] < -0.5 < jump["change_high"][0.4]
+    assert list(jump["against"]) == pytest.approx([-0.3] * 4)
+    assert uniform["against"].isna().all()
+    assert (table["control"] == 3).all()
+    assert set(table["law"]) == {LAW}
+    assert 0.4 < table["decided"].iloc[0] < 0.5
+    assert len(table) == 2 * 9
+
+
+def test_what_is_not_there_is_not_made_up(tmp_path):
+    table = jumped()
+    paths = sources(tmp_path, table[table["kind"] != "uniform"], memorized(table, control=None), told=False)
+    found = jumps(paths["jump"], paths["memorization_jump"])
+    assert found[["against", "control", "law", "decided", "split"]].isna().all().all()
+    fig_jump.figure(found)
+
+
+COSTS, BEATS, TURNS, CLASS, KEEPS, NEW, SAME, SKIPS = (claim.id for claim in verdicts.claims_of(claims))
+FAR = {0.1: 2.8, 0.8: 3.4}
+EARLY = {0.1: 2.5, 0.2: 2.8, 0.45: 2.9}  # the best jump goes far before the split
+CASES = [
+    (COSTS, jumped(), {}, HOLDS),
+    (COSTS, jumped({0.4: 3.5}), {}, FAILS),
+    (COSTS, jumped({0.4: 3.06}, sem=20), {}, UNDECIDED),
+    (COSTS, jumped(FAR), {}, NOT_TESTED),  # no jump to the split
+    (BEATS, jumped(), {}, HOLDS),
+    (BEATS, jumped(uniform=-0.3), {}, FAILS),
+    (BEATS, jumped(uniform=0.0, sem=20), {}, UNDECIDED),
+    (BEATS, jumped({0.8: 3.0}), {}, NOT_TESTED),
+    (TURNS, jumped(), {}, HOLDS),
+    (TURNS, jumped(EARLY), {}, FAILS),
+    (TURNS, jumped({0.4: 2.5, 0.45: 2.4}), {}, UNDECIDED),  # it has not turned
+    (CLASS, jumped(), {}, HOLDS),
+    (CLASS, jumped(EARLY), {}, FAILS),
+    (CLASS, jumped({0.2: 2.5, 0.4: 2.5, 0.6: 3.4}, sem=50), {}, UNDECIDED),
+    (KEEPS, jumped(), {}, HOLDS),
+    (KEEPS, jumped(recall=0.9), {}, FAILS),
+    (KEEPS, jumped(coverage=0.9), {}, FAILS),
+    (KEEPS, jumped(coverage=math.nan), {}, NOT_TESTED),
+    (NEW, jumped(), {}, HOLDS),
+    (NEW, jumped(), {"nearest": 2.0}, FAILS),
+    (NEW, jumped(), {"nearest": 2.86, "sem": 0.2}, UNDECIDED),
+    (NEW, jumped(), {"control": None}, NOT_TESTED),
+    (SAME, jumped(), {}, HOLDS),
+    (SAME, jumped(), {"same": 4.0}, FAILS),
+    (SAME, jumped(), {"same": 2.5, "sem": 0.2}, UNDECIDED),
+    (SKIPS, jumped({0.2: 2.8, 0.4: 3.5}), {}, HOLDS),
+    (SKIPS, jumped({0.16: 2.8, 0.3: 3.5}), {}, FAILS),
+    (SKIPS, jumped({0.2: 3.06}, sem=20), {}, UNDECIDED),
+    (SKIPS, jumped({0.1: 2.5, 0.4: 2.5}), {}, NOT_TESTED),
+]
+
+
+@pytest.mark.parametrize(("name", "table", "options", "verdict"), CASES, ids=[f"{c[0]}-{c[3]}" for c in CASES])
+def test_verdict(tmp_path, name, table, options, verdict):
+    run = Results(**sources(tmp_path, table, memorized(table, **options)))
+    [claim] = [claim for claim in verdicts.claims_of(claims) if claim.id == name]
+    [(_, findings)] = verdicts.evaluate(run, [claim])
+    assert record.overall(findings) == verdict, findings
+
+
+def test_every_rule_is_driven_to_each_verdict():
+    for claim in verdicts.claims_of(claims):
+        found = {case[3] for case in CASES if case[0] == claim.id} - {NOT_TESTED}
+        assert found == {HOLDS, FAILS} | ({UNDECIDED} if claim.id != KEEPS else set())  # of one seed: see below
+
+
+def test_diversity_has_an_interval_where_there_are_seeds(tmp_path):
+    table = jumped(seeds=(0, 1, 2))
+    for seed, share in enumerate((0.45, 0.5, 0.55)):  # lost: 10%, nothing, and 10% more
+        table.loc[(table["seed"] == seed) & (table["kind"] == "jump"), "recall"] = share
+    [(_, [finding])] = verdicts.evaluate(Results(**sources(tmp_path, table)), [claims.KEEPS_DIVERSITY])
+    assert finding.verdict == UNDECIDED
+    assert finding.estimate.value == pytest.approx(0)
+    assert finding.estimate.low < 0 < finding.estimate.high
+
+
+def test_without_classes_to_tell_the_class_predicts_nothing(tmp_path):
+    paths = sources(tmp_path)
+    paths["information"] = {"x": write(tmp_path, "one.csv", information(conditionings=("class", "all")))}
+    [(_, [finding])] = verdicts.evaluate(Results(**paths), [claims.TURNS_WITH_THE_CLASS])
+    assert finding.verdict == NOT_TESTED
+
+
+def test_a_picture_from_its_csv_alone_is_the_same(tmp_path):
+    outputs = [tmp_path / f"fig_jump.{kind}" for kind in ("pdf", "png", "csv")]
+    paths = sources(tmp_path, jumped(features=("classifier", "inception")))
+    keywords = {name: paths[name] for name in ("split", "transition", "information")}
+    fig_jump.draw(paths["jump"], paths["memorization_jump"], *outputs, **keywords)
+    assert all(path.stat().st_size > 1000 for path in outputs)
+    words, again = (
+        [text.get_text() for text in fig_jump.figure(table).findobj(Text)]
+        for table in (fig_jump.drawn(paths["jump"], paths["memorization_jump"], **keywords), pd.read_csv(outputs[2]))
+    )
+    assert words == again
+    assert any(text.startswith("x: 3 with 50 evaluations; 2.45 at t = 0.45") for text in words)
