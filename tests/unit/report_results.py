@@ -344,9 +344,9 @@ def write_settling(path, side=8, channels=1, shown=6):
     return path
 
 
-def write_references(path, curves, kinds=("train", "held_out", "own"), pairs=50, own=1.0):
+def write_references(path, curves, kinds=("train", "held_out", "own"), pairs=50, own=1.0, gaussian=0.5):
     """What the references' job writes of ``curves``, [(model, step), ...], each closer to the references than the one
-    before it, on own trajectories by its error to the power ``own``; the Gaussian's error is half of the oracle's."""
+    before it, on own trajectories by its error to the power ``own``; gaussian: its error over the oracle's."""
     t, rng = np.linspace(0, 0.98, 12), np.random.default_rng(0)
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
@@ -355,10 +355,11 @@ def write_references(path, curves, kinds=("train", "held_out", "own"), pairs=50,
         level = 0.5 ** np.arange(len(curves))[:, None, None]
         for kind in kinds:
             errors = level ** (own if kind == "own" else 1) * (0.01 + t[:, None])
-            errors = errors * (1 + 0.1 * rng.standard_normal(pairs))
-            for name, factor in (("oracle", 1.0), ("gaussian", 0.5), ("conditional", 2.0)):
-                file[f"{kind}_{name}"] = factor * errors
-            file[f"{kind}_apart"] = errors if kind == "own" else errors[0]
+            for name, factor in (("oracle", 1.0), ("gaussian", gaussian), ("conditional", 2.0)):
+                file[f"{kind}_{name}"] = factor * errors * (1 + 0.1 * rng.standard_normal((len(curves), 1, pairs)))
+            file[f"{kind}_apart"] = np.broadcast_to(
+                errors if kind == "own" else errors[0], (*errors.shape[kind != "own" : 2], pairs)
+            )
     return path
 
 

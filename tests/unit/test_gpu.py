@@ -32,6 +32,7 @@ from twostage.oracle import ClassOracle, Oracle, sweep
 from twostage.oracle.law import scale_variance, spectrum
 from twostage.provenance import write_json
 from twostage.sampling.context import Context
+from twostage.sampling.references import measure_references
 from twostage.sampling.run import sample_plans
 from twostage.sampling.snapshots import sample_snapshots
 from twostage.sampling.trajectory import record_trajectories
@@ -282,9 +283,13 @@ def test_models_against_the_oracle(world, tmp_path):
             world / "train.h5", {("B", 5): world / "B.safetensors"}, folder / "loss.csv", folder / "loss.h5",
             transition_path=world / "transition.json", time_steps=4, pairs=6, seed=0, device=device,
         )  # fmt: skip
+        measure_references(
+            world / "train.h5", {("B", 5): world / "B.safetensors"}, folder / "references.h5",
+            held_out_path=world / "held_out.h5", samples=6, seeds=[0], times=2, steps=3, solver="euler", device=device,
+        )  # fmt: skip
 
     on_both(work, tmp_path, backward=True)
-    assert_same_files(tmp_path, 2)
+    assert_same_files(tmp_path, 3)
 
 
 @pytest.mark.parametrize("target", ["cfm", "oracle"])

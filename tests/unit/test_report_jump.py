@@ -56,7 +56,7 @@ def test_what_is_not_there_is_not_made_up(tmp_path):
     fig_jump.figure(found)
 
 
-COSTS, BEATS, TURNS, CLASS, KEEPS, NEW, SAME = (claim.id for claim in verdicts.claims_of(claims))
+COSTS, BEATS, TURNS, CLASS, KEEPS, NEW, SAME, SKIPS = (claim.id for claim in verdicts.claims_of(claims))
 FAR = {0.1: 2.8, 0.8: 3.4}
 EARLY = {0.1: 2.5, 0.2: 2.8, 0.45: 2.9}  # the best jump goes far before the split
 CASES = [
@@ -85,6 +85,10 @@ CASES = [
     (SAME, jumped(), {}, HOLDS),
     (SAME, jumped(), {"same": 4.0}, FAILS),
     (SAME, jumped(), {"same": 2.5, "sem": 0.2}, UNDECIDED),
+    (SKIPS, jumped({0.2: 2.8, 0.4: 3.5}), {}, HOLDS),
+    (SKIPS, jumped({0.16: 2.8, 0.3: 3.5}), {}, FAILS),
+    (SKIPS, jumped({0.2: 3.06}, sem=20), {}, UNDECIDED),
+    (SKIPS, jumped({0.1: 2.5, 0.4: 2.5}), {}, NOT_TESTED),
 ]
 
 

@@ -62,10 +62,11 @@ def tab3_results():
     return distances("tab3", plans | wide | named | beside)
 
 
-def gain_results(of_longer=10.0):
-    """Distances that fall, or with ``of_longer`` below 0 rise, with alpha, whatever beta."""
+def gain_results(of_longer=10.0, late=0.0):
+    """Distances that fall, or with ``of_longer`` below 0 rise, with alpha, and by ``late`` where beta is 0."""
     gains = {"none": (np.nan, np.nan), "0.1-1": (0.1, 1), "0.2-1": (0.2, 1), "0.2-0": (0.2, 0), "-0.1-1": (-0.1, 1)}
-    table = distances("tab_gain", {name: 5 - of_longer * np.nan_to_num(alpha) for name, (alpha, _) in gains.items()})
+    levels = {name: 5 - of_longer * np.nan_to_num(alpha) - late * (beta == 0) for name, (alpha, beta) in gains.items()}
+    table = distances("tab_gain", levels)
     alpha, beta = zip(*(gains[plan.removeprefix("tab_gain-")] for plan in table["plan"]))
     return table.assign(kind=["none" if np.isnan(a) else "gain" for a in alpha], gain_alpha=alpha, gain_beta=beta)
 

@@ -133,7 +133,7 @@ if "fig_references" in EXPERIMENTS:
             device=device_of("sampling"),
             code=code_of("twostage.sampling.references"),
         message:
-            "Asking whom the models follow in latent space {wildcards.space}"
+            "Measuring which field the models follow in latent space {wildcards.space}"
         script:
             "../scripts/references.py"
 

@@ -10,7 +10,7 @@ with job(snakemake):
         snakemake.input.latents,
         dict(zip(snapshots, snakemake.input.snapshots)),
         snakemake.output[0],
-        held_out_path=snakemake.input.get("held_out"),
+        held_out_path=snakemake.input.get("held_out") or None,
         models=params.models,
         device=params.device,
         **params.settings,

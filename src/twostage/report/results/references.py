@@ -50,9 +50,9 @@ class References:
         return sorted(step for name, step in self.curves if name == model)
 
     def named(self, models=None):
-        """Models of the file, smallest first (``models``, else the file's order)."""
-        found = dict.fromkeys(name for name, _ in self.curves)
-        return [name for name in models or found if name in found]
+        """Models of the file, smallest first: those of ``models``, in the file's order where it has none of them."""
+        found = list(dict.fromkeys(name for name, _ in self.curves))
+        return [name for name in models or () if name in found] or found
 
     def sizes(self, models=None):
         """[(model, step), ...], smallest first, each at the longest training that all reached; an imported model that
