@@ -1,8 +1,9 @@
-"""Times that the data name for guidance: where the posterior settles, and where the class is decided.
+"""Intervals of time from the data, for guidance: where the posterior settles, and where the class is decided.
 
 ``transition``: where the law's curve, the predicted weight of the true sample within its class, pooled over the classes
-(law.csv), goes from 0.1 to 0.9. ``class``: where x_t tells 5% to 95% of what it ever tells of its class, I(Y; x_t) over
-all data (information.csv). windows.json holds both; samples whose plan names one carry it on. Reading takes no torch.
+(law.csv), goes from 0.1 to 0.9. ``class``: where I(Y; x_t), the information of x_t about its class over all data
+(information.csv), goes from 5% to 95% of its end. windows.json holds both; samples whose plan names one record it.
+Reading them does not import torch.
 """
 
 import json
@@ -12,10 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from twostage.provenance import PathLike, write_json, write_provenance
-from twostage.sampling.plan import CLASS, TRANSITION, WINDOWS
 
+TRANSITION, CLASS = "transition", "class"
+WINDOWS = (TRANSITION, CLASS)
 WEIGHTS = (0.1, 0.9)  # of the true sample, at the ends of the transition
-SHARES = (0.05, 0.95)  # of what x_t ever tells of the class
+SHARES = (0.05, 0.95)  # of the final value of I(Y; x_t), at the ends of the window of the class
 SOURCES = {
     TRANSITION: "law.csv, predicted weight of the true sample within its class, pooled: {:g} to {:g}".format(*WEIGHTS),
     CLASS: "information.csv, I(Y; x_t) by the gap between the targets: {:g} to {:g} of its end".format(*SHARES),
@@ -25,7 +27,7 @@ NO_CLASS = "it has no rows of the class, which take two classes or more; expecte
 
 @dataclass(frozen=True)
 class Window:
-    """A window of times. low, high: its ends in [0, 1], low < high; source: what they were read off.
+    """A window of times. low, high: its ends in [0, 1], low < high; source: the file and quantity that they come from.
 
     >>> Window(0.12, 0.53, "information.csv")
     Window(low=0.12, high=0.53, source='information.csv')
@@ -50,8 +52,8 @@ def write_windows(
 ) -> dict[str, Window]:
     """Write windows.json from law.csv and information.csv; returns the windows that these hold, by name.
 
-    named: those that plans name. Raises ValueError, with file and reason, where one of these is not there to be found;
-    of another the reason alone is written down.
+    named: those that plans name. Raises ValueError, with file and reason, where one of these cannot be found; for
+    another window only the reason is written.
     """
     found, missing = {}, {}
     for name, path in ((TRANSITION, law), (CLASS, information)):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from twostage.oracle import ClassOracle, Oracle
+from twostage.oracle import ClassOracle, Oracle, posterior
 
 TIMES = (0.0, 1e-4, 0.01, 0.1, 0.3, 0.9, 0.99, 0.999, 1 - 1e-6)
 
@@ -69,6 +69,31 @@ def test_parts_of_the_data_make_up_the_velocity_over_all(data, t):
     _, velocity = reference(data, x_t, t)
     error = (combined - velocity).norm(dim=1) / velocity.norm(dim=1)
     assert error.max() < 2e-6
+
+
+@pytest.mark.parametrize("t", [0.02, 0.25, 0.45, 0.7, 0.89, 0.95])
+def test_parts_leave_out_the_product_where_few_samples_count_and_nothing_else(monkeypatch, t):
+    """Past the transition: what few samples count is taken by differences, and a part that has none adds nothing."""
+    torch.manual_seed(0)
+    data, noise, multiplied = torch.randn(1500, 64), torch.randn(8, 64), []
+    add = posterior.add_weighted
+    monkeypatch.setattr(
+        posterior, "add_weighted", lambda moved, *rest: multiplied.append(len(moved)) or add(moved, *rest)
+    )
+    x_t = t * data[:8] + (1 - t) * noise
+    known = -noise.double().square().sum(1) / 2  # the log-evidence of x_1 alone
+    found = [Oracle(part).part_of_velocity(x_t, t, known) for part in data.split(500)]
+    evidence = torch.stack([each[1] for each in found])
+    combined = (evidence.softmax(0)[..., None] * torch.stack([each[0] for each in found]).double()).sum(0)
+    _, velocity = reference(data, x_t, t)
+    assert ((combined - velocity).norm(dim=1) / velocity.norm(dim=1)).max() < 2e-6
+    distance = (x_t.double()[:, None] - t * data.double()).square().sum(-1)
+    whole = (-distance / (2 * (1 - t) ** 2)).logsumexp(1)
+    torch.testing.assert_close(evidence.logsumexp(0), whole, rtol=1e-13, atol=2e-6)
+    if t in (0.7, 0.89):
+        assert not multiplied
+    if t == 0.02:
+        assert multiplied == [8, 8, 8]
 
 
 def test_a_part_refuses_the_end_of_time():

@@ -57,7 +57,7 @@ def test_what_is_not_there_is_not_made_up(tmp_path):
     fig_jump.figure(found)
 
 
-COSTS, BEATS, TURNS, CLASS, ERRORS, KEEPS, NEW, SAME = (claim.id for claim in verdicts.claims_of(claims))
+COSTS, BEATS, TURNS, CLASS, ERRORS, KEEPS, NEW, SAME, SKIPS = (claim.id for claim in verdicts.claims_of(claims))
 # {name: (jumps, what memorized() is given)}, each read once
 RUNS = {
     "usual": ({}, {}),
@@ -66,6 +66,7 @@ RUNS = {
     "flat": ({"found": {0.2: 2.5, 0.4: 2.5, 0.6: 3.4}, "sem": 50, "coverage": 0.9}, {}),
     "early": ({"found": {0.1: 2.5, 0.2: 2.8, 0.45: 2.9}}, {}),  # the best jump goes far before the split
     "rising": ({"found": {0.4: 2.5, 0.45: 2.4}, "coverage": math.nan}, {"control": None}),  # it has not turned
+    "skipping": ({"found": {0.16: 2.8, 0.3: 3.5}}, {}),  # 15% to 30% of the steps, not all as good
     "far": ({"found": {0.8: 3.4}}, {}),  # none goes to the split
 }
 CASES = [
@@ -76,6 +77,7 @@ CASES = [
     (ERRORS, {"usual": HOLDS, "early": FAILS, "flat": UNDECIDED}),
     (KEEPS, {"usual": HOLDS, "dear": FAILS, "flat": FAILS, "rising": NOT_TESTED}),
     (NEW, {"usual": HOLDS, "dear": FAILS, "unsure": UNDECIDED, "rising": NOT_TESTED}),
+    (SKIPS, {"usual": HOLDS, "skipping": FAILS, "unsure": UNDECIDED, "far": NOT_TESTED}),
     (SAME, {"usual": HOLDS, "dear": FAILS, "unsure": UNDECIDED, "far": NOT_TESTED}),
 ]
 

@@ -18,6 +18,7 @@ SETTINGS = {
     "fig5": {"model": "XL"},
     "fig6": {"model": "XL"},
     "tab_gain": {"model": "B"},
+    "tab_halves": {"models": ["XL", "B"]},
     "tab_plans": {"plans": {"late": {"parts": [{"field": "XL", "guidance": 2.0, "interval": ["split", 1.0]}]}}},
     "fig_samples": {"models": ["XL"]},
     "fig_jump": {"model": "XL"},

@@ -132,7 +132,7 @@ def plan_settings(experiments):
     settings = {
         name: {k: v for k, v in found.items() if k not in apart}
         for name, found in experiments.items()
-        if name != "fig_references"  # which compares velocities, and samples no plans
+        if name != "fig_references"  # it compares velocities and samples no plans
     }
     if twins := settings.get("fig_oracle_supervised"):
         first, second = map(CONFIG.snapshots, twins["models"])
@@ -151,13 +151,13 @@ def seeds_of(experiment):
 
 
 def windows_named(experiments):
-    """Windows of the data that plans of these experiments name, each once."""
+    """Windows of the data that the plans of these experiments name, each once."""
     plans = [item for name in experiments for item in PLANS[name].items()]
     return sorted({window for item in plans for window in Plan.from_dict(*item).names_windows})
 
 
 def sampling_inputs(plans):
-    """What the plans of an experiment are run with: latents, decoder, models, the split and windows that they name."""
+    """Inputs of an experiment's plans: latents, decoder, models, and the split and windows that the plans name."""
     made = [Plan.from_dict(name, plan) for name, plan in plans.items()]
     named = {"split": any(plan.names_split for plan in made), "windows": any(plan.names_windows for plan in made)}
     return {name: f"<results>/oracle/{{space}}/{name}.json" for name, found in named.items() if found} | {

@@ -56,7 +56,7 @@ rule split:
         "../scripts/split.py"
 
 
-# The intervals that the data name, for plans whose guidance acts on one.
+# Intervals from the data, for plans whose guidance acts on one of them.
 rule windows:
     input:
         law="<results>/oracle/{space}/law.csv",
@@ -77,14 +77,14 @@ rule windows:
         named=lambda w: windows_named(name for name in PLANS if w.space in spaces_of(name)),
         code=code_of("twostage.windows"),
     message:
-        "Writing down the windows of latent space {wildcards.space}"
+        "Finding the windows of the data in latent space {wildcards.space}"
     script:
         "../scripts/windows.py"
 
 
 if CONFIG.settling:
 
-    # Beside a class's images those that Fig. 5 follows, where it runs.
+    # The images drawn from each class, and those that Fig. 5 follows, where it runs.
     rule settle:
         input:
             latents="<results>/data/{space}/latents.h5",

@@ -1,6 +1,7 @@
 # Sampling: one rule per experiment, which runs all its plans in one job per latent space and shard.
 from twostage.sampling.experiments import plans_for
-from twostage.sampling.plan import Plan, WINDOWS, snapshot_of
+from twostage.sampling.plan import Plan, snapshot_of
+from twostage.windows import WINDOWS
 
 FIELDS = [*MODELS, *(f"{model}@{step}" for model in MODELS for step in CONFIG.snapshots(model))]
 try:
@@ -132,7 +133,7 @@ if "fig_references" in EXPERIMENTS:
             device=device_of("sampling"),
             code=code_of("twostage.sampling.references"),
         message:
-            "Asking whom the models follow in latent space {wildcards.space}"
+            "Measuring which field the models follow in latent space {wildcards.space}"
         script:
             "../scripts/references.py"
 

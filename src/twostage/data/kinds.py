@@ -1,4 +1,4 @@
-"""Kinds of encoder, and what the workflow's own autoencoder is made of: as the configuration, too, reads them.
+"""Kinds of encoder, and the defaults of the workflow's own autoencoder; the configuration reads them too.
 
 Nothing here imports torch.
 """
@@ -9,7 +9,7 @@ PUBLISHED = ("sd-vae", "va-vae", "autoencoder-kl", "tiny")
 ABSENT = ("none",)  # latents alone
 KINDS = (*PIXELS, *TRAINED, *PUBLISHED, *ABSENT)
 
-# Of the kind that is trained, where a configuration does not say.
+# Defaults of the kind that the workflow trains.
 DEFAULTS = {
     "latent_channels": 4, "downsample": 2, "channels": [16, 32], "steps": 600, "batch_size": 32, "lr": 1e-2,
     "kl_weight": 1e-4, "align_weight": 0.0,

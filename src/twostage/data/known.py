@@ -1,11 +1,12 @@
-"""Data sets that are the same everywhere: what is known of their images before they are there."""
+"""Data sets that are the same everywhere: facts about their images that are known before the images are there."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Known:
-    """image_shape: (H, W, C); train, held_out: numbers of images, 0 where a share is held out; classes: how many."""
+    """image_shape: (H, W, C); train, held_out: numbers of images, held_out 0 where a share of train is held out;
+    classes: number of classes."""
 
     image_shape: tuple[int, int, int]
     train: int

@@ -3,19 +3,26 @@
 It is computed for ``AHEAD`` steps at a time (``twostage.training.ahead``), by as many processes as there are GPUs, each
 of which owns its share of the classes, on its GPU. A matrix product takes as long as its operations or as reading its
 latents, whichever takes longer. Rates that the configuration does not state are an H100's and a present server's; the
-rest was counted on a pretended GPU, where a block of steps took 345 operations with 4 classes and 545 with 24: two
+rest was counted on a pretended GPU, where a block of steps took 355 operations with 2 classes and 546 with 20: two
 products per class, and eight views of tensors, taken here as two more.
+
+Points without a class need no second product where few samples count (``Oracle.part_of_velocity``). Of the nearest
+other sample, at a distance delta, and of all beyond, w = t / (1 - t) delta: a share Q(z) of the weights is above
+exp(z w - w^2 / 2), Q the normal tail, so few count from w = z + sqrt(z^2 + 2 log(n / ALONE)) on. ``settled_times``
+says what w is where the target is known; that time is given by the share that is skipped, which gives delta.
 """
 
 import math
 from dataclasses import dataclass
+
+from scipy.special import ndtri
 
 from twostage.estimate.oracle import velocities_bytes
 from twostage.estimate.row import BYTES, MULTIPLY_ADD
 
 GPU_MEMORY, CPU_MEMORY = 3.35e12, 1e10  # bytes per second: of an H100 (an H200 has 4.8e12), by one core
 OPERATION = 5e-6  # seconds that Python, torch and the driver take to start one small operation
-OPERATIONS, OF_CLASS = 320, 4  # in a block of steps; more for each class asked
+OPERATIONS, OF_CLASS = 350, 4  # in a block of steps; more for each class asked
 LOGIT = 160  # bytes moved per logit: ten passes over float64
 NETWORK = 5e10  # bytes per second between processes, each way (400 Gbit/s; NVLink has several times that)
 EXCHANGES = 4  # in a block of steps: counts, labels, points, answers
@@ -46,7 +53,9 @@ def target_cost(setting, space, model):
     asked = t.batch_size * (1 - config.estimate.oracle_skipped)
     of_class, of_all = asked * (1 - t.class_drop), asked * t.class_drop
     pairs = setting.stored * (setting.class_size + setting.stored * (t.class_drop > 0))
-    velocities = of_class * setting.oracle_velocity(space) + of_all * setting.oracle_velocity(space, setting.stored)
+    needed = 1 - spared(config.estimate.oracle_skipped, setting.stored, setting.stored / ranks) / 2  # of two products
+    velocities = of_class * setting.oracle_velocity(space)
+    velocities += of_all * needed * setting.oracle_velocity(space, setting.stored)
 
     # of one process, for a block of steps
     memory, rate = (GPU_MEMORY if gpu else CPU_MEMORY), float32_rate(config)
@@ -56,7 +65,7 @@ def target_cost(setting, space, model):
     waiting = OPERATION * (OPERATIONS + OF_CLASS * distinct) + LOGIT * AHEAD * of_all * owned / memory
     for count, latents in (
         (points * setting.class_size, distinct * setting.class_size),
-        (AHEAD * of_all * owned, owned),
+        (AHEAD * of_all * owned * needed, owned),
     ):
         products = 2 * MULTIPLY_ADD * count * dim / rate
         waiting += max(2 * latents * dim * BYTES / memory - products, 0) if count else 0
@@ -74,6 +83,25 @@ def target_bytes(setting, space):
     points = AHEAD * setting.config.training.batch_size // setting.ranks
     copies = COPIES * points * setting.dim(space) * BYTES
     return 2 * owned + velocities_bytes(setting, space, points) + copies  # twice where they are centred
+
+
+def spared(skipped, count, owned):
+    """The share of the asked points without a class that need no second product, at least; t uniform.
+
+    skipped: the share that is not asked; count: N; owned: samples of a process. 0 where nothing is skipped.
+    """
+    from twostage.oracle.posterior import ALONE, FEW
+    from twostage.oracle.settled import MISS, TOLERANCE
+
+    if not 0 < skipped < 1 or count < 2 or owned < 4 / FEW:
+        return 0.0
+    until = 1 - skipped
+    s, w, z = until / (1 - until), 1.0, -float(ndtri(MISS / (count - 1)))
+    for _ in range(20):  # delta is w / s
+        w = z + math.sqrt(z**2 + 2 * max(math.log((count - 1) * w / s * (1 + s) / TOLERANCE), 0))
+    z = -float(ndtri(FEW / 2))  # half of them: the share that is above varies
+    s *= (z + math.sqrt(z**2 + 2 * math.log(owned / ALONE))) / w
+    return max(0.0, 1 - s / (1 + s) / until)
 
 
 def float32_rate(config):

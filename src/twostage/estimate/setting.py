@@ -10,9 +10,8 @@ from twostage.estimate import networks, peaks
 from twostage.estimate.images import count_classes, count_images
 from twostage.estimate.row import BYTES, MULTIPLY_ADD
 from twostage.evaluation.given import WIDTHS
-from twostage.sampling.plan import CLASS, TRANSITION
 from twostage.split import FIXED, measured_split
-from twostage.windows import read_windows
+from twostage.windows import CLASS, TRANSITION, read_windows
 
 INDEX, CONTENTS = "data/index.csv", "data/contents.csv"  # of class folders
 MEASURED, LAW = "measured", "law"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 def forward_flops(architecture: Mapping[str, int]) -> int:
     """Operations of one forward pass of one sample: two per multiplication in its matrix products.
 
-    architecture: as ``LightningDiT.architecture``; heads and classes cost no product. The number is what torch's own
-    counter finds.
+    architecture: as ``LightningDiT.architecture``; the numbers of heads and classes add no products. Torch's own
+    counter gives the same number.
 
     >>> xl = {"patch_size": 1, "hidden_size": 1152, "depth": 28}
     >>> f"{forward_flops({'input_size': 16, 'in_channels': 32, **xl}):.4g}"  # 256 tokens

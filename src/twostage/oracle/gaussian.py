@@ -5,12 +5,12 @@ directions of V variances s_t^2 = t^2 lambda + (1 - t)^2; in all others (1 - t)^
 
     E[x_1 - x_0 | x_t] = mu + s_t' / s_t (x_t - t mu),         x_t = t mu + s_t / s_0 x_0   (the flow from the prior)
 
-and the same with s_t = 1 - t in the directions that the data do not vary in.
+and the same with s_t = 1 - t in the directions in which the data do not vary.
 
-Mean and covariance are the sample's own (division by N), without shrinkage, whatever N and D: for small t / (1 - t) the
-oracle's posterior mean is mu + t / (1 - t)^2 Sigma (x_t - t mu) + ..., with just this Sigma, so the field agrees with
-the oracle's to the first order there and no other covariance does. Where N < D, at least D - N + 1 directions have no
-variance: in them x_t is the noise's (1 - t) x_0, as it is for the oracle.
+Mean and covariance are the sample's own (division by N), without shrinkage, whatever N and D. For small t / (1 - t) the
+oracle's posterior mean is mu + t / (1 - t)^2 Sigma (x_t - t mu) + ..., with exactly this Sigma. So the field agrees
+with the oracle's to first order there, and with no other covariance it would. Where N < D, at least D - N + 1
+directions have no variance: in them x_t is (1 - t) x_0, as for the oracle.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from twostage.flow import Time
 from twostage.oracle.posterior import ClassOracle, Labels
 from twostage.oracle.samples import WIDE, Samples, check_times, one_each
 
-# Of the largest eigenvalue of a Gram matrix: what lies below is rounding, for less than 1e-6 of the deviation.
+# Share of a Gram matrix's largest eigenvalue below which eigenvalues are rounding: less than 1e-6 of the deviation.
 NEGLIGIBLE = 1e-12
 
 
@@ -36,7 +36,7 @@ class Gaussian:
     variances: (k,); axes: (k, D), the orthonormal directions of those variances, all float64: k = D where N >= D, with
     the D x D covariance summed over chunks, else the rank, from the N x N Gram matrix.
 
-    Everywhere x is (B, D) or (B, C, H, W); answers are like x, computed in float64.
+    Everywhere x is (B, D) or (B, C, H, W); results are like x, computed in float64.
 
     >>> gaussian = Gaussian(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
     >>> gaussian.variances, gaussian.axes.abs()
@@ -71,7 +71,7 @@ class Gaussian:
         return self.velocity_of(x_t, _times("t", t, len(x_t), self.device)).to(x_t)
 
     def flow(self, x: Float[Array, " batch *shape"], start: Time, stop: Time) -> Float[Tensor, " batch *shape"]:
-        """Where the field takes the state x of time ``start`` by time ``stop``, exactly, like x.
+        """The state at time ``stop`` of the field's exact flow from x at time ``start``, like x.
 
         start: a float or (B,) in [0, 1); stop: in [0, 1], earlier than start, too. Raises ValueError for others.
         """
@@ -82,7 +82,7 @@ class Gaussian:
     def velocity_of(
         self, x_t: Float[Tensor, " batch *shape"], t: Float64[Tensor, "batch 1"]
     ) -> Float64[Tensor, " batch *shape"]:
-        """``velocity`` in float64 at times (B, 1) where the Gaussian is, their values not looked at."""
+        """``velocity`` in float64 at times (B, 1) on the Gaussian's device, without a check of their values."""
         rest, away = 1 - t, self._about_mean(x_t, t)
         gain = t * self.variances / (self._spread(t).square() * rest)  # along the axes, beyond that of -1 / (1 - t)
         return (self.mean - away / rest + (away @ self.axes.T * gain) @ self.axes).reshape(x_t.shape)
@@ -90,7 +90,7 @@ class Gaussian:
     def flow_of(
         self, x: Float[Tensor, " batch *shape"], start: Float64[Tensor, "batch 1"], stop: Float64[Tensor, "batch 1"]
     ) -> Float64[Tensor, " batch *shape"]:
-        """``flow`` in float64 between times (B, 1) where the Gaussian is, their values not looked at."""
+        """``flow`` in float64 between times (B, 1) on the Gaussian's device, without a check of their values."""
         away, shrinks = self._about_mean(x, start), (1 - stop) / (1 - start)
         gain = self._spread(stop) / self._spread(start) - shrinks
         return (stop * self.mean + away * shrinks + (away @ self.axes.T * gain) @ self.axes).reshape(x.shape)
@@ -104,10 +104,10 @@ class Gaussian:
 
 
 class ClassGaussian:
-    """A ``Gaussian`` per class, each made when it is first asked for.
+    """A ``Gaussian`` per class, each made when it is first needed.
 
-    data, labels, device: as for ``ClassOracle``; budget_mb: working memory of one class's fit, and what the classes
-    used last may hold, one of them at least.
+    data, labels, device: as for ``ClassOracle``; budget_mb: working memory of one class's fit, and the memory of the
+    classes that are kept (those used last, at least one).
 
     >>> data, labels = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 4.0]]), torch.tensor([0, 0, 1])
     >>> gaussians = ClassGaussian(data, labels)
@@ -142,7 +142,7 @@ class ClassGaussian:
     def flow(
         self, x: Float[Array, " batch *shape"], start: Time, stop: Time, y: Labels
     ) -> Float[Tensor, " batch *shape"]:
-        """Where each state's class takes it from time ``start`` to ``stop``, exactly, like x."""
+        """The states at time ``stop`` of the exact flow of each state's class from x at time ``start``, like x."""
         x = _states("x", x)
         start = _times("start", start, len(x))
         return self._each(Gaussian.flow_of, x, y, start, _times("stop", stop, len(x), before_end=False))
@@ -176,7 +176,7 @@ def _principal(samples):
 
 
 def _states(name, x, mean=None):
-    """``x`` as a tensor (B, ...), B >= 1, of as many numbers each as ``mean`` where it is given."""
+    """``x`` as a tensor (B, ...), B >= 1; with ``mean``, each of as many numbers as ``mean``."""
     x = as_floating(name, x)
     if x.ndim < 2 or len(x) == 0 or (mean is not None and x[0].numel() != len(mean)):
         numbers = "..." if mean is None else f"D = {len(mean)} numbers"
@@ -185,7 +185,7 @@ def _states(name, x, mean=None):
 
 
 def _times(name, t, count, device=None, before_end=True):
-    """Times as (B, 1) float64, looked at where they are: those on the host keep no device waiting."""
+    """Times as (B, 1) float64, checked on their own device, so that times on the host make nothing wait for a GPU."""
     t = one_each(name, check_times(t, name), count)
     if before_end and (t == 1).any():
         raise ValueError(f"{name} is 1, where the field has no value of its own; expected a time below 1")

@@ -228,9 +228,9 @@ class _Pairs:
         for k in self.inner:
             t = self.times[k].item()
             s = t / (1 - t)
-            r = torch.add(chunk.a, chunk.q, alpha=-s / 2).mul_(s)
-            top = r.amax(1)
-            # r_i / s falls with s: if all samples are negligible for a pair, they stay so at all later times
+            r = torch.add(chunk.a, chunk.q, alpha=-s / 2)  # over s, which is multiplied with what is next done to it
+            top = r.amax(1).mul_(s)
+            # r_i / s falls with s: a pair to which all samples are negligible stays so at all later times
             alive = (top > NEGLIGIBLE).nonzero()[:, 0]
             if len(alive) < len(pairs):
                 pairs, r, top = pairs[alive], r[alive], top[alive]
@@ -238,9 +238,9 @@ class _Pairs:
                 if len(pairs) == 0:
                     break
             peak = torch.maximum(self.peak[k, pairs], top)
-            weights = (r - peak[:, None]).clamp_(min=LEAST).exp_()
+            weights = torch.add(-peak[:, None], r, alpha=s).clamp_(min=LEAST).exp_()
             sizes = weights * chunk.lengths
-            shrink = self._add_totals(k, pairs, peak, r, weights, top, start)
+            shrink = self._add_totals(k, pairs, peak, r, s, weights, top, start)
             self.spread[k, pairs] = self.spread[k, pairs] * shrink + torch.mul(sizes, chunk.lengths, out=r).sum(1)
             largest = sizes.amax(1)
             weights = _few(weights, sizes, largest)
@@ -251,15 +251,15 @@ class _Pairs:
                 waiting = []
         self._add_moved(waiting, chunk.centred)
 
-    def _add_totals(self, k, pairs, peak, r, weights, top, start):
+    def _add_totals(self, k, pairs, peak, r, s, weights, top, start):
         if self.logs is not None:
-            r = r + self.logs[start : start + r.shape[1]]
+            r, s = torch.add(self.logs[start : start + r.shape[1]], r, alpha=s), 1
             top = r.amax(1)
         self.best[k, pairs] = torch.maximum(self.best[k, pairs], top)
         shrink = (self.peak[k, pairs] - peak).exp_()
         self.peak[k, pairs] = peak
         self.total[k, pairs] = self.total[k, pairs] * shrink + weights.sum(1)
-        self.tilt[k, pairs] = self.tilt[k, pairs] * shrink + torch.mul(weights, r, out=r).sum(1)
+        self.tilt[k, pairs] = self.tilt[k, pairs] * shrink + torch.mul(weights, r, out=r).sum(1).mul_(s)
         return shrink
 
     def _add_near(self, k, pairs, peak, weights, largest, chunk):
@@ -329,7 +329,7 @@ class _Pairs:
                 scale[k] = 0
             elif k in self.moved:
                 moved, weight = self.moved[k], self.weight[k, :, None]
-                moved = torch.addcmul(moved, weight.to(moved.dtype), bases[moved.dtype], value=-1)
+                moved.addcmul_(weight.to(moved.dtype), bases[moved.dtype], value=-1)
                 if k in self.near:
                     moved = moved + self.near[k]
             else:

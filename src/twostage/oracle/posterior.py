@@ -34,8 +34,9 @@ from twostage.oracle.samples import (
 
 TOLERANCE = 1e-6  # absolute error of a posterior weight; above it, its squared distance is computed again
 NEAR_DATA = 0.1  # below this 1 - t, sums are of float64 differences: float32 products lose u / (1 - t)
-ALONE = 1e-9  # sum of all other weights over the largest; below it, the velocity points to one sample
-FAINT = math.log(SMALLEST) - 1  # smallest logarithm of a weight; below, exp and float32 products are many times slower
+ALONE = 1e-9  # sum of all other weights, of the largest, below which the velocity is that to one sample
+FEW = 1 / 1024  # share of a part's weights; differences to so few samples, or to four, take no time beside a product
+FAINT = math.log(SMALLEST) - 1  # of a weight: none is less, where exp and float32 products are many times slower
 
 Labels: TypeAlias = int | Int[Array, ""] | Int[Array, " #batch"]  # one for all samples, or one per sample
 
@@ -107,16 +108,18 @@ class Oracle:
         return self._displacements(x_t, t)[0].reshape(x_t.shape).to(x_t)
 
     def part_of_velocity(
-        self, x_t: Float[Array, " batch *shape"], t: Time
+        self, x_t: Float[Array, " batch *shape"], t: Time, known: Float64[Tensor, " batch"] | None = None
     ) -> tuple[Float[Tensor, " batch *shape"], Float64[Tensor, " batch"]]:
         """The part of these samples in the oracle velocity of a larger data set: (velocity like x_t, log-evidence).
 
         The log-evidence, (B,) float64, is log sum_i exp(-|x_t - t x^(i)|^2 / (2 (1 - t)^2)). The velocity over several
-        data sets together is the mean of their velocities, weighted by the softmax of their log-evidences. Raises
-        ValueError as ``velocity`` does.
+        data sets together is the mean of their velocities, weighted by the softmax of their log-evidences. known: a
+        log-evidence that the larger data set is known to have at least, such as that of one sample: weights that sum to
+        less than ``ALONE`` of it may be left out. Raises ValueError as ``velocity`` does.
         """
         x_t, t = self._check(x_t, t)
-        found, evidence = self._displacements(x_t, t, whole=False)
+        known = one_each("known", as_tensor("known", -math.inf if known is None else known), len(x_t)).to(t)
+        found, evidence = self._displacements(x_t, t, known=known)
         return found.reshape(x_t.shape).to(x_t), evidence
 
     def _check(self, x_t, t):
@@ -139,25 +142,27 @@ class Oracle:
         # doubtful weights of a point are counted in float32, which is exact up to 2^24
         return max(1, min(samples.count, (samples.budget - 40 * batch * samples.dim) // each, 1 << 24))
 
-    def _displacements(self, x_t, t, to_end=True, whole=True):
-        """``_displacement`` of as many points at a time as the budget allows; to_end: whether to divide by 1 - t."""
+    def _displacements(self, x_t, t, to_end=True, known=None):
+        """``_displacement`` of as many points at a time as the budget allows; to_end: divided by 1 - t."""
         size = max(1, self.samples.budget // (96 * self.samples.dim))
+        levels = [None] * len(t) if known is None else known[:, None].split(size)
         found = [
-            self._displacement(_Points(self.samples, x, time, to_end), whole)
-            for x, time in zip(x_t.split(size), t.split(size))
+            self._displacement(_Points(self.samples, x, time, to_end), level)
+            for x, time, level in zip(x_t.split(size), t.split(size), levels)
         ]
         return found[0] if len(found) == 1 else tuple(torch.cat(each) for each in zip(*found))
 
-    def _displacement(self, points, whole):
+    def _displacement(self, points, known):
         """(m - x_t) / (1 - t), (B, D), and the log-evidence, (B,) float64, by a running log-sum-exp over the chunks.
 
-        In float64, or in float32 if both the samples and the points are. It is not divided by 1 - t if the points may
-        be at t = 1. whole: whether the samples are the whole data set, so that the evidence need not be exact.
+        In float64, or in float32 where both the samples and the points are. Undivided where the points may be at t = 1.
+        known: (B, 1), see ``part_of_velocity``; None where the samples are the whole data set, so that the evidence
+        need not be exact.
         """
         peak = torch.full_like(points.t, -math.inf)
         total, moved = torch.zeros_like(peak), None
         for start, rows in self.samples.chunks(self._chunk(len(points.t))):
-            part = self._part(points, start, rows, peak + total.log(), whole)
+            part = self._part(points, start, rows, peak + total.log(), known)
             here = self._moved(points, start, rows, part)
             if moved is None:
                 peak, total, moved = part.peak, part.total, here
@@ -182,15 +187,16 @@ class Oracle:
             everyone = torch.arange(len(points.t), device=rows.device)
             return self._paired(rows, everyone, part.logits.argmax(1)) - points.given
         (row, column), weights, total, near = part.near, part.weights, part.total, None
+        if part.many is not None:
+            near = self._near(points, rows, row, column, weights[row, column])
+            if len(part.many):
+                moved = points.base[part.many] * -total[part.many].to(points.base.dtype)
+                near.index_add_(0, part.many, self._add_sum(moved, weights[part.many], start, rows).to(WIDE))
+            return near
         if len(row):
-            # their weights are taken out of the product, which in float32 would lose the differences
-            weight, near = weights[row, column], torch.zeros_like(points.given, dtype=WIDE)
+            # their weights leave the product, which in float32 would lose the differences
+            near = self._near(points, rows, row, column, weights[row, column])
             weights[row, column] = 0
-            for some in self.samples.pairs(len(row)):
-                difference = (
-                    self._paired(rows, row[some], column[some]).to(WIDE).sub_(points.given.index_select(0, row[some]))
-                )
-                near.index_add_(0, row[some], difference.mul_(weight[some, None]))
             weights = product_weights(weights, rows.dtype)
             total = weights.sum(1, keepdim=True, dtype=WIDE)
             # on a GPU, multiplying zeros is faster than telling the host that they are zeros
@@ -200,10 +206,19 @@ class Oracle:
         moved = self._add_sum(moved, weights.to(rows.dtype), start, rows)
         return moved if near is None else moved.to(WIDE).add_(near)
 
-    def _part(self, points, start, rows, level, whole=True):
-        """The logits -|x_t - t x^(i)|^2 / (2 (1 - t)^2) of a chunk, and the sums made from them: a ``_Part``.
+    def _near(self, points, rows, row, column, weight):
+        """Sum of the weights (k,) of pairs times ``x^(i) - x_t``, (B, D), by differences in float64."""
+        near = torch.zeros_like(points.given, dtype=WIDE)
+        for some in self.samples.pairs(len(row)):
+            difference = self._paired(rows, row[some], column[some]).to(WIDE)
+            difference.sub_(points.given.index_select(0, row[some]))
+            near.index_add_(0, row[some], difference.mul_(weight[some, None]))
+        return near
 
-        level: (B, 1) log of the sum of exp of the logits so far; whole: see ``_displacement``. At t = 1 the squared
+    def _part(self, points, start, rows, level, known=None):
+        """The logits -|x_t - t x^(i)|^2 / (2 (1 - t)^2) of a chunk, and what is made of them: a ``_Part``.
+
+        level: (B, 1) log of the sum of exp of the logits so far; known: see ``_displacement``. At t = 1 the squared
         distance is not divided, which orders the samples as the limit does.
         """
         samples, t, scale = self.samples, points.t, points.scale
@@ -219,22 +234,33 @@ class Oracle:
         doubt = error / TOLERANCE
         # near the data, and at t = 1, all logits that count are computed by differences
         window = 2 * error + torch.where(points.near, 20 - (1 - t).clamp(min=1e-16).log(), doubt.log())
-        window += peak - torch.logaddexp(level, log_total + peak)
-        # as numbers, because comparisons with boolean results, and their sums, take four times as long
+        level = torch.logaddexp(level, log_total + peak)
+        level = level if known is None else torch.maximum(level, known)
+        window += peak - level
+        # as numbers: comparisons that give booleans, and sums of those, take four times as long
         doubtful = torch.gt(gaps, -window.to(gaps.dtype), out=gaps)
         count = doubtful.sum(1, keepdim=True).to(WIDE)
         again, alone = torch.ones_like(count), torch.zeros_like(count)
-        if whole and logits.shape[1] == samples.count:
-            # except that one sample which outweighs all others has weight 1, whatever its logit
+        if known is None and logits.shape[1] == samples.count:
+            # but one sample that outweighs all others has weight 1, whatever its logit
             settled = (log_total < (1 / doubt).clamp(1e-9, 0.5)) & (count <= 1)
             again, alone = points.near | ~settled, settled & (total < 1 + ALONE)
             count = count * again
-        pairs, near, coarse, others = points.read(
-            count.sum(), (count * points.near).sum(), (count * (error > 1)).sum(), (alone == 0).sum()
+        few = None if known is None else _Few(weights, level - peak)
+        pairs, near, coarse, others, *of_few = points.read(
+            count.sum(),
+            (count * points.near).sum(),
+            (count * (error > 1)).sum(),
+            (alone == 0).sum(),
+            *(() if few is None else few.numbers),
         )
-        none = torch.empty(2, 0, dtype=torch.int64, device=logits.device)
+        fine = not (near or coarse or points.at_end)
+        if few is not None and fine and of_few[0] < len(t):
+            places, many = few.places(*of_few)
+        else:
+            places, many = torch.empty(2, 0, dtype=torch.int64, device=logits.device), None
         if (pairs == 0 or others == 0) and not points.at_end:
-            return _Part(logits, peak, weights, total, none, alone=others == 0)
+            return _Part(logits, peak, weights, total, places, many, alone=others == 0)
 
         doubtful *= again.to(doubtful.dtype)
         row, column = doubtful.nonzero_static(size=pairs).T
@@ -243,11 +269,11 @@ class Oracle:
             difference.sub_(points.given.index_select(0, row[some]))
             distance = torch.linalg.vector_norm(difference, dim=1)
             logits[row[some], column[some]] = distance.square_() * (scale[row[some], 0] / -2)
-        if not (near or coarse or points.at_end):  # the peaks are hardly moved: only the pairs' own weights
+        if fine:  # the peaks are hardly moved: only the pairs' own weights
             before, after = weights[row, column], (logits[row, column] - peak[row, 0]).exp_().to(rows.dtype)
             weights[row, column] = after
             total.index_add_(0, row, (after.to(WIDE) - before)[:, None])
-            return _Part(logits, peak, weights, total, none)
+            return _Part(logits, peak, weights, total, places, many)
         peak = logits.amax(1, keepdim=True)
         weights = points.weights(logits - peak, WIDE if near else rows.dtype)
         total = weights.sum(1, keepdim=True, dtype=WIDE)
@@ -285,9 +311,10 @@ class Oracle:
 class _Part:
     """A chunk's logits (B, n), the largest (B, 1), ``weights`` exp(logits - peak), and their sum ``total`` (B, 1).
 
-    near: (2, p) rows and columns near the data that were computed again by differences. All float64, positions int64;
-    ``weights`` have the dtype of the samples if none is near the data. alone: whether in each row one weight is 1 and
-    the sum of all others is below rounding.
+    near: (2, p) rows and columns near the data that were taken again by differences. All float64, positions int64;
+    ``weights`` in the dtype of the samples where none is near the data. many: (m,) rows of many weights, where near are
+    all that count of the others' (None: ``near`` is as said). alone: whether in each row one weight is 1 and all
+    others, together, below rounding.
     """
 
     logits: torch.Tensor
@@ -295,7 +322,28 @@ class _Part:
     weights: torch.Tensor
     total: torch.Tensor
     near: torch.Tensor
+    many: torch.Tensor | None = None
     alone: bool = False
+
+
+class _Few:
+    """Which points have few ``weights`` (B, n) that count in a larger data set, and which these are.
+
+    above: (B, 1) log of what all weights there sum to at least. Those left out of a row sum to less than ``ALONE`` of
+    it. numbers: of the rows with many, and of the weights of the others, for the host to read.
+    """
+
+    def __init__(self, weights, above):
+        least = (above.exp() * (ALONE / weights.shape[1])).to(weights.dtype)
+        self.counting = torch.gt(weights, least, out=torch.empty_like(weights))
+        each = self.counting.sum(1, keepdim=True)
+        self.few = (each <= max(4, FEW * weights.shape[1])).to(each.dtype)
+        self.numbers = (1 - self.few).sum(dtype=WIDE), (each * self.few).sum(dtype=WIDE)
+
+    def places(self, many, count):
+        """Rows and columns (2, count) of the few, and the rows of the ``many``, (many,)."""
+        places = self.counting.mul_(self.few).nonzero_static(size=count).T
+        return places, (self.few[:, 0] == 0).nonzero_static(size=many)[:, 0]
 
 
 class _Points:

@@ -1,9 +1,9 @@
-"""The two matrix products of an oracle, in the form in which a CPU's library is fastest with few points.
+"""The two matrix products of an oracle, in the form that is fastest in a CPU's library with few points.
 
-One thread, 64 points, 1,300 samples, D = 4,096: the samples times the points take 6.0 ms, the points times the samples
-6.9; sums over the samples in panels of 128 take 4.8 ms, in one product 6.1. With more points, or fewer numbers in
-each, both are as fast or faster in one plain product; so they are, for all that was tried, on a GPU. With more threads
-each product is a place where they wait for each other, which on a busy machine takes longer than is saved.
+One thread, 64 points, 1,300 samples, D = 4,096: samples times points takes 6.0 ms, points times samples 6.9 ms; a sum
+over the samples takes 4.8 ms in panels of 128, and 6.1 ms in one product. With more points, or fewer numbers per point,
+one plain product is as fast or faster; on a GPU it was so in all cases tried. With more threads, the threads wait for
+each other at every product, which on a busy machine costs more than the panels save.
 """
 
 import torch
@@ -16,7 +16,7 @@ PANEL = 128  # samples
 
 
 def inner_products(points, rows):
-    """``points @ rows.T``, (B, n), of points (B, D) and samples (n, D); in memory it may lie as its transpose."""
+    """``points @ rows.T``, (B, n), of points (B, D) and samples (n, D); it may be stored as its transpose."""
     with full_products():
         return torch.mm(rows, points.T).T if _pays(points, rows) else torch.mm(points, rows.T)
 

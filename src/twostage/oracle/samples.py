@@ -183,15 +183,35 @@ class Samples:
             for start in range(0, self.count, size):
                 yield start, self._rows[start : start + size]
             return
-        start = 0
         buffers = torch.empty(3, min(size, self.count), *self.shape)  # one in use, one read ahead, one being filled
-        batches = self._store.batches(len(buffers[0]), self._label, buffers=buffers)
-        for batch in read_ahead(lambda _: next(batches, None), itertools.count(), depth=len(buffers) - 1):
-            if batch is None:
-                return
-            rows = batch.reshape(len(batch), -1).to(self.device)
-            yield start, rows
-            start += len(rows)
+        turns = itertools.cycle(buffers)
+        read = read_ahead(lambda part: self._read(*part, next(turns)), self._parts(len(buffers[0])), depth=2)
+        for (start, _), latents in zip(self._parts(len(buffers[0])), read):
+            yield start, latents.reshape(len(latents), -1).to(self.device)
+
+    def _parts(self, size):
+        """Yield (start, stop) of streamed chunks: the first are small, as nothing else is done while they are read."""
+        plain, start, length = self._plain, 0, max(1, size // 8)
+        while start < self.count:
+            stop = min(start + length, self.count if start >= plain else plain)
+            yield start, stop
+            start, length = stop, min(2 * length, size)
+
+    def _read(self, start, stop, out):
+        """Latents of streamed rows, which are all plain or all mirrored, into the beginning of ``out``."""
+        flipped = start >= self._plain
+        first = self._first - flipped * self._plain
+        return self._store.read(slice(first + start, first + stop), flipped=flipped, out=out)
+
+    @property
+    def _plain(self):
+        """How many samples of the store are not mirrored."""
+        return self.count // 2 if self._store.has_flips else self.count
+
+    @property
+    def _first(self):
+        """Row of the store at which the samples begin."""
+        return 0 if self._label is None else self._store.class_slice(self._label).start
 
     def centred(self, start, rows):
         """The rows that ``chunks`` gave at ``start``, minus the centre, in their own dtype."""
@@ -216,9 +236,7 @@ class Samples:
         if self.in_memory:
             return self._rows[index.to(self.device)]
         index = index.cpu().numpy()
-        first = 0 if self._label is None else self._store.class_slice(self._label).start
-        plain = self.count // 2 if self._store.has_flips else self.count
-        rows = self._store.read(first + index % plain, flipped=index >= plain)
+        rows = self._store.read(self._first + index % self._plain, flipped=index >= self._plain)
         return rows.reshape(len(index), -1).to(self.device)
 
 

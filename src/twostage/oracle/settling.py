@@ -1,12 +1,12 @@
-"""When the posterior settles on an image: the time of each pair (x_0, x_1), by root finding, on no grid.
+"""The time at which the posterior settles on an image, for each pair (x_0, x_1): by root finding, without a grid.
 
 Along a pair's path the log-weight of sample i relative to x_1 is r_i = s a_i - s^2 q_i / 2, with s = t / (1 - t),
 a_i = <x_0, x^(i) - x_1> and q_i = |x^(i) - x_1|^2 (``twostage.oracle.pairs``). The image's own weight is that of x_1,
-of its exact copies and, where mirrored images are samples too, of its mirrored twin; the pair has settled when this
-stays at one half or above up to t = 1. Beyond s = max_i (a_i + sqrt(a_i^2 + 2 q_i log n)) / q_i none of the n other
-samples has a weight above 1/n of the own one, so it has settled by then. From there the crossing is looked for
-downwards in steps of ``STEP``, then bisected. Without copies and twins it is the only one beyond max_i a_i / q_i, where
-every r_i falls.
+of its exact copies and, where mirrored images are samples too, of its mirrored twin, together. The pair has settled
+when this weight stays at one half or above up to t = 1. Beyond s = max_i (a_i + sqrt(a_i^2 + 2 q_i log n)) / q_i none
+of the n other samples has a weight above 1/n of the own weight, so the pair has settled by then. From there the
+crossing is searched downwards in steps of ``STEP``, then by bisection. Without copies and twins it is the only crossing
+beyond max_i a_i / q_i, where every r_i falls.
 """
 
 import math
@@ -19,19 +19,19 @@ from jaxtyping import Float, Float64, Int, Int64
 from twostage.arguments import Array, as_floating, as_tensor
 from twostage.oracle.samples import WIDE, Samples, check_finite
 
-STEP = 1.1  # of s, between two looks
-STEPS = 120  # of them: own weights that stay above one half down to 1e-5 of the first s have settled at t = 0
-BISECTIONS = 20  # s to 1e-7 of itself
+STEP = 1.1  # ratio of s between two steps of the search
+STEPS = 120  # at most; a pair whose own weight is above one half down to 1e-5 of the first s has settled at t = 0
+BISECTIONS = 20  # s to a relative error of 1e-7
 
 
 @dataclass(frozen=True)
 class Settling:
-    """What ``settling`` found. I images, M noises each; float64 arrays.
+    """Results of ``settling`` for I images with M noises each; float64 arrays.
 
-    time: (I, M), from which on the pair's own weight stays at one half or above; nearest: (I,) int64, row of the
-    nearest other image; distance: (I,), to it (inf where there is no other); law: (I,), the time that the distances to
-    all other images say; law_nearest: (I,), the time of the transition law if all images were as far apart as the
-    nearest is.
+    time: (I, M), the time after which the pair's own weight stays at one half or above; nearest: (I,) int64, row of the
+    nearest other image; distance: (I,), to it (inf where there is no other); law: (I,), the time predicted from the
+    distances to all other images; law_nearest: (I,), the time of the transition law if all images were as far apart as
+    the nearest one.
     """
 
     time: Float64[np.ndarray, "images noises"]
@@ -47,15 +47,16 @@ def settling(
     x_0: Float[Array, "images noises dim"],
     twin: Int[Array, " images"] | None = None,
 ) -> Settling:
-    """The settling times of pairs (samples[index], x_0), and what the distances to the other images say of them.
+    """The settling times of pairs (samples[index], x_0), and their predictions from the distances to the other images.
 
-    samples: those the posterior runs over; index: (I,) rows of them; x_0: (I, M, D) noise; twin: (I,) rows of the
-    mirrored twins, None where there are none.
+    samples: those of the posterior; index: (I,) rows of them; x_0: (I, M, D) noise; twin: (I,) rows of the mirrored
+    twins, None where there are none.
 
-    law: in a regular simplex the a_i have a common part, which tells no two of the others apart, and independent ones
-    of variance q_i / 2, so the others weigh sum_i exp(-s^2 q_i / 4) in the mean: the time at which that is the own
-    weight. law_nearest: all q_i that of the nearest, as of an isotropic Gaussian of variance q / 2D per number: the
-    transition law, s^2 = (2 D / q) (N^(2/D) - 1). Both without a fitted constant (docs/theory.md).
+    law: in a regular simplex the a_i have a common part, which is the same for all other images, and independent parts
+    of variance q_i / 2. So the mean weight of the others, relative to the own weight, is sum_i exp(-s^2 q_i / 4); law
+    is the time at which it is 1. law_nearest: the transition law, s^2 = (2 D / q) (N^(2/D) - 1), with q of the nearest
+    image for all, as for an isotropic Gaussian of variance q / 2D per number. Neither has a fitted constant
+    (docs/theory.md).
 
     Raises ValueError for mismatched shapes, an index out of range, NaN or infinite values.
 
@@ -117,7 +118,7 @@ def _products(samples, index, noise, twin):
 
 
 def _last_crossing(along, square, own):
-    """The last s at which the own weight is one half: (I, M); 0 where it never is below. Others: those not ``own``."""
+    """The last s at which the own weight is one half, (I, M); 0 where it is never below. The others: not ``own``."""
     square = square[:, None]
     apart = square.masked_fill(own[:, None], math.inf)
     many = (~own).sum(1).clamp(min=1).to(WIDE).log()[:, None, None]

@@ -19,7 +19,7 @@ from twostage.oracle.settling import settling
 from twostage.oracle.tables import write_table
 from twostage.provenance import atomic_write, write_provenance
 
-APART = 2**56  # keys of the noise from here on are drawn by no other study
+APART = 2**56  # first key of the noise; no other study draws keys from here on
 SHOWN = 6  # images that settle first, and as many that settle last
 
 
@@ -39,17 +39,18 @@ def measure_settling(
 ):
     """Write when pairs of single images settle (``twostage.oracle.settling``), and pictures; returns the table.
 
-    store_path: latents.h5; images: per class, drawn at random, all of a smaller class; noises: x_0 per image; followed:
-    a CSV of samples, whose images ``followed`` are measured too; encoder_spec, encoder_weights: what decodes latents,
-    None where nothing does. The posterior is that of the image's class, mirrored images included where the store has
-    them. The noise of an image depends on (seed, its row, noises) alone.
+    store_path: latents.h5; images: number per class, drawn at random (all images of a smaller class); noises: number of
+    x_0 per image; followed: a CSV of samples, whose images ``followed`` are measured too; encoder_spec,
+    encoder_weights: the encoder that decodes latents, None without a decoder. The posterior is that of the image's
+    class, mirrored images included where the store has them. The noise of an image depends on (seed, its row, noises)
+    alone.
 
     output_csv, one row per image in the order of the store: row (of the store), label, class, n (different samples of
     its class), dim, noises, drawn (of the class's ``images``; else only followed), time, time_sd (mean and standard
     deviation over the noises), nearest (row), nearest_mirrored, distance, law, law_nearest (see ``Settling``).
-    output_pictures, HDF5: /row int64 (n,), of the ``SHOWN`` drawn images that settle first and of as many that settle
-    last, in order of time; /images, /nearest uint8 (n, H, W, C), they and the nearest other image of each, where
-    something decodes.
+    output_pictures, HDF5: /row int64 (n,), of the ``SHOWN`` drawn images that settle first and of the same number that
+    settle last, in order of time; with a decoder also /images, /nearest uint8 (n, H, W, C), these images and the
+    nearest other image of each.
     """
     store = LatentStore.open(store_path, split="train")
     also = set() if followed is None else set(pd.read_csv(followed)["followed"]) - {-1}

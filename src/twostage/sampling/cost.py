@@ -1,6 +1,6 @@
-"""What a plan costs: how often each field is evaluated for one sample, and the networks' operations.
+"""The cost of a plan for one sample: evaluations of each field, and the networks' operations.
 
-Evaluations are counted by the solvers themselves, run with a field that only counts: a guided evaluation is two.
+The solvers themselves count the evaluations: they run with a field that only counts. A guided evaluation counts twice.
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ def evaluations_of(plan: Plan) -> Counter[str]:
 
 
 def part_evaluations(plan: Plan, part: Part) -> int:
-    """Evaluations of a part's field for one sample, of a resolved plan."""
+    """Evaluations of the field of a resolved plan's part, for one sample."""
     guidance = None if part.guidance == 1 else (part.guidance, part.interval, part.channels)
     return grid_evaluations(plan.solver, time_grid(part.steps, part.start, part.stop, part.shift), guidance)
 
@@ -40,7 +40,7 @@ def part_evaluations(plan: Plan, part: Part) -> int:
 def grid_evaluations(
     solver: str, grid: Float[Tensor, " edges"] | Sequence[float], guidance: tuple[Any, ...] | None = None
 ) -> int:
-    """Evaluations that a solver takes of a field on a grid; guidance: (scale, interval, channels), None for none."""
+    """Evaluations of a field by a solver on a grid; guidance: (scale, interval, channels), None for none."""
     seen = []
 
     def count(x: Tensor, t: float, y: Int64[Tensor, " batch"]) -> Tensor:

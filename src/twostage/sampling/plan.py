@@ -13,10 +13,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypeAlias
 
 from twostage.spelling import did_you_mean
+from twostage.windows import WINDOWS
 
 SPLIT = "split"
-TRANSITION, CLASS = "transition", "class"
-WINDOWS = (TRANSITION, CLASS)  # intervals that the data name (``twostage.windows``)
 ORACLE = "oracle"
 GAUSSIAN = "gaussian"
 CLOSED_FORM = (ORACLE, GAUSSIAN)  # fields that need no weights

@@ -3,13 +3,12 @@
 The paper calls this supervision impractical at scale (Sec. 7.3). Three things make it practical:
 
 - Each process owns some of the classes and reads only these, so that the processes together hold the store in memory
-once.
-  Points are sent to the owner of their class, and targets are sent back: one exchange each way.
+  once. Points are sent to the owner of their class, and targets are sent back: one exchange each way.
 - A point whose class is dropped has the velocity over all samples. Every owner computes its part for the samples that
-it
-  has, and the parts are combined by their evidences, exactly (``Oracle.part_of_velocity``).
+  it has, and the parts are combined by their evidences, exactly (``Oracle.part_of_velocity``). The evidence of the
+  point's own x_1 is sent with it; beside it most samples soon weigh nothing.
 - Past the transition the target is x_1 - x_0 to within rounding, and no oracle is computed
-(``twostage.oracle.settled``).
+  (``twostage.oracle.settled``).
 """
 
 import numpy as np
@@ -84,13 +83,17 @@ class OracleTarget:
             needed, y = torch.stack([(t < until).to(y), y]).cpu()
             asked = needed.nonzero()[:, 0]
             y, asked = y[asked], to_device(asked, t.device)
-            found = self._ask(x_t[asked].float().flatten(1), t[asked].float().clamp(max=LAST), y)
+            x_t, t = x_t[asked].float().flatten(1), t[asked].float().clamp(max=LAST)
+            # the log-evidence of x_1 alone is -|x_0|^2 / 2: owners whose samples are nothing beside it need no sums
+            x_0 = torch.addcmul(x_t, t[:, None], target[asked].flatten(1), value=-1)
+            found = self._ask(x_t, t, x_0.square().sum(1) / -2, y)
             return target.index_copy(0, asked, found.reshape(len(asked), *target.shape[1:]))
 
-    def _ask(self, x_t, t, y):
+    def _ask(self, x_t, t, known, y):
         """Oracle velocities (n, D) float32 at points of this process, from the owners of their classes.
 
-        y: on the CPU, so that the owners are known without waiting for a GPU.
+        known: (n,) log-evidence that each has at least; y: on the CPU, where who answers what is known without waiting
+        for a GPU.
         """
         to = (self.owner[y] == torch.arange(self.processes.count)[:, None]) | (y == self.num_classes)
         point = to.nonzero()[:, 1]  # in the order of the ranks that they go to
@@ -98,8 +101,8 @@ class OracleTarget:
         received = self.processes.counts_for(sent)
         labels = self.processes.exchange(y[point], sent, received)
         point = to_device(point, x_t.device)
-        packed = self.processes.exchange(torch.cat([x_t, t[:, None]], 1)[point], sent, received)
-        velocity, evidence = self.owned.answer(packed[:, :-1], packed[:, -1], labels)
+        packed = self.processes.exchange(torch.cat([x_t, t[:, None], known[:, None]], 1)[point], sent, received)
+        velocity, evidence = self.owned.answer(packed[:, :-2], packed[:, -2], packed[:, -1], labels)
         # the bits of a float64 as two float32
         answers = torch.cat([velocity, evidence[:, None].view(torch.float32)], 1)
         answers = self.processes.exchange(answers, received, sent)
@@ -135,11 +138,11 @@ class OwnedClasses:
         for part in self.parts:
             yield self.places[part], self.rows[part]
 
-    def answer(self, x_t, t, y):
+    def answer(self, x_t, t, known, y):
         """(velocity (n, D) float32, log-evidence (n,) float64) of these samples at points of these classes.
 
-        y: (n,) on the CPU. Points labelled ``num_classes`` use all samples here, and have an evidence; that of the
-        others is 0.
+        known: (n,), see ``Oracle.part_of_velocity``; y: (n,) on the CPU. Points labelled ``num_classes`` are of all
+        samples here, and have an evidence; that of the others is 0.
         """
         velocity, evidence = torch.zeros_like(x_t), torch.zeros(len(x_t), dtype=torch.float64, device=x_t.device)
         if self.of_all is None:  # more processes than classes: what comes here is of no class
@@ -150,7 +153,9 @@ class OwnedClasses:
             found = self.of_class.velocity(x_t[of_class], t[of_class], self.number[y[~dropped]])
             velocity.index_copy_(0, of_class, found)
         if len(everywhere):
-            found, log_evidence = self.of_all.part_of_velocity(x_t[everywhere], t[everywhere])
+            found, log_evidence = self.of_all.part_of_velocity(
+                x_t[everywhere], t[everywhere], known[everywhere].double()
+            )
             velocity.index_copy_(0, everywhere, found)
             evidence.index_copy_(0, everywhere, log_evidence)
         return velocity, evidence

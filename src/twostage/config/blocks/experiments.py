@@ -64,7 +64,7 @@ class GuidanceInterval(Experiment):
     )
     from_data: Distinct[Window] = Field(
         [],
-        description="Intervals that the data name: `transition` (where the law's curve goes from 0.1 to 0.9), `class` "
+        description="Intervals from the data: `transition` (where the law's curve goes from 0.1 to 0.9), `class` "
         "(where x_t tells 5% to 95% of the class)",
     )
     beside: list[GuidanceBeside] = Field(
@@ -85,8 +85,8 @@ class VelocityGain(Experiment):
     gains: Distinct[tuple[Gain, NotNegative]] = Field(
         list(experiments.GAINS),
         min_length=1,
-        description="Gains [alpha, beta]. alpha above 0 makes velocities longer, below 0 shorter; the larger beta, the "
-        "nearer to the prior alone",
+        description="Gains [alpha, beta]. alpha above 0 makes velocities longer, below 0 shorter. A larger beta limits "
+        "the gain to times nearer to the prior",
     )
 
 
@@ -114,7 +114,7 @@ class Halves(Experiment):
     models: Distinct[str] = Field(["XL", "B"], min_length=1, description="Models that act in either half")
     snapshot: Count | None = Field(
         None,
-        description="Training step of a snapshot of the first model, which acts before the split. Default: without it",
+        description="Training step of a snapshot of the first model that acts before the split. Default: no snapshot",
     )
 
 
@@ -158,7 +158,7 @@ class References(Experiment):
         256,
         description="Number of pairs (x_0, x_1) per seed, balanced over the classes. Every model gets the same pairs",
     )
-    times: Several = Field(20, description="Number of times, of the step starts of a trajectory, evenly")
+    times: Several = Field(20, description="Number of times, evenly chosen among the step starts of a trajectory")
 
 
 class Pictures(Experiment):
@@ -168,13 +168,14 @@ class Pictures(Experiment):
 
 
 class Jumps(Experiment):
-    """A model from where the exact flow of the class's Gaussian takes the noise, without a function evaluation."""
+    """A model that starts at time t from the state of the exact flow of the class's Gaussian, without a function
+    evaluation before t."""
 
     model: str = Field("XL", description="Model to sample from")
     times: Distinct[Moment] = Field(
         list(experiments.JUMP_TIMES),
         min_length=1,
-        description="Times of the jump, below 1, or `split`. 0: the model alone, which is always sampled",
+        description="End times of the jump, below 1, or `split`. 0 is the model alone, which is always sampled",
     )
 
 

@@ -28,7 +28,7 @@ class Settling(Block):
     """When the posterior settles on single images (`fig_settling`). Optional."""
 
     images: Count = Field(
-        128, description="Number of images per class, drawn at random. A class with fewer gives all that it has"
+        128, description="Number of images per class, drawn at random. All images of a class that has fewer"
     )
     noises: Count = Field(16, ge=2, description="Number of x_0 per image, over which its time is averaged. At least 2")
 

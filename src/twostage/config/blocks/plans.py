@@ -13,7 +13,7 @@ from twostage.sampling.plan import Part, Plan
 class PartGain(Block):
     """A gain 1 + alpha (1 - t)^beta of the velocity (the form of arXiv:2605.14819)."""
 
-    alpha: Gain = Field(description="By how much the velocity is longer at t = 0, as a share. Below 0: shorter")
+    alpha: Gain = Field(description="Increase of the velocity's length at t = 0, as a share. Below 0: a decrease")
     beta: NotNegative = Field(description="Exponent of 1 - t. 0: the same gain at all times")
 
 
@@ -34,7 +34,7 @@ class PlanPart(Block):
     guidance: Number = Field(Part.guidance, description="Guidance scale. 1 is no guidance")
     interval: Window | tuple[Moment, Moment] = Field(
         Part.interval,
-        description="Interval of t in which guidance acts: [start, end]; or one that the data name, `transition` "
+        description="Interval of t in which guidance acts: [start, end]; or one from the data, `transition` "
         "(where the law's curve goes from 0.1 to 0.9) or `class` (where x_t tells 5% to 95% of the class)",
     )
     channels: Literal["all"] | Count = Field(
@@ -50,7 +50,7 @@ class Start(Block):
     split: Literal["train", "held_out"] | None = Field(None, description="Images to start from")
     gaussian: Moment | None = Field(
         None,
-        description="Time t, or `split`, to which the exact flow of the class's Gaussian takes the noise, without a "
+        description="Time t, or `split`, up to which the exact flow of the class's Gaussian moves the noise, without a "
         "function evaluation",
     )
 

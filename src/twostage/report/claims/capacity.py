@@ -58,7 +58,7 @@ NAVIGATION_NEEDS_CAPACITY_LEAST = Claim(
     statement="A small model costs less in navigation than in early refinement, and less than in late refinement.",
     paper="a small model costs little in stage 1 (Tab. 1: 8% and 20%); refinement is not divided there",
     figure="tab_capacity",
-    quantity="cost in distance of the small model in the cheaper part of refinement alone, minus in navigation alone",
+    quantity="cost in distance of the small model in one part alone: the cheaper part of refinement minus navigation",
     rule=f"holds if the whole interval is above zero; {CHOSEN}; {SEEDS}",
     needs=("capacity", "split"),
     check=_assignments(_navigation_least),
@@ -74,11 +74,11 @@ FLOWBLENDING_ENDS = Claim(
     id="flowblending-ends-need-capacity",
     arxiv=FLOWBLENDING,
     section="abstract",
-    statement="Capacity is crucial early and late: a small model costs more there than between.",
+    statement="Capacity is crucial early and late: a small model costs more there than in between.",
     paper="by similarity of videos to the large model's; LTX-Video 2B and 13B, WAN 2.1 1.3B and 14B",
     figure="tab_capacity",
-    quantity="cost in distance of the small model in navigation or late refinement alone, whichever is less, minus in "
-    "early refinement alone",
+    quantity="cost in distance of the small model in one part alone: the smaller one of navigation and late "
+    "refinement, minus early refinement",
     rule=f"{STAGES}; holds if the whole interval is above zero; {CHOSEN}; {SEEDS}",
     needs=("capacity", "split"),
     check=_assignments(_ends_crucial),
@@ -101,7 +101,7 @@ FLOWBLENDING_BETWEEN = Claim(
     id="flowblending-between-is-negligible",
     arxiv=FLOWBLENDING,
     section="abstract",
-    statement="Capacity is negligible between: large-small-large is as good as large throughout.",
+    statement="Capacity is negligible in between: large-small-large is as good as large throughout.",
     paper="57.35% fewer FLOPs, 1.65 times as fast, the same fidelity",
     figure="tab_capacity",
     quantity=f"distance of large-small-large minus {COMPARABLE} times that of the large model throughout",
@@ -116,8 +116,8 @@ SMALL_FIRST = Claim(
     arxiv=STABILITY,
     stage=NAVIGATION_STAGE,
     section="abstract",
-    statement="A small model first and a large one after it give samples comparable to the large one's throughout, for "
-    "less.",
+    statement="A small model followed by a large one gives samples comparable to those of the large model throughout, "
+    "at lower cost.",
     paper="DiT-S/2, then DiT-XL/2: 2.15 times as fast, comparable samples",
     figure="tab_capacity",
     quantity=f"distance of the small model up to the split and the large one after it, minus {COMPARABLE} times that "

@@ -165,7 +165,8 @@ GUIDANCE_WITHOUT_A_SEARCH = Claim(
     id="guidance-without-a-search",
     section="",
     group=PROJECT,
-    statement="A guidance interval that the data name, without a search, does as well as the best that a search finds.",
+    statement="A guidance interval from the data, without a search, is as good as the best interval that a search "
+    "finds.",
     paper="not stated; its intervals were searched",
     figure="tab3",
     quantity=f"gain in distance over no guidance, minus {KEPT:.0%} of that of the best interval of the search",

@@ -57,12 +57,12 @@ NAVIGATION_NEEDS_NO_NETWORK = Claim(
     group=PROJECT,
     stage=NAVIGATION,
     id="navigation-needs-no-network",
-    statement="Navigation needs no network: the exact flow of the classes' Gaussians up to the split is at least as good "
-    "as the model that follows it.",
+    statement="Navigation needs no network: the exact flow of the classes' Gaussians up to the split is at least as "
+    "good as the model that acts after it.",
     paper="not stated",
     figure="tab_halves",
-    quantity="distance with the Gaussian up to the split minus that of the model throughout, of the model for which it "
-    "is greatest",
+    quantity="distance with the Gaussian up to the split, minus that of the model throughout, for the model with the "
+    "greatest difference",
     rule=f"holds if the whole interval is at most zero; {CHOSEN}; {SEEDS}",
     needs=("halves", "split"),
     check=_halves(_no_network),
@@ -99,9 +99,9 @@ NAVIGATORS_ARE_ALIKE = Claim(
     statement="Once the oracle refines, navigators are alike: Gaussian, models of every size and the oracle itself.",
     paper="not stated",
     figure="tab_halves",
-    quantity=f"spread of the distances of navigators with the oracle after the split, minus {ALIKE} times that of refiners "
-    "with the oracle before it",
-    rule=f"spread: highest minus lowest; an early snapshot is left aside. Holds if the whole interval is at most zero; "
+    quantity=f"spread of the distances of navigators with the oracle after the split, minus {ALIKE} times that of "
+    "refiners with the oracle before it",
+    rule=f"spread: highest minus lowest, without an early snapshot. Holds if the whole interval is at most zero; "
     f"{CHOSEN}; {SEEDS}",
     needs=("halves", "split"),
     check=_halves(_alike),
@@ -134,9 +134,9 @@ REFINEMENT_MAKES_MOST = Claim(
     statement="Refinement makes most of a model's distance in excess of the oracle's own.",
     paper="not stated",
     figure="tab_halves",
-    quantity=f"excess distance that refinement accounts for, minus {MOST} times the whole",
-    rule="what it accounts for: mean over both orders of replacing the oracle (Shapley). Holds if the whole interval is "
-    f"above zero; {SEEDS}",
+    quantity=f"refinement's share of the excess distance, minus {MOST} times the whole excess",
+    rule="share: mean over both orders of replacing the oracle (Shapley). Holds if the whole interval is above zero; "
+    f"{SEEDS}",
     needs=("halves", "split"),
     check=_halves(_most),
 )

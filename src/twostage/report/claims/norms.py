@@ -1,4 +1,4 @@
-"""Norms of velocities: whose deficit is it? (docs/theory.md, Sec. 7)"""
+"""Norms of velocities: how much of a deficit is the target's, how much the model's (docs/theory.md, Sec. 7)."""
 
 from twostage.report.claims.claim import (
     APART,
@@ -52,7 +52,7 @@ ORACLE_IS_SHORTER = Claim(
     "E|u|² − E|u*|² = D mse.",
     paper="not stated",
     figure="fig_norms",
-    quantity="E|u|² − E|u*|² over D mse, means over t",
+    quantity="E|u|² − E|u*|² divided by D mse, means over t",
     rule=f"holds if the whole interval lies within {SAME:.0%} of 1",
     form="share",
     needs=("pair_errors",),
@@ -74,11 +74,11 @@ DEFICIT_IS_THE_ORACLES = Claim(
     group=PROJECT,
     id="velocity-deficit-is-the-oracles",
     stage=NAVIGATION,
-    statement="What a model's velocity lacks in length before the split is what the exact velocity lacks too: a "
-    "deficit of the target, not of the model.",
+    statement="Before the split, a model's velocity is too short because the exact velocity is: the deficit is the "
+    "target's, not the model's.",
     paper="2605.14819: training by mean squared errors makes models' velocities too short, most harmfully at the start",
     figure="fig_norms",
-    quantity="of what the model lacks of E|u|² in navigation, the share that the oracle does not lack",
+    quantity="share of the model's deficit of E|u|² in navigation that the oracle does not have",
     rule=f"holds if the whole interval lies between −{MOST:.0%} and {MOST:.0%}",
     form="share",
     needs=("pair_errors", "oracle_loss", "posterior", "transition", "split"),
@@ -98,7 +98,7 @@ def _gain_helps(run):
         lead, means = distances.lead(longer, [none[0]]), distances.values.mean()
         best = means[longer].idxmin()
         note = f"{means[best]:.4g} with α = {plans['alpha'][best]:g}, β = {plans['beta'][best]:g}, the best of "
-        note += f"{len(longer)}; {means[none[0]]:.4g} without"
+        note += f"{len(longer)}; {means[none[0]]:.4g} without a gain"
         findings.append(Finding(case_of(space, features), above(lead, 0.0), lead, note))
     return findings
 
@@ -142,8 +142,8 @@ LATE_SHORTNESS_HELPS = Claim(
     arxiv=VELOCITY_DEFICIT,
     id="late-shortness-helps",
     stage=REFINEMENT,
-    statement="A velocity that is too short near the data does good: a gain that fades towards the data (β = 1) gives "
-    "the lower distance than the same gain at all times (β = 0).",
+    statement="A velocity that is too short near the data is an advantage: a gain that fades towards the data (β = 1) "
+    "gives a lower distance than the same gain at all times (β = 0).",
     paper="contraction harms at the start and denoises at the end",
     figure="tab_gain",
     quantity="distance with the gain at all times minus that with the gain that fades, same α",

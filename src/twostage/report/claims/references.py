@@ -1,9 +1,10 @@
 """Whom models follow: the oracle or the Gaussian, on the data's paths and on their own (docs/theory.md, Sec. 8)."""
 
-from twostage.report.claims.claim import NOT_TESTED, PROJECT, Claim, Finding, above, below, deciding
+from twostage.report.claims.claim import NAVIGATION, NOT_TESTED, PROJECT, Claim, Finding, above, below, deciding
 from twostage.report.results import curves
 from twostage.report.results.references import KINDS, OWN
 
+SELECTIVE_UNDERFITTING = "2510.01378"  # Song et al.
 PAIRED = "errors are compared pair by pair (x_0, x_1), the same pairs for both"
 TRAIN = "train"
 
@@ -31,11 +32,13 @@ NAVIGATES_BY_THE_GAUSSIAN = Claim(
     section="",
     group=PROJECT,
     id="navigates-by-the-gaussian",
+    stage=NAVIGATION,
     statement="On its own trajectories, before the split, a model follows the closed-form Gaussian rather than the "
     "oracle, on which it was trained.",
     paper="not stated",
     figure="fig_references",
-    quantity="the largest model's squared error against the Gaussian over that against the oracle, means to the split",
+    quantity="the largest model's squared error against the Gaussian divided by that against the oracle, means over t "
+    "up to the split",
     rule=f"holds if the whole interval is at most 1; {PAIRED}",
     needs=("references", "posterior", "transition", "split"),
     check=_follows_the_gaussian,
@@ -43,8 +46,8 @@ NAVIGATES_BY_THE_GAUSSIAN = Claim(
 
 
 def _selective(ladder, words):
-    """A check that the last of ``ladder(References, models)``, curves from worse to better, beats the first on training
-    paths and is beaten on own ones."""
+    """A check of ``ladder(References, models)``, curves from the worst to the best model: the last is closer than the
+    first on training paths, and farther on own trajectories."""
 
     def check(run):
         findings = []
@@ -72,11 +75,11 @@ def _selective(ladder, words):
 
 
 _SELECTIVE = {
-    "section": "",
-    "group": PROJECT,
+    "section": "abstract",
+    "arxiv": SELECTIVE_UNDERFITTING,
     "figure": "fig_references",
-    "quantity": "squared error of the predicted image against the oracle's, mean over t, better over worse: the ratio "
-    "that decides",
+    "quantity": "squared error of the predicted image against the oracle's, mean over t: the better model's divided by "
+    "the worse one's; of the two paths' ratios, the one that decides",
     "rule": "holds if the whole interval is at most 1 on training paths, and above 1 on own trajectories; " + PAIRED,
     "needs": ("references", "split"),
 }
@@ -85,7 +88,7 @@ SELECTIVE_BY_SIZE = Claim(
     id="selective-underfitting-by-size",
     statement="The larger model is closer to the oracle on paths of training images, and farther from it on its own "
     "trajectories.",
-    paper="2510.01378: so for SiT from S to XL",
+    paper="found for SiT from S to XL",
     check=_selective(lambda found, models: found.sizes(models), "size"),
     **_SELECTIVE,
 )
@@ -95,7 +98,7 @@ SELECTIVE_BY_TRAINING = Claim(
     id="selective-underfitting-by-training",
     statement="As it trains, a model comes closer to the oracle on paths of training images, and goes farther from it "
     "on its own trajectories.",
-    paper="2510.01378: better models underfit selectively",
+    paper="better models underfit selectively",
     check=_selective(lambda found, models: found.snapshots(models), "snapshot"),
     **_SELECTIVE,
 )

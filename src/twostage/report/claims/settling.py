@@ -3,7 +3,7 @@
 from twostage.report.claims.claim import DATA, PROJECT, REFINEMENT, Claim, Finding, above, below
 from twostage.report.results.settling import by_halves, last_switch, rank_correlation
 
-FOLLOWS = 0.7  # rank correlation from which on a time is said to follow from distances
+FOLLOWS = 0.7  # a time follows from distances if their rank correlation is above this
 RANKS = "95% interval of Spearman's rank correlation by Fisher's z (Bonett and Wright)"
 
 
@@ -19,7 +19,7 @@ def _near_neighbours(run):
         found = rank_correlation(rows["time"], rows["distance"], rows["label"])
         third = rows["distance"].rank(pct=True)
         near, far = (rows.loc[part, "time"].mean() for part in (third <= 1 / 3, third > 2 / 3))
-        note = f"mean time {near:.3f} of the third with the nearest neighbours, {far:.3f} of that with the farthest"
+        note = f"mean time {near:.3f} in the third with the nearest neighbours, {far:.3f} in that with the farthest"
         findings.append(Finding(space, below(found, 0.0), found, note))
     return findings
 
@@ -44,7 +44,7 @@ def _law_of_an_image(run):
     findings = []
     for space, rows in _images(run):
         found = rank_correlation(rows["time"], rows["law"], rows["label"])
-        note = f"mean time {rows['time'].mean():.3f}, of the law {rows['law'].mean():.3f}"
+        note = f"mean time {rows['time'].mean():.3f}, by the law {rows['law'].mean():.3f}"
         findings.append(Finding(space, above(found, FOLLOWS), found, note))
     return findings
 
@@ -54,12 +54,13 @@ LAW_OF_AN_IMAGE = Claim(
     group=PROJECT,
     id="law-of-an-image",
     stage=DATA,
-    statement="When the posterior settles on an image follows from its distances to the other images of its class.",
+    statement="The time at which the posterior settles on an image follows from its distances to the other images of "
+    "its class.",
     paper="not stated",
     figure="fig_settling",
     quantity="rank correlation, within classes, of an image's settling time and the time at which its distances d_i "
     "make sum_i exp(-s^2 d_i^2 / 4) one",
-    rule=f"holds if the whole interval is above {FOLLOWS}, which the noise of the measured times lowers; {RANKS}",
+    rule=f"holds if the whole interval is above {FOLLOWS}; noise of the measured times lowers the correlation; {RANKS}",
     needs=("settling",),
     check=_law_of_an_image,
 )
@@ -85,8 +86,8 @@ EARLY_ARE_COPIED = Claim(
     group=PROJECT,
     id="early-settling-images-are-copied",
     stage=REFINEMENT,
-    statement="The earlier the posterior settles on an image, the nearer a late switch from oracle to model comes to "
-    "copying it.",
+    statement="The earlier the posterior settles on an image, the closer to a copy is the sample of a late switch from "
+    "oracle to model.",
     paper="not stated",
     figure="fig_settling",
     quantity="rank correlation of an image's settling time and d1 / d2 of the samples that follow it, at the last "

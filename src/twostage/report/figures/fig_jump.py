@@ -1,8 +1,8 @@
-"""The first part of the path without a network: a model from where a Gaussian's exact flow takes the noise, by time.
+"""The first part of the path without a network: a Gaussian's exact flow to a time t, then a model, by t.
 
-A row per latent space and kind of features. The distance, beside that of as many uniform steps from the prior, with the
-evaluations saved; its paired change; precision, recall and coverage; and how far samples are from the training images
-and from the model's own of the same noise.
+One row per latent space and kind of features. The distance, with that of the same number of uniform steps from the
+prior and the evaluations saved; its paired change; precision, recall and coverage; and the distances of samples to the
+training images and to the model's own samples of the same noise.
 """
 
 import numpy as np
@@ -42,7 +42,7 @@ def figure(table):
 
 
 def _mean_over_seeds(rows):
-    """A row per time, the model alone at 0: means of what is not yet one."""
+    """One row per time, with the model alone at 0: means of columns that hold one value per seed."""
     columns = [*SHAPE, "nearest_distance", "nearest_distance_sem", "same_noise_distance", "other_noise_distance"]
     return rows.groupby("t", as_index=False)[[*columns, "control"]].mean()
 
@@ -78,9 +78,9 @@ def _distances(axes, rows, before, features):
 def _changes(axes, rows):
     jumped = plans_of(rows, JUMP)
     axes.axhline(0, color=style.TEXT, linewidth=1)
-    _bars(axes, jumped, "change", JUMP, "less the model alone")
+    _bars(axes, jumped, "change", JUMP, "minus the model alone")
     compared = jumped.dropna(subset="against")
-    _bars(axes, compared, "against", UNIFORM, "less as many uniform steps", linestyle="--")
+    _bars(axes, compared, "against", UNIFORM, "minus as many uniform steps", linestyle="--")
     axes.set_ylabel("change of the distance, paired")
     better = jumped[jumped["change_high"] < 0]["t"]
     ends = [f"{time:.2g}" for time in (better.min(), better.max())]
@@ -100,7 +100,7 @@ def _shapes(axes, jumped):
 
 
 def _beside(axes, jumped):
-    """Distances in these features, as shares of the model's to its own sample of another noise."""
+    """Distances in these features, divided by the distance between the model's samples of two noises."""
     scale = jumped["other_noise_distance"].iloc[0]
     nearest, same = jumped["nearest_distance"] / scale, jumped["same_noise_distance"] / scale
     style.curve(

@@ -1,7 +1,8 @@
 """Norms of velocities by t: is a model shorter than it should be?
 
-A row per latent space. (a) root mean squares of the models and of the oracle over that of the conditional target;
-(b) of the models over the oracle; (c) what the oracle lacks of the target's square, and the gap between the two.
+One row per latent space. (a) root mean squares of the models and of the oracle, divided by that of the conditional
+target; (b) those of the models divided by the oracle's; (c) the difference of the mean squares of target and oracle,
+and the mean squared gap between the two.
 """
 
 from twostage.report.figures import layout, style
@@ -9,7 +10,7 @@ from twostage.report.results import curves
 from twostage.report.results.norms import ORACLE, norm_curves
 
 drawn = norm_curves
-REACH = 1.1  # of the gap's largest value, where its axis ends
+REACH = 1.1  # end of the gap's axis, as a multiple of the gap's largest value
 
 
 def figure(table):
@@ -24,12 +25,12 @@ def figure(table):
             _band(axes[0], oracle, "over_conditional", style.TEXT, "oracle", linestyle="--")
             lowest = [(part["over_conditional"].min(), model) for model, part in rows.groupby("model", sort=False)]
             words = layout.few([(least, f"{least:.2f} ({model})") for least, model in lowest])
-            layout.title(axes[0], f"{space} (a) Over the conditional target, least: {words}")
+            layout.title(axes[0], f"{space} (a) Relative to the conditional target, least: {words}")
             axes[0].set_ylabel("norm / norm of x₁ − x₀")
             _ratios(axes[1], models, "over_oracle")
             early = models[models["t"] <= rows["split"].iloc[0]].groupby("model", sort=False)["over_oracle"].min()
             words = layout.few([(least, f"{least:.3f} ({model})") for model, least in early.items()])
-            layout.title(axes[1], f"{space} (b) Over the oracle, least before the split: {words}")
+            layout.title(axes[1], f"{space} (b) Relative to the oracle, least before the split: {words}")
             axes[1].set_ylabel("norm / norm of the oracle velocity")
             _identity(axes[2], oracle, space)
             for panel in axes:
@@ -60,7 +61,7 @@ def _band(axes, rows, quantity, colour, label, linestyle="-"):
 def _identity(axes, oracle, space):
     oracle = oracle.sort_values("t")
     style.curve(
-        axes, oracle["t"], oracle["lacks"], oracle["lacks_sem"], colour=style.TEXT, label="E|u|² − E|u*|², over D",
+        axes, oracle["t"], oracle["lacks"], oracle["lacks_sem"], colour=style.TEXT, label="(E|u|² − E|u*|²) / D",
     )  # fmt: skip
     axes.plot(
         oracle["t"],

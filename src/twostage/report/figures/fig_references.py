@@ -1,8 +1,8 @@
 """Whom models follow, by t: the oracle, the Gaussian or the conditional target.
 
-Two rows per latent space, a column per kind of path: of training images, of held-out images, the model's own. (a) the
-largest model's squared error against each; (b) the error of the predicted image against the oracle's, of every size and
-of the largest model's snapshots.
+Two rows per latent space, one column per kind of path: of training images, of held-out images, the model's own. (a) the
+largest model's squared error against each of the three; (b) the error of the predicted image against the oracle's, for
+every size and for the largest model's snapshots.
 """
 
 import math
@@ -50,7 +50,7 @@ def _targets(axes, rows, name, kind):
     told = []
     for target, (words, colour, line) in TARGETS.items():
         part = largest[largest["target"] == target].sort_values("t")
-        label = "its own end less its start" if (target, kind) == ("conditional", OWN) else words
+        label = "its own end minus its start" if (target, kind) == ("conditional", OWN) else words
         style.curve(axes, part["t"], part["error"], part["error_sem"], colour=colour, linestyle=line, label=label)
         if target != "conditional":
             told.append(f"{_mean(part, part['split'].iloc[0]):.2g} from {words}")

@@ -1,8 +1,8 @@
-"""When the posterior settles on single images: which are early and late, what distances say of it, and copying.
+"""When the posterior settles on single images: early and late images, predictions from distances, and copying.
 
-A row per latent space: the images that settle first and last, each over its nearest other image; an image's time
-against the distance to that one; against what the distances to all others say; and, where Fig. 5 runs, how near a late
-switch comes to copying the image.
+One row per latent space: the images that settle first and last, each above its nearest other image; an image's time
+against the distance to that image; against its prediction from the distances to all others; and, where Fig. 5 runs,
+against d1 / d2 of the samples of a late switch.
 """
 
 import numpy as np
@@ -25,10 +25,10 @@ DOTS = {"markersize": 3.5, "linestyle": "none", "alpha": 0.4, "markeredgewidth":
 
 
 def drawn(settling, pictures=None, followed_images=None):
-    """One row per (space, image), DataFrame: ``settling_images``, and more of some.
+    """One row per (space, image), DataFrame: ``settling_images`` with more columns.
 
-    Of the images shown ``end`` ("first" or "last" to settle), ``image`` and ``nearest_image``; of those that Fig. 5's
-    samples follow ``t_switch``, ``ratio`` and ``copied`` at its last switch (``settled_copies``).
+    Images that are shown have ``end`` ("first" or "last" to settle), ``image`` and ``nearest_image``. Images that Fig.
+    5's samples follow have ``t_switch``, ``ratio`` and ``copied`` at the last switch (``settled_copies``).
     """
     table = settling_images(settling)
     copies = settled_copies(table, followed_images)
@@ -64,7 +64,7 @@ def figure(table):
 
 
 def _pictures(axes, table, space):
-    """Lines of images, of those that settle first, then last, each line with their nearest other images under it."""
+    """Lines of images: those that settle first, then last, each line with the nearest other images below it."""
     lines, times = [], []
     for end in ENDS:
         rows = table[table["end"] == end].sort_values("time", ascending=end == "first", kind="stable")
@@ -88,7 +88,7 @@ def _nearest(axes, table, space, colour):
     axes.plot(table["distance"], table["time"], "o", color=colour, label="an image, mean of its pairs", **DOTS)
     axes.plot(
         table["distance"], table["law_nearest"], color=style.TEXT, linewidth=1.4,
-        label="the law, were all images that far apart",
+        label="the law, if all images were that far apart",
     )  # fmt: skip
     _typical_interval(axes, table, at=1)
     axes.set_xlabel("distance to the nearest other image of the class")
@@ -102,9 +102,9 @@ def _law(axes, table, space, colour):
     axes.plot(table["law"], table["time"], "o", color=colour, label="an image, mean of its pairs", **DOTS)
     _typical_interval(axes, table, at=0)
     axes.axline((0.5, 0.5), slope=1, color=style.TEXT, linewidth=1.4, label="the two alike")
-    axes.set_xlabel("t at which its distances to all others say so")
+    axes.set_xlabel("t predicted from its distances to all others")
     axes.set_ylabel("settling time t")
-    layout.title(axes, f"{space}: the distances to all others say when, {_told(found)}")
+    layout.title(axes, f"{space}: the distances to all others predict it, {_told(found)}")
     layout.legend(axes)
 
 

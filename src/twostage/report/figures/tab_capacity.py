@@ -1,7 +1,8 @@
-"""Where capacity is needed: Fréchet distance and cost of a large and a small model in three parts, in all eight ways.
+"""Where capacity is needed: distance and operations for all eight assignments of a large and a small model to three
+parts.
 
-Under the table, for each latent space, (a) what the small model costs in distance in each part and (b) the distance of
-every assignment against its floating-point operations.
+Below the table, for each latent space, (a) the increase of the distance by the small model in each part and (b) the
+distance of every assignment against its floating-point operations.
 """
 
 import numpy as np
@@ -78,7 +79,7 @@ def notes(table):
 
 
 def _shares_note(table, space, features, small):
-    """What the small model costs in each part as a share of what it costs throughout, as a sentence."""
+    """The small model's cost in each part as a share of its cost throughout, as a sentence."""
     name = f"{space}, {DISTANCES.get(features, features)}"
     distances = capacity.distances_of(_rows(table, space, features))
     if distances is None:
@@ -115,7 +116,7 @@ def figure(table):
 
 
 def _by_part(axes, rows, colour, name, large, small):
-    """What the small model costs in each part: with the large one elsewhere, and by the mean over all orders."""
+    """The small model's cost in each part: with the large model elsewhere, and as the mean over all orders."""
     distances, most = capacity.distances_of(rows), "not known"
     if distances is not None:
         alone = [{capacity.alone(part): 1, capacity.BOTH_LARGE: -1} for part in capacity.PARTS]

@@ -1,6 +1,4 @@
-"""Velocities made longer near the prior, by a gain 1 + alpha (1 - t)^beta (arXiv:2605.14819): what it does to the
-distance.
-"""
+"""The distance with velocities made longer near the prior, by a gain 1 + alpha (1 - t)^beta (arXiv:2605.14819)."""
 
 import math
 

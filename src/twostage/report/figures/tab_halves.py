@@ -1,7 +1,7 @@
 """Who does which half: Fréchet distance with one field up to the split and another after it, and shares of each half.
 
-Under the table, for each latent space, (a) the distance by who acts up to the split, a line per field after it, and (b)
-what each half accounts for of the distance of a model throughout, in excess of the oracle's own.
+Below the table, for each latent space, (a) the distance by the field up to the split, one line per field after it, and
+(b) each half's share of the distance of a model throughout, in excess of the oracle's own.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ from twostage.report.figures.table import Cell, number, picture, table_page
 from twostage.report.results import halves
 
 TITLE = "Halves  One field up to the split, another after it: who does what?"
-SIZE, UNDER = 8, 0.2  # points of a row's name; how far its marks stand below it, in rows
+SIZE, UNDER = 8, 0.2  # size of a row's name, in points; distance of its marks below it, in rows
 ROW = 0.42  # inches
 TICKS = [first * 10**power for power in range(-2, 4) for first in (1, 2, 5)]
 
@@ -93,7 +93,7 @@ def figure(table):
 
 
 def _by_navigator(axes, rows, colours, name):
-    """The distance by who acts up to the split, a row each under its name: a mark per field after it."""
+    """The distance by the field up to the split, one row per field below its name: a mark per field after the split."""
     navigators = halves.navigators_of(rows)
     for after, own in rows.groupby("after", sort=False):
         own = own.set_index("before").reindex(navigators)
@@ -125,7 +125,7 @@ def _named_rows(axes, names):
 
 
 def _by_half(axes, rows, colours, name):
-    """What each half accounts for of a model's distance in excess of the oracle's, as bars that add up to it."""
+    """Each half's share of a model's distance in excess of the oracle's, as bars that add up to it."""
     models, ideal = halves.models_of(rows), rows.loc[rows["kind"] == halves.IDEAL, "mean"]
     own = rows[rows["before"] == rows["after"]].set_index("after").reindex(models)
     excess = own["mean"] - (ideal.iloc[0] if len(ideal) else np.nan)

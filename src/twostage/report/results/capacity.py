@@ -1,4 +1,4 @@
-"""Where capacity is needed: a large and a small model in three parts of the trajectory, in all eight ways."""
+"""Where capacity is needed: all eight assignments of a large and a small model to three parts of the trajectory."""
 
 import itertools
 import json
@@ -45,8 +45,8 @@ def distances_of(rows):
 
 
 def costs():
-    """{part: {kind: weight}}: what the small model costs in each of ``PARTS``, mean over the orders of replacing them
-    (a Shapley value); the three add up to the cost of the small model throughout."""
+    """{part: {kind: weight}}: the small model's cost in each of ``PARTS``, mean over the orders of replacing them (a
+    Shapley value); the three add up to the cost of the small model throughout."""
     names = {replaced: _kind(replaced) for replaced in itertools.product((False, True), repeat=len(PARTS))}
     return dict(zip(PARTS, weights_of(names)))
 

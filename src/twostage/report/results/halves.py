@@ -1,4 +1,4 @@
-"""Who does which half: a navigator up to the split and a refiner after it, and what each accounts for."""
+"""Who does which half: a navigator up to the split and a refiner after it, and each one's share of the distance."""
 
 import itertools
 
@@ -49,9 +49,9 @@ def navigators_of(rows):
 
 
 def parts_of(before, after):
-    """{"navigation", "refinement": {kind: weight}}: what each half accounts for of the distance in excess of the
-    oracle throughout, mean over the two orders of replacing the oracle (Shapley values of two players), and the excess
-    itself, "whole"."""
+    """{"navigation", "refinement": {kind: weight}}: each half's share of the distance in excess of the oracle
+    throughout, mean over the two orders of replacing the oracle (Shapley values of two players); and the excess itself,
+    "whole"."""
     names = {
         (first, second): f"{before if first else ORACLE} > {after if second else ORACLE}"
         for first, second in itertools.product((False, True), repeat=2)

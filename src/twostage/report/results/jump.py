@@ -1,4 +1,4 @@
-"""A model from where a Gaussian's exact flow takes the noise: distances, diversity, novelty, sameness."""
+"""A Gaussian's exact flow up to a time, then a model: distances, diversity, novelty, sameness."""
 
 import json
 
@@ -16,7 +16,7 @@ SHAPE = ("precision", "recall", "coverage")
 JUMPS = ("plan", "seed", "features", "distance", "kind", "fields", "steps", "nfe", "samples", "step_starts", *SHAPE)
 BESIDE = ("nearest_distance", "same_noise_distance", "other_noise_distance")
 MEMORIZED = ("plan", "seed", "space", *(name for each in BESIDE for name in (each, f"{each}_sem")))
-DECIDED = 0.95  # of what x_t ever tells of the class, where it counts as decided
+DECIDED = 0.95  # share of the final information of x_t about the class, at which the class counts as decided
 
 
 def jumps(jump, memorization, split=None, transition=None, information=None):
@@ -24,13 +24,13 @@ def jumps(jump, memorization, split=None, transition=None, information=None):
 
     jump: {space: fig_jump.csv}; memorization: {space: fig_jump-memorization.csv}; split, transition, information:
     {space: that file}. ``fields``: the model; ``kind``: "model" (alone), "jump", or "uniform" (as many steps from the
-    prior); ``t``: where the plan starts, of a uniform one the time of the jump that leaves as many steps; ``saved``:
-    share of the model's evaluations. mean, change and their intervals as ``contrast.with_changes`` has them, the change
-    against the model alone; ``against``, with its interval: the distance of a jump less that of as many uniform steps,
-    NaN without these.
-    ``BESIDE``, with their errors: distances in these features to the nearest training image, to the model's sample of
-    the same noise and to one of another noise; ``control``: of held-out images to theirs, NaN without these.
-    ``law``: the split that the law predicts; ``decided``: when the class is (``DECIDED``), NaN where there is but one.
+    prior); ``t``: the time at which the plan starts, for a uniform plan the time of the jump with the same number of
+    steps; ``saved``: share of the model's evaluations. mean, change and their intervals as in
+    ``contrast.with_changes``, the change against "model"; ``against``, with its interval: the distance of a jump minus
+    that of as many uniform steps, NaN without these. ``BESIDE``, with their errors: distances in these features to the
+    nearest training image, to the model's sample of the same noise and to one of another noise; ``control``: distance
+    of held-out images to their nearest training image, NaN without held-out images. ``law``: the split that the law
+    predicts; ``decided``: the time at which the class is decided (``DECIDED``), NaN with a single class.
     """
     table = read_spaces(jump, JUMPS)
     table = table[["space", *dict.fromkeys([*JUMPS, *known_columns(table)])]].copy()
@@ -50,7 +50,7 @@ def jumps(jump, memorization, split=None, transition=None, information=None):
 
 
 def _against(table):
-    """(rows, 3): of each jump, its distance less that of as many uniform steps, paired, with the interval's ends."""
+    """(rows, 3): for each jump, its distance minus that of as many uniform steps, paired, with the interval's ends."""
     found = {}
     for (space, features), rows in table.groupby(["space", "features"], sort=False):
         distances = Distances.of(rows, rows["plan"])
@@ -77,7 +77,7 @@ def _beside(memorization):
 
 
 def _decided(information):
-    """{space: time by which x_t has told ``DECIDED`` of what it tells of the class in all}."""
+    """{space: time at which the information of x_t about the class reaches ``DECIDED`` of its end}."""
     if not information:
         return {}
     labels = cases(information_curves(information), "label")
@@ -94,5 +94,5 @@ def of_case(table):
 
 
 def plans_of(rows, kind):
-    """A case's plans of one kind, a row each (those of its first seed), in order of t."""
+    """A case's plans of one kind, one row per plan (of its first seed), in order of t."""
     return rows[rows["kind"] == kind].drop_duplicates("plan").sort_values("t")

@@ -1,7 +1,7 @@
 """Norms of velocities by t, pair by pair: of the models, of the oracle and of the conditional target.
 
 With u = x_1 - x_0 and the oracle's u* = E[u | x_t]: E|u|^2 - E|u*|^2 = E|u - u*|^2 = D mse, for any data
-(docs/theory.md, Sec. 7). A model that were the oracle would therefore be shorter than u, by just that.
+(docs/theory.md, Sec. 7). A model equal to the oracle would therefore be shorter than u, by exactly this.
 """
 
 import math
@@ -22,7 +22,7 @@ class Norms:
     """Squares of velocities, mean over dimensions, on every pair by t: the training stage's oracle_loss.h5.
 
     t: (T,); oracle, gap (of u - u*), conditional: float64 (T, pairs); curves: {(model, step): float64 (T, pairs)}.
-    Raises ValueError for a file without them: one that an earlier version wrote.
+    Raises ValueError for a file without them, from an earlier version.
     """
 
     def __init__(self, path):
@@ -49,8 +49,8 @@ class Norms:
         return curves.ratio_of(self.means(self.conditional - self.oracle), self.means(self.gap))
 
     def own_deficit(self, model, low, high):
-        """Of what a model's last snapshot lacks of E|u|^2 over [low, high], the share that the oracle does not lack,
-        an Estimate: (E|u*|^2 - E|v|^2) / (E|u|^2 - E|v|^2)."""
+        """Share of the deficit of a model's last snapshot over [low, high] that the oracle does not have, an Estimate:
+        (E|u*|^2 - E|v|^2) / (E|u|^2 - E|v|^2)."""
         _, squares = self.last(model)
         lacks = (self.means(whole - squares, low, high) for whole in (self.oracle, self.conditional))
         return curves.ratio_of(*lacks)
@@ -62,14 +62,14 @@ def missing_in(file):
 
 
 def norms_of(path):
-    """The ``Norms`` of a file; None of one that an earlier version wrote, without them."""
+    """The ``Norms`` of a file; None for a file of an earlier version, which lacks them."""
     with opened(path) as file:
         lacking = missing_in(file)
     return None if lacking else Norms(path)
 
 
 def norm_ratio(first, second):
-    """Root mean square of ``first`` over that of ``second``, paired squares (pairs,), an Estimate."""
+    """Root mean square of ``first`` divided by that of ``second``, from paired squares (pairs,), an Estimate."""
     return curves.Estimate(*(math.sqrt(max(end, 0.0)) for end in curves.ratio_of(first, second)))
 
 
@@ -77,8 +77,8 @@ def norm_curves(pair_errors, split, *, models=None):
     """Norms by t of every model's last snapshot and of the oracle: one row per (space, model, t), DataFrame.
 
     pair_errors: {space: oracle_loss.h5}; split: {space: split.json}; models: names, smallest first (the file's order
-    when not given). ``over_conditional`` and ``over_oracle``: root mean squares over those of u and u*, with ``_low``
-    and ``_high``. Of the oracle, besides: ``lacks``, E|u|^2 - E|u*|^2 per dimension, and ``mse``, with ``_sem``.
+    when not given). ``over_conditional`` and ``over_oracle``: root mean squares divided by those of u and u*, with
+    ``_low`` and ``_high``. For the oracle also ``lacks``, E|u|^2 - E|u*|^2 per dimension, and ``mse``, with ``_sem``.
     """
     rows = []
     for space, path in pair_errors.items():

@@ -1,4 +1,4 @@
-"""When the posterior settles on single images, what their distances to others say of it, and which are copied."""
+"""When the posterior settles on single images, its prediction from their distances to others, and which are copied."""
 
 import math
 
@@ -15,14 +15,14 @@ SETTLING = (
 )  # fmt: skip
 FOLLOWED = ("plan", "t_switch", "followed", "nearest_distance", "ratio")
 PIXEL = "pixel"  # where d1 and d2 are measured
-COPY = 1 / 3  # of d1 / d2, below which a sample is a copy
+COPY = 1 / 3  # a sample is a copy when d1 / d2 is below
 
 
 def settling_images(settling):
     """One row per (space, image), DataFrame; settling: {space: settling.csv}.
 
-    time_low, time_high: the 95% interval of its mean time over the noises, by Student's t; ``drawn``: of the images
-    drawn of its class; the others are those that samples followed.
+    time_low, time_high: the 95% interval of its mean time over the noises, by Student's t; ``drawn``: whether it was
+    drawn from its class; the other images are those that samples followed.
     """
     table = read_spaces(settling, SETTLING)[["space", *SETTLING]]
     half = stdtrit(table["noises"] - 1, 0.975) * table["time_sd"] / np.sqrt(table["noises"])
@@ -30,11 +30,11 @@ def settling_images(settling):
 
 
 def settled_copies(table, followed):
-    """What became of the images that samples followed, by the time of the switch: DataFrame.
+    """How close the samples that followed an image are to copies, by the time of the switch: DataFrame.
 
-    table: ``settling_images``; followed: {space: fig5-neighbours.csv}. One row per (space, t_switch, image), the
-    switches at t = 1, which leave the model nothing to do, left out: row, time, d1 (mean distance of its samples to
-    their nearest training image, in pixels), ratio (mean d1 / d2) and copied (share of them below 1/3).
+    table: ``settling_images``; followed: {space: fig5-neighbours.csv}. One row per (space, t_switch, image), without
+    switches at t = 1, after which the model does not act: row, time, d1 (mean distance of its samples to their nearest
+    training image, in pixels), ratio (mean d1 / d2) and copied (share of them below 1/3).
     """
     parts = []
     for space in [space for space in followed or () if (table["space"] == space).any()]:
@@ -64,9 +64,9 @@ def by_halves(copies):
 def rank_correlation(first, second, groups=None):
     """Spearman's rank correlation within groups, an Estimate.
 
-    Ranks are taken within each group (None: one group), over its size, and correlated over all. Interval: Fisher's
-    z with the variance of Bonett and Wright (2000), (1 + r^2 / 2) / (n - 3), each group beyond the first one degree of
-    freedom less. Values that are not finite, and groups of one, have no part; NaN where nothing is left to correlate.
+    Ranks are taken within each group (None: one group), divided by its size, and correlated over all. Interval:
+    Fisher's z with the variance of Bonett and Wright (2000), (1 + r^2 / 2) / (n - 3), minus one degree of freedom for
+    each group beyond the first. Values that are not finite and groups of one are left out; NaN where nothing is left.
     """
     table = pd.DataFrame({"first": np.asarray(first, dtype=float), "second": np.asarray(second, dtype=float)})
     table["group"] = 0 if groups is None else np.asarray(groups)
@@ -86,9 +86,9 @@ def rank_correlation(first, second, groups=None):
 
 
 def share_of_images(table):
-    """Of the variance of single pairs' times about their class's mean, the share that is the images' (one space).
+    """Share of the variance of single pairs' times, about their class's mean, that the images explain (one space).
 
-    By analysis of variance: the noise's share of the variance of the means over an image's noises is taken off.
+    By analysis of variance: the noise's part in the variance of the images' means is subtracted.
     """
     table = table[table["drawn"]]
     within = (table["time_sd"] ** 2).mean()

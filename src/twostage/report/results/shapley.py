@@ -1,11 +1,11 @@
-"""Who accounts for a difference: Shapley values, as weights of the plans whose distances they are made from."""
+"""Shapley values of a difference between plans, as weights of the plans' distances."""
 
 import math
 
 
 def weights_of(plans):
-    """A list, one per player, of {plan: weight}: the mean, over all orders in which players are replaced one after the
-    other, of what replacing this one changes.
+    """A list, one per player, of {plan: weight}: the change when this player is replaced, averaged over all orders in
+    which the players are replaced one after the other.
 
     plans: {(is it replaced?, per player): plan}, for every combination. The values add up to the change from none
     replaced to all (Shapley 1953).
