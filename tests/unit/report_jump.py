@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import numpy as np
 import pandas as pd
 from report_results import with_parts
@@ -23,7 +24,7 @@ def jumped(found=FALL, model=3.0, uniform=0.3, seeds=(0,), sem=0.5, features=("c
         for plan, kind, t, steps, distance in plans:
             starts = json.dumps(list(np.linspace(t, 1, steps, endpoint=False)))
             row = {"plan": plan, "features": name, "kind": kind, "distance": distance, "steps": steps, "nfe": steps}
-            row |= {"samples": 150, "step_starts": starts}
+            row |= {"samples": 150, "step_starts": starts, "fields": "XL"}
             kept = shape if kind == "jump" else {}
             row |= {key: 0.5 * kept.get(key, 1.0) for key in ("precision", "recall", "coverage")}
             rows += [row | {"seed": seed, "distance": distance + 0.1 * seed} for seed in seeds]
@@ -43,3 +44,16 @@ def memorized(table, nearest=4.0, same=1.0, control=3.0, sem=0.02):
         rows.append(row)
     found = pd.DataFrame(rows)
     return found.assign(**{f"{name}_sem": sem for name in found.columns if name.endswith("_distance")})
+
+
+def write_references(path, crossing, model="XL", pairs=3):
+    """Errors on paths of training images: from ``crossing`` on, the Gaussian's against the oracle is the larger."""
+    t = np.linspace(0, 0.9, 10)
+    errors = lambda values: np.repeat(values[:, None], pairs, axis=1).astype(np.float32)  # noqa: E731
+    with h5py.File(path, "w") as file:
+        file["model"], file["step"], file["t"] = [model], [100], t
+        for kind in ("train", "own"):
+            for target in ("oracle", "gaussian", "conditional"):
+                file[f"{kind}_{target}"] = errors(np.ones(10))[None]
+        file["train_apart"] = errors(1 + t - crossing)
+    return path

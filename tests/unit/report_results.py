@@ -224,6 +224,25 @@ def capacity(*, costs=(0.5, 1.0, 0.7), together=0.0, seeds=(0,), steps=(24, 14, 
     return pd.DataFrame(rows)
 
 
+def halves(distance=None, *, models=("XL", "S"), snapshot=250, seeds=(0,)):
+    """tab_halves: ``distance(before, after)``; by default what each half adds to the oracle's 0.5, and the product."""
+    navigates = {"gaussian": 0.1, "oracle": 0.0, models[0]: 0.2, models[-1]: 0.3, f"{models[0]}@{snapshot}": 0.8}
+    refines = {"oracle": 0.0, models[0]: 2.0, models[-1]: 9.0}
+    distance = distance or (lambda before, after: 0.5 + navigates[before] + refines[after] * (1 + navigates[before]))
+    rows = []
+    for after in (*models, "oracle"):
+        for before in ("gaussian", *models, f"{models[0]}@{snapshot}", "oracle"):
+            for seed in seeds:
+                rows.append(
+                    {
+                        "plan": f"tab_halves-{before.replace('@', '-')}-{after}", "seed": seed,
+                        "features": "classifier", "distance": distance(before, after) + 0.1 * seed, "samples": 200,
+                        "nfe": 26 if before == "gaussian" else 50, "kind": f"{before} > {after}",
+                    }
+                )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 def with_parts(table, sem):
     """With the distances without each tenth of the samples, as far apart as a standard error of ``sem`` has them.
 

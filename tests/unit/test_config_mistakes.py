@@ -100,7 +100,7 @@ MISTAKES = [
     (TWINS, ["S_oracle", "S"], rf"{TWINS} are S_oracle \(target oracle\) and S \(target cfm\); expected a model with"),
     (TWINS, ["B", "S_oracle"], f"{TWINS} are B and S_oracle with hidden_size 64 and 32, .*; expected twins"),
     ("models.S_oracle.steps", 5, f"{TWINS} are S and S_oracle with steps 1000 and 5; expected twins"),
-    ("models.S.checkpoint", "S.pt", f"{TWINS} has S, which is imported in latent space pixel"),
+    ("models.S_oracle.checkpoint", "S.pt", f"{TWINS} has S_oracle, which is imported in latent space pixel"),
     # Plans of one's own.
     ("experiments.tab_plans", own_plan({"guidance": "two"}), f'{PART}.guidance is "two"; expected a number'),
     ("experiments.tab_plans", own_plan({"guidance": [2]}), rf"{PART}.guidance is \[2\]; expected a number"),
@@ -148,6 +148,8 @@ MISTAKES = [
     ("experiments.tab3", {"short": [], "wide": []}, "experiments.tab3: short and wide are both empty"),
     ("experiments.tab_capacity.small", "BB", "experiments.tab_capacity.small is 'BB'; expected a model of .*'B'"),
     ("experiments.tab_capacity.small", "XL", "experiments.tab_capacity: large and small are both XL; expected two mod"),
+    ("experiments.tab_halves.models", ["XL", "C"], "experiments.tab_halves.models is 'C'; expected a model of `mode"),
+    ("experiments.tab_halves.snapshot", 0, "experiments.tab_halves.snapshot is 0; expected a number .*1"),
     ("experiments.tab_capacity.late", 1, "experiments.tab_capacity.late is 1; expected a number between 0 and 1, bo"),
     ("experiments.fig5.model", "XL@500", "experiments.fig5.model is 'XL@500'; expected a model of `models`: S, S_or"),
     ("spaces.kl", {"encoder": {"kind": "kl", "stps": 1}}, "unknown key spaces.kl.encoder.stps: 1; .*'steps'"),
@@ -184,6 +186,16 @@ def test_a_snapshot_of_a_model_where_it_is_imported():
     assert line.endswith("expected B, or `spaces` without vae")
     for found in ({"spaces": ["pixel"]}, own_plan({"field": "B@1000"})):  # its only one, at its last step
         load({**raw, "experiments": {"tab_plans": raw["experiments"]["tab_plans"] | found}})
+
+
+def test_a_navigating_snapshot_of_a_model_where_it_is_imported():
+    raw = with_value("models.B.checkpoint", {"vae": "B.pt"})
+    raw["experiments"]["tab_halves"] = {"models": ["B"], "snapshot": 125}
+    (line,) = lines_of(load, raw)
+    assert line.startswith("experiments.tab_halves.snapshot is 125, but B is imported in latent space vae (models.B")
+    assert line.endswith("expected no snapshot, or `spaces` without vae")
+    for found in ({"spaces": ["pixel"]}, {"snapshot": None}):
+        load({**raw, "experiments": {"tab_halves": raw["experiments"]["tab_halves"] | found}})
 
 
 def test_samples_of_one_plan_that_are_fewer_than_the_shards():

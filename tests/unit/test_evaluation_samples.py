@@ -39,7 +39,10 @@ PER_SEED = 150
 def write_samples(path, images, labels, seeds, index, *, total, followed=None, split="train", **facts):
     """A file of samples as the sampler writes it."""
     plan = {
-        "parts": [{"field": "XL", "guidance": 1.5, "interval": [0.1, 0.4], "stop": 0.4}, {"field": "B", "shift": 0.5}]
+        "parts": [
+            {"field": "XL", "guidance": 1.5, "interval": [0.1, 0.4], "stop": 0.4},
+            {"field": "B", "shift": 0.5, "stop": 1.0},
+        ]
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:

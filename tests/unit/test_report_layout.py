@@ -51,6 +51,7 @@ from twostage.report.figures import (
     tab3,
     tab_capacity,
     tab_gain,
+    tab_halves,
     tab_plans,
     tab_reconstruction,
 )
@@ -234,6 +235,13 @@ def run_in(folder, spaces, models):
         tab1_figure: {"evaluation": swapped},
         tab2: {"evaluation": shifts, "split": splits},
         tab3: {"evaluation": guidance, "split": splits},
+        tab_halves: {
+            "evaluation": made(
+                "tab_halves.csv",
+                lambda s: results.with_parts(results.halves(models=(models[-1], f"{models[0]}-small")), 0.2),
+            ),
+            "split": splits,
+        },
         tab_gain: {"evaluation": made("tab_gain.csv", lambda s: gain_results()), "split": splits},
         tab_capacity: {
             "evaluation": made(
@@ -253,7 +261,7 @@ def run_in(folder, spaces, models):
 MODULES = [
     fig2, fig3, fig5, fig6, fig7, fig8, fig9, fig_flux, fig_jump, fig_memorization, fig_norms, fig_oracle_supervised,
     fig_references, fig_samples, fig_settling, fig_shift, fig_spaces, fig_training, law_figure, nsweep, side_by_side,
-    tab1_figure, tab2, tab3, tab_capacity, tab_gain, tab_plans, tab_reconstruction,
+    tab1_figure, tab2, tab3, tab_capacity, tab_gain, tab_halves, tab_plans, tab_reconstruction,
 ]  # fmt: skip
 
 

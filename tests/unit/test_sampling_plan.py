@@ -14,11 +14,11 @@ SETTINGS = {
     "tab2": {"model": "B"},
     "tab3": {"model": "B", "guidance": 1.5},
     "tab_capacity": {"large": "XL", "small": "B", "late": 0.98},
+    "tab_halves": {"models": ["B", "XL"], "snapshot": 100},
     "fig8": {"models": ["B"]},
     "fig5": {"model": "XL"},
     "fig6": {"model": "XL"},
     "tab_gain": {"model": "B"},
-    "tab_halves": {"models": ["XL", "B"]},
     "tab_plans": {"plans": {"late": {"parts": [{"field": "XL", "guidance": 2.0, "interval": ["split", 1.0]}]}}},
     "fig_samples": {"models": ["XL"]},
     "fig_jump": {"model": "XL"},
@@ -213,6 +213,27 @@ def test_two_models_take_three_parts_in_eight_ways_and_share_what_they_can():
     assert len({prefix for plan in resolved for prefix in prefixes(plan)}) == 2 + 4 + 8
     with pytest.raises(ValueError, match=r"part 2 \(XL\): stops at 0.75 but starts at 0.8; expected a later stop"):
         Plan.from_dict("p", plans["tab_capacity-XL-XL-XL"]).resolve(0.8)
+
+
+def test_every_navigator_meets_every_refiner_and_the_gaussian_costs_nothing():
+    guidance = {"guidance": 2.0}
+    plans = plans_for("tab_halves", {"models": ["XL", "B"], "snapshot": 100}, guidance=guidance)
+    navigators, refiners = ["gaussian", "XL", "B", "XL@100", "oracle"], ["XL", "B", "oracle"]
+    kinds = [content["kind"] for content in plans.values()]
+    assert kinds == [f"{before} > {after}" for after in refiners for before in navigators]
+    resolved = {plans[name]["kind"]: Plan.from_dict(name, plans[name]).resolve(0.48) for name in plans}
+    jump = resolved["gaussian > B"]
+    assert (jump.start, jump.nfe, [part.field for part in jump.parts]) == ({"gaussian": 0.48}, 26, ["B"])
+    for kind, plan in resolved.items():
+        before, after = kind.split(" > ")
+        assert plan.nfe == (26 if before == "gaussian" else 50)
+        assert (plan.parts[-1].field, plan.parts[-1].start) == (after, 0.48)
+        assert {part.guidance for part in plan.parts if part.field == "oracle"} <= {1.0}
+        assert {part.guidance for part in plan.parts if part.field != "oracle"} <= {2.0}
+    firsts = {prefixes(plan)[0] for plan in resolved.values() if plan.start == "prior"}
+    assert len(firsts) == 4  # each navigator's first half once
+    without = plans_for("tab_halves", {"models": ["XL"]})
+    assert len(without) == 3 * 2
 
 
 def test_own_plans_take_what_they_leave_out_from_the_run_and_are_refused_by_name():

@@ -111,7 +111,7 @@ class Halves(Experiment):
     """Who does which half: Gaussian, models, an early snapshot or the oracle up to the split, models or the oracle
     after it."""
 
-    models: Distinct[str] = Field(["XL", "B"], min_length=1, description="Models that act in either half")
+    models: Distinct[str] = Field(["S", "XL"], min_length=1, description="Models that act in either half")
     snapshot: Count | None = Field(
         None,
         description="Training step of a snapshot of the first model that acts before the split. Default: no snapshot",

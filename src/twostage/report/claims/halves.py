@@ -35,7 +35,8 @@ def _halves(judge):
         findings = []
         for (space, features), rows in run.halves.groupby(["space", "features"], sort=False):
             distances, case = distances_of(rows), case_of(space, features)
-            if set(rows["kind"]) - set(distances.values.columns) or distances.values.empty:
+            needed = {f"{before} > {after}" for before in navigators_of(rows) for after in (*models_of(rows), ORACLE)}
+            if (needed | {IDEAL}) - set(distances.values.columns) or distances.values.empty:
                 findings.append(Finding(case, NOT_TESTED, note="a plan or a seed is missing"))
             else:
                 findings += judge(case, distances, rows)
@@ -101,7 +102,7 @@ NAVIGATORS_ARE_ALIKE = Claim(
     figure="tab_halves",
     quantity=f"spread of the distances of navigators with the oracle after the split, minus {ALIKE} times that of "
     "refiners with the oracle before it",
-    rule=f"spread: highest minus lowest, without an early snapshot. Holds if the whole interval is at most zero; "
+    rule="spread: highest minus lowest, without an early snapshot. Holds if the whole interval is at most zero; "
     f"{CHOSEN}; {SEEDS}",
     needs=("halves", "split"),
     check=_halves(_alike),

@@ -28,6 +28,7 @@ MARGIN = 0.02  # of the model's own distance: what a jump may cost
 NEAR = 0.05  # of t: how far from a time the jump may go that stands for it
 SAME_TIME = 0.1  # of t: how near to a time the distance turns at it
 LOST = 0.05  # share of recall, of coverage, and of the distance to training images that a jump may lose
+TRAIN = "train"  # paths of training images
 ALIKE = 0.5  # of the distance between samples of two noises, up to which two are nearly the same image
 
 
@@ -139,20 +140,16 @@ def _turn(case):
     return curves.Estimate(times[best], min(alike), max(alike))
 
 
-def _turns_at(name, words):
-    """A judge of whether the distance turns at the time in the column ``name``."""
-
-    def judge(case):
-        predicted, found = case.rows[name].iloc[0], _turn(case)
-        if not math.isfinite(predicted):
-            return Finding(case.name, NOT_TESTED, note=f"{words}: not known")
-        if found is None:
-            return Finding(case.name, UNDECIDED, note="the distance has not surely turned by the latest jump")
-        away = curves.Estimate(*(time - predicted for time in found))
-        note = f"best at {found.value:.2f}, alike from {found.low:.2f} to {found.high:.2f}; {words} {predicted:.2f}"
-        return Finding(case.name, within(away, -SAME_TIME, SAME_TIME), away, note)
-
-    return judge
+def _turns_at(case, predicted, words):
+    """Does the distance turn at this time?"""
+    found = _turn(case)
+    if not math.isfinite(predicted):
+        return Finding(case.name, NOT_TESTED, note=f"{words}: not known")
+    if found is None:
+        return Finding(case.name, UNDECIDED, note="the distance has not surely turned by the latest jump")
+    away = curves.Estimate(*(float(time - predicted) for time in found))
+    note = f"best at {found.value:.2f}, alike from {found.low:.2f} to {found.high:.2f}; {words} {predicted:.2f}"
+    return Finding(case.name, within(away, -SAME_TIME, SAME_TIME), away, note)
 
 
 TURN_RULE = (
@@ -173,7 +170,7 @@ TURNS_AT_THE_SPLIT = Claim(
     rule=TURN_RULE,
     form="time",
     needs=("jump", "memorization_jump", "transition"),
-    check=_cases(_turns_at("law", "law's split"), at_law=False),
+    check=_cases(lambda case: _turns_at(case, case.law, "law's split"), at_law=False),
     stage=NAVIGATION,
 )
 
@@ -189,7 +186,39 @@ TURNS_WITH_THE_CLASS = Claim(
     rule=TURN_RULE,
     form="time",
     needs=("jump", "memorization_jump", "information"),
-    check=_cases(_turns_at("decided", "class decided"), at_law=False),
+    check=_cases(lambda case: _turns_at(case, case.rows["decided"].iloc[0], "class decided"), at_law=False),
+    stage=NAVIGATION,
+)
+
+
+def _turns_with_the_errors(run):
+    """The last snapshot of the model against the Gaussian, both against the oracle, on paths of training images."""
+    findings = []
+    for case in (_Case(*found) for found in of_case(run.jumps)):
+        found, model = run.references.get(case.rows["space"].iloc[0]), case.rows["fields"].iloc[0]
+        if found is None or found.apart(TRAIN) is None or model not in found.named():
+            findings.append(Finding(case.name, NOT_TESTED, note=f"errors of {model} are not known"))
+            continue
+        of_model = found.errors((model, found.steps(model)[-1]), TRAIN, "oracle")
+        worse = curves.first_crossing(found.t, (found.apart(TRAIN) - of_model).mean(1), 0.0)
+        predicted = worse if math.isfinite(worse) else 1.0
+        findings.append(_turns_at(case, predicted, "the Gaussian further from the oracle than the model from t ="))
+    return findings
+
+
+TURNS_WITH_THE_ERRORS = Claim(
+    section="",
+    group=PROJECT,
+    id="jump-turns-with-the-errors",
+    statement="The errors predict where the distance turns: the best jump goes to where the model comes closer to the "
+    "oracle's velocity than the Gaussian is, on paths of training images.",
+    paper="not stated",
+    figure="fig_jump",
+    quantity="time of the best jump minus the time from which on the Gaussian's error is above the model's",
+    rule=TURN_RULE,
+    form="time",
+    needs=("jump", "memorization_jump", "references"),
+    check=_turns_with_the_errors,
     stage=NAVIGATION,
 )
 

@@ -83,18 +83,20 @@ def _changes(axes, rows):
     _bars(axes, compared, "against", UNIFORM, "minus as many uniform steps", linestyle="--")
     axes.set_ylabel("change of the distance, paired")
     better = jumped[jumped["change_high"] < 0]["t"]
-    told = f"up to t = {better.max():.2g}" if len(better) else "at no time"
+    ends = [f"{time:.2g}" for time in (better.min(), better.max())]
+    told = f"at t = {' to '.join(dict.fromkeys(ends))}" if len(better) else "at no time"
     layout.title(axes, f"After the jump, samples are surely better than the model's alone {told}")
 
 
 def _shapes(axes, jumped):
     told = []
     for name, colour in SHAPES.items():
-        axes.plot(jumped["t"], jumped[name], color=colour, marker="o", markersize=4, linewidth=1.6, label=name)
-        told.append(f"{name} {jumped[name].iloc[0]:.2f} to {jumped[name].iloc[-1]:.2f}")
+        if jumped[name].notna().any():  # else the reference has no features of its own
+            axes.plot(jumped["t"], jumped[name], color=colour, marker="o", markersize=4, linewidth=1.6, label=name)
+            told.append(f"{name} {jumped[name].iloc[0]:.2f} to {jumped[name].iloc[-1]:.2f}")
     axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel("share")
-    layout.title(axes, f"From no jump to the latest: {', '.join(told)}")
+    layout.title(axes, f"From no jump to the latest: {', '.join(told) or 'precision and recall are not known'}")
 
 
 def _beside(axes, jumped):

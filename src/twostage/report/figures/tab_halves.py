@@ -142,7 +142,7 @@ def _by_half(axes, rows, colours, name):
         for share in own["navigation"]
     ]
     _named_rows(axes, [f"{model}: {text}" for model, text in zip(models, words)])
-    axes.set_xlim(left=0)
+    axes.set_xlim(left=min(0.0, *np.nan_to_num(own["navigation"] * excess), *np.nan_to_num(own["refinement"] * excess)))
     axes.set_xlabel("distance in excess of the oracle's own")
     most = np.nanmin(own["refinement"]) if own["refinement"].notna().any() else np.nan
     told = "not known" if np.isnan(most) else f"at least {most:.0%} of each"

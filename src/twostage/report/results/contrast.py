@@ -43,9 +43,10 @@ class Distances:
     def of(cls, rows, names):
         """``Distances`` from rows of a table with seed and distance; names: the label of each row, one per plan."""
         rows = rows.assign(name=list(names))
-        values = rows.pivot(index="seed", columns="name", values="distance").dropna()
-        tables = [rows.pivot(index="seed", columns="name", values=column) for column in without_columns(rows)]
-        without = np.array([table.loc[values.index, values.columns].to_numpy() for table in tables])
+        columns = without_columns(rows)
+        wide = rows.pivot(index="seed", columns="name", values=["distance", *columns])
+        values = wide["distance"].dropna()
+        without = np.array([wide[column].loc[values.index].to_numpy() for column in columns])
         if not len(without) or not np.isfinite(without).all():
             return cls(values, values)
         parts = values.to_numpy() - (len(without) - 1) * (without - without.mean(0))

@@ -13,7 +13,7 @@ from twostage.report.results.memorization import CONTROL
 
 MODEL, JUMP, UNIFORM = "model", "jump", "uniform"  # kinds of plans
 SHAPE = ("precision", "recall", "coverage")
-JUMPS = ("plan", "seed", "features", "distance", "kind", "steps", "nfe", "samples", "step_starts", *SHAPE)
+JUMPS = ("plan", "seed", "features", "distance", "kind", "fields", "steps", "nfe", "samples", "step_starts", *SHAPE)
 BESIDE = ("nearest_distance", "same_noise_distance", "other_noise_distance")
 MEMORIZED = ("plan", "seed", "space", *(name for each in BESIDE for name in (each, f"{each}_sem")))
 DECIDED = 0.95  # share of the final information of x_t about the class, at which the class counts as decided
@@ -23,14 +23,14 @@ def jumps(jump, memorization, split=None, transition=None, information=None):
     """One row per (space, features, plan, seed), DataFrame, in the order of the file.
 
     jump: {space: fig_jump.csv}; memorization: {space: fig_jump-memorization.csv}; split, transition, information:
-    {space: that file}. ``kind``: "model" (alone), "jump", or "uniform" (as many steps from the prior); ``t``: the time
-    at which the plan starts, for a uniform plan the time of the jump with the same number of steps; ``saved``: share of
-    the model's evaluations. mean, change and their intervals as in ``contrast.with_changes``, the change against
-    "model"; ``against``, with its interval: the distance of a jump minus that of as many uniform steps, NaN without
-    these. ``BESIDE``, with their errors: distances in these features to the nearest training image, to the model's
-    sample of the same noise and to one of another noise; ``control``: distance of held-out images to their nearest
-    training image, NaN without held-out images. ``law``: the split that the law predicts; ``decided``: the time at
-    which the class is decided (``DECIDED``), NaN with a single class.
+    {space: that file}. ``fields``: the model; ``kind``: "model" (alone), "jump", or "uniform" (as many steps from the
+    prior); ``t``: the time at which the plan starts, for a uniform plan the time of the jump with the same number of
+    steps; ``saved``: share of the model's evaluations. mean, change and their intervals as in
+    ``contrast.with_changes``, the change against "model"; ``against``, with its interval: the distance of a jump minus
+    that of as many uniform steps, NaN without these. ``BESIDE``, with their errors: distances in these features to the
+    nearest training image, to the model's sample of the same noise and to one of another noise; ``control``: distance
+    of held-out images to their nearest training image, NaN without held-out images. ``law``: the split that the law
+    predicts; ``decided``: the time at which the class is decided (``DECIDED``), NaN with a single class.
     """
     table = read_spaces(jump, JUMPS)
     table = table[["space", *dict.fromkeys([*JUMPS, *known_columns(table)])]].copy()

@@ -29,6 +29,9 @@ class References:
                 self._errors = {
                     (kind, name): file[f"{kind}_{name}"][()].astype(float) for kind in self.kinds for name in TARGETS
                 }
+                self._apart = {
+                    kind: file[f"{kind}_apart"][()].astype(float) for kind in self.kinds if f"{kind}_apart" in file
+                }
         except (OSError, KeyError) as error:
             raise ValueError(f"{path} cannot be read ({error}); delete it and run its stage again") from None
         self.curves = [(model, int(step)) for model, step in zip(*names)]
@@ -36,6 +39,10 @@ class References:
     def errors(self, curve, kind, target):
         """Errors of a curve, (model, step), on one kind of path against a target: float64 (T, pairs)."""
         return self._errors[kind, target][self.curves.index(curve)]
+
+    def apart(self, kind):
+        """Squared distance between oracle and Gaussian on paths of images, float64 (T, pairs); None where not known."""
+        return self._apart.get(kind)
 
     def of_images(self, curve, kind):
         """Squared error of the predicted image x_t + (1 - t) v against the oracle's: float64 (T, pairs)."""
