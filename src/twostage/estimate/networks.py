@@ -56,16 +56,17 @@ def lightningdit_cost(latent_shape, classes, patch_size, hidden_size, depth, num
 def _lightningdit_cost(latent_shape, classes, patch_size, hidden_size, depth, num_heads):
     import torch
 
+    make = lightningdit_maker(latent_shape, classes, patch_size, hidden_size, depth, num_heads)
+    return count_flops(make, (1, *latent_shape), (1,), lambda: torch.zeros(1, dtype=torch.int64))
+
+
+def lightningdit_maker(latent_shape, classes, patch_size, hidden_size, depth, num_heads, **options):
+    """Function that makes a LightningDiT for latents (C, h, w)."""
     from twostage.model.lightningdit import LightningDiT
 
     channels, side, _ = latent_shape
     sizes = {"patch_size": patch_size, "hidden_size": hidden_size, "depth": depth, "num_heads": num_heads}
-    return count_flops(
-        lambda: LightningDiT(input_size=side, in_channels=channels, num_classes=classes, **sizes),
-        (1, *latent_shape),
-        (1,),
-        lambda: torch.zeros(1, dtype=torch.int64),
-    )
+    return lambda: LightningDiT(input_size=side, in_channels=channels, num_classes=classes, **sizes, **options)
 
 
 @cache
@@ -118,21 +119,32 @@ def classifier_flops(image_shape, width, classes):
     """Operations of one image through the workflow's classifier."""
     import torch
 
+    image = lambda: torch.zeros((1, *image_shape), dtype=torch.uint8)  # noqa: E731
+    return count_flops(classifier_maker(image_shape, width, classes), image)[0]
+
+
+def classifier_maker(image_shape, width, classes):
+    """Function that makes the workflow's classifier."""
     from twostage.evaluation.classifier import Classifier
 
-    image = lambda: torch.zeros((1, *image_shape), dtype=torch.uint8)  # noqa: E731
-    return count_flops(lambda: Classifier(image_shape, width, classes), image)[0]
+    return lambda: Classifier(image_shape, width, classes)
 
 
 @cache
 def dinov2_flops():
     """Operations of one image through DINOv2."""
+    from twostage.evaluation.features import DINOV2_SIDE
+
+    return count_flops(make_dinov2, (1, 3, DINOV2_SIDE, DINOV2_SIDE))[0]
+
+
+def make_dinov2():
+    """DINOv2, with random weights."""
     import timm
 
     from twostage.evaluation.features import DINOV2, DINOV2_SIDE
 
-    make = lambda: timm.create_model(DINOV2, num_classes=0, img_size=DINOV2_SIDE)  # noqa: E731
-    return count_flops(make, (1, 3, DINOV2_SIDE, DINOV2_SIDE))[0]
+    return timm.create_model(DINOV2, num_classes=0, img_size=DINOV2_SIDE)
 
 
 @cache

@@ -6,7 +6,7 @@ Weights and what is alive beside them. What is not counted, the CUDA context and
 
 from functools import cache
 
-from twostage.estimate.networks import autoencoder_maker
+from twostage.estimate.networks import autoencoder_maker, classifier_maker, lightningdit_maker, make_dinov2
 
 
 def forward_peak(make, *inputs, call=None):
@@ -55,10 +55,8 @@ def classifier_peak(image_shape, width, classes, size):
     """Peak of the workflow's classifier on ``size`` images at a time."""
     import torch
 
-    from twostage.evaluation.classifier import Classifier
-
     images = lambda: torch.empty(size, *image_shape, dtype=torch.uint8)  # noqa: E731
-    return forward_peak(lambda: Classifier(image_shape, width, classes), images)
+    return forward_peak(classifier_maker(image_shape, width, classes), images)
 
 
 @cache
@@ -78,19 +76,12 @@ def inception_peak(image_shape, size):
 @cache
 def dinov2_peak(image_shape, size):
     """Peak of DINOv2 on ``size`` images at a time."""
-    import timm
     import torch
 
-    from twostage.evaluation.features import DINOV2, DINOV2_SIDE, resized_for_dinov2
+    from twostage.evaluation.features import resized_for_dinov2
 
     images = lambda: torch.empty(size, *image_shape, dtype=torch.uint8)  # noqa: E731
-    make = lambda: timm.create_model(DINOV2, num_classes=0, img_size=DINOV2_SIDE)  # noqa: E731
-    return forward_peak(make, images, call=lambda module, x: module(resized_for_dinov2(x) - 0.5))
-
-
-def _sizes(latent_shape, patch_size, hidden_size, depth, num_heads, classes):
-    sizes = {"patch_size": patch_size, "hidden_size": hidden_size, "depth": depth, "num_heads": num_heads}
-    return {"input_size": latent_shape[1], "in_channels": latent_shape[0], "num_classes": classes, **sizes}
+    return forward_peak(make_dinov2, images, call=lambda module, x: module(resized_for_dinov2(x) - 0.5))
 
 
 @cache
@@ -98,11 +89,9 @@ def velocity_peak(latent_shape, patch_size, hidden_size, num_heads, batch):
     """Peak of one evaluation of a LightningDiT of one block, in float32: deeper ones take their weights besides."""
     import torch
 
-    from twostage.model.lightningdit import LightningDiT
-
-    sizes = _sizes(latent_shape, patch_size, hidden_size, 1, num_heads, classes=1)
+    make = lightningdit_maker(latent_shape, 1, patch_size, hidden_size, 1, num_heads)
     inputs = lambda: torch.empty(batch, *latent_shape), lambda: torch.empty(batch), lambda: torch.zeros(batch).long()
-    return forward_peak(lambda: LightningDiT(**sizes), *inputs)
+    return forward_peak(make, *inputs)
 
 
 def training_peak(latent_shape, patch_size, hidden_size, depth, num_heads, classes, **step):
@@ -124,13 +113,12 @@ def _training_peak(
     from torch._subclasses.fake_tensor import FakeTensorMode
 
     from twostage.flow import interpolate, velocity_target
-    from twostage.model.lightningdit import LightningDiT
     from twostage.testing.peak_memory import Peak
 
+    make = lightningdit_maker(latent_shape, classes, patch_size, hidden_size, depth, num_heads, class_drop=0.0)
     # On fake tensors of a CPU: on those of a GPU, autograd asks for its driver.
     with FakeTensorMode(), Peak() as peak:
-        sizes = _sizes(latent_shape, patch_size, hidden_size, depth, num_heads, classes)
-        model = LightningDiT(**sizes, class_drop=0.0).train()
+        model = make().train()
         model.checkpoint_activations = checkpoints
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         average = [weight.detach().clone() for weight in weights]
@@ -173,12 +161,9 @@ def classifier_training_peak(image_shape, width, classes, batch):
     """Peak of a training step of the workflow's classifier."""
     import torch
 
-    from twostage.evaluation.classifier import Classifier
-
     images = lambda: torch.empty(batch, *image_shape, dtype=torch.uint8)  # noqa: E731
-    return _step_peak(
-        lambda: Classifier(image_shape, width, classes), images, lambda model, x: model(x).square().mean()
-    )
+    make = classifier_maker(image_shape, width, classes)
+    return _step_peak(make, images, lambda model, x: model(x).square().mean())
 
 
 def _step_peak(make, make_input, loss):
