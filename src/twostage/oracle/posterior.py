@@ -167,7 +167,9 @@ class Oracle:
                 continue
             before, peak = peak, torch.maximum(peak, part.peak)
             keep, add = points.weights(before - peak, WIDE), points.weights(part.peak - peak, WIDE)
-            total, moved = total * keep + part.total * add, moved.to(WIDE).mul_(keep).add_(here * add)
+            total, moved = total * keep + part.total * add, moved.to(WIDE).mul_(keep)
+            for some in self.samples.pairs(len(moved)):  # few at a time need no other memory of this size
+                moved[some].addcmul_(here[some].to(WIDE), add[some])
         # a division of all numbers takes three times as long, a float64 factor of float32 numbers more
         moved *= (1 / (total * points.divisor)).to(moved.dtype)
         if points.at_prior:
