@@ -263,13 +263,15 @@ class Oracle:
 
         doubtful *= again.to(doubtful.dtype)
         row, column = doubtful.nonzero_static(size=pairs).T
+        time, exact = t[row], torch.empty(pairs, dtype=WIDE, device=t.device)
         for some in samples.pairs(pairs):
-            difference = self._paired(rows, row[some], column[some]).to(WIDE).mul_(t[row[some]])
+            difference = self._paired(rows, row[some], column[some]).to(WIDE).mul_(time[some])
             difference.sub_(points.given.index_select(0, row[some]))
-            distance = torch.linalg.vector_norm(difference, dim=1)
-            logits[row[some], column[some]] = distance.square_() * (scale[row[some], 0] / -2)
+            torch.linalg.vector_norm(difference, dim=1, out=exact[some])
+        exact = exact.square_().mul_(scale[row, 0] / -2)
+        logits[row, column] = exact
         if fine:  # the peaks are hardly moved: only the pairs' own weights
-            before, after = weights[row, column], (logits[row, column] - peak[row, 0]).exp_().to(rows.dtype)
+            before, after = weights[row, column], (exact - peak[row, 0]).exp_().to(rows.dtype)
             weights[row, column] = after
             total.index_add_(0, row, (after.to(WIDE) - before)[:, None])
             return _Part(logits, peak, weights, total, places, many)
