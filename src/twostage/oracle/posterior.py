@@ -169,7 +169,9 @@ class Oracle:
                 continue
             before, peak = peak, torch.maximum(peak, part.peak)
             keep, add = points.weights(before - peak, WIDE), points.weights(part.peak - peak, WIDE)
-            total, moved = total * keep + part.total * add, moved.to(WIDE).mul_(keep).add_(here * add)
+            total, moved = total * keep + part.total * add, moved.to(WIDE).mul_(keep)
+            for some in self.samples.pairs(len(moved)):  # few at a time need no other memory of this size
+                moved[some].addcmul_(here[some].to(WIDE), add[some])
         # a division of all numbers takes three times as long, a float64 factor of float32 numbers more
         moved *= (1 / (total * points.divisor)).to(moved.dtype)
         if points.at_prior:
@@ -264,13 +266,15 @@ class Oracle:
 
         doubtful *= again.to(doubtful.dtype)
         row, column = doubtful.nonzero_static(size=pairs).T
+        time, exact = t[row], torch.empty(pairs, dtype=WIDE, device=t.device)
         for some in samples.pairs(pairs):
-            difference = self._paired(rows, row[some], column[some]).to(WIDE).mul_(t[row[some]])
+            difference = self._paired(rows, row[some], column[some]).to(WIDE).mul_(time[some])
             difference.sub_(points.given.index_select(0, row[some]))
-            distance = torch.linalg.vector_norm(difference, dim=1)
-            logits[row[some], column[some]] = distance.square_() * (scale[row[some], 0] / -2)
+            torch.linalg.vector_norm(difference, dim=1, out=exact[some])
+        exact = exact.square_().mul_(scale[row, 0] / -2)
+        logits[row, column] = exact
         if fine:  # the peaks are hardly moved: only the pairs' own weights
-            before, after = weights[row, column], (logits[row, column] - peak[row, 0]).exp_().to(rows.dtype)
+            before, after = weights[row, column], (exact - peak[row, 0]).exp_().to(rows.dtype)
             weights[row, column] = after
             total.index_add_(0, row, (after.to(WIDE) - before)[:, None])
             return _Part(logits, peak, weights, total, places, many)
