@@ -23,7 +23,7 @@ def rows_of_space(setting, space):
         needs.append(f"evaluation/{space}/fig5-")
     if config.spaces[space].decodes:
         needs += setting.encoder_files(space)
-    pairs = (setting.classes * min(s.images, setting.class_size) + followed) * s.noises
+    pairs = round(setting.classes * min(s.images, setting.class_size) + followed) * s.noises
     products = float64_cost(config) * MULTIPLY_ADD * (s.noises + 1) * dim / s.noises
 
     def on_host():
