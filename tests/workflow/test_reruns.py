@@ -154,7 +154,7 @@ def test_what_reruns_is_said_with_its_reason(finished):
     assert "params have changed since last execution:\n        train_B" in reasons
 
 
-def test_the_default_run_starts_at_most_70_jobs(checkout):
+def test_the_default_run_starts_at_most_80_jobs(checkout):
     output = checkout.snakemake("--dry-run", "--quiet", "rules", configfile=None).stdout
     total = next(int(line.split()[1]) for line in output.splitlines() if line.startswith("total"))
-    assert total <= 70
+    assert total <= 80
