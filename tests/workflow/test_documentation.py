@@ -127,7 +127,8 @@ def put_images(folder):
     put_empty_class_folders(folder)
     put_weights(folder)
     for name in ("train", "test"):
-        (folder / name / "class").mkdir(parents=True)
+        for label in ("cat", "dog"):
+            (folder / name / label).mkdir(parents=True)
     rng = np.random.default_rng(0)
     for number in range(12):
         path = folder / "photos" / ("cat", "dog")[number % 2] / f"{number}.png"

@@ -97,7 +97,7 @@ def test_it_fits_a_phone(opened):
 
 def test_it_is_whole_and_small(finished):
     report = finished.folder / REPORT
-    assert report.stat().st_size < 15e6
+    assert report.stat().st_size < 20e6
     assert not [word for word in ('src="http', 'href="http', "url(http") if word in report.read_text()]
 
 

@@ -37,7 +37,8 @@ def test_a_change_of_style_redraws_what_is_drawn_and_runs_nothing_else(finished)
 def test_a_change_of_a_template_remakes_pages_and_no_figure(finished):
     template = finished.folder / "src/twostage/report/pages/verdicts.html"
     template.write_text(template.read_text() + "<!-- more -->\n")
-    assert finished.reruns() == {"claims", "tab1", "tab2", "tab3", "tab_gain", "tab_plans", "report"}
+    tables = {"tab1", "tab2", "tab3", "tab_capacity", "tab_gain", "tab_halves", "tab_plans"}
+    assert finished.reruns() == {"claims", *tables, "report"}
 
 
 def test_a_comment_a_docstring_a_type_or_formatting_anywhere_reruns_nothing(finished):
@@ -56,10 +57,12 @@ def test_one_experiments_settings_rerun_its_plans_and_figures(finished):
 
 def test_a_fixed_split_reruns_only_what_uses_a_split(finished):
     reruns = finished.reruns(config=["split=0.3"])
-    samples = {"sample_tab1", "sample_tab_plans", "evaluate"}
+    samples = {"sample_tab1", "sample_tab_plans", "sample_tab_capacity", "sample_tab_halves", "sample_fig_jump"}
+    measured = {"evaluate", "memorization"}
     drawn = {"fig2", "fig5", "fig6", "fig7", "fig8", "fig9", "fig_memorization", "fig_oracle_supervised", "fig_shift"}
-    drawn |= {"fig_norms", "fig_references", "fig_spaces", "tab1", "tab2", "tab3", "tab_gain", "tab_plans"}
-    assert reruns == {"split", "claims", "report"} | samples | drawn
+    drawn |= {"fig_jump", "fig_norms", "fig_references", "fig_spaces", "tab1", "tab2", "tab3", "tab_capacity"}
+    drawn |= {"tab_gain", "tab_halves", "tab_plans"}
+    assert reruns == {"split", "claims", "report"} | samples | measured | drawn
 
 
 def test_a_new_size_trains_that_size_and_measures_it(finished):
