@@ -46,7 +46,7 @@ def main():
 
 
 def throughput(folder, options):
-    """Images a second through the encoder alone and through the whole pipeline."""
+    """Images per second through the encoder alone and through the whole pipeline."""
     write_jpegs(folder / "images", options.images)
     dataset = load_dataset("image_folder", "train", path=folder / "images", held_out=0.0, image_size=options.image_size)
     encoder = sd_vae(options)

@@ -8,7 +8,7 @@ Both do the same: VA-VAE latents (32 x 16 x 16), patch 1, forward, backward, Ada
 batches. The original runs as it comes, its forward methods under ``torch.compile``, its EMA a loop over the parameters,
 and once with compilation switched off. Each contender has a process of its own, as trainings have. On a CPU their steps
 alternate, so that a busy machine slows all of them; a GPU's memory is given to one after the other. Printed are the
-median and the fastest step, samples a second, and, where the peak is known, the model FLOP utilisation. Without
+median and the fastest step, samples per second, and, where the peak is known, the model FLOP utilisation. Without
 ``--original`` only this project is timed.
 """
 

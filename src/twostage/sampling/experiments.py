@@ -18,9 +18,9 @@ GUIDANCE = 2.0
 SHORT_INTERVALS = tuple((k / 10, (k + 1) / 10) for k in range(10))
 WIDE_INTERVALS = tuple((low, high) for low in (0, 0.1, 0.2) for high in (0.4, 0.6, 0.8, 1))
 SWITCH_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
-LATE = 0.75  # where late refinement begins, of the eight assignments of two models to three parts
+LATE = 0.75  # the time at which late refinement begins when two models share three parts
 RESUME_TIMES = (0.1, 0.2, 0.4, 0.8)
-# (alpha, beta) of arXiv:2605.14819's form; which ones its authors took is not in what we have of it.
+# (alpha, beta) in the form of arXiv:2605.14819, whose own values are not in its abstract.
 GAINS = ((0.1, 1), (0.2, 1), (0.4, 1), (0.8, 1), (0.2, 0), (-0.1, 1))
 JUMP_TIMES = (0, "split", 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 SHOWN_TIMES = (0, 0.05, 0.1, 0.15, 0.2, 0.4, 0.6, 0.8, 1)
@@ -30,8 +30,8 @@ def plans_for(name, settings, *, steps=Plan.steps, solver=Plan.solver, guidance=
     """The plans of experiment ``name``: {plan name: plan dict}, in the order in which they are shown.
 
     settings: the experiment's settings (a dict, see the functions below; a missing key has the paper's value).
-    steps, solver: of every plan, where ``settings`` (which may name ``samples`` too) does not say otherwise. Its key
-        ``spaces`` says where the experiment runs, not what it is, and is left aside.
+    steps, solver: of every plan, unless ``settings`` has its own (it may also have ``samples``). Its key ``spaces`` only
+        says where the experiment runs, and is ignored.
     guidance: {"guidance": g, "interval": [lo, hi], "channels": ...} for every model part; None is without.
     models: names that the plans' fields may have besides "oracle"; None leaves them unchecked.
     source: where the stage split comes from, "measured" or "fixed"; Tab. 1's plans are called by it.

@@ -182,7 +182,7 @@ class Plan:
         return self
 
     def resolve(self, split: float | None = None, windows: Mapping[str, tuple[float, float]] | None = None) -> "Plan":
-        """The plan with every "split" replaced by the number ``split``, and steps given to every part; validated.
+        """The plan, validated, in which the number ``split`` stands for every "split" and every part has its steps.
 
         windows: {name: (lo, hi)} of those that the plan names. Either may be None where the plan does not mention it.
         Raises ValueError as ``validate`` does, for a split that is missing or outside (0, 1), and for a missing window.
@@ -216,7 +216,7 @@ class Plan:
 
     @property
     def nfe(self) -> int:
-        """Evaluations of the velocity field a trajectory, of a resolved plan (a guided evaluation counts once).
+        """Evaluations of the velocity field per trajectory, for a resolved plan (a guided evaluation counts once).
 
         Euler takes one per step; Heun two, but one for a step that ends at t = 1.
         """
@@ -251,7 +251,7 @@ def prefixes(plan: Plan) -> list[Hashable]:
 
 
 def step_starts(plan: Plan) -> list[float]:
-    """Start times of every step of a resolved plan, in order (list of floats): what shares of steps are counted on."""
+    """Start times of all steps of a resolved plan, in order (list of floats). Shares of steps are counted on these."""
     starts = []
     for part in plan.parts:
         for step in range(part.steps):
@@ -271,7 +271,7 @@ def _names(kind):
 
 
 def _as_written(key, value):
-    """A key of a part as the dict form has it: what the part holds as a tuple."""
+    """The value of a part's key in the dict form, which has no tuples."""
     if key == "gain":
         return dict(zip(GAIN, value))
     return list(value) if isinstance(value, tuple) else value
@@ -412,7 +412,7 @@ def _check_position(where, part, position):
 
 
 def _share_steps(plan):
-    """Steps of each part on the plan's uniform grid over [0, 1]: to the nearest, and at least one."""
+    """Steps of each part on the plan's uniform grid over [0, 1]: the nearest whole number, at least one."""
     count = len(plan.parts)
     nearest = lambda time: math.floor(plan.steps * time + 0.5)  # noqa: E731
     edges = [nearest(plan.parts[0].start)]

@@ -2,7 +2,7 @@
 
 x: (B, ...), the state; t: a float or (B,) in [0, 1]; y: (B,) int64 labels; tensors, or numpy arrays. v is a tensor of
 x's shape and dtype.
-A model, the oracle, guidance on an interval, and one field a stage all look the same to the solver.
+To the solver, a model, the oracle, guidance on an interval, and one field per stage all look the same.
 """
 
 from collections.abc import Callable, Sequence
@@ -192,7 +192,7 @@ class Gained:
 
 
 class Staged:
-    """One field a stage: ``Staged([(stop, field), ...])`` uses each field at times before its stop.
+    """One field per stage: ``Staged([(stop, field), ...])`` uses each field at times before its stop.
 
     Stops increase; the last is 1, and its field acts at t = 1 too.
 
