@@ -30,8 +30,8 @@ def plans_for(name, settings, *, steps=Plan.steps, solver=Plan.solver, guidance=
     """The plans of experiment ``name``: {plan name: plan dict}, in the order in which they are shown.
 
     settings: the experiment's settings (a dict, see the functions below; a missing key has the paper's value).
-    steps, solver: of every plan, unless ``settings`` has its own (it may also have ``samples``). Its key ``spaces`` only
-        says where the experiment runs, and is ignored.
+    steps, solver: of every plan, unless ``settings`` has its own (it may also have ``samples``). Its key ``spaces``
+        only says where the experiment runs, and is ignored.
     guidance: {"guidance": g, "interval": [lo, hi], "channels": ...} for every model part; None is without.
     models: names that the plans' fields may have besides "oracle"; None leaves them unchecked.
     source: where the stage split comes from, "measured" or "fixed"; Tab. 1's plans are called by it.
