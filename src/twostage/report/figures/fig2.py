@@ -29,7 +29,7 @@ def figure(table):
             for axes, quantity in ((gap, "mse"), (weight, "top1")):
                 style.curve(axes, rows["t"], rows[quantity], rows[f"{quantity}_sem"], colour=colour, label=name)
                 axes.plot(everything["t"], everything[quantity], color=colour, linewidth=1.1, linestyle="--")
-                style.mark_split(axes, first["split"], colour=colour, low=first["split_low"], high=first["split_high"])
+                style.mark_split(axes, first, colour=colour)
             tail.plot(rows["t"], rows["mse"].clip(lower=FLOOR / 100), color=colour, label=f"{space}, exact")
             tail.plot(
                 rows["t"], rows["mse_offset"], color=colour, linewidth=1.3, linestyle="--", label=f"{space}, +1e-3"

@@ -35,10 +35,7 @@ def figure(table):
             _sizes(axes[1], rows, space)
             _unexplained(axes[2], rows, space)
             for panel in axes:
-                style.mark_split(
-                    panel, rows["split"].iloc[0], label="stage split",
-                    low=rows["split_low"].iloc[0], high=rows["split_high"].iloc[0],
-                )  # fmt: skip
+                style.mark_split(panel, rows.iloc[0], label="stage split")
                 style.time_axis(panel)
                 layout.legend(panel)
             for panel in axes[:2]:

@@ -180,7 +180,7 @@ def _panels(panels, rows, colours, titles):
     for axes, name, title in zip(panels, names, titles):
         axes.set_ylabel(name)
         axes.set_title(title)
-        style.mark_split(axes, rows["split"].iloc[0], low=rows["split_low"].iloc[0], high=rows["split_high"].iloc[0])
+        style.mark_split(axes, rows.iloc[0])
         style.time_axis(axes, label="t (prior → data)" if axes is end else "")
     for axes in (mean, end):
         axes.set_ylim(bottom=0)

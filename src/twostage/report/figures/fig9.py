@@ -22,13 +22,7 @@ def figure(table):
             for step, colour in zip(steps, style.sequence(len(steps))):
                 part = rows[rows["step"] == step].sort_values("t")
                 style.curve(axes, part["t"], part["oracle"], part["oracle_sem"], colour=colour, label=f"step {step:,}")
-            style.mark_split(
-                axes,
-                rows["split"].iloc[0],
-                low=rows["split_low"].iloc[0],
-                high=rows["split_high"].iloc[0],
-                label="stage split",
-            )
+            style.mark_split(axes, rows.iloc[0], label="stage split")
             split = rows["split"].iloc[0]
             first, last = (
                 curves.mean_over(part["t"], part["oracle"], part["oracle_sem"], split, 1.0).value

@@ -42,9 +42,7 @@ def figure(table):
             _shares(row[-1], own, kinds, colours)
             for axes in row:
                 for first in own.drop_duplicates("space").itertuples():
-                    style.mark_split(
-                        axes, first.split, colour=colours[first.space], low=first.split_low, high=first.split_high
-                    )
+                    style.mark_split(axes, first, colour=colours[first.space])
                 style.time_axis(axes, label=f"{time} (prior → data)")
             layout.legend(row[-1])
         lines = [Line2D([], [], color=colour, label=f"latent space {space}") for space, colour in colours.items()]

@@ -59,7 +59,7 @@ def _losses(axes, rows, space, colours):
                 label=name,
             )  # fmt: skip
     first = rows.iloc[0]
-    style.mark_split(axes, first["split"], low=first["split_low"], high=first["split_high"], label="stage split")
+    style.mark_split(axes, first, label="stage split")
     style.time_axis(axes)
     axes.set_ylabel("MSE(model, oracle target)")
     axes.set_ylim(bottom=0)

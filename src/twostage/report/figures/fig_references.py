@@ -36,10 +36,7 @@ def figure(table):
                 _targets(pair[0], own, f"{space} (a) On {name}", kind)
                 _models(pair[1], own, f"{space} (b) On {name}")
                 for axes in pair:
-                    style.mark_split(
-                        axes, rows["split"].iloc[0], label="stage split",
-                        low=rows["split_low"].iloc[0], high=rows["split_high"].iloc[0],
-                    )  # fmt: skip
+                    style.mark_split(axes, rows.iloc[0], label="stage split")
                     style.time_axis(axes)
                     layout.legend(axes)
         return layout.fitted(picture, panels)

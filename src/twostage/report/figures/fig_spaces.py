@@ -182,7 +182,7 @@ def _draw(axes, panel, rows, colours, swaps):
         axes.axhline(1, color=style.QUIET, linewidth=0.9)
     elif panel != "swap":
         first = rows.iloc[0]
-        style.mark_split(axes, first["split"], low=first["split_low"], high=first["split_high"])
+        style.mark_split(axes, first)
         style.time_axis(axes)
     if panel in AXES:
         axes.set_xlabel(AXES[panel])

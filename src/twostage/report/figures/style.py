@@ -183,14 +183,16 @@ def curve(axes, t, mean, sem, *, colour, label=None, **line):
     return axes.plot(t, mean, color=colour, label=label, **line)[0]
 
 
-def mark_split(axes, split, *, colour=QUIET, label=None, low=None, high=None):
-    """A vertical dotted line at the stage split, with its interval as a pale band; nothing if the split is not
-    known."""
-    if split is None or not np.isfinite(split):
+def mark_split(axes, row, *, colour=QUIET, label=None):
+    """A vertical dotted line at the stage split, with its interval as a pale band; nothing if the split is not known.
+
+    row: of a table with split, split_low and split_high.
+    """
+    if not np.isfinite(row.split):
         return
-    if low is not None and high is not None and np.isfinite(low) and np.isfinite(high):
-        axes.axvspan(low, high, color=colour, alpha=0.12, linewidth=0)
-    axes.axvline(split, color=colour, linewidth=1.2, linestyle=":", label=label)
+    if np.isfinite(row.split_low) and np.isfinite(row.split_high):
+        axes.axvspan(row.split_low, row.split_high, color=colour, alpha=0.12, linewidth=0)
+    axes.axvline(row.split, color=colour, linewidth=1.2, linestyle=":", label=label)
 
 
 def as_written(picture):

@@ -115,7 +115,7 @@ def figure(table):
             _short(axes[0], part, base, colours[space], name)
             _wide(axes[1], part, base, name)
             split = part.iloc[0]
-            style.mark_split(axes[0], split["split"], low=split["split_low"], high=split["split_high"])
+            style.mark_split(axes[0], split)
             style.time_axis(axes[0])
             axes[0].set_xticks(np.linspace(0, 1, 6))
             layout.legend(axes[0])
