@@ -2,6 +2,7 @@
 # make test: the environment, every test but the rehearsal
 # make rehearsal: every target of config/imagenet256.yaml, small, on this machine's CPUs
 # make limits: write into docs/scales.md what each job of config/imagenet256.yaml requests
+# make claims: write docs/claims.md, every claim beside the verdicts of all runs in docs/results
 # make gpu: the checks that need a GPU, in 20 minutes on one; without one, small, on a pretended GPU
 # make docs: the documentation as a site
 # make why: the jobs that a run would start now, with reasons; CONFIG=config/other.yaml for another configuration
@@ -10,7 +11,7 @@ CORES ?= all
 ENVIRONMENT := .venv/.installed
 REHEARSAL := tests/workflow/test_rehearsal.py
 
-.PHONY: gpu demo test rehearsal lint limits docs why results lock clean
+.PHONY: gpu demo test rehearsal lint limits docs why results claims lock clean
 
 demo: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES)
@@ -61,6 +62,10 @@ limits: $(ENVIRONMENT)
 results: $(ENVIRONMENT)
 	.venv/bin/python -m twostage.report.publish results/digits docs/results/digits
 	.venv/bin/snakemake --cores 1 pictures
+	$(MAKE) claims
+
+claims: $(ENVIRONMENT)
+	.venv/bin/python -m twostage.report.scales docs/results docs/claims.md
 
 # Needs uv. Writes the hash-locked requirements from pyproject.toml and envs/constraints.txt.
 lock:

@@ -12,7 +12,7 @@ with job(snakemake):
         # What was given once a latent space arrives as a list in the order of the spaces.
         sources[name] = dict(zip(spaces[name], paths)) if name in spaces else paths
     out, params = snakemake.output, snakemake.params
-    told = {"models": params.models, "pairs": params.pairs}
+    told = {"models": params.models, "pairs": params.pairs, "aligned": params.aligned}
     style.colour_by(**params.order)
     verdicts.write(out.json, out.csv, config=told, **told, **sources)
     claims_page.write(out.html, out.json, config=told)
