@@ -31,8 +31,9 @@ def test_conda_environments_pin_what_the_lock_pins(name):
     assert conda_pins(name) == {package: lock[package] for package in conda_pins(name)}
 
 
-def test_the_conda_environment_has_every_dependency_of_the_package():
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+def test_the_conda_environment_has_every_dependency_of_the_workflow():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = project["dependencies"] + project["optional-dependencies"]["workflow"]
     assert {re.match(r"[\w.-]+", text)[0] for text in declared} == set(conda_pins("twostage.yaml"))
 
 
