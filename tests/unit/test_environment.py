@@ -61,3 +61,13 @@ def test_the_package_ships_every_file_that_it_reads():
     others = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
     assert shipped == others
     assert len(shipped) > 10
+
+
+def test_what_the_workflow_catalogue_and_github_read_is_there():
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))["usage"]
+    assert usage["software-stack-deployment"]["conda"] is True
+    assert usage["mandatory-flags"]["flags"] == ""
+    for name in ("workflow/Snakefile", "workflow/schemas/config.schema.yaml", ".test/config/config.yaml"):
+        assert (ROOT / name).is_file()
+    (job,) = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"].values()
+    assert job["steps"][-1] == {"run": ".ci/run"}
