@@ -121,8 +121,9 @@ def github(checkout, tmp_path):
 
 def test_a_module_on_github_runs_all_that_the_checkout_runs(checkout, mine, github):
     deploy(checkout, mine, 'github("lab/twostage", path="workflow/Snakefile", tag="v1")')
-    first, second = (snakemake(mine, "--dry-run", "--quiet", "rules", environment=github) for _ in range(2))
-    assert counted(first) == counted(second) == planned(checkout)
+    for ways in ([], ["--snakefile", "gh:lab/twostage@v1", "--configfile", "config/config.yaml"]):
+        said = snakemake(mine, "--dry-run", "--quiet", "rules", *ways, environment=github)
+        assert counted(said) == planned(checkout)
     # The package, the captions and the environments come from the commit, not from this machine.
     (commit,) = (mine / ".snakemake/twostage").iterdir()
     assert (commit / "src/twostage/oracle/posterior.py").is_file()
