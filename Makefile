@@ -69,8 +69,8 @@ claims: $(ENVIRONMENT)
 
 # Needs uv. Writes the hash-locked requirements from pyproject.toml and envs/constraints.txt.
 lock:
-	uv pip compile pyproject.toml --extra dev --extra docs --extra flux --constraint envs/constraints.txt --universal \
-	    --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+	uv pip compile pyproject.toml --extra workflow --extra dev --extra docs --extra flux --constraint envs/constraints.txt \
+	    --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
 	    -o envs/requirements.txt
 
 clean:

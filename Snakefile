@@ -16,7 +16,7 @@ min_version("9.10")
 DEFAULT = Path("config/config.yaml")
 if not workflow.configfiles:
 
-    configfile: DEFAULT if DEFAULT.exists() else Path(workflow.basedir) / DEFAULT
+    configfile: DEFAULT if DEFAULT.exists() else f"{workflow.current_basedir}/{DEFAULT}"
 
 
 report: "workflow/report/workflow.rst"
@@ -40,39 +40,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
 
-rule report:
-    default_target: True
-    input:
-        rules.claims.output,
-        claims=rules.claims.output.json,
-        figures=[f"<results>/report/{name}.png" for name in FIGURES | TABLES],
-    output:
-        report="<results>/report.html",
-        overview="<results>/report/overview.html",
-        config="<results>/config.yaml",
-    log:
-        "<logs>/report/report.log",
-    benchmark:
-        "<benchmarks>/report/report.tsv"
-    localrule: True
-    conda:
-        "envs/twostage.yaml"
-    threads: 1
-    resources:
-        **resources_of("report"),
-    params:
-        # The one rule that sees the whole configuration: it writes it beside the results.
-        config=slice_of(CONFIG),
-        snakefile=os.path.relpath(workflow.main_snakefile),
-        figures={name: part_of(sources.values()) for name, sources in (FIGURES | TABLES).items()},
-        stages=stage_of_rule(),
-        code=page_code_of("twostage.report.pages.overview"),
-    message:
-        "Building {output.report}"
-    script:
-        "workflow/scripts/report.py"
-
-
 rule all:
+    default_target: True
     input:
         rules.report.output,

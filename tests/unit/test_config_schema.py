@@ -10,14 +10,14 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from test_config import DEFAULT, ROOT, with_value
 
-from twostage.config import Config, load
-from twostage.config.blocks.base import blocks_within
+from twostage.config import load
 from twostage.config.schema import schema
 
 SCHEMA = json.loads((ROOT / "config/schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft202012Validator(SCHEMA)
 CONFIGURATIONS = [*sorted((ROOT / "config").glob("*.yaml")), *sorted((ROOT / "tests/workflow").glob("*.yaml"))]
-BLOCKS = [block.__name__ for block in blocks_within(Config)]
+# As the Snakemake workflow catalogue reads it: as YAML, from this place.
+CATALOGUE = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 
 
 def complaint(raw):
@@ -45,11 +45,41 @@ def test_a_configuration_as_a_run_writes_it_fits():
     assert complaint(yaml.safe_load((ROOT / "docs/results/digits/config.yaml").read_text(encoding="utf-8"))) is None
 
 
-@pytest.mark.parametrize("name", BLOCKS)
-def test_a_misspelt_key_is_refused_in_every_block(name):
-    block = SCHEMA if name == "Config" else {"$defs": SCHEMA["$defs"], "$ref": f"#/$defs/{name}"}
-    said = [error.message for error in Draft202012Validator(block).iter_errors({"misspelt": 1})]
-    assert any("'misspelt'" in message for message in said), said
+def blocks(node, path="$"):
+    """{path: schema} of every block in a schema, itself included: of every mapping whose keys have fixed names."""
+    fixed = isinstance(node, dict) and "properties" in node and not isinstance(node.get("additionalProperties"), dict)
+    found = {path: node} if fixed else {}
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        found |= blocks(value, f"{path}.{key}")
+    return found
+
+
+def test_a_misspelt_key_is_refused_in_every_block():
+    # An `if` only tells the kinds of encoder apart; its `then` is the block.
+    found = {path: block for path, block in blocks(SCHEMA).items() if not path.endswith(".if") and "allOf" not in block}
+    assert {"$", "$.properties.jobs", "$.properties.jobs.properties.training"} <= found.keys()
+    assert len(found) > 40
+    for path, block in found.items():
+        said = [error.message for error in Draft202012Validator(block).iter_errors({"misspelt": 1})]
+        assert any("'misspelt'" in message for message in said), (path, said)
+
+
+def keys(properties, within=()):
+    """Every key that the catalogue lists: it follows `properties`, and nothing else."""
+    for name, value in properties.items():
+        yield ".".join([*within, name]), value
+        yield from keys(value.get("properties", {}), (*within, name))
+
+
+def test_the_catalogue_lists_every_key_with_its_description():
+    assert CATALOGUE == SCHEMA
+    listed = dict(keys(CATALOGUE["properties"]))
+    assert {"seed", "training.lr", "jobs.training.gpu", "experiments.tab1.models"} <= listed.keys()
+    for key, value in listed.items():  # a line of a table each
+        described = value.get("description", "")
+        assert not {"|", "\n"} & set(described), f"{key}: {described}"
+        assert described or key.startswith("models."), key
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,9 @@ def test_conda_environments_pin_what_the_lock_pins(name):
     assert conda_pins(name) == {package: lock[package] for package in conda_pins(name)}
 
 
-def test_the_conda_environment_has_every_dependency_of_the_package():
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+def test_the_conda_environment_has_every_dependency_of_the_workflow():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = project["dependencies"] + project["optional-dependencies"]["workflow"]
     assert {re.match(r"[\w.-]+", text)[0] for text in declared} == set(conda_pins("twostage.yaml"))
 
 
@@ -60,3 +61,13 @@ def test_the_package_ships_every_file_that_it_reads():
     others = {path for path in package.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
     assert shipped == others
     assert len(shipped) > 10
+
+
+def test_what_the_workflow_catalogue_and_github_read_is_there():
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text(encoding="utf-8"))["usage"]
+    assert usage["software-stack-deployment"]["conda"] is True
+    assert usage["mandatory-flags"]["flags"] == ""
+    for name in ("workflow/Snakefile", "workflow/schemas/config.schema.yaml", ".test/config/config.yaml"):
+        assert (ROOT / name).is_file()
+    (job,) = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"].values()
+    assert job["steps"][-1] == {"run": ".ci/run"}

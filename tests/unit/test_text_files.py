@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 MODULES = sorted(
     path.relative_to(ROOT).as_posix() for folder in ("src", "workflow") for path in ROOT.glob(f"{folder}/**/*.py")
 )
-RULES = sorted(path.relative_to(ROOT).as_posix() for path in (*ROOT.glob("workflow/**/*.smk"), ROOT / "Snakefile"))
+SNAKEFILES = (*ROOT.glob("workflow/**/*.smk"), ROOT / "Snakefile", ROOT / "workflow/Snakefile")
+RULES = sorted(path.relative_to(ROOT).as_posix() for path in SNAKEFILES)
 
 
 def text_calls(tree):

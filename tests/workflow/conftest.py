@@ -16,6 +16,7 @@ from filelock import FileLock
 ROOT = Path(__file__).parents[2]
 PARTS = (
     "Snakefile",
+    ".test",
     "slurm",
     "profiles",
     "workflow",

@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 import yaml
@@ -101,30 +99,3 @@ def test_results_that_cannot_be_written_are_refused(checkout):
     code, said = run(checkout, LOCAL)
     assert code != 0
     assert "cannot be written to; expected a folder for this run's results" in said
-
-
-def test_the_workflow_is_a_module_of_another(checkout, tmp_path):
-    smoke = yaml.safe_load((checkout.folder / "tests/workflow/smoke.yaml").read_text())
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/config.yaml").write_text(yaml.safe_dump({"twostage": smoke}))
-    (tmp_path / "mine/Snakefile").write_text(
-        f"""\
-configfile: "config.yaml"
-
-module twostage:
-    snakefile: "{checkout.folder}/Snakefile"
-    config: config["twostage"]
-
-use rule * from twostage as twostage_*
-
-rule mine:
-    default_target: True
-    input: rules.twostage_fig3.output.csv
-    output: "mine.txt"
-    shell: "wc -l {{input}} > {{output}}"
-"""
-    )
-    command = [sys.executable, "-m", "snakemake", *LOCAL]
-    done = subprocess.run(command, cwd=tmp_path / "mine", capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert int((tmp_path / "mine/mine.txt").read_text().split()[0]) > 10

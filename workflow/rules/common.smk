@@ -9,6 +9,11 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+if not workflow.current_basedir.is_local:
+    raise WorkflowError(
+        f"{workflow.current_basedir}: the package is not there; expected a module of workflow/Snakefile"
+    )
+
 # Jobs find the package beside the Snakefile, in whatever environment they run, and whoever imports it as a module.
 SOURCE = os.path.normpath(f"{workflow.current_basedir}/../../src")
 if SOURCE not in sys.path:

@@ -1,5 +1,5 @@
-# Figures, tables and claims; the rule of the report itself is in the Snakefile. A figure is a module of
-# twostage.report.figures, a caption and a line in FIGURES.
+# Figures, tables, claims and the report. A figure is a module of twostage.report.figures, a caption and a line in
+# FIGURES.
 
 from twostage.report.results.sources import SOURCES, paths_of
 
@@ -233,3 +233,35 @@ rule picture:
 rule pictures:
     input:
         expand("docs/pictures/{figure}.png", figure=PUBLISHED),
+
+
+rule report:
+    input:
+        rules.claims.output,
+        claims=rules.claims.output.json,
+        figures=[f"<results>/report/{name}.png" for name in FIGURES | TABLES],
+    output:
+        report="<results>/report.html",
+        overview="<results>/report/overview.html",
+        config="<results>/config.yaml",
+    log:
+        "<logs>/report/report.log",
+    benchmark:
+        "<benchmarks>/report/report.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        **resources_of("report"),
+    params:
+        # The one rule that sees the whole configuration: it writes it beside the results.
+        config=slice_of(CONFIG),
+        snakefile=os.path.relpath(f"{SOURCE}/../Snakefile"),
+        figures={name: part_of(sources.values()) for name, sources in (FIGURES | TABLES).items()},
+        stages=stage_of_rule(),
+        code=page_code_of("twostage.report.pages.overview"),
+    message:
+        "Building {output.report}"
+    script:
+        "../scripts/report.py"

@@ -8,7 +8,6 @@ import numpy as np
 from twostage.config import checks
 from twostage.config.errors import ConfigError
 from twostage.data.folders import class_folders, refuse_single_images
-from twostage.data.structure import structure_of
 from twostage.fetch import refuse_stand_in
 
 
@@ -68,6 +67,8 @@ def _encoders(config):
     """Lines on images that do not fit an encoder, by its file, where its kind alone does not decide."""
     for name, space in config.spaces.items():
         if space.encoder.kind in ("autoencoder-kl", "tiny"):
+            from twostage.data.structure import structure_of  # where rules are only read, there may be no safetensors
+
             taken, factor = structure_of(space.weight_files[0].place)
             given = checks.CHANNELS.get(config.data.name)
             if taken and given and taken != given:

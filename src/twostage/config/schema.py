@@ -1,7 +1,9 @@
 """config/schema.json: the blocks as a JSON schema (draft 2020-12), from which editors complete and check keys.
 
 It describes the form of a file; only ``load`` checks that the blocks agree. Some types admit null or text beside a
-mapping, because ``load`` accepts these in place of a block: null for its defaults, or a bare path.
+mapping, because ``load`` accepts these in place of a block: null for its defaults, or a bare path. Blocks stand where
+they are used, without references: the Snakemake workflow catalogue makes its table of all keys from the same file,
+under the name workflow/schemas/config.schema.yaml, and follows none.
 """
 
 import json
@@ -35,7 +37,18 @@ def schema():
     _name_sizes(whole)
     whole["required"].remove("data")  # where all latents are imported
     whole["patternProperties"] = {UNREAD: {}}
+    whole = _inlined(whole, whole.pop("$defs"))
     return json.dumps({"$schema": DIALECT, "title": "A run of twostage", **whole}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _inlined(node, blocks):
+    """A schema with the blocks in place of the references to them; what stands beside a reference takes precedence."""
+    if isinstance(node, list):
+        return [_inlined(item, blocks) for item in node]
+    if not isinstance(node, dict):
+        return node
+    block = blocks[node["$ref"].rpartition("/")[2]] if "$ref" in node else {}
+    return {key: _inlined(value, blocks) for key, value in (block | node).items() if key != "$ref"}
 
 
 def _as_read(node):

@@ -13,7 +13,6 @@ import numpy as np
 from tqdm import tqdm
 
 from twostage.data.folders import list_images
-from twostage.data.images import BadImage
 from twostage.provenance import atomic_write
 
 BLOCK = 1024  # images handed to the threads at a time
@@ -39,6 +38,7 @@ def content_ids(digests):
 
 def digests_of(read, items, workers=1):
     """``image_digests`` of ``read(item)`` for all items, by threads; ("", "") where ``read`` raises BadImage."""
+    from twostage.data.images import BadImage  # here, since the oracle, which reads stores, needs no Pillow
 
     def one(item):
         try:

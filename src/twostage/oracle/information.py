@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Float64
 
 from twostage.oracle.law import crossing_time
@@ -28,7 +27,6 @@ FINE = 0.01  # the same as OPEN for steps of times that are added
 DOUBLINGS = 10  # of s, added at a time if the times end too early
 LARGEST = 1e12  # largest s; beyond it, float64 has too few times
 ROUNDS = 12  # of adding times
-COLUMNS = ("total", "by_gap", "by_gap_sem", "by_entropy", "by_entropy_sem", "by_weight", "by_weight_sem")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,15 +167,6 @@ def resolved(
             break
         found = [Sweep.of_times(pair) for pair in zip(found, run(added))]
     return found
-
-
-def table(conditioning: str, found: Information | ClassInformation, **columns: object) -> pd.DataFrame:
-    """Rows of information.csv from an ``Information`` or ``ClassInformation``, one per time, ``columns`` among them."""
-    own = {name: getattr(found, name, np.nan) for name in COLUMNS}
-    if isinstance(found, ClassInformation):
-        own |= {"by_gap": found.nats, "by_gap_sem": found.sem}
-    left = found.total - found.by_entropy
-    return pd.DataFrame({"conditioning": conditioning, "t": found.times, **columns, **own, "left": left})
 
 
 class _Curves:

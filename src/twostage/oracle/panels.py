@@ -10,7 +10,7 @@ import torch
 
 from twostage.flow import sample_noise
 from twostage.oracle.information import information, resolved
-from twostage.oracle.information import table as information_table
+from twostage.oracle.information_table import information_table
 from twostage.oracle.law import (
     channel_information,
     corrected_self_weight,

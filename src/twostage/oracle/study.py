@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from twostage.flow import sample_noise
 from twostage.oracle.information import class_information, information, resolved
-from twostage.oracle.information import table as information_table
+from twostage.oracle.information_table import information_table
 from twostage.oracle.law import (
     channel_information,
     crossing_time,
