@@ -136,6 +136,10 @@ def test_guidance_is_refused():
     assert [line.partition(" guides towards classes, and data.classes is none")[0] for line in lines] == [
         "experiments.tab3", f"{PART}.guidance",
     ]  # fmt: skip
+    raw = unlabelled()
+    raw["experiments"]["tab_plans"] = own_plan({"interval": "class"})
+    (line,) = lines_of(load, raw)
+    assert line.startswith(f"{PART}.interval guides towards classes")
 
 
 def test_all_images_are_one_class_of_the_oracle_and_none_is_dropped():

@@ -17,7 +17,7 @@ SMALL = {
     "models": {"S": {"hidden_size": 8, "depth": 1, "num_heads": 1}},
     "training": {"steps": 2, "batch_size": 16, "lr": 1.0e-3},
     "oracle": {"time_steps": 10, "pairs_per_class": 4, "pairs_unconditional": 12, "bootstrap": 20},
-    "oracle_loss": {"time_steps": 5, "pairs": 8},
+    "oracle_loss": {"time_steps": 10, "pairs": 8},
     "nsweep": {"sizes": [10, 30], "pairs": 4, "repeats": 2},
     "sampling": {"samples": 12, "seeds": [0, 1], "steps": 3},
     "classifier": {"steps": 5, "width": 4},

@@ -110,8 +110,11 @@ def guided(config):
         yield "experiments.tab3"
     for plan, content in getattr(config.experiments.tab_plans, "plans", {}).items():
         for number, part in enumerate(content.parts):
+            key = f"experiments.tab_plans.plans.{plan}.parts.{number}"
             if part.guidance != 1:
-                yield f"experiments.tab_plans.plans.{plan}.parts.{number}.guidance"
+                yield f"{key}.guidance"
+            elif part.interval == "class":
+                yield f"{key}.interval"
 
 
 def latents(config):
