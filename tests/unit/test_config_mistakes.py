@@ -355,7 +355,8 @@ def test_plain_latents_need_their_labels(tmp_path, monkeypatch):
     np.save("z.npy", np.zeros((5, 4, 4, 32), np.float32))
     (line,) = lines_of(check_places, load(raw))
     assert line.endswith(
-        "of shape (5, 4, 4, 32); expected (N, C, H, W), H and W alike: where the channels stand last, move them"
+        "of shape (5, 4, 4, 32); expected (N, C, H, W), H and W alike: where the channels stand last, move them; where "
+        "images are not square, data.image_size says so"
     )
     np.save("z.npy", np.zeros((5, 32, 4, 4), np.float32))
     check_places(load(raw))

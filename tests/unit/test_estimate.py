@@ -68,11 +68,19 @@ def test_lightningdit_is_counted_layer_by_layer():
     assert flops == pytest.approx(2 * (depth * block + ends), rel=1e-3)
 
 
-@pytest.mark.parametrize("sizes", [(8, 1, 2, 96, 4, 4), (16, 32, 1, 384, 12, 6), (32, 4, 2, 1152, 28, 16)])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        ((8, 8), 1, 2, 96, 4, 4),
+        ((16, 16), 32, 1, 384, 12, 6),
+        ((32, 32), 4, 2, 1152, 28, 16),
+        ((8, 12), 1, 2, 96, 4, 4),
+    ],
+)
 def test_the_closed_form_is_what_torch_counts(sizes):
-    side, channels, patch, hidden, depth, heads = sizes
-    counted = lightningdit_cost((channels, side, side), 10, patch, hidden, depth, heads)[0]
-    model = {"input_size": side, "in_channels": channels, "patch_size": patch, "hidden_size": hidden, "depth": depth}
+    sides, channels, patch, hidden, depth, heads = sizes
+    counted = lightningdit_cost((channels, *sides), 10, patch, hidden, depth, heads)[0]
+    model = {"input_size": sides, "in_channels": channels, "patch_size": patch, "hidden_size": hidden, "depth": depth}
     assert forward_flops(model) == counted
 
 

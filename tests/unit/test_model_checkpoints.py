@@ -93,6 +93,25 @@ def test_published_forms_are_imported(tmp_path, name, write):
     assert same_outputs(model, imported)
 
 
+@pytest.mark.parametrize("size", [[4, 8], [8, 4], [2, 8], [2, 32], [16, 2], 8])
+def test_height_and_width_are_read_from_the_positions(tmp_path, size):
+    model = random_model(input_size=size)
+    torch.save({"ema": model.bfloat16().state_dict()}, tmp_path / "wide.pt")
+    imported = import_published(tmp_path / "wide.pt", input_size=size)
+    assert imported.architecture == model.architecture == {**TINY, "input_size": size}
+    save_model(tmp_path / "wide.safetensors", imported)
+    assert same_outputs(imported, load_model(tmp_path / "wide.safetensors"))
+    with pytest.raises(ValueError, match=r"positions are for"):
+        import_published(tmp_path / "wide.pt", input_size=[4, 4])
+
+
+def test_other_positions_are_those_of_a_square(tmp_path):
+    model = random_model(input_size=8)
+    model.pos_embed.data.zero_()
+    torch.save({"ema": model.state_dict()}, tmp_path / "plain.pt")
+    assert import_published(tmp_path / "plain.pt").architecture == model.architecture
+
+
 def test_export_is_imported_again_and_has_the_originals_entries(tmp_path):
     model = random_model()
     export_published(tmp_path / "out.pt", model, data={"image_size": 256})

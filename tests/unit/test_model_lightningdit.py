@@ -8,6 +8,7 @@ import torch
 from twostage.model.fused import GatedSiLU, ModulatedNorm, RotatedHeads
 from twostage.model.lightningdit import LightningDiT, count_parameters, rotate, sincos_positions, state_shapes
 from twostage.model.sizes import SIZES
+from twostage.sides import sides_of
 
 TINY = {
     "input_size": 4,
@@ -36,7 +37,7 @@ def random_model(seed=0, **sizes):
 def random_inputs(model, batch=4, seed=1):
     generator = torch.Generator().manual_seed(seed)
     sizes = model.architecture
-    x = torch.randn(batch, sizes["in_channels"], sizes["input_size"], sizes["input_size"], generator=generator)
+    x = torch.randn(batch, sizes["in_channels"], *sides_of(sizes["input_size"]), generator=generator)
     t = torch.rand(batch, generator=generator)
     y = torch.randint(sizes["num_classes"] + 1, (batch,), generator=generator)
     return x, t, y
@@ -50,14 +51,14 @@ def plain_forward(state, x, t, y, patch, heads):
     norm = lambda v, name: v / (v.pow(2).mean(-1, keepdim=True) + 1e-6).sqrt() * weights[f"{name}.weight"]  # noqa: E731
     outputs = []
     for image, time, label in zip(x.double(), t.double(), y):
-        grid = image.shape[1] // patch
+        rows, columns = (side // patch for side in image.shape[1:])
         half = torch.exp(-math.log(10000) * torch.arange(128, dtype=torch.float64) / 128)
         features = torch.cat([torch.cos(time * half), torch.sin(time * half)])
         condition = linear(silu(linear(features, "t_embedder.mlp.0")), "t_embedder.mlp.2")
         condition = condition + weights["y_embedder.embedding_table.weight"][label]
         tokens, places = [], []
-        for row in range(grid):
-            for column in range(grid):
+        for row in range(rows):
+            for column in range(columns):
                 piece = image[:, row * patch : (row + 1) * patch, column * patch : (column + 1) * patch]
                 kernel = weights["x_embedder.proj.weight"]
                 tokens.append((kernel * piece).sum((1, 2, 3)) + weights["x_embedder.proj.bias"])
@@ -143,9 +144,9 @@ def test_parameter_counts_are_the_published_ones(size, millions, width):
     assert count_parameters(model) == depth * block + rest
 
 
-@pytest.mark.parametrize("patch", [1, 2])
-def test_forward_is_the_plain_network(patch):
-    model = random_model(patch_size=patch)
+@pytest.mark.parametrize(("patch", "size"), [(1, 4), (2, 4), (1, (2, 3)), (2, (6, 4))])
+def test_forward_is_the_plain_network(patch, size):
+    model = random_model(patch_size=patch, input_size=size)
     x, t, y = random_inputs(model)
     with torch.no_grad():
         output = model(x, t, y)
@@ -165,11 +166,18 @@ def test_states_of_another_precision_pass_through_the_weights(dtype):
         model(x.long(), t, y)
 
 
+def test_states_of_other_sides_are_refused():
+    model = random_model(input_size=(4, 8))
+    x, t, y = random_inputs(model)
+    with pytest.raises(ValueError, match=r"x is \(4, 3, 8, 4\); expected latents of 4 x 8"):
+        model(x.transpose(2, 3), t, y)
+
+
 def test_positions_are_sines_then_cosines_column_first():
-    positions = sincos_positions(3, 8).reshape(3, 3, 8)  # (row, column, dim)
+    positions = sincos_positions(3, 4, 8).reshape(3, 4, 8)  # (row, column, dim)
     angles = [1.0, 1 / 100]
     for row in range(3):
-        for column in range(3):
+        for column in range(4):
             expected = [f(place * angle) for place in (column, row) for f in (math.sin, math.cos) for angle in angles]
             torch.testing.assert_close(positions[row, column], torch.tensor(expected))
 
@@ -288,6 +296,7 @@ def test_bfloat16_autocast_stays_near_float32():
     ("sizes", "message"),
     [
         ({"patch_size": 3}, "patch_size is 3"),
+        ({"input_size": (4, 7)}, "patch_size is 2; expected a divisor of input_size 4 x 7"),
         ({"hidden_size": 20}, "hidden_size is 20.*multiple of 4 [*] num_heads = 8"),
     ],
 )
@@ -302,6 +311,7 @@ def test_sizes_that_do_not_divide_are_refused(sizes, message):
         {},
         {"patch_size": 1, "hidden_size": 32, "num_heads": 4, "depth": 1, "num_classes": 1},
         {"input_size": 6, "patch_size": 3, "in_channels": 1, "hidden_size": 40, "num_heads": 1, "depth": 3},
+        {"input_size": (4, 6)},
         {"depth": 0},
     ],
 )

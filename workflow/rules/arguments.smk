@@ -5,6 +5,7 @@ def import_arguments(space):
     """Command line arguments that name the training latents to import into a latent space."""
     latents, words = CONFIG.spaces[space].imported, []
     words += ["--labels", latents.labels] if latents.labels else []
+    words += ["--no-classes"] if CONFIG.data.unlabelled else []
     words += ["--encoder", as_json(encoder_of(space))] if CONFIG.spaces[space].decodes else []
     return shlex.join(["--format", latents.format, "--input", latents.path, *words])
 
@@ -82,6 +83,7 @@ def recipe_of(model):
     settings = slice_of(CONFIG.training)
     return {
         **{key: value for key, value in settings.items() if key not in ("preset", *OPERATIONAL)},
+        "class_drop": CONFIG.class_drop,
         "target": CONFIG.models[model].target or CONFIG.training.target,
         "steps": CONFIG.model_steps(model),
         "snapshots": CONFIG.snapshots(model),
@@ -92,6 +94,11 @@ def checkpoint_options(file):
     """Command line arguments that say which digest a checkpoint must have, and which entry of it to take."""
     given = {"--sha256": file.sha256, "--weights": file.weights}
     return shlex.join(word for option, value in given.items() if value for word in (option, value))
+
+
+def posterior_settings():
+    """The settings of the oracle posterior."""
+    return slice_of(CONFIG.oracle) | dict(zip(("pairs_per_class", "pairs_unconditional"), CONFIG.pairs))
 
 
 def trained_models(space):

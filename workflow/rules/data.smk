@@ -9,10 +9,12 @@ DATASET = {"seed": CONFIG.seed} | {
     for key, value in slice_of(CONFIG.data).items()
     if key not in ("flips", "shards", "max_corrupt", "background", "images", "held_out_images", "classes")
 }
+if CONFIG.data.unlabelled:
+    DATASET["classes"] = CONFIG.data.classes
 if CONFIG.data.background != "white":  # a key that is not used is left out, so that a new key makes nothing run again
     DATASET["background"] = CONFIG.data.background
 # The settings on which the pixels of an image from class folders depend.
-PIXELS = ("name", "path", "held_out_path", "image_size", "min_side", "background")
+PIXELS = ("name", "path", "held_out_path", "image_size", "min_side", "background", "classes")
 # Every job that reads images waits for these: the archive that a rule fetches, or the tables in which copies are found.
 IMAGES = [f"{CONFIG.data.path}/cifar-10-batches-py/batches.meta"] if CONFIG.data.name == "cifar10" else []
 if CONFIG.data.name == "image_folder":
@@ -98,7 +100,9 @@ if CONFIG.data.name == "image_folder":
         resources:
             **resources_of("data"),
         params:
-            dataset=as_json({key: DATASET[key] for key in ("name", "path", "held_out_path")}),
+            dataset=as_json(
+                {key: DATASET[key] for key in ("name", "path", "held_out_path", "classes") if key in DATASET}
+            ),
         message:
             "Indexing the images"
         shell:

@@ -20,7 +20,7 @@ rule posterior:
     resources:
         **resources_of("oracle"),
     params:
-        oracle=slice_of(CONFIG.oracle),
+        oracle=posterior_settings(),
         seed=CONFIG.seed,
         device=device_of("oracle"),
         code=code_of("twostage.oracle.study"),

@@ -1,10 +1,14 @@
 """Checks between the blocks of a configuration: each yields one line per mistake."""
 
+import math
+
 from twostage.config.blocks.experiment import MODEL_SETTINGS
 from twostage.data.known import KNOWN
 from twostage.data.published import ASSUMED
 from twostage.sampling.plan import snapshot_of
+from twostage.sides import in_words, sides_of
 from twostage.spelling import did_you_mean
+from twostage.unlabelled import NO_CLASSES
 
 # Pixels along a side of one latent, by kind of encoder.
 FACTORS = {"identity": 1} | {kind: ASSUMED[kind][1] for kind in ("sd-vae", "va-vae", "tiny")}
@@ -23,7 +27,10 @@ def problems(config):
     """Lines on a ``Config`` whose blocks are valid one by one; no line where it can be run."""
     if lines := list(missing(config)):  # the other checks would fail on these
         return lines
-    checks = (names, images, latents, snapshots, decoders, twins, imported, guidance_channels, batches, shards, files)
+    checks = (
+        names, images, unlabelled, latents, snapshots, decoders, twins, imported, guidance_channels, batches, shards,
+        files,
+    )  # fmt: skip
     return [line for check in checks for line in check(config)]
 
 
@@ -80,30 +87,65 @@ def images(config):
         yield f"data.image_size is {config.data.image_size}, data.name {config.data.name}; {problem}"
 
 
+def unlabelled(config):
+    """Images without classes: what needs classes."""
+    if not config.data.unlabelled:
+        return
+    for key in guided(config):
+        yield (
+            f"{key} guides towards classes, and data.classes is {NO_CLASSES}; expected no guidance: images without "
+            "classes have nothing to guide to"
+        )
+    for name, space in config.spaces.items():
+        if space.imported and space.imported.labels:
+            yield (
+                f"spaces.{name}.encoder.latents.labels is {space.imported.labels!r}, and data.classes is {NO_CLASSES}; "
+                "expected one of the two"
+            )
+
+
+def guided(config):
+    """Keys under which samples are guided towards their classes."""
+    if config.experiments.tab3:
+        yield "experiments.tab3"
+    for plan, content in getattr(config.experiments.tab_plans, "plans", {}).items():
+        for number, part in enumerate(content.parts):
+            key = f"experiments.tab_plans.plans.{plan}.parts.{number}"
+            if part.guidance != 1:
+                yield f"{key}.guidance"
+            elif part.interval == "class":
+                yield f"{key}.interval"
+
+
 def latents(config):
     """The images' channels and side against each encoder, and the latents' side against its patches."""
-    side = config.data.image_size
+    size = config.data.image_size
     for name, space in config.spaces.items():
         kind = space.encoder.kind
         factor = space.encoder.downsample if kind == "kl" else FACTORS.get(kind)
         if kind in COLOUR and CHANNELS.get(config.data.name) == 1:
             yield channels(config, name, 3)
         elif factor is not None:
-            yield from sides(name, space, side, factor)
+            yield from sides(name, space, size, factor)
 
 
-def sides(name, space, side, factor):
-    """The images' side against a latent space whose encoder reduces it by ``factor``, and the patches' against both."""
-    if side % factor:
+def sides(name, space, size, factor):
+    """The images' sides against a latent space whose encoder reduces them by ``factor``, and the patches' against
+    both."""
+    height, width = sides_of(size)
+    square = height == width
+    if height % factor or width % factor:
         yield (
-            f"data.image_size is {side}; expected a multiple of {factor}, by which spaces.{name}.encoder "
-            f"({space.encoder.kind}) reduces the side"
+            f"data.image_size is {size}; expected {'a multiple' if square else 'multiples'} of {factor}, by which "
+            f"spaces.{name}.encoder ({space.encoder.kind}) reduces the side"
         )
-    elif side // factor % space.patch_size:
-        fitting = [str(patch) for patch in range(1, side // factor + 1) if side // factor % patch == 0]
+    elif height // factor % space.patch_size or width // factor % space.patch_size:
+        common = math.gcd(height // factor, width // factor)
+        fitting = [str(patch) for patch in range(1, common + 1) if common % patch == 0]
+        of = f"side {common}" if square else f"sides {in_words((height // factor, width // factor))}"
         yield (
-            f"spaces.{name}.patch_size is {space.patch_size}; expected a divisor of the latents' side "
-            f"{side // factor} (image_size {side} divided by {factor}): {', '.join(fitting)}"
+            f"spaces.{name}.patch_size is {space.patch_size}; expected a divisor of the latents' {of} (image_size "
+            f"{size} divided by {factor}): {', '.join(fitting)}"
         )
 
 

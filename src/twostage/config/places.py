@@ -9,6 +9,7 @@ from twostage.config import checks
 from twostage.config.errors import ConfigError
 from twostage.data.folders import class_folders, refuse_single_images
 from twostage.fetch import refuse_stand_in
+from twostage.sides import in_words, sides_of
 
 
 def check_places(config, estimating=False):
@@ -39,9 +40,10 @@ def _images(config, estimating):
             yield f"data.{key} is {folder!r}; expected a folder that exists{instead}"
             continue
         try:
-            classes[key] = set(class_folders(folder))
+            if not config.data.unlabelled:
+                classes[key] = set(class_folders(folder))
             if key == "path":
-                refuse_single_images(folder)
+                refuse_single_images(folder, config.data.classes)
         except ValueError as error:
             yield f"data.{key}: {error}"
     if len(classes.get("path", ())) == 1:
@@ -50,7 +52,13 @@ def _images(config, estimating):
                 f"{key} names 'class', where the class is decided, and data.path is {config.data.path!r}; expected two "
                 "class folders or more, or another interval"
             )
-    if len(classes) == 2 and os.path.samefile(config.data.path, config.data.held_out_path):
+    both = [path for path in (config.data.path, config.data.held_out_path) if path and Path(path).is_dir()]
+    if config.data.unlabelled and len(both) == 2 and Path(both[0]).resolve() in Path(both[1]).resolve().parents:
+        yield (
+            f"data.held_out_path is {config.data.held_out_path!r}, inside data.path, from which all images below are "
+            "read; expected a folder beside it"
+        )
+    elif len(both) == 2 and (config.data.unlabelled or len(classes) == 2) and os.path.samefile(*both):
         yield (
             f"data.held_out_path is {config.data.held_out_path!r}, the folder of data.path; expected other images, or "
             "no held_out_path: data.held_out then splits them off"
@@ -79,7 +87,11 @@ def _encoders(config):
 
 def _latents(config):
     """Lines on latents that are missing, or on folders that hold none in the given format."""
-    files = {"lightningdit": "latents_rank*_shard*.safetensors", "repa": "dataset.json"}
+    unlabelled = config.data.unlabelled
+    files = {
+        "lightningdit": "latents_rank*_shard*.safetensors",
+        "repa": "**/img-mean-std-*.npy" if unlabelled else "dataset.json",
+    }
     for name, space in config.spaces.items():
         if space.imported is None:
             continue
@@ -93,25 +105,29 @@ def _latents(config):
             yield f"{key}; expected a file that exists"
         elif not pattern:
             labels = space.imported.labels or str(path.with_name("labels.npy"))
-            if not Path(labels).is_file():
+            if not unlabelled and not Path(labels).is_file():
                 yield f"spaces.{name}.encoder.latents.labels is {labels!r}; expected a file that exists, beside {path}"
-            yield from _array(name, space, path)
+            yield from _array(name, space, path, config.data.image_size)
 
 
-def _array(name, space, path):
+def _array(name, space, path, image_size):
     """Lines on a plain array of latents that, by its header, fits no model."""
     try:
         shape = np.load(path, mmap_mode="r").shape
     except (ValueError, EOFError, OSError, AttributeError):
         return  # the job will say what is wrong with it
-    if len(shape) == 4 and shape[2] != shape[3]:
+    height, width = sides_of(image_size)
+    if len(shape) == 4 and shape[2] * width != shape[3] * height:
+        alike = "H and W alike" if height == width else f"H and W as {in_words(image_size)}, data.image_size"
+        other = "" if height != width else "; where images are not square, data.image_size says so"
         yield (
-            f"spaces.{name}.encoder.latents.path is {str(path)!r} of shape {shape}; expected (N, C, H, W), H and W "
-            "alike: where the channels stand last, move them"
+            f"spaces.{name}.encoder.latents.path is {str(path)!r} of shape {shape}; expected (N, C, H, W), {alike}: "
+            f"where the channels stand last, move them{other}"
         )
-    elif len(shape) == 4 and shape[2] % space.patch_size:
+    elif len(shape) == 4 and (shape[2] % space.patch_size or shape[3] % space.patch_size):
+        sides = f"side {shape[2]}" if shape[2] == shape[3] else f"sides {shape[2]} x {shape[3]}"
         yield (
-            f"spaces.{name}.patch_size is {space.patch_size}; expected a divisor of the latents' side {shape[2]} "
+            f"spaces.{name}.patch_size is {space.patch_size}; expected a divisor of the latents' {sides} "
             f"({path}, of shape {shape})"
         )
 

@@ -12,6 +12,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from twostage.sides import size_of
+
 LARGEST_WHOLE = 2**63 - 1  # seeds and steps are stored as int64
 LARGEST_REAL = 1e30  # far below the largest float32
 LONGEST_NAME, LONGEST_RUN = 64, 100  # file names may have 255 bytes, and some join three names
@@ -119,6 +121,14 @@ Megabytes = Annotated[Count, _memory(10**6), _WHOLE_OR_TEXT]
 Mebibytes = Annotated[Count, _memory(2**20), _WHOLE_OR_TEXT]
 Minutes = Annotated[Count, _time(lambda minutes: max(int(minutes), 1)), _WHOLE_OR_TEXT]
 RealMinutes = Annotated[Positive, _time(float), _REAL_OR_TEXT]
+
+# --------------------------------------------------------------------------------------------------------------- sides
+
+# A number where both sides are equal, so that one image size has one spelling.
+ImageSize = Annotated[
+    Count | tuple[Count, Count],
+    AfterValidator(lambda size: size if isinstance(size, int) else size_of(*size)),
+]
 
 # --------------------------------------------------------------------------------------------------------------- names
 

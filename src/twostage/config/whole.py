@@ -129,6 +129,22 @@ class Config(Block):
         named = [*getattr(settings, "models", ()), *single, *beside, *fields]
         return [name for name in dict.fromkeys(named) if name in self.models]
 
+    @property
+    def pairs(self):
+        """Numbers of pairs (x_0, x_1) of the oracle posterior: (per class, over all classes).
+
+        Images without classes are one class, whose oracle is the one over all images.
+        """
+        oracle = self.oracle
+        if self.data.unlabelled:
+            return oracle.pairs_unconditional, 0
+        return oracle.pairs_per_class, oracle.pairs_unconditional
+
+    @property
+    def class_drop(self):
+        """Share of the training samples whose class is dropped: none where there are no classes."""
+        return 0.0 if self.data.unlabelled else self.training.class_drop
+
     def model_steps(self, model):
         """Optimiser steps of a model."""
         return self.models[model].steps or self.training.steps

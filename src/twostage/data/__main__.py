@@ -55,7 +55,7 @@ def _index(options):
     from twostage.provenance import provenance_path, write_provenance
 
     folders = _folders(options.dataset)
-    written, said = write_index(folders, options.output, options.threads)
+    written, said = write_index(folders, options.output, options.threads, options.dataset.get("classes"))
     if written or not provenance_path(options.output).exists():
         write_provenance(options.output, config={"dataset": folders})
     for sentence in said:
@@ -74,7 +74,10 @@ def _contents(options):
     if not side:
         raise ValueError("--dataset has no image_size; expected the side of the crop, in pixels")
     reader = Reader(side, options.dataset.get("min_side") or side, options.dataset.get("background") or "white")
-    copies = write_contents(folders, Index(options.index), reader, str(reader), options.output, options.threads)
+    copies = write_contents(
+        folders, Index(options.index), reader, str(reader), options.output, options.threads,
+        options.dataset.get("classes"),
+    )  # fmt: skip
     write_provenance(options.output, config={"dataset": folders | asdict(reader)}, inputs=[options.index])
     if copies:
         _warn(copies)
@@ -194,6 +197,7 @@ def _import(options):
     if options.labels and options.format != "npy":
         raise ValueError(f"--labels with the format {options.format}, whose files have labels; expected npy")
     about = {"labels": options.labels} if options.labels else {}
+    about |= {"unlabelled": True} if options.no_classes else {}
     if options.encoder:
         encoder = load_encoder(options.encoder, options.weights)
         about |= {"encoder": encoder.kind, "encoder_sha256": encoder.sha256}
@@ -282,6 +286,7 @@ def _parser():
     added.add_argument("--input", required=True, help="folder of latents; for npy the .npy file, (N, C, H, W)")
     added.add_argument("--labels", help="for npy: .npy of the labels, (N,); by default labels.npy beside the latents")
     added.add_argument("--classes", type=_count, help="number of classes; by default largest label + 1")
+    added.add_argument("--no-classes", action="store_true", help="make one class of all latents, without labels")
     added.add_argument("--split", choices=("train", "held_out"), default="train")
     added.add_argument(
         "--encoder", type=_json, help='encoder that made the latents, e.g. {"kind": "va-vae"}; with --weights'

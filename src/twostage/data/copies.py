@@ -94,15 +94,16 @@ def describe_copies(names, content):
 # ------------------------------------------------------------------------------------------------------------ contents
 
 
-def write_contents(folders, index, read, how, output, workers=1):
+def write_contents(folders, index, read, how, output, workers=1, classes=None):
     """Write the digests of the pixels of indexed images as CSV: digest (of a file's bytes), pixels, mirrored.
 
     folders: {"path": folder, "held_out_path": folder or None}; index: their ``Index``; read: path -> uint8 (H, W, C);
-    how: the settings on which the pixels depend, as text, which stands in the head of the table.
+    how: the settings on which the pixels depend, as text, which stands in the head of the table; classes: see
+    ``list_images``.
     Files with equal bytes are read once; files that are already in ``output`` are not read. Digests are empty for a
     file that cannot be read. Returns one sentence on the copies, or None.
     """
-    files = [(key, folder, list_images(folder).files) for key, folder in folders.items() if folder]
+    files = [(key, folder, list_images(folder, classes).files) for key, folder in folders.items() if folder]
     paths = [path for _, _, found in files for path, _ in found]
     digests = [digest.hex() for key, folder, found in files for digest in index.digests(key, folder, found)]
     try:

@@ -14,6 +14,8 @@ from twostage.data.folders import class_folders, list_images, refuse_single_imag
 from twostage.data.images import BadImage, Reader, centre_crop
 from twostage.data.index import Index
 from twostage.data.known import KNOWN
+from twostage.sides import sides_of, size_of
+from twostage.unlabelled import EVERYTHING, NO_CLASSES
 
 SPLITS = ("train", "held_out")
 
@@ -37,6 +39,12 @@ class ImageDataset:
 
     def __len__(self):
         return len(self.labels)
+
+    def drop_classes(self):
+        """Make of all images one class, for data without labels."""
+        if self.classes != [EVERYTHING]:
+            self.labels, self.classes = np.zeros_like(self.labels), [EVERYTHING]
+            self.fingerprint = hashlib.sha256(f"{self.fingerprint}, no classes".encode()).hexdigest()
 
     def image(self, index):
         """Image ``index``: uint8 (H, W, C). Raises BadImage for a file that cannot be used."""
@@ -122,7 +130,7 @@ class ImageFolder(ImageDataset):
     """
 
     def __init__(self, split, paths, labels, classes, image_size, read, fingerprint, find):
-        super().__init__("image_folder", split, labels, classes, (image_size, image_size, 3), fingerprint)
+        super().__init__("image_folder", split, labels, classes, (*sides_of(image_size), 3), fingerprint)
         self.paths, self._read, self._find = paths, read, find
 
     def name_of(self, index):
@@ -144,8 +152,10 @@ def load_dataset(name, split, **options):
     split: "train" or "held_out".
     options: ``path`` (folder), ``held_out_path`` (image_folder: a folder of its own for the held-out images, such as
     ImageNet's val), ``held_out`` (share of each class that is held out, if the data set has no held-out part), ``seed``
-    (of that choice), ``image_size`` (side, pixels; cifar10: also less than its 32), ``min_side`` (image_folder:
-    smallest accepted length of the shorter side, pixels; by default image_size; 1 enlarges every image as ADM does),
+    (of that choice), ``image_size`` (side, or (height, width), pixels; cifar10: also less than its 32), ``min_side``
+    (image_folder: smallest accepted length of the shorter side, pixels; by default image_size; 1 enlarges every image
+    as ADM does), ``classes`` ("none": the images have no classes, and all labels are 0; an image_folder is then a
+    folder with images in it and in folders below it),
     ``background`` (image_folder: colour behind transparent images, "#rrggbb" or a name; by default white),
     ``max_corrupt`` (kept as an attribute: the share of unusable images that encoding may leave out), ``index``
     (image_folder: CSV that `python -m twostage.data index` writes; copies are found from contents.csv beside it, and
@@ -160,10 +170,14 @@ def load_dataset(name, split, **options):
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}; expected one of {', '.join(SPLITS)}")
     max_corrupt = options.pop("max_corrupt", None) or 0.0
-    known = {"path", "held_out_path", "held_out", "seed", "image_size", "min_side", "background", "index"}
+    known = {"path", "held_out_path", "held_out", "seed", "image_size", "min_side", "background", "index", "classes"}
     if unknown := set(options) - known:
         raise ValueError(f"unknown data set option {min(unknown)!r}; expected {', '.join(sorted(known))}")
+    if options.get("classes") not in (None, NO_CLASSES):
+        raise ValueError(f"classes is {options['classes']!r}; expected none, or no such option")
     dataset = loaders[name](split, **{key: value for key, value in options.items() if value is not None})
+    if options.get("classes"):
+        dataset.drop_classes()
     if not len(dataset):
         if dataset.copies_left_out:
             raise ValueError(
@@ -240,11 +254,11 @@ def _cifar10(split, path=None, image_size=KNOWN["cifar10"].side, **_):
     return dataset
 
 
-def _reduced(pixels, side):
-    """Images uint8 (N, H, W, 3), those of files by ADM's centre crop where a smaller side is asked for."""
-    if pixels.shape[1] == side:
+def _reduced(pixels, size):
+    """Images uint8 (N, H, W, 3), those of files by ADM's centre crop where a smaller size is asked for."""
+    if pixels.shape[1:3] == sides_of(size):
         return pixels
-    return np.stack([centre_crop(Image.fromarray(image), side) for image in pixels])
+    return np.stack([centre_crop(Image.fromarray(image), size) for image in pixels])
 
 
 def download_cifar10(path):
@@ -264,16 +278,18 @@ def _image_folder(
     min_side=None,
     background="white",
     index=None,
+    classes=None,
 ):
     if path is None:
         raise ValueError("image_folder needs `path`, the folder that holds one folder per class")
-    refuse_single_images(path)
+    refuse_single_images(path, classes)
+    image_size = size_of(*sides_of(image_size))
     min_side = image_size if min_side is None else min_side
     reader = Reader(image_size, min_side, background)
     index = None if index is None else Index(index)
     find = partial(_contents_of_files, reader, index)
-    key, root, listing = "path", Path(path), list_images(path)
-    classes, files, labels = listing.classes, listing.files, listing.labels
+    key, root, listing = "path", Path(path), list_images(path, classes)
+    names, files, labels = listing.classes, listing.files, listing.labels
     rows, contents = np.arange(len(files)), None
     if held_out_path is None:
         contents = find(key, root, files) if held_out else None
@@ -285,24 +301,24 @@ def _image_folder(
         rows = split_rows(labels, split, held_out, seed, None if contents is None else contents[:, 0])
     elif split == "held_out":
         key, root = "held_out_path", Path(held_out_path)
-        if odd := set(class_folders(root)) ^ set(classes):
+        if not classes and (odd := set(class_folders(root)) ^ set(names)):
             raise ValueError(
                 f"{root}: class folder {min(odd)!r} is not in both {path} and {root}; expected the same classes"
             )
         seen = find("path", path, files)[:, 0]
-        listing = list_images(root)
+        listing = list_images(root, classes)
         files, labels = listing.files, listing.labels
         contents = find(key, root, files)
         rows = np.flatnonzero(~np.isin(contents[:, 0], seen))
     left_out = len(files) - len(rows) if held_out_path else 0
     files, labels = [files[row] for row in rows], labels[rows]
-    preprocessing = ["image_folder", split, classes, image_size, min_side]
+    preprocessing = ["image_folder", split, names, image_size, min_side]
     preprocessing += [background] if background != "white" else []  # without "white", as in stores of earlier versions
     digest = hashlib.sha256(json.dumps(preprocessing).encode())
     for file, size in files:
         digest.update(f"{file[len(str(root)) :]}\0{size}\n".encode(errors="surrogateescape"))
     dataset = ImageFolder(
-        split, [file for file, _ in files], labels, classes, image_size, reader, digest.hexdigest(),
+        split, [file for file, _ in files], labels, names, image_size, reader, digest.hexdigest(),
         find=partial(find, key, root, files) if contents is None else lambda: contents[rows],
     )  # fmt: skip
     dataset.copies_left_out, dataset.index = left_out, index and index.identity

@@ -25,6 +25,7 @@ from twostage.flow import sample_noise
 from twostage.hdf5 import write_texts
 from twostage.provenance import atomic_write
 from twostage.read_ahead import read_ahead
+from twostage.sides import in_words
 
 
 def encode(
@@ -54,7 +55,7 @@ def encode(
         "encoder_sha256": encoder.sha256,
         "posterior": encoder.posterior if encoder.posterior == "mean" else f"sample, seed {seed}",
         "split": dataset.split,
-        "image_size": dataset.image_shape[0],
+        "image_size": _size_in_store(*dataset.image_shape[:2]),
         "dataset": dataset.name,
         "dataset_fingerprint": dataset.fingerprint,
         "index": dataset.index or "unknown",
@@ -91,6 +92,11 @@ def encode(
             contents[source], dataset.classes,
         )  # fmt: skip
     return True
+
+
+def _size_in_store(height, width):
+    """A number as in every store of square images; else text, because attributes are compared."""
+    return height if height == width else in_words((height, width))
 
 
 def _is_there(output, attributes, normalisation, flips):

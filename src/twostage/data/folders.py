@@ -1,4 +1,4 @@
-"""Class folders of images: which folders are classes, which files are images, and which are skipped."""
+"""Folders of images: which folders are classes, which files are images, and which are skipped."""
 
 import os
 import re
@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from twostage.unlabelled import EVERYTHING, NO_CLASSES
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -19,7 +21,7 @@ WAY_OUT = "put the images into one folder per class; one folder is one class"
 
 @dataclass
 class Listing:
-    """The images below class folders.
+    """The images below class folders, or, without classes, below a folder.
 
     ``classes``: names, in natural order (2 before 10); ``files``: [(path, size in bytes)], by class and path;
     ``labels``: int64 (N,); ``passed_over``: {kind: number of skipped files and folders, which are no images of a
@@ -33,12 +35,15 @@ class Listing:
     deeper: int = 0
 
 
-def list_images(path):
+def list_images(path, classes=None):
     """The Listing of a folder that holds one folder per class; images in folders below a class folder belong to it.
 
+    classes: "none" for a folder whose images have no classes: those in it and in all folders below it.
     Raises ValueError for a folder that cannot be listed or has no class folders, for class folders that are splits
     (train, val), and for a class folder without images.
     """
+    if classes == NO_CLASSES:
+        return _without_classes(path)
     listing = Listing(class_folders(path))
     for entry in os.scandir(path):
         if not _is(os.DirEntry.is_dir, entry):
@@ -60,31 +65,68 @@ def list_images(path):
     return listing
 
 
+def _without_classes(path):
+    listing = Listing([EVERYTHING])
+    entries = _entries(path, "images")
+    folders = _folders_in(entries)
+    if folders and not any(map(_is_image, entries)):
+        _refuse_splits(path, folders)
+    listing.files = sorted(_below(path, listing), key=lambda file: file[0])
+    if not listing.files:
+        raise _no_images(path)
+    listing.labels = np.zeros(len(listing.files), dtype=np.int64)
+    return listing
+
+
+def _no_images(path):
+    return ValueError(f"{path}: no images; expected some ({', '.join(SUFFIXES)}), in it or in folders below it")
+
+
 def class_folders(path):
     """Names of the class folders directly in ``path``, in natural order. Raises ValueError as ``list_images`` does."""
-    try:
-        entries = list(os.scandir(path))
-    except OSError as error:
-        raise ValueError(f"{path}: cannot list the class folders ({error.strerror}); expected a folder") from None
-    names = [entry.name for entry in entries if _is(os.DirEntry.is_dir, entry) and not _is_noise(entry)]
+    entries = _entries(path, "class folders")
+    names = _folders_in(entries)
     if not names:
         images = sum(map(_is_image, entries))
         found = f"{images} images, but no class folders" if images else "no class folders"
-        raise ValueError(f"{path}: {found}; {WAY_OUT}")
+        raise ValueError(f"{path}: {found}; {WAY_OUT}" + (", or set data.classes to none" if images else ""))
     names.sort(key=natural)
+    _refuse_splits(path, names)
+    return names
+
+
+def _entries(path, what):
+    try:
+        return list(os.scandir(path))
+    except OSError as error:
+        raise ValueError(f"{path}: cannot list the {what} ({error.strerror}); expected a folder") from None
+
+
+def _folders_in(entries):
+    return [entry.name for entry in entries if _is(os.DirEntry.is_dir, entry) and not _is_noise(entry)]
+
+
+def _refuse_splits(path, names):
     if {name.lower() for name in names} <= SPLIT_NAMES and (len(names) > 1 or _has_folders(Path(path) / names[0])):
         raise ValueError(
             f"{path}: its folders are splits ({', '.join(names)}), not classes; set data.path to {path}/{names[0]}, "
             "and data.held_out_path to the folder of the held-out images, if there is one"
         )
-    return names
 
 
-def refuse_single_images(path):
-    """Raise ValueError (as ``class_folders`` does) if no class folder holds more than one image.
+def refuse_single_images(path, classes=None):
+    """Raise ValueError (as ``list_images`` does) if no class holds more than one image.
 
     Stops at the first class with two images.
     """
+    if classes == NO_CLASSES:
+        _entries(path, "images")
+        files = _below(path, Listing([]))
+        if not next(files, None):
+            raise _no_images(path)
+        if not next(files, None):
+            raise ValueError(f"{path}: one image; expected at least two, because the oracle distinguishes them")
+        return
     names = class_folders(path)
     for name in names:
         files = _below(os.path.join(path, name), Listing([]))

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from twostage.sides import Size, in_words, sides_of
+
 MAX_PIXELS = 100_000_000  # of the enlarged image from which the crop is cut
 # No other decoder is tried, whatever the name of a file: some of Pillow's decoders start programs (EPS) or read other
 # files.
@@ -25,24 +27,26 @@ class BadImage(ValueError):
 class Reader:
     """``reader(path)`` is ``read_image`` with these settings; ``str(reader)`` gives the settings as text."""
 
-    image_size: int
-    min_side: int = 1
+    image_size: Size
+    min_side: Size = 1
     background: str = "white"
 
     def __call__(self, path):
         return read_image(path, self.image_size, self.min_side, self.background)
 
     def __str__(self):
-        return f"{self.image_size} x {self.image_size}, min_side {self.min_side}, over {self.background}"
+        least = self.min_side if isinstance(self.min_side, int) else in_words(self.min_side)
+        return f"{in_words(self.image_size)}, min_side {least}, over {self.background}"
 
 
 def read_image(path, image_size, min_side=1, background="white"):
-    """One image file as RGB, cropped by ``centre_crop``: uint8 array (image_size, image_size, 3).
+    """One image file as RGB, cropped by ``centre_crop``: uint8 array (H, W, 3).
 
+    image_size: side of the crop, or (H, W); min_side: smallest accepted length of the shorter side, or (H, W), of each.
     Grey, palette and CMYK images are converted to RGB; 16-bit grey is scaled to 8 bits; transparent pixels are laid
     over ``background`` (a colour in Pillow's notation: "white", "#rrggbb"); the first frame of an animation is taken.
     An EXIF orientation is not applied, as in ADM, whose reference statistics are computed that way. Raises BadImage (a
-    ValueError) if the file cannot be decoded or its shorter side is below ``min_side`` pixels.
+    ValueError) if the file cannot be decoded or is smaller than ``min_side``.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
@@ -50,16 +54,21 @@ def read_image(path, image_size, min_side=1, background="white"):
             image = _as_rgb(image, background)
     except Exception as error:  # decoders raise whatever a damaged file leads them to
         raise BadImage(path, f"not a readable image ({_reason(error, path)})") from None
-    if min(image.size) < min_side:
-        width, height = image.size
+    width, height = image.size
+    least_height, least_width = sides_of(min_side)
+    if height < least_height or width < least_width:
+        square = isinstance(image_size, int)
+        crop = image_size if square else f"{image_size[0]} (high) x {image_size[1]}"
+        least = f"a shorter side of at least {min_side}" if isinstance(min_side, int) else "no smaller side"
         raise BadImage(
             path,
-            f"{width} x {height} pixels, smaller than the crop of {image_size}; expected a shorter side of at least "
-            f"{min_side} (set min_side to {min(image.size)} to enlarge small images as ADM does)",
+            f"{width} x {height} pixels, smaller than the crop of {crop}; expected {least} "
+            f"(set min_side to {min(image.size)} to enlarge small images as ADM does)",
         )
-    width, height = image.size
-    if max(width, height) * image_size**2 > MAX_PIXELS * min(width, height):
-        raise BadImage(path, f"{width} x {height} pixels, too long and thin to be enlarged to a side of {image_size}")
+    rows, columns = sides_of(image_size)
+    if max(rows**2 * width / height, columns**2 * height / width) > MAX_PIXELS:
+        size = f"a side of {rows}" if rows == columns else in_words(image_size)
+        raise BadImage(path, f"{width} x {height} pixels, too long and thin to be enlarged to {size}")
     return centre_crop(image, image_size)
 
 
@@ -106,14 +115,16 @@ def peculiarities(file):
 def centre_crop(image, size):
     """ADM's centre crop (guided-diffusion, ``center_crop_arr``): halve by box filter, then bicubic, then cut.
 
-    image: PIL RGB image of any size; size: side of the result, pixels. Returns uint8 (size, size, 3).
+    image: PIL RGB image of any size; size: side of the result in pixels, or (H, W): the image is then scaled, with its
+    proportions, until it just covers H x W, and the longer of its sides is cut. Returns uint8 (H, W, 3).
     """
-    while min(image.size) >= 2 * size:
+    rows, columns = sides_of(size)
+    while image.height >= 2 * rows and image.width >= 2 * columns:
         image = image.resize(tuple(side // 2 for side in image.size), resample=Image.Resampling.BOX)
-    scale = size / min(image.size)
+    scale = max(rows / image.height, columns / image.width)
     image = image.resize(tuple(round(side * scale) for side in image.size), resample=Image.Resampling.BICUBIC)
-    left, top = ((side - size) // 2 for side in image.size)
-    return np.asarray(image.crop((left, top, left + size, top + size)))
+    left, top = (image.width - columns) // 2, (image.height - rows) // 2
+    return np.asarray(image.crop((left, top, left + columns, top + rows)))
 
 
 def _reason(error, path):

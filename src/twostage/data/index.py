@@ -31,14 +31,14 @@ SAID = {
 }
 
 
-def write_index(folders, output, workers=1):
+def write_index(folders, output, workers=1, classes=None):
     """Write the index of class folders as CSV: folder, path (below that folder), size (bytes), digest, class.
 
-    folders: {"path": folder, "held_out_path": folder or None}. An index that has the same content already is not
-    touched. Returns (whether it was written, one sentence per kind of files that are skipped or read in an unexpected
-    way).
+    folders: {"path": folder, "held_out_path": folder or None}; classes: see ``list_images``. An index that has the same
+    content already is not touched. Returns (whether it was written, one sentence per kind of files that are skipped or
+    read in an unexpected way).
     """
-    listings = {key: (folder, list_images(folder)) for key, folder in folders.items() if folder}
+    listings = {key: (folder, list_images(folder, classes)) for key, folder in folders.items() if folder}
     files = [
         (key, os.path.relpath(path, folder), path, size, listing.classes[label])
         for key, (folder, listing) in listings.items()

@@ -19,6 +19,7 @@ from twostage.fetch import refuse_stand_in
 from twostage.finite import finite
 from twostage.flow import sample_noise
 from twostage.provenance import atomic_write, write_json
+from twostage.unlabelled import EVERYTHING
 
 FLOATING = {"F64", "F32", "F16", "BF16"}  # names in safetensors
 BLOCK = 256  # rows held in memory at a time
@@ -27,15 +28,16 @@ MOST_CLASSES = 1 << 24  # more than any data set has; a table of them takes 128 
 
 def import_lightningdit(
     folder, output, *, num_classes=None, multiplier=1.0, encoder="va-vae", encoder_sha256="unknown", split="train",
-    image_size=256, posterior="sample",
+    image_size=256, posterior="sample", unlabelled=False,
 ):  # fmt: skip
     """Import latents of LightningDiT (``latents_rank*_shard*.safetensors`` in ``folder``) into the store ``output``.
 
     If the folder has ``latents_stats.pt``, it normalises the store as in LightningDiT: (z - mean) / std * multiplier;
-    otherwise the exact statistics do. num_classes: by default largest label + 1. The other arguments describe the
-    latents (LightningDiT stores one unseeded sample of the posterior). ``source`` counts the samples in the order of
-    the files. Raises ValueError, before anything is written, for files that are damaged or disagree, for labels that
-    are not whole numbers from 0 to num_classes - 1, and for statistics that cannot normalise.
+    otherwise the exact statistics do. num_classes: by default largest label + 1. unlabelled: all latents are one class,
+    and no labels are read (likewise in the other formats). The other arguments describe the latents (LightningDiT
+    stores one unseeded sample of the posterior). ``source`` counts the samples in the order of the files. Raises
+    ValueError, before anything is written, for files that are damaged or disagree, for labels that are not whole
+    numbers from 0 to num_classes - 1, and for statistics that cannot normalise.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -47,9 +49,12 @@ def import_lightningdit(
     for path in files:
         try:
             with safe_open(path, "pt") as file:
-                labels.append(_labels(path, _as_numpy(file.get_tensor("labels"))))
                 names = [name for name in ("latents", "latents_flip") if name in file.keys()]  # noqa: SIM118 (not a dict)
                 sizes = [tuple(file.get_slice(name).get_shape()) for name in names]
+                if unlabelled:
+                    labels.append(np.zeros(sizes[0][:1] if sizes else 0, dtype=np.int64))
+                else:
+                    labels.append(_labels(path, _as_numpy(file.get_tensor("labels"))))
                 kinds = {file.get_slice(name).get_dtype() for name in names}
         except (OSError, SafetensorError) as error:
             raise ValueError(f"{path}: not LightningDiT's latents ({error}); extract them again") from None
@@ -104,7 +109,10 @@ def import_lightningdit(
     elif multiplier != 1.0:
         raise ValueError(f"{stats}: no such file; a multiplier of {multiplier} needs the statistics that it goes with")
     flips = len(names) == 2
-    _write_sorted(output, np.concatenate(labels), shape, blocks(), flips, num_classes, attributes, files, normalisation)
+    _write_sorted(
+        output, np.concatenate(labels), shape, blocks(), flips, num_classes, attributes, files, normalisation,
+        unlabelled=unlabelled,
+    )  # fmt: skip
 
 
 def export_lightningdit(store, folder, shard_size=10_000):
@@ -134,7 +142,7 @@ def export_lightningdit(store, folder, shard_size=10_000):
 
 def import_repa(
     folder, output, *, posterior="mean", seed=0, num_classes=None, encoder="sd-vae", encoder_sha256="unknown",
-    split="train", image_size=256,
+    split="train", image_size=256, unlabelled=False,
 ):  # fmt: skip
     """Import latents of REPA (``*/img-mean-std-*.npy`` and ``dataset.json`` in ``folder``) into the store ``output``.
 
@@ -151,12 +159,7 @@ def import_repa(
     if not files:
         raise ValueError(f"{folder}: no img-mean-std-*.npy; expected the folder of latents (vae-sd) that REPA wrote")
     names = [path.relative_to(folder).as_posix() for path in files]
-    try:
-        table = dict(json.loads((folder / "dataset.json").read_text(encoding="utf-8"))["labels"])
-        labels = np.array([table[name] for name in names])
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{folder / 'dataset.json'}: no label for each latent file ({error!r})") from None
-    labels = _labels(folder / "dataset.json", labels)
+    labels = np.zeros(len(files), dtype=np.int64) if unlabelled else _repa_labels(folder / "dataset.json", names)
     shape = _repa_file(files[0]).shape
     if len(shape) != 3 or shape[0] % 2 or 0 in shape:
         raise ValueError(f"{files[0]}: shape {shape}; expected (2 C, H, W), mean and standard deviation")
@@ -181,7 +184,19 @@ def import_repa(
         "encoder": encoder, "encoder_sha256": encoder_sha256, "split": split, "image_size": image_size,
         "posterior": posterior if posterior == "mean" else f"sample, seed {seed}", "dataset": "repa latents",
     }  # fmt: skip
-    _write_sorted(output, labels, (channels, *shape[1:]), blocks(), False, num_classes, attributes, files)
+    _write_sorted(
+        output, labels, (channels, *shape[1:]), blocks(), False, num_classes, attributes, files, unlabelled=unlabelled
+    )
+
+
+def _repa_labels(path, names):
+    """Labels int64 (n,) of latent files, from REPA's dataset.json."""
+    try:
+        table = dict(json.loads(path.read_text(encoding="utf-8"))["labels"])
+        labels = np.array([table[name] for name in names])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: no label for each latent file ({error!r})") from None
+    return _labels(path, labels)
 
 
 def export_repa(store, folder):
@@ -205,7 +220,7 @@ def export_repa(store, folder):
 
 def import_npy(
     path, output, *, labels=None, num_classes=None, encoder="unknown", encoder_sha256="unknown", split="train",
-    image_size=0,
+    image_size=0, unlabelled=False,
 ):  # fmt: skip
     """Import a plain array of latents, ``.npy`` float (N, C, H, W), unscaled, into the store ``output``.
 
@@ -214,18 +229,14 @@ def import_npy(
     with the file's name, for arrays of another kind, arrays that disagree, and values that are not finite.
     """
     path = Path(path)
-    labels_path = Path(labels) if labels else path.with_name("labels.npy")
-    latents, found = _array(path), _array(labels_path)
+    latents = _array(path)
     if latents.ndim != 4 or 0 in latents.shape or latents.dtype.kind != "f":
         raise ValueError(f"{path}: {_described(latents)}; expected floats of shape (N, C, H, W)")
-    if found.shape != latents.shape[:1] or found.dtype.kind not in "iu":
-        raise ValueError(
-            f"{labels_path}: {_described(found)}; expected whole numbers of shape ({len(latents)},), one per latent"
-        )
-    found = np.array(found, dtype=np.int64)
-    if found.min() < 0 or (num_classes and found.max() >= num_classes):
-        upper = f" to {num_classes - 1}" if num_classes else ""
-        raise ValueError(f"{labels_path}: labels {found.min()} to {found.max()}; expected 0{upper} at least")
+    if unlabelled:
+        found, files = np.zeros(len(latents), dtype=np.int64), [path]
+    else:
+        labels_path = Path(labels) if labels else path.with_name("labels.npy")
+        found, files = _npy_labels(labels_path, len(latents), num_classes), [path, labels_path]
 
     def blocks():
         for start in range(0, len(latents), BLOCK):
@@ -237,7 +248,21 @@ def import_npy(
         "encoder": encoder, "encoder_sha256": encoder_sha256, "posterior": "unknown", "split": split,
         "image_size": image_size, "dataset": "npy latents",
     }  # fmt: skip
-    _write_sorted(output, found, latents.shape[1:], blocks(), False, num_classes, attributes, [path, labels_path])
+    _write_sorted(
+        output, found, latents.shape[1:], blocks(), False, num_classes, attributes, files, unlabelled=unlabelled
+    )
+
+
+def _npy_labels(path, count, num_classes):
+    """Labels int64 (count,) of a .npy."""
+    found = _array(path)
+    if found.shape != (count,) or found.dtype.kind not in "iu":
+        raise ValueError(f"{path}: {_described(found)}; expected whole numbers of shape ({count},), one per latent")
+    found = np.array(found, dtype=np.int64)
+    if found.min() < 0 or (num_classes and found.max() >= num_classes):
+        upper = f" to {num_classes - 1}" if num_classes else ""
+        raise ValueError(f"{path}: labels {found.min()} to {found.max()}; expected 0{upper} at least")
+    return found
 
 
 def _array(path):
@@ -324,7 +349,9 @@ def _repa_file(path, shape=None):
     return finite(values, f"{path}: mean and standard deviation", "extract the latents again")
 
 
-def _write_sorted(output, labels, shape, blocks, flips, num_classes, attributes, files, normalisation=None):
+def _write_sorted(
+    output, labels, shape, blocks, flips, num_classes, attributes, files, normalisation=None, unlabelled=False
+):
     """Write blocks (first row, [latents] or [latents, flips]) of samples in any order as a store sorted by class."""
     num_classes = num_classes or int(labels.max()) + 1
     if labels.max() >= num_classes:
@@ -353,4 +380,5 @@ def _write_sorted(output, labels, shape, blocks, flips, num_classes, attributes,
                 "normalise by"
             )
         attributes = {**attributes, "dataset_fingerprint": digest.hexdigest(), "index": "none"}
-        writer.finish(labels[order], order, num_classes, attributes, normalisation)
+        names = [EVERYTHING] if unlabelled else None
+        writer.finish(labels[order], order, num_classes, attributes, normalisation, class_names=names)

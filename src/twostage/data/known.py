@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from twostage.sides import sides_of
+
 
 @dataclass(frozen=True)
 class Known:
     """image_shape: (H, W, C); train, held_out: numbers of images, held_out 0 where a share of train is held out;
-    classes: number of classes; reduces: whether a smaller side may be asked for, by ADM's centre crop."""
+    classes: number of classes; reduces: whether smaller sides may be asked for, by ADM's centre crop."""
 
     image_shape: tuple[int, int, int]
     train: int
@@ -19,13 +21,13 @@ class Known:
         """Side of the images, in pixels."""
         return self.image_shape[0]
 
-    def problem(self, side):
-        """Why images of ``side`` pixels cannot be had, as the end of a sentence; None where they can.
+    def problem(self, size):
+        """Why images of a size (side, or height and width) cannot be had, as a sentence's end; None where they can.
 
         >>> KNOWN["cifar10"].problem(16), KNOWN["digits"].problem(16)
         (None, 'expected 8, the side of its images')
         """
-        if side == self.side or (self.reduces and 1 <= side < self.side):
+        if size == self.side or (self.reduces and all(1 <= side <= self.side for side in sides_of(size))):
             return None
         return f"expected {'at most ' if self.reduces else ''}{self.side}, the side of its images"
 

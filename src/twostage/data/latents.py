@@ -6,9 +6,9 @@ Layout: ``/latents`` float32 (N, C, H, W) sorted by class, ``/labels`` int64 (N,
 ``/left_out``, the images that could not be used, and ``/class_names``, one text per class.
 Attributes: ``mean``, ``std`` float64 (C,), population moments over all samples and positions of this file, flips
 included; ``normalise_mean``, ``normalise_std``: the statistics that normalise (for a held-out store, those of the
-training split); ``encoder``, ``encoder_sha256``, ``posterior``, ``split``, ``image_size``, ``dataset``,
-``dataset_fingerprint``, and ``index``, the identity of the images' index ("unknown" if there is none, "none" for
-imported latents).
+training split); ``encoder``, ``encoder_sha256``, ``posterior``, ``split``, ``image_size`` (a side, or "8 x 12", the
+height first), ``dataset``, ``dataset_fingerprint``, and ``index``, the identity of the images' index ("unknown" if
+there is none, "none" for imported latents).
 
 h5py reads the metadata once, in ``LatentStore.open``. Latents lie uncompressed and in one piece in their file, and are
 read with positioned reads: no HDF5 handle is shared between workers, there is no lock, and memory does not grow.

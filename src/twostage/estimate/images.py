@@ -19,7 +19,8 @@ def count_images(config):
     if known := KNOWN.get(data.name):
         train, held_out = known.train, known.held_out
     else:
-        train, held_out = (_files_below(path) if path else 0 for path in (data.path, data.held_out_path))
+        folders = (data.path, data.held_out_path)
+        train, held_out = (_files_below(path, data.unlabelled) if path else 0 for path in folders)
     if not held_out:
         held_out = round(train * data.held_out)
         train -= held_out
@@ -29,6 +30,8 @@ def count_images(config):
 def count_classes(config):
     """(number of classes, whether it is a guess): as the configuration says, the data set's, or of folders."""
     data = config.data
+    if data.unlabelled:
+        return 1, False
     if known := KNOWN.get(data.name):
         return known.classes, False
     if data.classes:
@@ -44,7 +47,9 @@ def _imported(space):
     return imported_count(space.imported.format, space.imported.path)
 
 
-def _files_below(path):
-    """Images in class folders and in folders below them, by name: sizes are not asked for, so no file is touched."""
-    below = [os.walk(os.path.join(path, name)) for name in class_folders(path)]
+def _files_below(path, unlabelled):
+    """Images in class folders and in folders below them, by name: sizes are not asked for, so no file is touched.
+
+    unlabelled: there are no class folders, and the images in the folder itself count too."""
+    below = [os.walk(path)] if unlabelled else [os.walk(os.path.join(path, name)) for name in class_folders(path)]
     return sum(name.lower().endswith(SUFFIXES) for walk in below for _, _, names in walk for name in names)

@@ -64,9 +64,9 @@ def lightningdit_maker(latent_shape, classes, patch_size, hidden_size, depth, nu
     """Function that makes a LightningDiT for latents (C, h, w)."""
     from twostage.model.lightningdit import LightningDiT
 
-    channels, side, _ = latent_shape
+    channels, *sides = latent_shape
     sizes = {"patch_size": patch_size, "hidden_size": hidden_size, "depth": depth, "num_heads": num_heads}
-    return lambda: LightningDiT(input_size=side, in_channels=channels, num_classes=classes, **sizes, **options)
+    return lambda: LightningDiT(input_size=sides, in_channels=channels, num_classes=classes, **sizes, **options)
 
 
 @cache

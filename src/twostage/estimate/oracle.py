@@ -45,8 +45,9 @@ def rows_of_space(setting, space):
 
 def _pools(setting):
     """[(latents, times that as many are asked, pairs)] of the oracle: within each class, and over all."""
-    o = setting.config.oracle
-    return [(setting.class_size, setting.classes, o.pairs_per_class), (setting.stored, 1, o.pairs_unconditional)]
+    of_class, of_all = setting.config.pairs
+    pools = [(setting.class_size, setting.classes, of_class), (setting.stored, 1, of_all)]
+    return [pool for pool in pools if pool[-1]]
 
 
 def _posterior(setting, space):
@@ -69,11 +70,11 @@ def _posterior(setting, space):
             times * (sweep_flops(pairs, pool, dim, wide) + spectrum_flops(pool, dim, wide))
             for pool, times, pairs in pools
         )
-        + sweep_flops(o.pairs_unconditional, setting.class_size, dim, wide),  # each within its class
+        + sweep_flops(setting.config.pairs[1], setting.class_size, dim, wide),  # each within its class
         stage="oracle",
         needs=(f"data/{space}/latents.h5",),
         makes=tuple(f"oracle/{space}/{name}" for name in ("posterior", "transition", "law", "information")),
-        on_gpu=lambda: swept_bytes(setting, space, max(o.pairs_per_class, o.pairs_unconditional)),
+        on_gpu=lambda: swept_bytes(setting, space, max(setting.config.pairs)),
         on_host=on_host,
     )
 

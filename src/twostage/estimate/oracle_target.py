@@ -51,8 +51,8 @@ def target_cost(setting, space, model):
     gpu, t = config.jobs.training.gpu, config.training
     ranks, steps = setting.ranks, config.model_steps(model)
     asked = t.batch_size * (1 - config.estimate.oracle_skipped)
-    of_class, of_all = asked * (1 - t.class_drop), asked * t.class_drop
-    pairs = setting.stored * (setting.class_size + setting.stored * (t.class_drop > 0))
+    of_class, of_all = asked * (1 - config.class_drop), asked * config.class_drop
+    pairs = setting.stored * (setting.class_size + setting.stored * (config.class_drop > 0))
     needed = 1 - spared(config.estimate.oracle_skipped, setting.stored, setting.stored / ranks) / 2  # of two products
     velocities = of_class * setting.oracle_velocity(space)
     velocities += of_all * needed * setting.oracle_velocity(space, setting.stored)

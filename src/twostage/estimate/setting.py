@@ -10,6 +10,7 @@ from twostage.estimate import networks, peaks
 from twostage.estimate.images import count_classes, count_images
 from twostage.estimate.row import BYTES, MULTIPLY_ADD
 from twostage.evaluation.given import WIDTHS
+from twostage.sides import sides_of
 from twostage.split import FIXED, measured_split
 from twostage.windows import CLASS, TRANSITION, read_windows
 
@@ -38,7 +39,7 @@ class Setting:
         """(H, W, C) of an image."""
         data = self.config.data
         known = KNOWN.get(data.name)
-        return (data.image_size, data.image_size, known.image_shape[2] if known else 3)
+        return (*sides_of(data.image_size), known.image_shape[2] if known else 3)
 
     @property
     def pixels(self):

@@ -43,9 +43,10 @@ def _supervision(costs):
 
 def _head(costs):
     setting, hardware = costs.setting, costs.config.estimate
+    classes = "no classes" if costs.config.data.unlabelled else f"{setting.classes:,} classes"
     lines = [
         f"What the run {costs.config.run} will cost: {setting.images['train']:,} training and "
-        f"{setting.images['held_out']:,} held-out images, {setting.classes:,} classes.",
+        f"{setting.images['held_out']:,} held-out images, {classes}.",
         f"GPU: {hardware.gpu_bf16_tflops:g} TFLOP/s in bf16, {hardware.gpu_float32_tflops:g} in float32, of which "
         f"{hardware.gpu_utilisation:.0%} is reached. CPU: {hardware.cpu_gflops:g} GFLOP/s per core, of which "
         f"{hardware.cpu_utilisation:.0%} is reached; an image takes {1e3 * hardware.image_seconds:g} ms to decode.",

@@ -18,7 +18,6 @@ from twostage.finite import finite, finite_weights
 from twostage.provenance import atomic_write, write_json, write_provenance
 
 SMALLEST_SIDE = 2
-TURNS = 4
 
 
 class Classifier(nn.Module):
@@ -67,16 +66,17 @@ def train_classifier(
     dataset: dict, the arguments of ``twostage.data.datasets.load_dataset`` without the split ("name" and options).
     AdamW with a one-cycle learning rate; images are shifted by up to an eighth of their side. The test images are the
     held-out split. With a single class there is nothing to classify; the task is then to tell by which quarter turn an
-    image was rotated, which also gives useful features (Gidaris, Singh, Komodakis 2018).
-    Returns the content of accuracy.json: task ("classes" or "quarter turns"), train_accuracy, test_accuracy,
-    train_images, test_images.
+    image was rotated, which also gives useful features (Gidaris, Singh, Komodakis 2018); by which half turn, where
+    images are not square.
+    Returns the content of accuracy.json: task ("classes", "quarter turns" or "half turns"), train_accuracy,
+    test_accuracy, train_images, test_images.
     """
     train, held_out = load_split(dataset, "train"), load_split(dataset, "held_out")
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # the initial weights
     device = as_device(device)
-    single = len(train.classes) == 1
-    model = Classifier(train.image_shape, width, TURNS if single else len(train.classes)).to(device)
+    turns = _turns(train) if len(train.classes) == 1 else None
+    model = Classifier(train.image_shape, width, turns or len(train.classes)).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
     labels = torch.from_numpy(train.labels)
@@ -88,9 +88,9 @@ def train_classifier(
         batch, order = order[:batch_size], order[batch_size:]
         images, batch = train.usable_images(batch.numpy())
         images, targets = torch.from_numpy(images), labels[batch]
-        if single:
-            targets = torch.randint(TURNS, (len(images),), generator=generator)
-            images = _turned(images, targets)
+        if turns:
+            targets = torch.randint(turns, (len(images),), generator=generator)
+            images = _turned(images, targets, turns)
         images = _shifted(images, generator).to(device)
         loss = nn.functional.cross_entropy(model(images), targets.to(device), label_smoothing=0.05)
         optimizer.zero_grad()
@@ -99,9 +99,9 @@ def train_classifier(
         schedule.step()
     finite_weights(model.state_dict(), "the trained classifier", "its training diverged: lower its lr")
     accuracy = {
-        "task": "quarter turns" if single else "classes",
-        "train_accuracy": _accuracy(model, train, device, test_batch, single),
-        "test_accuracy": _accuracy(model, held_out, device, test_batch, single),
+        "task": {None: "classes", 4: "quarter turns", 2: "half turns"}[turns],
+        "train_accuracy": _accuracy(model, train, device, test_batch, turns),
+        "test_accuracy": _accuracy(model, held_out, device, test_batch, turns),
         "train_images": len(train),
         "test_images": len(held_out),
     }
@@ -175,9 +175,15 @@ def _shifted(images, generator):
     return images[:, rows][:, :, columns]
 
 
-def _turned(images, turns):
-    """Square images uint8 (n, H, H, C), each turned by its number of quarter turns (n,)."""
-    return torch.stack([torch.rot90(image, int(turn)) for image, turn in zip(images, turns)])
+def _turns(dataset):
+    """Number of rotations that leave the images' shape as it is."""
+    height, width, _ = dataset.image_shape
+    return 4 if height == width else 2
+
+
+def _turned(images, targets, turns):
+    """Images uint8 (n, H, W, C), each turned by its number (n,) of ``turns``-th parts of a circle."""
+    return torch.stack([torch.rot90(image, int(target) * 4 // turns) for image, target in zip(images, targets)])
 
 
 def _chunks(model, network, images, device):
@@ -186,7 +192,7 @@ def _chunks(model, network, images, device):
     return in_chunks(lambda chunk: network(chunk.to(device)), size, torch.as_tensor(images))
 
 
-def _accuracy(model, dataset, device, batch, turned=False):
+def _accuracy(model, dataset, device, batch, turns=None):
     model.eval()
     right = seen = 0
     with torch.inference_mode():
@@ -194,9 +200,9 @@ def _accuracy(model, dataset, device, batch, turned=False):
             index = np.arange(start, min(start + batch, len(dataset)))
             images, index = dataset.usable_images(index)
             images, targets = torch.from_numpy(images), torch.from_numpy(dataset.labels[index])
-            if turned:
-                targets = torch.from_numpy(index % TURNS)
-                images = _turned(images, targets)
+            if turns:
+                targets = torch.from_numpy(index % turns)
+                images = _turned(images, targets, turns)
             found = torch.cat([scores.argmax(1).cpu() for _, scores in _chunks(model, model, images, device)])
             right += (found == targets).sum().item()
             seen += len(index)

@@ -12,6 +12,7 @@ import numpy as np
 
 from twostage.fetch import refuse_stand_in
 from twostage.provenance import provenance_path
+from twostage.sides import in_words, sides_of
 
 IMAGES, STATISTICS = "images", "statistics"
 EXPECTED = "expected an npz with mu (D,) and sigma (D, D), or with images as arr_0, uint8 (N, H, W, C)"
@@ -23,8 +24,8 @@ def refuse_unfit_reference(path, features, *, width=None, image_size=None, weigh
     does not fit the features.
 
     features: "classifier", "inception" or "dinov2"; width: features per image, where it is known; image_size: side of
-    the run's images, which images for the classifier must have; weights_sha256: digest of the network. The features and
-    weights in the file's provenance (``write_provenance``) must be the same.
+    the run's images, or (height, width), which images for the classifier must have; weights_sha256: digest of the
+    network. The features and weights in the file's provenance (``write_provenance``) must be the same.
     """
     kind, shape = held(path)
     width = width or WIDTHS.get(features)
@@ -33,9 +34,9 @@ def refuse_unfit_reference(path, features, *, width=None, image_size=None, weigh
             f"{path}: statistics of {shape[0]} features per image; {features} has {width}: give statistics of the same "
             "network, or the images themselves (npz with arr_0)"
         )
-    if kind == IMAGES and features == "classifier" and image_size and shape[1:3] != (image_size, image_size):
+    if kind == IMAGES and features == "classifier" and image_size and shape[1:3] != sides_of(image_size):
         raise ValueError(
-            f"{path}: images of {shape[1]} x {shape[2]} pixels; the run's classifier sees {image_size} x {image_size}"
+            f"{path}: images of {shape[1]} x {shape[2]} pixels; the run's classifier sees {in_words(image_size)}"
         )
     said = _provenance(path)
     for what, theirs, ours in (

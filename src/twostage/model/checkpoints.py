@@ -20,6 +20,7 @@ from twostage.arguments import as_device
 from twostage.finite import finite_weights
 from twostage.model.lightningdit import LightningDiT, state_shapes
 from twostage.provenance import PathLike, atomic_write
+from twostage.sides import Size, sides_of, size_of
 from twostage.weights_file import EMA_ENTRIES, numbered, read_weights, refuse_misfit, some
 
 SCHEMA = "twostage.model/1"
@@ -28,7 +29,7 @@ SCHEMA = "twostage.model/1"
 def save_model(
     path: PathLike,
     model: LightningDiT | Mapping[str, Tensor],
-    architecture: Mapping[str, int] | None = None,
+    architecture: Mapping[str, Any] | None = None,
     **metadata: Any,
 ) -> None:
     """Write weights as safetensors, atomically; architecture and metadata go into the file's header as JSON.
@@ -91,12 +92,13 @@ def load_model(path: PathLike, device: str | torch.device = "cpu") -> LightningD
 
 
 def import_published(
-    path: PathLike, input_size: int | None = None, num_heads: int | None = None, weights: str | None = None
+    path: PathLike, input_size: Size | None = None, num_heads: int | None = None, weights: str | None = None
 ) -> LightningDiT:
     """A LightningDiT from a published checkpoint, on the CPU, in eval mode.
 
     path: a ``.pt`` or ``.pth`` (read with ``weights_only``), or a ``.safetensors``; a file of ``save_model`` too.
-    input_size: side of the latents; None: read from the positions. num_heads: None: read from the rotary buffers.
+    input_size: side of the latents, or (height, width); None: read from the positions. num_heads: None: read from the
+    rotary buffers.
     weights: which entry of a training checkpoint to take, e.g. ``model``. None takes ``ema``, the weights that are
     evaluated; a file without ``ema`` gives ``model``, with the warning ``twostage.weights_file.NoEMA``.
     Sizes are read from the tensors; the prefixes ``module.``, ``_orig_mod.`` and ``ema_model.`` are dropped. Raises
@@ -105,7 +107,7 @@ def import_published(
     path = Path(path)
     state, entry = read_weights(path, weights)
     architecture = _sizes_of(state, path, num_heads)
-    if input_size is not None and input_size != architecture["input_size"]:
+    if input_size is not None and sides_of(input_size) != sides_of(architecture["input_size"]):
         raise ValueError(
             f"{path}: input_size is {input_size}; the checkpoint's positions are for {architecture['input_size']}"
         )
@@ -135,7 +137,8 @@ def _sizes_of(state, path, num_heads):
         return found
 
     hidden_size, in_channels, patch_size, _ = shape("x_embedder.proj.weight", 4)
-    tokens, rows = shape("pos_embed", 3)[1], shape("y_embedder.embedding_table.weight", 2)[0]
+    shape("pos_embed", 3)
+    rows = shape("y_embedder.embedding_table.weight", 2)[0]
     if num_heads is None:
         if "feat_rope.freqs_cos" not in state:
             raise ValueError(
@@ -143,7 +146,7 @@ def _sizes_of(state, path, num_heads):
             )
         num_heads = hidden_size // shape("feat_rope.freqs_cos", 2)[1]
     return {
-        "input_size": math.isqrt(tokens) * patch_size,
+        "input_size": size_of(*(patch_size * patches for patches in _grid_of(state["pos_embed"][0]))),
         "patch_size": patch_size,
         "in_channels": in_channels,
         "hidden_size": hidden_size,
@@ -151,6 +154,20 @@ def _sizes_of(state, path, num_heads):
         "num_heads": num_heads,
         "num_classes": rows - 1,
     }
+
+
+def _grid_of(positions):
+    """(rows, columns) of the patches of positions (T, D), as ``sincos_positions`` makes them: sin(column) stands first,
+    sin(row) in the middle. Other positions are taken as those of a square."""
+    tokens, dim = positions.shape
+    column, row = positions[:, 0].double(), positions[:, dim // 2].double()
+    columns = int((row.abs() < 0.1).long().cumprod(0).sum())  # sin(0), before sin(1)
+    if columns and tokens % columns == 0:
+        places = torch.arange(tokens, dtype=torch.float64)
+        own = (places % columns).sin() - column, (places // columns).sin() - row
+        if all(difference.abs().max() < 0.02 for difference in own):  # as exact as bf16 is
+            return tokens // columns, columns
+    return (math.isqrt(tokens),) * 2
 
 
 def _model_of(state, architecture, path):

@@ -3,6 +3,8 @@
 Facts that a file does not record (older and published files) are not checked.
 """
 
+from twostage.sides import size_of
+
 UNKNOWN = (None, "unknown")
 LATENTS = ("encoder", "encoder_sha256")
 
@@ -38,8 +40,9 @@ def refuse_other_model(path, architecture, metadata, store, expected=None):
     if theirs.get("index") and store.index and theirs["index"] != store.index:
         found = f"a model trained on other images (index {theirs['index'][:12]})"
         _refuse(path, found, f"index {store.index[:12]}, as {store.path} has")
-    _, channels, side, _ = store.shape
-    for name, wanted in (("input_size", side), ("in_channels", channels), ("num_classes", store.num_classes)):
+    _, channels, height, width = store.shape
+    size = size_of(height, width)
+    for name, wanted in (("input_size", size), ("in_channels", channels), ("num_classes", store.num_classes)):
         if architecture[name] != wanted:
             _refuse(path, f"made for latents of {name} {architecture[name]}", f"{wanted}, as {store.path} has")
 

@@ -7,6 +7,7 @@ six-way adaLN, no qk-norm. Times are passed unscaled, t in [0, 1]; t = 1 is the 
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from twostage.model.fused import GatedSiLU, ModulatedNorm, RotatedHeads
+from twostage.sides import Size, in_words, sides_of, size_of
 
 TIME_FREQUENCIES = 256  # sinusoids in the time embedding, half of them cosines
 MAX_PERIOD = 10_000.0  # of the time embedding, of the fixed positions and of the rotary ones
@@ -24,9 +26,9 @@ NORM_EPS = 1e-6
 class LightningDiT(nn.Module):
     """Class-conditional velocity model v(x_t, t, y).
 
-    input_size: side of the square latent; patch_size: side of a patch, a divisor of it; in_channels: latent channels;
-    hidden_size: token width, a multiple of 4 * num_heads (rotary positions turn pairs along two axes);
-    num_classes: labels run from 0 to num_classes - 1, and num_classes itself means "no class".
+    input_size: side of the latent, or (height, width) where it is not square; patch_size: side of a patch, a divisor of
+    it; in_channels: latent channels; hidden_size: token width, a multiple of 4 * num_heads (rotary positions turn pairs
+    along two axes); num_classes: labels run from 0 to num_classes - 1, and num_classes itself means "no class".
     class_drop: in train mode, the probability that ``forward`` replaces a label by "no class" (as in the original;
     drawn from torch's global generator). 0 leaves labels as they are.
     ``checkpoint_activations`` (attribute, False): recompute each block in the backward pass to save memory.
@@ -41,7 +43,7 @@ class LightningDiT(nn.Module):
 
     def __init__(
         self,
-        input_size: int,
+        input_size: Size,
         patch_size: int,
         in_channels: int,
         hidden_size: int,
@@ -52,8 +54,8 @@ class LightningDiT(nn.Module):
     ) -> None:
         super().__init__()
         _refuse_sizes(input_size, patch_size, hidden_size, num_heads)
-        self.architecture = {
-            "input_size": input_size,
+        self.architecture: dict[str, Any] = {
+            "input_size": size_of(*sides_of(input_size)),
             "patch_size": patch_size,
             "in_channels": in_channels,
             "hidden_size": hidden_size,
@@ -63,27 +65,29 @@ class LightningDiT(nn.Module):
         }
         self.class_drop = class_drop
         self.checkpoint_activations = False
-        grid = input_size // patch_size
+        rows, columns = _grid_of(input_size, patch_size)
         self.x_embedder = PatchEmbedding(patch_size, in_channels, hidden_size)
         self.t_embedder = TimeEmbedding(hidden_size)
         self.y_embedder = LabelEmbedding(num_classes, hidden_size)
-        self.pos_embed = nn.Parameter(sincos_positions(grid, hidden_size)[None], requires_grad=False)
-        self.feat_rope = RotaryPositions(grid, hidden_size // num_heads)
+        self.pos_embed = nn.Parameter(sincos_positions(rows, columns, hidden_size)[None], requires_grad=False)
+        self.feat_rope = RotaryPositions(rows, columns, hidden_size // num_heads)
         self.blocks = nn.ModuleList(Block(hidden_size, num_heads) for _ in range(depth))
         self.final_layer = FinalLayer(hidden_size, patch_size, in_channels)
         self._initialize()
 
     def forward(
         self,
-        x: Float[Tensor, "batch channels side side"],
+        x: Float[Tensor, "batch channels height width"],
         t: Float[Tensor, " batch"],
         y: Int[Tensor, " batch"],
-    ) -> Float[Tensor, "batch channels side side"]:
+    ) -> Float[Tensor, "batch channels height width"]:
         """Velocity at x (B, C, H, W), time t (B,) in [0, 1] and label y (B,) int64: a tensor like x.
 
         The model computes in the precision of its weights, whatever that of x. Raises ValueError for an x that is not
-        of floats.
+        of floats, or of another height or width.
         """
+        if x.shape[2:] != sides_of(self.architecture["input_size"]):  # its tokens may be as many, at other positions
+            raise ValueError(f"x is {tuple(x.shape)}; expected latents of {in_words(self.architecture['input_size'])}")
         if x.dtype != self.pos_embed.dtype:
             if not x.is_floating_point():
                 raise ValueError(f"x is {x.dtype}; expected floats")
@@ -144,7 +148,7 @@ class PatchEmbedding(nn.Module):
         self.patch_size = patch_size
         self.proj = nn.Conv2d(in_channels, hidden_size, kernel_size=patch_size, stride=patch_size)
 
-    def forward(self, x: Float[Tensor, "batch channels side side"]) -> Float[Tensor, "batch tokens dim"]:
+    def forward(self, x: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch tokens dim"]:
         p = self.patch_size
         patches = x.unflatten(2, (-1, p)).unflatten(4, (-1, p))  # (B, C, h, p, w, p)
         patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)  # (B, h w, C p p)
@@ -152,7 +156,7 @@ class PatchEmbedding(nn.Module):
 
     def fold(
         self, tokens: Float[Tensor, "batch tokens numbers"], shape: Sequence[int]
-    ) -> Float[Tensor, "batch channels side side"]:
+    ) -> Float[Tensor, "batch channels height width"]:
         """Tokens (B, h w, p p C), channels last within a patch, to an image of ``shape`` (B, C, H, W)."""
         batch, channels, height, width = shape
         p = self.patch_size
@@ -192,7 +196,7 @@ class LabelEmbedding(nn.Module):
 
 
 class RotaryPositions(nn.Module):
-    """Rotary positions over a square grid: a head's first half rotates with the row, its second with the column.
+    """Rotary positions over a grid, row by row: a head's first half rotates with the row, its second with the column.
 
     Buffers ``freqs_cos`` and ``freqs_sin`` (T, head_dim) hold each angle twice, for the two members of a pair.
     """
@@ -200,14 +204,12 @@ class RotaryPositions(nn.Module):
     freqs_cos: Tensor
     freqs_sin: Tensor
 
-    def __init__(self, grid: int, head_dim: int) -> None:
+    def __init__(self, rows: int, columns: int, head_dim: int) -> None:
         super().__init__()
         axis_dim = head_dim // 2
         frequencies = 1.0 / MAX_PERIOD ** (torch.arange(0, axis_dim, 2).float() / axis_dim)
-        angles = torch.outer(torch.arange(grid).float(), frequencies).repeat_interleave(2, dim=1)
-        rows = angles[:, None, :].expand(grid, grid, axis_dim)
-        columns = angles[None, :, :].expand(grid, grid, axis_dim)
-        angles = torch.cat([rows, columns], dim=-1).flatten(0, 1)
+        steps = torch.arange(max(rows, columns)).float()
+        angles = _over_grid(torch.outer(steps, frequencies).repeat_interleave(2, dim=1), rows, columns)
         self.register_buffer("freqs_cos", angles.cos())
         self.register_buffer("freqs_sin", angles.sin())
 
@@ -322,14 +324,25 @@ class FinalLayer(nn.Module):
         return self.linear(self.norm_final(x, shift, scale))
 
 
-def sincos_positions(grid: int, dim: int) -> Float32[Tensor, "{grid}*{grid} {dim}"]:
-    """Fixed 2-D positions, float32 (grid * grid, dim): the column's sines and cosines, then the row's."""
+def sincos_positions(rows: int, columns: int, dim: int) -> Float32[Tensor, "{rows}*{columns} {dim}"]:
+    """Fixed 2-D positions, float32 (rows * columns, dim): the column's sines and cosines, then the row's."""
     frequencies = 1.0 / MAX_PERIOD ** (torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
-    angles = torch.outer(torch.arange(grid, dtype=torch.float64), frequencies)
-    axis = torch.cat([angles.sin(), angles.cos()], dim=1)  # (grid, dim / 2)
-    columns = axis[None, :, :].expand(grid, grid, -1)
-    rows = axis[:, None, :].expand(grid, grid, -1)
-    return torch.cat([columns, rows], dim=-1).flatten(0, 1).float()
+    angles = torch.outer(torch.arange(max(rows, columns), dtype=torch.float64), frequencies)
+    axis = torch.cat([angles.sin(), angles.cos()], dim=1)
+    return _over_grid(axis, rows, columns).roll(dim // 2, dims=1).float()
+
+
+def _over_grid(axis, rows, columns):
+    """Numbers of an axis (max(rows, columns), d) at every place of a grid: the row's, then the column's, (T, 2 d)."""
+    of_rows = axis[:rows, None, :].expand(rows, columns, -1)
+    of_columns = axis[None, :columns, :].expand(rows, columns, -1)
+    return torch.cat([of_rows, of_columns], dim=-1).flatten(0, 1)
+
+
+def _grid_of(input_size, patch_size):
+    """(rows, columns) of patches."""
+    height, width = sides_of(input_size)
+    return height // patch_size, width // patch_size
 
 
 def _mlp_width(dim):
@@ -337,8 +350,9 @@ def _mlp_width(dim):
 
 
 def _refuse_sizes(input_size, patch_size, hidden_size, num_heads):
-    if input_size % patch_size:
-        raise ValueError(f"patch_size is {patch_size}; expected a divisor of input_size {input_size}")
+    if any(side % patch_size for side in sides_of(input_size)):
+        size = input_size if isinstance(input_size, int) else in_words(input_size)
+        raise ValueError(f"patch_size is {patch_size}; expected a divisor of input_size {size}")
     if hidden_size % (4 * num_heads):
         raise ValueError(
             f"hidden_size is {hidden_size}; expected a multiple of 4 * num_heads = {4 * num_heads}, "
@@ -347,7 +361,7 @@ def _refuse_sizes(input_size, patch_size, hidden_size, num_heads):
 
 
 def state_shapes(
-    input_size: int,
+    input_size: Size,
     patch_size: int,
     in_channels: int,
     hidden_size: int,
@@ -361,7 +375,7 @@ def state_shapes(
     A model on torch's meta device would give the same, after two seconds in which torch imports its compiler.
     """
     _refuse_sizes(input_size, patch_size, hidden_size, num_heads)
-    tokens, width = (input_size // patch_size) ** 2, _mlp_width(hidden_size)
+    tokens, width = math.prod(_grid_of(input_size, patch_size)), _mlp_width(hidden_size)
 
     def linear(name, inside, outside):
         return {f"{name}.weight": (outside, inside), f"{name}.bias": (outside,)}

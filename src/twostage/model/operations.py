@@ -1,9 +1,13 @@
 """Floating-point operations of a LightningDiT, in closed form; nothing here imports torch."""
 
+import math
 from collections.abc import Mapping
+from typing import Any
+
+from twostage.sides import sides_of
 
 
-def forward_flops(architecture: Mapping[str, int]) -> int:
+def forward_flops(architecture: Mapping[str, Any]) -> int:
     """Operations of one forward pass of one sample: two per multiplication in its matrix products.
 
     architecture: as ``LightningDiT.architecture``; the numbers of heads and classes add no products. Torch's own
@@ -14,7 +18,8 @@ def forward_flops(architecture: Mapping[str, int]) -> int:
     '2.373e+11'
     """
     width, patch = architecture["hidden_size"], architecture["patch_size"]
-    tokens, pixels = (architecture["input_size"] // patch) ** 2, architecture["in_channels"] * patch**2
+    tokens = math.prod(side // patch for side in sides_of(architecture["input_size"]))
+    pixels = architecture["in_channels"] * patch**2
     inner = int(2 / 3 * 4 * width)
     attention = 4 * width**2 + 2 * tokens * width
     block = tokens * (attention + 3 * width * inner) + 6 * width**2

@@ -30,6 +30,7 @@ from twostage.oracle.pairs import Sweep, sweep
 from twostage.oracle.samples import Samples
 from twostage.oracle.tables import mean_and_error, write_table
 from twostage.provenance import write_json, write_provenance
+from twostage.unlabelled import EVERYTHING
 
 STATISTICS = ("top1", "self_weight", "effective_samples", "mse", "mse_offset")
 # Times at which the paper's Figs. 2a and 2b were read off, so that a run's values there are measured, not interpolated.
@@ -61,7 +62,8 @@ def measure_posterior(
     store_path: latents.h5; times: (T,) in [0, 1]; times that resolve every transition (``resolved_times``) and the
     information (``twostage.oracle.information``), and those at which the paper's values were read off, are added;
     pairs_per_class, pairs_unconditional: number of pairs (x_0, x_1) per class and over all samples (0: leave the
-    unconditional part out); offset: see ``Sweep.mse_offset``; bootstrap: number of resamples.
+    unconditional part out, as for data without classes, whose one class is all of them); offset: see
+    ``Sweep.mse_offset``; bootstrap: number of resamples.
     Pair j of a class depends only on (seed, class, j). Sec. 3, Figs. 2a and 2b of the paper.
     """
     store = _open(store_path)
@@ -92,7 +94,8 @@ def measure_posterior(
     nats = [channel_information(values, times)[0] for values in predicted]
     nats = np.average(nats, axis=0, weights=[each.rows[0] for each in found])
     told = {"n": count, "dim": pooled.dim, "pairs": len(pooled)}
-    informations = [information_table("class", information(pooled), **told, gaussian=nats)]
+    kind = "all" if store.class_names == [EVERYTHING] else "class"
+    informations = [information_table(kind, information(pooled), **told, gaussian=nats)]
     transition = {
         "space": Path(store_path).parent.name,
         "split": measured_transition(pooled),
@@ -170,8 +173,9 @@ def measure_nsweep(store_path, output, *, sizes, pairs, repeats, seed, labels=No
     if not sizes or sizes[0] < 2:
         raise ValueError(f"sizes are {sizes}; expected integers of at least 2")
     present = np.unique(store.labels).tolist()
-    labels = present if labels is None else list(labels)
-    rows = []
+    if labels is None:
+        labels = [] if store.class_names == [EVERYTHING] else present  # without classes there is the whole store alone
+    labels, rows = list(labels), []
     for pool, label in [*(("class", label) for label in labels), ("pooled", None)]:
         samples = Samples(store, label, device, budget_mb)
         values, pick = spectrum(samples), samples.firsts()

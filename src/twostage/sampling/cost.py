@@ -52,7 +52,7 @@ def grid_evaluations(
     return sum(seen)
 
 
-def network_flops(plan: Plan, architectures: Mapping[str, Mapping[str, int]]) -> int:
+def network_flops(plan: Plan, architectures: Mapping[str, Mapping[str, Any]]) -> int:
     """Operations of the networks for one sample of a resolved plan.
 
     architectures: {field: ``LightningDiT.architecture``}; fields without one, such as the oracle, are no networks.

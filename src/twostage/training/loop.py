@@ -19,6 +19,7 @@ from twostage.model.checkpoints import load_model, read_header, save_model
 from twostage.model.identity import latents_of
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import PathLike, write_json, write_provenance
+from twostage.sides import size_of
 from twostage.training import TRAINING_VERSION, ahead
 from twostage.training.adamw import AdamW
 from twostage.training.batches import Batches
@@ -85,7 +86,7 @@ class Run:
     """Model, EMA, optimiser and batches of one training, and its step."""
 
     def __init__(
-        self, store: LatentStore, sizes: Mapping[str, int], recipe: Recipe, seed: int, processes: Processes
+        self, store: LatentStore, sizes: Mapping[str, Any], recipe: Recipe, seed: int, processes: Processes
     ) -> None:
         self.recipe, self.processes, self.device = recipe, processes, processes.device
         with torch.random.fork_rng(devices=[]):
@@ -271,7 +272,7 @@ def _run(outputs, processes, stop):
 class Outputs:
     """The files of a training: snapshots and statistics, by way of the state folder."""
 
-    def __init__(self, folder: Path, sizes: Mapping[str, int], recipe: Recipe, seed: int, store: LatentStore) -> None:
+    def __init__(self, folder: Path, sizes: Mapping[str, Any], recipe: Recipe, seed: int, store: LatentStore) -> None:
         self.folder, self.sizes, self.recipe, self.seed, self.store = folder, sizes, recipe, seed, store
         self.state = StateFolder(folder)
         self.names = {step: f"step-{step:07d}.safetensors" for step in recipe.snapshots}
@@ -386,6 +387,4 @@ def _architecture(sizes, store):
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"architecture: {name} is {value!r}; expected a whole number, at least 1")
     _, channels, height, width = store.shape
-    if height != width:
-        raise ValueError(f"{store.path}: latents are {height} x {width}; expected square ones")
-    return {"input_size": height, "in_channels": channels, "num_classes": store.num_classes, **sizes}
+    return {"input_size": size_of(height, width), "in_channels": channels, "num_classes": store.num_classes, **sizes}

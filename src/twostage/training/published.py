@@ -15,6 +15,7 @@ from twostage.fetch import check_digest
 from twostage.model.checkpoints import import_published, save_model
 from twostage.model.identity import latents_of
 from twostage.provenance import write_provenance
+from twostage.sides import size_of
 from twostage.weights_file import NoEMA
 
 
@@ -28,8 +29,8 @@ def import_checkpoint(checkpoint, store_path, sizes, output, *, step, sha256=Non
     """
     digest = check_digest(checkpoint, sha256)
     model, store = import_published(checkpoint, weights=weights), LatentStore.open(store_path, split="train")
-    _, channels, side, _ = store.shape
-    wanted = {**sizes, "input_size": side, "in_channels": channels, "num_classes": store.num_classes}
+    _, channels, height, width = store.shape
+    wanted = {**sizes, "input_size": size_of(height, width), "in_channels": channels, "num_classes": store.num_classes}
     if odd := [name for name, value in wanted.items() if model.architecture[name] != value]:
         found = ", ".join(f"{name} {model.architecture[name]}" for name in odd)
         raise ValueError(

@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from twostage.config.blocks.base import Block
-from twostage.config.values import Below1, Colour, Count, PathText, Share
+from twostage.config.values import Below1, Colour, Count, ImageSize, PathText, Share
+from twostage.unlabelled import NO_CLASSES
 
 
 class Data(Block):
@@ -21,9 +22,13 @@ class Data(Block):
         description="Folder with the held-out images, if the data set has its own. Default: the share `held_out` is "
         "split off. Held-out images that equal a training image are left out",
     )
-    image_size: Count = Field(description="Side of the square images after ADM's centre crop, in pixels")
+    image_size: ImageSize = Field(
+        description="Side of the images after ADM's centre crop, in pixels, or [height, width]"
+    )
     min_side: Count | None = Field(
-        None, description="Smallest accepted length of an image's shorter side, in pixels. Default: `image_size`"
+        None,
+        description="Smallest accepted length of an image's shorter side, in pixels. Default: no image is enlarged, so "
+        "`image_size`",
     )
     held_out: Share = Field(
         0.1,
@@ -53,10 +58,11 @@ class Data(Block):
     held_out_images: Count | None = Field(
         None, description="Number of held-out images that `estimate` uses. Default: it counts them"
     )
-    classes: Count | None = Field(
+    classes: Count | Literal["none"] | None = Field(
         None,
-        description="Number of classes that `estimate` uses. Default: it counts the class folders, or takes 1,000 if "
-        "there are none",
+        description="`none`: the images have no classes. They lie in the folder itself and in folders below it, and "
+        "labels are not read. A number: that of the classes, for `estimate`. Default: it counts the class folders, or "
+        "takes 1,000 if there are none",
     )
 
     @model_validator(mode="after")
@@ -66,3 +72,8 @@ class Data(Block):
         if self.name == "cifar10" and self.path is None:
             raise ValueError("cifar10 needs `path`, the folder that its archive is unpacked in")
         return self
+
+    @property
+    def unlabelled(self):
+        """Whether the images have no classes."""
+        return self.classes == NO_CLASSES

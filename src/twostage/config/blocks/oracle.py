@@ -15,7 +15,7 @@ class Oracle(Block):
         "read off the paper's figure, are added",
     )
     pairs_per_class: Count = Field(128, description="Number of pairs (x_0, x_1) per class")
-    pairs_unconditional: Count = Field(512, description="Number of pairs (x_0, x_1) for the unconditional oracle")
+    pairs_unconditional: Count = Field(512, description="Number of pairs (x_0, x_1) for the oracle over all images")
     bootstrap: Count = Field(
         1000, description="Number of resamples of the pairs for the confidence interval of the transition"
     )

@@ -38,7 +38,10 @@ class Training(Block):
     time: Literal["uniform", "lognormal"] = Field(
         Recipe.time, description="Distribution of the training times on [0, 1]"
     )
-    class_drop: Below1 = Field(Recipe.class_drop, description="Probability that a sample is trained without its class")
+    class_drop: Below1 = Field(
+        Recipe.class_drop,
+        description="Probability that a sample is trained without its class. 0 where the images have no classes",
+    )
     target: Literal["cfm", "oracle"] = Field(
         Recipe.target, description="Regression target: `cfm` is x_1 - x_0, `oracle` is the oracle velocity (App. B)"
     )

@@ -62,7 +62,8 @@ class Claim:
     measures; rule: the decision in words; form: how the number is written ("share", "time", "number"); needs: names of
     the sources in ``Results`` without which it is not tested; check: Results -> list of Finding; arxiv: the id of the
     paper that states it, by default this project's paper, "" for statements of the project; group: by default that of
-    ``arxiv``; stage: one of ``STAGES``, what the statement is about. Raises ValueError for an id or stage that is none.
+    ``arxiv``; stage: one of ``STAGES``, what the statement is about; of_classes: whether it is about classes, and not
+    tested where the data have none. Raises ValueError for an id or stage that is none.
 
     >>> check = lambda run: [Finding("pixel", HOLDS)]
     >>> claim = Claim("top1", "Sec. 2", "One image outweighs all others", "0.95", "fig2", check=check)
@@ -85,6 +86,7 @@ class Claim:
     group: str = ""
     arxiv: str = ""
     stage: str = BOTH
+    of_classes: bool = False
 
     def __post_init__(self) -> None:
         arxiv = self.arxiv or ("" if self.group == PROJECT else THE_PAPER)

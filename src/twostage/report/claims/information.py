@@ -60,6 +60,7 @@ CLASS_IS_TOLD = Claim(
     form="share",
     needs=("information",),
     check=_whole("label"),
+    of_classes=True,
 )
 
 

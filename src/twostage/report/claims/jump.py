@@ -187,6 +187,7 @@ TURNS_WITH_THE_CLASS = Claim(
     form="time",
     needs=("jump", "memorization_jump", "information"),
     check=_cases(lambda case: _turns_at(case, case.rows["decided"].iloc[0], "class decided"), at_law=False),
+    of_classes=True,
     stage=NAVIGATION,
 )
 

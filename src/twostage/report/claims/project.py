@@ -22,6 +22,7 @@ from twostage.report.results import curves, paper
 from twostage.report.results.gaussians import SYNTHETIC, distance_to_paper, gaussian_pairs
 from twostage.report.results.losses import error_gap, loss_of
 from twostage.report.results.posterior import posterior_of
+from twostage.unlabelled import EVERYTHING
 
 POSTERIOR = ("posterior", "transition")
 LOSSES = ("oracle_loss", *POSTERIOR, "split")
@@ -132,7 +133,8 @@ def _groups(points):
     """(name, rows) of the cases on which the law is judged: the classes of each space, unit Gaussians, all of these."""
     points = points[points["conditioning"] != "all"]
     for space, rows in points.groupby("space", sort=False):
-        yield space if space == SYNTHETIC else f"{space}, classes", rows
+        of = "all data" if set(rows["class"]) == {EVERYTHING} else "classes"
+        yield space if space == SYNTHETIC else f"{space}, {of}", rows
     if points["space"].nunique() > 1:
         yield WHOLE_RUN, points
 
@@ -248,6 +250,7 @@ UNCONDITIONAL_LATER = Claim(
     form="time",
     needs=POSTERIOR,
     check=_unconditional,
+    of_classes=True,
 )
 
 

@@ -46,6 +46,9 @@ PARTS = (
 )  # fmt: skip
 
 
+GUIDANCE = "tab3"  # the source of the claims on guidance, which is towards a class
+
+
 def claims_of(part: ModuleType) -> list[Claim]:
     """The claims of a module, in the order in which they stand there."""
     return [claim for claim in vars(part).values() if isinstance(claim, Claim)]
@@ -60,6 +63,8 @@ def evaluate(run: Results, claims: Iterable[Claim] = CLAIMS) -> list[tuple[Claim
 
 
 def _findings(claim, run):
+    if (claim.of_classes or GUIDANCE in claim.needs) and run.unlabelled:
+        return [Finding("", NOT_TESTED, note="this data has no classes")]
     missing = [name for name in claim.needs if not run.has(name)]
     if missing:
         return [Finding("", NOT_TESTED, note=f"this run has no {', '.join(missing)}")]

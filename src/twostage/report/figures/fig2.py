@@ -38,7 +38,8 @@ def figure(table):
         _paper_points(weight, paper.FIG2B)
         t, mse = zip(*paper.FIG2A_TAIL)
         tail.plot(t, mse, "o", color=style.QUIET, markerfacecolor="white", markersize=5, label="paper, both")
-        gap.plot([], [], color=style.QUIET, linewidth=1.1, linestyle="--", label="unconditional")
+        if (table["conditioning"] == "all").any():
+            gap.plot([], [], color=style.QUIET, linewidth=1.1, linestyle="--", label="unconditional")
         gap.plot([], [], color=style.QUIET, linewidth=1.2, linestyle=":", label="stage split")
         _titles(table, spaces, gap, weight, tail)
         gap.set_ylabel("MSE(CFM target, oracle target)")

@@ -85,7 +85,7 @@ def _sheet(picture, top, side, height, title, name, columns, tiles, prompts):
     across, down = picture.get_size_inches()
     picture.text(0.1 / across, 1 - (top + 0.12) / down, title, va="top", fontweight="bold")
     axes = place(picture, side, top + ABOVE, TILE * len(columns), height * len(tiles))
-    sheet(axes, tiles)
+    sheet(axes, tiles, square=False)
     for column, value in enumerate(columns):
         axes.text(column, -0.53, f"{value:.3g}", ha="center", va="bottom", fontsize=9.5, fontweight="bold")
     axes.text(-0.6, -0.53, name, ha="right", va="bottom", fontsize=9.5, fontweight="bold")

@@ -124,6 +124,7 @@ def _heads(transition, split):
         classes = content.get("classes") or [{}]
         sizes = [entry["n"] for entry in classes if "n" in entry]
         size = f"N = {min(sizes):,} to {max(sizes):,} per class" if sizes else ""
+        size = f"N = {sizes[0]:,}" if len(sizes) == 1 else size
         dim = content.get("dim") or classes[0].get("dim")
         low, high = content.get("split_interval") or (None, None)
         interval = f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""

@@ -12,6 +12,7 @@ import pandas as pd
 from twostage.report.figures import layout, style
 from twostage.report.results.gaussians import SYNTHETIC
 from twostage.report.results.transitions import law_curves, transition_points
+from twostage.unlabelled import EVERYTHING
 
 TIGHT, LOOSE = 0.05, 0.15
 WIDTH, HEIGHT = 5.2, 4.2  # inches of a panel
@@ -35,7 +36,11 @@ def drawn(transition, curves, synthetic_transition=None, synthetic_curves=None):
 def _case(row):
     if row["conditioning"] == "synthetic":
         return row["label"]
-    return f"{row['space']}, " + ("all data" if row["conditioning"] == "all" else f"class {row['class']}")
+    return f"{row['space']}, " + ("all data" if _is_of_all(row) else f"class {row['class']}")
+
+
+def _is_of_all(row):
+    return row["conditioning"] == "all" or row["class"] == EVERYTHING
 
 
 def _chosen(points):
@@ -90,7 +95,9 @@ def _identity(axes, points, spaces, colours):
             spread = np.abs(
                 part[["measured_low", "measured_high"]].to_numpy(dtype=float).T - part["measured"].to_numpy(dtype=float)
             )
-            name = {"class": f"{space}, a class", "all": f"{space}, all data", "synthetic": space}[conditioning]
+            name = {"class": f"{space}, a class", "all": f"{space}, all data", "synthetic": space}[
+                "all" if _is_of_all(part.iloc[0]) else conditioning
+            ]
             axes.errorbar(
                 part["measured"], part["predicted"], xerr=spread, fmt=marker, color=colours[space], label=name,
                 markerfacecolor="white" if conditioning == "all" else colours[space], linewidth=1, markersize=5.5,
@@ -120,7 +127,8 @@ def _groups(points):
     groups = []
     for (space, conditioning), part in points.groupby(["space", "conditioning"], sort=False):
         error = part["error"].dropna().abs()
-        words = f"{space}, {GROUPS[conditioning]}: {len(error)}, median {error.median():.1%}, worst {error.max():.1%}"
+        group = GROUPS["all" if _is_of_all(part.iloc[0]) else conditioning]
+        words = f"{space}, {group}: {len(error)}, median {error.median():.1%}, worst {error.max():.1%}"
         groups.append((space, conditioning, part, layout.wrapped(words, WIDTH - layout.BESIDE - 0.15, SIZE)))
     return groups
 

@@ -11,6 +11,7 @@ from twostage.report.results.transitions import size_sweep
 
 drawn = size_sweep
 POOLS = {"class": "subsets of a class (one point per class)", "pooled": "subsets of all classes together"}
+WHOLE = "subsets of all images"  # where there are no classes
 BAND = 5  # per cent
 
 
@@ -28,10 +29,11 @@ def figure(table):
             first, last = (f"{row.measured:.2f} at N = {row.n:,}" for row in ends.itertuples())
             layout.title(
                 axes[0],
-                f"{space} (D = {rows['dim'].iloc[0]:,.0f}): the transition of all classes together moves from {first} "
-                f"to {last}",
+                f"{space} (D = {rows['dim'].iloc[0]:,.0f}): the transition of all "
+                f"{'classes together' if _has_classes(rows) else 'images'} moves from {first} to {last}",
             )
-            error, most = rows["error"].abs(), rows.loc[rows["pool"] == "class", "n"].max()
+            of_a_class = rows["pool"] == "class"
+            error, most = rows["error"].abs(), rows.loc[of_a_class | ~of_a_class.any(), "n"].max()
             layout.title(
                 axes[1],
                 f"{space}: the law is off by {error.median():.1%} in the median, by "
@@ -44,6 +46,14 @@ def figure(table):
         return layout.fitted(picture, panels)
 
 
+def _has_classes(rows):
+    return (rows["pool"] == "class").any()
+
+
+def _pools(rows):
+    return POOLS if _has_classes(rows) else {"pooled": WHOLE}
+
+
 def _times(axes, rows, colour):
     """Measured transitions with their 95% intervals, and the law's prediction dashed."""
     for pool, own in _series(rows):
@@ -52,7 +62,7 @@ def _times(axes, rows, colour):
         axes.errorbar(
             own["n"], own["measured"], yerr=spread, fmt="D" if pooled else "o", color=colour,
             markersize=6 if pooled else 4, markerfacecolor="white" if pooled else colour, linewidth=1.2,
-            alpha=1.0 if pooled else 0.55, label=POOLS[pool], zorder=3 if pooled else 2,
+            alpha=1.0 if pooled else 0.55, label=_pools(rows)[pool], zorder=3 if pooled else 2,
         )  # fmt: skip
         axes.plot(own["n"], own["predicted"], color=colour, linewidth=1.8 if pooled else 0.9, linestyle="--")
     axes.plot([], [], color=style.QUIET, linewidth=1.2, linestyle="--", label="predicted, nothing fitted")
@@ -69,10 +79,11 @@ def _errors(axes, rows, colour):
         pooled = pool == "pooled"
         axes.plot(
             own["n"], 100 * own["error"], "D--" if pooled else "o", color=colour, alpha=1.0 if pooled else 0.55,
-            markersize=6 if pooled else 4, markerfacecolor="white" if pooled else colour, label=POOLS[pool],
+            markersize=6 if pooled else 4, markerfacecolor="white" if pooled else colour, label=_pools(rows)[pool],
         )  # fmt: skip
-    middle = rows[rows["pool"] == "class"].groupby("n")["error"].median()
-    axes.plot(middle.index, 100 * middle, color=colour, linewidth=2, label="median over the classes")
+    if _has_classes(rows):
+        middle = rows[rows["pool"] == "class"].groupby("n")["error"].median()
+        axes.plot(middle.index, 100 * middle, color=colour, linewidth=2, label="median over the classes")
     axes.set_ylabel("law against measurement, per cent")
     layout.legend(axes)
 

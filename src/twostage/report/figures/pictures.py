@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from twostage.hdf5 import opened, read_texts
+from twostage.unlabelled import EVERYTHING
 
 SHOWN = 6  # rows of a sheet
 GAP = 0.06  # white between tiles, in tiles
@@ -208,10 +209,12 @@ def in_rows_and_columns(table, name="image"):
 
 def class_words(tile, width, lines=1):
     """The name of a tile's class (a row of a sheet's table) for a picture: at most ``lines`` lines of ``width``
-    characters. A class that has no name except its number is called "class 3"."""
+    characters. A class that has no name except its number is called "class 3"; images without classes have no word."""
     name, label = tile.get("class_name", ""), int(tile["label"])
     if not isinstance(name, str):  # a CSV's reader took it for a number, or for none
         name = "" if pd.isna(name) else f"{name:g}"
+    if name == EVERYTHING:
+        return ""
     found = textwrap.wrap(name if name not in ("", str(label)) else f"class {label}", width)
     if len(found) > lines:
         found[lines - 1 :] = [" ".join(found[lines - 1 :])[: width - 1].rstrip() + "…"]
@@ -220,7 +223,7 @@ def class_words(tile, width, lines=1):
 
 def tile_side(images):
     """Side of a tile in inches: small images need little room, large ones show more in a larger tile."""
-    return float(np.clip(images.shape[-3] / 110, 0.62, 1.1))
+    return float(np.clip(max(images.shape[-3:-1]) / 110, 0.62, 1.1))
 
 
 def blank(width, height):
@@ -234,11 +237,23 @@ def place(picture, left, top, width, height, **options):
     return picture.add_axes((left / across, 1 - (top + height) / down, width / across, height / down), **options)
 
 
-def sheet(axes, images):
+def squared(images):
+    """Images (..., H, W, C) uint8, each in the middle of a white square, so that its proportions stay."""
+    height, width = images.shape[-3:-1]
+    beside = [(0, 0)] * (images.ndim - 3)
+    for side in (height, width):
+        missing = max(height, width) - side
+        beside.append((missing // 2, missing - missing // 2))
+    return np.pad(images, [*beside, (0, 0)], constant_values=255)
+
+
+def sheet(axes, images, square=True):
     """Draw images (rows, columns, H, W, C), uint8, as tiles: column c from c - 1/2 to c + 1/2, rows likewise downwards.
 
-    Small images are shown pixel by pixel (nearest), large ones are averaged down.
+    Small images are shown pixel by pixel (nearest), large ones are averaged down. square: whether the tiles are; other
+    images are then ``squared``.
     """
+    images = squared(images) if square else images
     rows, columns, height, width, channels = images.shape
     small, repeat = is_small(images), max(1, SMALL // max(height, width))
     images = images.repeat(repeat, axis=2).repeat(repeat, axis=3)

@@ -6,6 +6,7 @@ for a spectrum that the reader drops in as CSV. The run's own spectra, one per l
 
 from twostage.report import template
 from twostage.report.results.inputs import read_transition
+from twostage.unlabelled import EVERYTHING
 
 
 def presets(transition):
@@ -14,7 +15,8 @@ def presets(transition):
     for space, path in transition.items():
         if spectrum := read_transition(path).get("spectrum"):
             name, dim = spectrum.get("class", spectrum["label"]), len(spectrum["eigenvalues"])
-            title = f"this run: {space}, class {name} (D = {dim})"
+            words = name if name == EVERYTHING else f"class {name}"
+            title = f"this run: {space}, {words} (D = {dim})"
             values = [float(f"{value:.5g}") for value in spectrum["eigenvalues"]]
             found.append({"name": f"run-{space}", "title": title, "n": spectrum["n"], "eigenvalues": values})
     return found

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.split import measured_split, read_split
+from twostage.unlabelled import EVERYTHING
 
 # Columns that have a measured value in every row. A NaN there is a fault of the stage that wrote it; a minimum, a mean
 # or an interpolation would hide it. Errors and settings, in other columns, may be unknown.
@@ -66,6 +67,12 @@ def read_transition(path):
     if "split" not in content:
         raise ValueError(f"{path} has no key 'split'; it has {', '.join(content)}")
     return content
+
+
+def unlabelled(transition):
+    """Whether the data of {space: transition.json} have no classes."""
+    classes = [entry.get("class") for path in transition.values() for entry in read_transition(path).get("classes", ())]
+    return bool(classes) and set(classes) == {EVERYTHING}
 
 
 def number(value):

@@ -7,6 +7,7 @@ from twostage.report.results.capacity import capacities
 from twostage.report.results.gaussians import gaussian_curves
 from twostage.report.results.halves import halves
 from twostage.report.results.information import information_curves
+from twostage.report.results.inputs import unlabelled
 from twostage.report.results.jump import jumps
 from twostage.report.results.losses import loss_curves
 from twostage.report.results.memorization import memorization_distances
@@ -53,6 +54,11 @@ class Results:
         """Paths of the sources of these names, as far as they are given."""
         given = [self.given[name] for name in names if self.has(name)]
         return [path for source in given for path in (source.values() if isinstance(source, dict) else [source])]
+
+    @cached_property
+    def unlabelled(self):
+        """Whether the data have no classes."""
+        return unlabelled(self.path("transition") or {})
 
     @cached_property
     def posteriors(self):
