@@ -76,3 +76,6 @@ rule report:
 rule all:
     input:
         rules.report.output,
+
+
+include: "workflow/rules/storage.smk"

@@ -32,9 +32,17 @@ from twostage.cluster import partition_from_environment
 from twostage.config import ConfigError, check_files, check_places, load
 from twostage.data.chunks import VARIABLE as NETWORK_MB
 from twostage.startup import quick_start
+from twostage.storage import VARIABLE as COPIES
 from twostage.training import OPERATIONAL
 
 quick_start()  # on Slurm each job starts two more Snakemakes
+
+# With --default-storage-provider the files of the run lie in a storage, and jobs work on copies of those that their
+# rules name. A job finds by this variable what its rule or the configuration names in another way.
+STORAGE = workflow.storage_registry.default_storage_provider
+if STORAGE is not None:
+    PREFIX = os.path.join(workflow.storage_settings.default_storage_prefix, "")
+    os.environ[COPIES] = os.path.abspath(STORAGE.object(f"{PREFIX}results").local_path().parent)
 
 try:
     check_files(workflow.configfiles)

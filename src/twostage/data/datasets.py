@@ -13,6 +13,7 @@ from twostage.data.folders import class_folders, list_images, refuse_single_imag
 from twostage.data.images import BadImage, Reader
 from twostage.data.index import Index
 from twostage.data.known import KNOWN
+from twostage.storage import here
 
 SPLITS = ("train", "held_out")
 
@@ -162,7 +163,9 @@ def load_dataset(name, split, **options):
     known = {"path", "held_out_path", "held_out", "seed", "image_size", "min_side", "background", "index"}
     if unknown := set(options) - known:
         raise ValueError(f"unknown data set option {min(unknown)!r}; expected {', '.join(sorted(known))}")
-    dataset = loaders[name](split, **{key: value for key, value in options.items() if value is not None})
+    given = {key: value for key, value in options.items() if value is not None}
+    given |= {key: here(given[key]) for key in ("path", "held_out_path", "index") if key in given}
+    dataset = loaders[name](split, **given)
     if not len(dataset):
         if dataset.copies_left_out:
             raise ValueError(

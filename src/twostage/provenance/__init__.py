@@ -24,6 +24,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from twostage.storage import name_of
+
 PathLike = str | os.PathLike[str]
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
@@ -100,7 +102,7 @@ def write_provenance(
             "commit": git_commit(),
             "config": config,
             "seed": seed,
-            "inputs": {str(path): sha256(path) for path in inputs},
+            "inputs": {name_of(path): sha256(path) for path in inputs},
             "versions": package_versions(),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "machine": {"host": platform.node(), "system": platform.platform(), "cpus": os.cpu_count()},

@@ -19,6 +19,7 @@ from twostage.model.checkpoints import load_model, read_header, save_model
 from twostage.model.identity import latents_of
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import PathLike, write_json, write_provenance
+from twostage.storage import name_of
 from twostage.training import TRAINING_VERSION, ahead
 from twostage.training.adamw import AdamW
 from twostage.training.batches import Batches
@@ -371,7 +372,7 @@ class Outputs:
                 self.folder / name,
                 config={"architecture": self.sizes, "recipe": dataclasses.asdict(self.recipe)},
                 seed=self.seed,
-                latents={"path": str(self.store.path), "fingerprint": self.store.fingerprint},
+                latents={"path": name_of(self.store.path), "fingerprint": self.store.fingerprint},
                 training_version=TRAINING_VERSION,
             )
         self.state.finish(keep=self.recipe.keep_state)

@@ -1,0 +1,52 @@
+# Without a shared file system (--default-storage-provider): what a job reads or writes beside the files that its rule
+# names. It is named here, for all rules at once, so that it travels too. Runs on a shared file system name as many files
+# as before: with others, their trainings would start again.
+from snakemake.io import strip_wildcard_constraints
+
+from twostage.provenance import provenance_path
+
+
+def name_in_storage(file):
+    """The name of a file of the run, with its wildcards, without the storage's prefix."""
+    return strip_wildcard_constraints(file.storage_object.query.removeprefix(PREFIX))
+
+
+def shards_of(split):
+    """A function of the wildcards: the shards of which a store of a latent space consists."""
+
+    def found(wildcards):
+        if CONFIG.data.shards == 1 or wildcards.space not in ENCODED_SPACES:
+            return []
+        folder = f"results/{CONFIG.run}/data/{wildcards.space}/shards"
+        return [f"{folder}/{split}-{shard}.h5" for shard in range(SHARDS[split])]
+
+    return found
+
+
+def records_behind(wildcards):
+    """The provenance and the benchmarks of all files behind the report, which it tells of."""
+    pending, found, jobs = list(rules.report.input), {}, set()
+    while pending:
+        file = pending.pop()
+        for producer in [each for each in workflow.rules if each.is_producer(file)]:
+            values = producer.get_wildcards(file)
+            if (job := (producer.name, tuple(values.items()))) not in jobs:
+                jobs.add(job)
+                pending += producer.expand_input(values)[0]
+                made = [each for each in producer.expand_output(values)[0] if each.endswith(".provenance.json")]
+                found |= dict.fromkeys([*made, *filter(None, [producer.expand_benchmark(values)])])
+    return list(found)
+
+
+if STORAGE is not None:
+    for told in workflow.rules:
+        written = [name_in_storage(file) for file in told.output]
+        kept = [name for name in written if name.startswith("results/") or told.name == "fetch_weights"]
+        told.set_output(*(str(provenance_path(name)) for name in kept))
+        for name, split in (("latents", "train"), ("held_out", "held_out")):
+            if name in told.input.keys() and told.name != "join":
+                told.set_input(**{f"{name}_shards": shards_of(split)})
+        if told.name == "join":
+            told.set_input(provenance=[str(provenance_path(name)) for name in map(name_in_storage, told.input)])
+        if told.name == "report":
+            told.set_input(behind=records_behind)
