@@ -48,7 +48,8 @@ try:
     check_files(workflow.configfiles)
     CONFIG = load(config)
     # Targets are known only after the rules are read, but a missing folder or file of weights already ends a run here.
-    check_places(CONFIG, estimating=bool({"estimate", "limits"} & {*sys.argv}))
+    if STORAGE is None or workflow.is_main_process:
+        check_places(CONFIG, estimating=bool({"estimate", "limits"} & {*sys.argv}), stored=STORAGE is not None)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 

@@ -18,12 +18,19 @@ IMAGES = [f"{CONFIG.data.path}/cifar-10-batches-py/batches.meta"] if CONFIG.data
 if CONFIG.data.name == "image_folder":
     IMAGES = [f"results/{CONFIG.run}/data/{name}.csv" for name in ("index", "contents")]
     DATASET["index"] = IMAGES[0]
+# As with folders of images, only a change of the index makes anything run again.
+ARCHIVES = [ancient(path) for path in archives()]
+IMAGES += ARCHIVES
+if STORAGE is not None and CONFIG.data.name == "cifar10":
+    IMAGES = cifar10_files()
 if CONFIG.data.max_corrupt:
     DATASET["max_corrupt"] = CONFIG.data.max_corrupt
 
 
 # Files that exist already belong to the user: no rule here replaces them.
 MISSING_WEIGHTS = {place: file for place, file in CONFIG.files().items() if not os.path.exists(place)}
+if STORAGE is not None:  # whether a file is in the storage is not looked up here
+    MISSING_WEIGHTS = {place: file for place, file in CONFIG.files().items() if file.url or file.repo}
 TRAINED_ENCODERS = [name for name, space in CONFIG.spaces.items() if space.encoder.kind == "kl"]
 IMPORTED_SPACES = [name for name, space in CONFIG.spaces.items() if space.imported and space.decodes]
 ALONE = [name for name, space in CONFIG.spaces.items() if not space.decodes]
@@ -55,7 +62,7 @@ rule fetch_weights:
         "python -m twostage.fetch {params.file:q} > {log:q} 2>&1"
 
 
-if CONFIG.data.name == "cifar10" and not os.path.exists(IMAGES[0]):
+if CONFIG.data.name == "cifar10" and IMAGES and (STORAGE is not None or not os.path.exists(IMAGES[0])):
 
     rule fetch_images:
         output:
@@ -84,6 +91,8 @@ if CONFIG.data.name == "image_folder":
     # Reads bytes and decodes no image: minutes for a million files. If the index does not change, it keeps its time
     # stamp.
     rule index:
+        input:
+            archives=ARCHIVES,
         output:
             update("<results>/data/index.csv"),
         log:
@@ -109,6 +118,7 @@ if CONFIG.data.name == "image_folder":
     rule contents:
         input:
             "<results>/data/index.csv",
+            *ARCHIVES,
         output:
             update("<results>/data/contents.csv"),
         log:
@@ -127,8 +137,8 @@ if CONFIG.data.name == "image_folder":
         message:
             "Looking for copies among the images"
         shell:
-            "python -m twostage.data contents --dataset {params.dataset:q} --index {input} --threads {threads}"
-            " --output {output}"
+            f"python -m twostage.data contents --dataset {{params.dataset:q}} --index {'{input[0]}' if ARCHIVES else '{input}'}"
+            " --threads {threads} --output {output}"
             " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}; grep '^warning: ' {log} >&2 || true"
 
 

@@ -1,6 +1,9 @@
 # Without a shared file system (--default-storage-provider): what a job reads or writes beside the files that its rule
 # names. It is named here, for all rules at once, so that it travels too. Runs on a shared file system name as many files
 # as before: with others, their trainings would start again.
+import tempfile
+import uuid
+
 from snakemake.io import strip_wildcard_constraints
 
 from twostage.provenance import provenance_path
@@ -9,6 +12,30 @@ from twostage.provenance import provenance_path
 def name_in_storage(file):
     """The name of a file of the run, with its wildcards, without the storage's prefix."""
     return strip_wildcard_constraints(file.storage_object.query.removeprefix(PREFIX))
+
+
+def refuse_unwritable_prefix():
+    """The storage must take a file and give it up again, before the first job."""
+    probe = STORAGE.object(f"{PREFIX}.twostage-{uuid.uuid4().hex}")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            probe.set_local_path(Path(folder) / "probe")
+            probe.local_path().write_text("Can this be written?", encoding="utf-8")
+            workflow.async_run(probe.managed_store())
+        workflow.async_run(probe.managed_remove())
+    except Exception as error:  # a plugin's own
+        reason = " ".join(str(error).split())
+        raise WorkflowError(
+            f"--default-storage-prefix is {PREFIX!r}, which cannot be written ({reason}); expected a place that the "
+            f"storage plugin {workflow.storage_settings.default_storage_provider!r} can write to from here"
+        ) from None
+
+
+def imported_files(wildcards):
+    """The latents of a latent space that were made elsewhere, and their labels, where they lie in the storage."""
+    latents = CONFIG.spaces[wildcards.space].imported
+    labels = latents.labels or (str(Path(latents.path).with_name("labels.npy")) if latents.format == "npy" else None)
+    return [path for path in (latents.path, labels) if path and not os.path.isabs(path)]
 
 
 def shards_of(split):
@@ -25,7 +52,7 @@ def shards_of(split):
 
 def records_behind(wildcards):
     """The provenance and the benchmarks of all files behind the report, which it tells of."""
-    pending, found, jobs = list(rules.report.input), {}, set()
+    pending, found, jobs = [file for file in rules.report.input if isinstance(file, str)], {}, set()
     while pending:
         file = pending.pop()
         for producer in [each for each in workflow.rules if each.is_producer(file)]:
@@ -39,6 +66,8 @@ def records_behind(wildcards):
 
 
 if STORAGE is not None:
+    if workflow.is_main_process and not {"-n", "--dry-run", "--dryrun"} & {*sys.argv}:
+        refuse_unwritable_prefix()
     for told in workflow.rules:
         written = [name_in_storage(file) for file in told.output]
         kept = [name for name in written if name.startswith("results/") or told.name == "fetch_weights"]
@@ -46,6 +75,8 @@ if STORAGE is not None:
         for name, split in (("latents", "train"), ("held_out", "held_out")):
             if name in told.input.keys() and told.name != "join":
                 told.set_input(**{f"{name}_shards": shards_of(split)})
+        if told.name in ("import_latents", "import_alone"):
+            told.set_input(imported=imported_files)
         if told.name == "join":
             told.set_input(provenance=[str(provenance_path(name)) for name in map(name_in_storage, told.input)])
         if told.name == "report":

@@ -142,14 +142,14 @@ def load_dataset(name, split, **options):
     name: "digits" (scikit-learn's, 8 x 8 x 1, values 0..16 scaled to 0..255), "image_folder" (class folders of images,
     ADM's centre crop) or "cifar10" (torchvision's files; its test images are the held-out split).
     split: "train" or "held_out".
-    options: ``path`` (folder), ``held_out_path`` (image_folder: a folder of its own for the held-out images, such as
-    ImageNet's val), ``held_out`` (share of each class that is held out, if the data set has no held-out part), ``seed``
-    (of that choice), ``image_size`` (side, pixels), ``min_side`` (image_folder: smallest accepted length of the shorter
-    side, pixels; by default image_size; 1 enlarges every image as ADM does), ``background`` (image_folder: colour
-    behind transparent images, "#rrggbb" or a name; by default white), ``max_corrupt`` (kept as an attribute: the share
-    of unusable images that encoding may leave out), ``index`` (image_folder: CSV that `python -m twostage.data index`
-    writes; copies are found from contents.csv beside it, and images that are not in it are read). An option of None
-    counts as not given.
+    options: ``path`` (folder; image_folder: or a .zip archive of it), ``held_out_path`` (image_folder: a folder or
+    archive of its own for the held-out images, such as ImageNet's val), ``held_out`` (share of each class that is held
+    out, if the data set has no held-out part), ``seed`` (of that choice), ``image_size`` (side, pixels), ``min_side``
+    (image_folder: smallest accepted length of the shorter side, pixels; by default image_size; 1 enlarges every image
+    as ADM does), ``background`` (image_folder: colour behind transparent images, "#rrggbb" or a name; by default
+    white), ``max_corrupt`` (kept as an attribute: the share of unusable images that encoding may leave out), ``index``
+    (image_folder: CSV that `python -m twostage.data index` writes; copies are found from contents.csv beside it, and
+    images that are not in it are read). An option of None counts as not given.
     Copies of one image (equal pixels; class labels do not matter) lie on one side of a split. If the held-out images
     have a folder of their own, those that equal a training image are left out.
     Raises ValueError for names, options, files or splits that cannot be used.
@@ -164,7 +164,6 @@ def load_dataset(name, split, **options):
     if unknown := set(options) - known:
         raise ValueError(f"unknown data set option {min(unknown)!r}; expected {', '.join(sorted(known))}")
     given = {key: value for key, value in options.items() if value is not None}
-    given |= {key: here(given[key]) for key in ("path", "held_out_path", "index") if key in given}
     dataset = loaders[name](split, **given)
     if not len(dataset):
         if dataset.copies_left_out:
@@ -226,7 +225,7 @@ def _cifar10(split, path=None, image_size=KNOWN["cifar10"].side, **_):
     if path is None:
         raise ValueError("cifar10 needs `path`, the folder that holds cifar-10-batches-py")
     try:
-        train, test = (CIFAR10(path, train=part, download=False) for part in (True, False))
+        train, test = (CIFAR10(here(path), train=part, download=False) for part in (True, False))
     except RuntimeError:
         raise ValueError(
             f"{Path(path) / CIFAR10.base_folder}: CIFAR-10's files are absent or have another checksum; download them "
@@ -264,7 +263,7 @@ def _image_folder(
     refuse_single_images(path)
     min_side = image_size if min_side is None else min_side
     reader = Reader(image_size, min_side, background)
-    index = None if index is None else Index(index)
+    index = None if index is None else Index(here(index))
     find = partial(_contents_of_files, reader, index)
     key, root, listing = "path", Path(path), list_images(path)
     classes, files, labels = listing.classes, listing.files, listing.labels

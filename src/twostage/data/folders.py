@@ -1,4 +1,7 @@
-"""Class folders of images: which folders are classes, which files are images, and which are skipped."""
+"""Class folders of images: which folders are classes, which files are images, and which are skipped.
+
+The folders may be packed as one zip archive (``twostage.data.archive``).
+"""
 
 import os
 import re
@@ -8,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from twostage.data.archive import entries as entries_of
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -40,8 +45,8 @@ def list_images(path):
     (train, val), and for a class folder without images.
     """
     listing = Listing(class_folders(path))
-    for entry in os.scandir(path):
-        if not _is(os.DirEntry.is_dir, entry):
+    for entry in entries_of(path):
+        if not _is("is_dir", entry):
             listing.passed_over["an image beside the class folders" if _is_image(entry) else _kind(entry)] += 1
         elif entry.name in NOISE or entry.name.startswith("."):
             listing.passed_over["a folder of a system or an archive"] += 1
@@ -63,10 +68,10 @@ def list_images(path):
 def class_folders(path):
     """Names of the class folders directly in ``path``, in natural order. Raises ValueError as ``list_images`` does."""
     try:
-        entries = list(os.scandir(path))
+        entries = entries_of(path)
     except OSError as error:
         raise ValueError(f"{path}: cannot list the class folders ({error.strerror}); expected a folder") from None
-    names = [entry.name for entry in entries if _is(os.DirEntry.is_dir, entry) and not _is_noise(entry)]
+    names = [entry.name for entry in entries if _is("is_dir", entry) and not _is_noise(entry)]
     if not names:
         images = sum(map(_is_image, entries))
         found = f"{images} images, but no class folders" if images else "no class folders"
@@ -126,11 +131,11 @@ def natural(name):
 def _below(folder, listing):
     """Yield (path, size in bytes) of the images below a folder; count other files in ``listing.passed_over``."""
     try:
-        entries = list(os.scandir(folder))
+        entries = entries_of(folder)
     except OSError as error:
         raise ValueError(f"{folder}: cannot list the images ({error.strerror}); expected a folder to read") from None
     for entry in entries:
-        if _is(os.DirEntry.is_dir, entry):
+        if _is("is_dir", entry):
             if _is_noise(entry):
                 listing.passed_over["a folder of a system or an archive"] += 1
             elif entry.name.lower().endswith(SUFFIXES):
@@ -141,16 +146,16 @@ def _below(folder, listing):
                 listing.passed_over["a link to a folder"] += 1
         elif not _is_image(entry):
             listing.passed_over[_kind(entry)] += 1
-        elif _is(os.DirEntry.is_file, entry):
+        elif _is("is_file", entry):
             yield entry.path, entry.stat().st_size
         else:
             listing.passed_over["a broken link" if entry.is_symlink() else "a pipe, socket or device"] += 1
 
 
 def _is(kind, entry):
-    """Whether an entry is of a kind (``os.DirEntry.is_dir``, ``is_file``); False for a link that leads in a circle."""
+    """Whether an entry is of a kind ("is_dir", "is_file"); False for a link that leads in a circle."""
     try:
-        return kind(entry)
+        return getattr(entry, kind)()
     except OSError:
         return False
 
@@ -171,4 +176,4 @@ def _kind(entry):
 
 
 def _has_folders(folder):
-    return any(_is(os.DirEntry.is_dir, entry) and not _is_noise(entry) for entry in os.scandir(folder))
+    return any(_is("is_dir", entry) and not _is_noise(entry) for entry in entries_of(folder))

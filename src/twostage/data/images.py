@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from twostage.data.archive import readable
+
 MAX_PIXELS = 100_000_000  # of the enlarged image from which the crop is cut
 # No other decoder is tried, whatever the name of a file: some of Pillow's decoders start programs (EPS) or read other
 # files.
@@ -45,7 +47,7 @@ def read_image(path, image_size, min_side=1, background="white"):
     ValueError) if the file cannot be decoded or its shorter side is below ``min_side`` pixels.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(readable(path), formats=FORMATS) as image:
             image.load()
             image = _as_rgb(image, background)
     except Exception as error:  # decoders raise whatever a damaged file leads them to

@@ -2,7 +2,8 @@
 
 import os
 
-from twostage.data.folders import SUFFIXES, class_folders
+from twostage.data.archive import is_archive
+from twostage.data.folders import SUFFIXES, class_folders, list_images
 from twostage.data.known import KNOWN
 
 ASSUMED_CLASSES = 1000  # ImageNet's, where the folders are not there and the configuration does not say
@@ -33,7 +34,7 @@ def count_classes(config):
         return known.classes, False
     if data.classes:
         return data.classes, False
-    if data.name == "none" or not os.path.isdir(data.path):
+    if data.name == "none" or not os.path.exists(data.path):
         return ASSUMED_CLASSES, True
     return len(class_folders(data.path)), False
 
@@ -46,5 +47,7 @@ def _imported(space):
 
 def _files_below(path):
     """Images in class folders and in folders below them, by name: sizes are not asked for, so no file is touched."""
+    if is_archive(path):
+        return len(list_images(path).files)
     below = [os.walk(os.path.join(path, name)) for name in class_folders(path)]
     return sum(name.lower().endswith(SUFFIXES) for walk in below for _, _, names in walk for name in names)
