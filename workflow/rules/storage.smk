@@ -2,7 +2,6 @@
 # names. It is named here, for all rules at once, so that it travels too. Runs on a shared file system name as many files
 # as before: with others, their trainings would start again.
 import tempfile
-import uuid
 
 from snakemake.io import strip_wildcard_constraints
 
@@ -15,14 +14,14 @@ def name_in_storage(file):
 
 
 def refuse_unwritable_prefix():
-    """The storage must take a file and give it up again, before the first job."""
-    probe = STORAGE.object(f"{PREFIX}.twostage-{uuid.uuid4().hex}")
+    """The storage must take a file before the first job. It stays there: to remove the last file of an S3 bucket removes
+    the bucket."""
+    probe = STORAGE.object(f"{PREFIX}.twostage")
     try:
         with tempfile.TemporaryDirectory() as folder:
             probe.set_local_path(Path(folder) / "probe")
-            probe.local_path().write_text("Can this be written?", encoding="utf-8")
+            probe.local_path().write_text("The results of twostage lie here.\n", encoding="utf-8")
             workflow.async_run(probe.managed_store())
-        workflow.async_run(probe.managed_remove())
     except Exception as error:  # a plugin's own
         reason = " ".join(str(error).split())
         raise WorkflowError(
