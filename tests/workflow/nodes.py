@@ -2,8 +2,9 @@
 
     python nodes.py FOLDER submit JOBSCRIPT
 
-prints the name of a file that says how the job is: running, success or failed. A job knows neither the environment of its Snakemake nor the folder in which that runs. Its own folder is gone when it
-ends. The first training is killed as soon as it has written a checkpoint below FOLDER/volume.
+prints the name of a file that says how the job is: running, success or failed. A job knows neither the environment of
+its Snakemake nor the folder in which that runs. Its own folder is gone when it ends. The first training is killed as
+soon as it has written a checkpoint below FOLDER/volume.
 """
 
 import os

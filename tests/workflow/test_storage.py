@@ -30,7 +30,7 @@ CONFIG = {
 TARGET = "results/stored/training/vae/oracle_loss.csv"
 TIMES = ("created", "seconds", "samples_per_second")
 
-pytestmark = pytest.mark.skipif(not shutil.which("rsync"), reason="the storage plugin fs needs rsync")
+needs_rsync = pytest.mark.skipif(not shutil.which("rsync"), reason="the storage plugin fs needs rsync")
 
 
 def stored_in(prefix):
@@ -86,6 +86,7 @@ def source(tmp_path_factory):
     return folder
 
 
+@needs_rsync
 def test_jobs_on_nodes_without_a_shared_file_system_make_the_same_results(source, tmp_path):
     """Several shards, images in an archive, a trained encoder, and a training that is killed and goes on elsewhere."""
     checkout = object.__new__(Checkout)
@@ -124,6 +125,7 @@ def test_jobs_on_nodes_without_a_shared_file_system_make_the_same_results(source
         assert done.stdout.endswith(": 0 problems\n"), done.stdout
 
 
+@needs_rsync
 def test_a_prefix_that_cannot_be_written_ends_the_run_before_any_job(checkout, tmp_path):
     (tmp_path / "file").touch()
     done = checkout.snakemake(*stored_in(f"{tmp_path}/file/below"), "--", "fig3", check=False)

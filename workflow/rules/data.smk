@@ -137,8 +137,8 @@ if CONFIG.data.name == "image_folder":
         message:
             "Looking for copies among the images"
         shell:
-            f"python -m twostage.data contents --dataset {{params.dataset:q}} --index {'{input[0]}' if ARCHIVES else '{input}'}"
-            " --threads {threads} --output {output}"
+            "python -m twostage.data contents --dataset {params.dataset:q} --index {input} --threads {threads}"
+            " --output {output}"
             " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}; grep '^warning: ' {log} >&2 || true"
 
 

@@ -75,8 +75,9 @@ def _contents(options):
     if not side:
         raise ValueError("--dataset has no image_size; expected the side of the crop, in pixels")
     reader = Reader(side, options.dataset.get("min_side") or side, options.dataset.get("background") or "white")
-    copies = write_contents(folders, Index(options.index), reader, str(reader), options.output, options.threads)
-    write_provenance(options.output, config={"dataset": folders | asdict(reader)}, inputs=[options.index])
+    index = options.index[0]
+    copies = write_contents(folders, Index(index), reader, str(reader), options.output, options.threads)
+    write_provenance(options.output, config={"dataset": folders | asdict(reader)}, inputs=[index])
     if copies:
         _warn(copies)
 
@@ -253,7 +254,9 @@ def _parser():
         added.add_argument(
             "--dataset", type=_json, required=True, help='JSON, {"name": "image_folder", "path": folder, ...}'
         )
-    added.add_argument("--index", required=True, help="CSV that `index` wrote")
+    added.add_argument(
+        "--index", required=True, nargs="+", help="CSV that `index` wrote; archives of images may follow it"
+    )
 
     added = command("encode", _encode, "Encode a split, or one shard of it, into a latent store.")
     images(added)
