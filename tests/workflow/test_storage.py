@@ -13,6 +13,7 @@ import pytest
 import yaml
 from conftest import Checkout
 from PIL import Image
+from stored import needs_rsync, results, stored_in, verified
 
 NODES = Path(__file__).with_name("nodes.py")
 CONFIG = {
@@ -28,13 +29,6 @@ CONFIG = {
     "sampling": {"samples": 4, "steps": 2},
 }
 TARGET = "results/stored/training/vae/oracle_loss.csv"
-TIMES = ("created", "seconds", "samples_per_second")
-
-needs_rsync = pytest.mark.skipif(not shutil.which("rsync"), reason="the storage plugin fs needs rsync")
-
-
-def stored_in(prefix):
-    return ["--default-storage-provider", "fs", "--default-storage-prefix", prefix, "--shared-fs-usage", "none"]
 
 
 def write_archive(path):
@@ -46,32 +40,6 @@ def write_archive(path):
         Image.fromarray(pixels).save(folder / f"{number % 2}" / f"{number}.png")
     shutil.make_archive(folder, "zip", folder)
     shutil.rmtree(folder)
-
-
-def results(folder):
-    """{path below the run: its content} of a run, without times."""
-    run = folder / "results/stored"
-    found = {}
-    for path in sorted(path for path in run.rglob("*") if path.is_file()):
-        name = str(path.relative_to(run))
-        if name.split("/")[0] not in ("logs", "benchmarks") and "/state/" not in name:
-            found[name] = content_of(path)
-    return found
-
-
-def content_of(path):
-    if path.name == "stats.jsonl":
-        return [timeless(json.loads(line)) for line in path.read_text().splitlines()]
-    if path.name.endswith(".provenance.json"):
-        content = timeless(json.loads(path.read_text()))
-        if path.name.startswith("stats.jsonl"):
-            del content["sha256"]  # of a file with times in it
-        return content
-    return path.read_bytes()
-
-
-def timeless(content):
-    return {key: value for key, value in content.items() if key not in TIMES}
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +68,7 @@ def test_jobs_on_nodes_without_a_shared_file_system_make_the_same_results(source
     executor += ["--seconds-between-status-checks", "1"]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # where a node finds its Python
     done = checkout.snakemake(
-        *executor, *stored_in(str(prefix)), "--job-deploy-sources", "--retries", "1", "--", TARGET,
+        *executor, *stored_in(prefix), "--job-deploy-sources", "--retries", "1", "--", TARGET,
         configfile="stored.yaml", where=("--jobs", "2"), environment={**os.environ, "PATH": path},
     )  # fmt: skip
     assert sorted(path.name for path in source.iterdir() if path.name in ("results", "images.zip")) == []
@@ -114,15 +82,11 @@ def test_jobs_on_nodes_without_a_shared_file_system_make_the_same_results(source
     shutil.copy(prefix / "images.zip", source)
     shutil.rmtree(nodes / "volume")
     checkout.snakemake("--", TARGET, configfile="stored.yaml")
-    plain, travelled = results(source), results(prefix)
+    plain, travelled = (results(folder / "results/stored") for folder in (source, prefix))
     assert sorted(travelled) == sorted(plain)
     assert [name for name in plain if travelled[name] != plain[name]] == []
-    for run in (source, prefix):
-        verify = [sys.executable, "-m", "twostage.provenance", "verify", str(run / "results/stored")]
-        done = subprocess.run(
-            verify, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": "src"}, cwd=source
-        )
-        assert done.stdout.endswith(": 0 problems\n"), done.stdout
+    assert verified(source / "results/stored")
+    assert verified(prefix / "results/stored")
 
 
 @needs_rsync
@@ -141,7 +105,7 @@ def test_what_cannot_travel_is_said_before_any_job(checkout, tmp_path):
     config = CONFIG | {"data": CONFIG["data"] | {"path": "images"}}
     config["training"] = CONFIG["training"] | {"state_folder": "state"}
     (checkout.folder / "stored.yaml").write_text(yaml.safe_dump(config))
-    done = checkout.snakemake(*stored_in(str(tmp_path / "storage")), configfile="stored.yaml", check=False)
+    done = checkout.snakemake(*stored_in(tmp_path / "storage"), configfile="stored.yaml", check=False)
     lines = re.findall(r"^config: .*$", done.stdout + done.stderr, flags=re.MULTILINE)
     volume = "with a storage, expected the absolute path of a folder on a volume that every job mounts"
     assert lines == [
