@@ -2,13 +2,15 @@
 
 A run's files have names below the folder in which Snakemake runs, such as ``results/digits/split.json``. Usually they
 lie there. With `--default-storage-provider` they lie in a storage, and a job has copies of those that its rule names,
-below the folder in ``TWOSTAGE_COPIES``. The rules set this variable (workflow/rules/common.smk).
+below the folder in ``TWOSTAGE_COPIES``. ``TWOSTAGE_STORAGE`` has the options with which Snakemake finds the storage.
+The rules set both (workflow/rules/common.smk).
 """
 
 import argparse
 import os
+import shlex
 
-VARIABLE = "TWOSTAGE_COPIES"
+VARIABLE, OPTIONS = "TWOSTAGE_COPIES", "TWOSTAGE_STORAGE"
 
 
 def here(name):
@@ -25,6 +27,11 @@ def name_of(path):
         if not below.startswith(os.pardir):
             return below
     return str(path)
+
+
+def options():
+    """The options of Snakemake that name the run's storage, for a Snakemake that a job starts; [] without a storage."""
+    return shlex.split(os.environ.get(OPTIONS, ""))
 
 
 class OutputFile(argparse.Action):

@@ -32,6 +32,7 @@ from twostage.cluster import partition_from_environment
 from twostage.config import ConfigError, check_files, check_places, load
 from twostage.data.chunks import VARIABLE as NETWORK_MB
 from twostage.startup import quick_start
+from twostage.storage import OPTIONS
 from twostage.storage import VARIABLE as COPIES
 from twostage.training import OPERATIONAL
 
@@ -43,6 +44,11 @@ STORAGE = workflow.storage_registry.default_storage_provider
 if STORAGE is not None:
     PREFIX = os.path.join(workflow.storage_settings.default_storage_prefix, "")
     os.environ[COPIES] = os.path.abspath(STORAGE.object(f"{PREFIX}results").local_path().parent)
+    named = workflow.spawned_job_args_factory
+    copies = f"--local-storage-prefix {shlex.quote(str(workflow.storage_settings.local_storage_prefix))}"
+    os.environ[OPTIONS] = " ".join(
+        [named.get_default_storage_provider_args(), *named.get_storage_provider_args(), copies]
+    )
 
 try:
     check_files(workflow.configfiles)
