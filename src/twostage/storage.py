@@ -2,15 +2,15 @@
 
 A run's files have names below the folder in which Snakemake runs, such as ``results/digits/split.json``. Usually they
 lie there. With `--default-storage-provider` they lie in a storage, and a job has copies of those that its rule names,
-below the folder in ``TWOSTAGE_COPIES``. ``TWOSTAGE_STORAGE`` has the options with which Snakemake finds the storage.
-The rules set both (workflow/rules/common.smk).
+below the folder in ``TWOSTAGE_COPIES``. ``TWOSTAGE_STORAGE`` has the options with which Snakemake finds the storage,
+``TWOSTAGE_COMMIT`` the commit of the sources. The rules set them (workflow/rules/common.smk).
 """
 
 import argparse
 import os
 import shlex
 
-VARIABLE, OPTIONS = "TWOSTAGE_COPIES", "TWOSTAGE_STORAGE"
+VARIABLE, OPTIONS, COMMIT = "TWOSTAGE_COPIES", "TWOSTAGE_STORAGE", "TWOSTAGE_COMMIT"
 
 
 def here(name):

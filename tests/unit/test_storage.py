@@ -1,12 +1,13 @@
 """Names of a run's files and the places of their copies."""
 
 import argparse
+import json
 
 import pytest
 from training_examples import ARCHITECTURE, RECIPE, write_latents
 
-from twostage.provenance import provenance_path, write_json, write_provenance
-from twostage.storage import VARIABLE, OutputFile, here, name_of
+from twostage.provenance import git_commit, provenance_path, write_json, write_provenance
+from twostage.storage import COMMIT, VARIABLE, OutputFile, here, name_of
 from twostage.training.longer import announcement, state_of
 from twostage.training.loop import train
 from twostage.training.recipe import Recipe
@@ -38,6 +39,16 @@ def test_provenance_names_files_as_a_run_without_a_storage_does(copies):
     write_json(copies / "results/b.json", {})
     write_provenance(copies / "results/b.json", inputs=["copies/of/results/a.json"])
     assert '"results/a.json": "' in provenance_path(copies / "results/b.json").read_text()
+
+
+def test_a_job_without_git_knows_the_commit(copies, monkeypatch):
+    for given, said in (("a" * 40, "a" * 40), ("", None)):
+        monkeypatch.setenv(COMMIT, given)
+        git_commit.cache_clear()
+        write_json(copies / "a.json", {})
+        write_provenance(copies / "a.json")
+        assert json.loads(provenance_path(copies / "a.json").read_text())["commit"] == said
+    git_commit.cache_clear()
 
 
 def test_an_output_may_have_its_provenance_beside_it_and_nothing_else():

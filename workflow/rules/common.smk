@@ -32,7 +32,7 @@ from twostage.cluster import partition_from_environment
 from twostage.config import ConfigError, check_files, check_places, load
 from twostage.data.chunks import VARIABLE as NETWORK_MB
 from twostage.startup import quick_start
-from twostage.storage import OPTIONS
+from twostage.storage import COMMIT, OPTIONS
 from twostage.storage import VARIABLE as COPIES
 from twostage.training import OPERATIONAL
 
@@ -49,6 +49,8 @@ if STORAGE is not None:
     os.environ[OPTIONS] = " ".join(
         [named.get_default_storage_provider_args(), *named.get_storage_provider_args(), copies]
     )
+    os.environ[COMMIT] = provenance.git_commit() or ""
+    workflow.register_envvars(COMMIT)  # it travels to the jobs, which have no git
 
 try:
     check_files(workflow.configfiles)

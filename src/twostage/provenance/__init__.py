@@ -24,7 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from twostage.storage import name_of
+from twostage.storage import COMMIT, name_of
 
 PathLike = str | os.PathLike[str]
 
@@ -124,7 +124,12 @@ def _arithmetic():
 
 @cache
 def git_commit() -> str | None:
-    """Commit of the checkout that holds this package, with ``+changes`` when it is not clean; None outside git."""
+    """Commit of the checkout that holds this package, with ``+changes`` when it is not clean; None outside git.
+
+    A job that gets the sources without git finds the commit in ``TWOSTAGE_COMMIT``.
+    """
+    if COMMIT in os.environ:
+        return os.environ[COMMIT] or None
     try:
         run = lambda *words: subprocess.run(  # noqa: E731
             ["git", "-C", str(PACKAGE_ROOT), *words], capture_output=True, text=True, check=True
