@@ -64,19 +64,26 @@ def records_behind(wildcards):
     return list(found)
 
 
+def is_called(told, name):
+    """Whether a rule has this name; whoever imports the workflow as a module may have put a word before it."""
+    return told.name == name or told.name.endswith(f"_{name}")
+
+
 if STORAGE is not None:
     if workflow.is_main_process and not {"-n", "--dry-run", "--dryrun"} & {*sys.argv}:
         refuse_unwritable_prefix()
-    for told in workflow.rules:
+    ours = os.path.abspath(f"{SOURCE}/..")
+    for told in [each for each in workflow.rules if Path(str(each.snakefile)).is_relative_to(ours)]:
         written = [name_in_storage(file) for file in told.output]
-        kept = [name for name in written if name.startswith("results/") or told.name == "fetch_weights"]
+        kept = [name for name in written if name.startswith("results/") or is_called(told, "fetch_weights")]
         told.set_output(*(str(provenance_path(name)) for name in kept))
-        for name, split in (("latents", "train"), ("held_out", "held_out")):
-            if name in told.input.keys() and told.name != "join":
-                told.set_input(**{f"{name}_shards": shards_of(split)})
-        if told.name in ("import_latents", "import_alone"):
-            told.set_input(imported=imported_files)
-        if told.name == "join":
+        if is_called(told, "join"):
             told.set_input(provenance=[str(provenance_path(name)) for name in map(name_in_storage, told.input)])
-        if told.name == "report":
+            continue
+        for name, split in (("latents", "train"), ("held_out", "held_out")):
+            if name in told.input.keys():
+                told.set_input(**{f"{name}_shards": shards_of(split)})
+        if is_called(told, "import_latents") or is_called(told, "import_alone"):
+            told.set_input(imported=imported_files)
+        if is_called(told, "report"):
             told.set_input(behind=records_behind)
