@@ -1,6 +1,6 @@
 # make demo: the environment, the whole workflow on scikit-learn's digits, results/digits/report.html
 # make test: the environment, every test but the rehearsal
-# make rehearsal: every target of config/imagenet256.yaml, small, on this machine's CPUs
+# make rehearsal: every target of config/imagenet256.yaml, small, on this machine's CPUs; the smoke run with a storage
 # make limits: write into docs/scales.md what each job of config/imagenet256.yaml requests
 # make claims: write docs/claims.md, every claim beside the verdicts of all runs in docs/results
 # make gpu: the checks that need a GPU, in 20 minutes on one; without one, small, on a pretended GPU
@@ -9,7 +9,7 @@
 PYTHON ?= python3
 CORES ?= all
 ENVIRONMENT := .venv/.installed
-REHEARSAL := tests/workflow/test_rehearsal.py
+REHEARSAL := tests/workflow/test_rehearsal.py tests/workflow/test_rehearsal_storage.py
 
 .PHONY: gpu demo test rehearsal lint limits docs why results claims lock clean
 
@@ -18,7 +18,7 @@ demo: $(ENVIRONMENT)
 
 # Two processes in parallel, one thread each; each takes one test file at a time, the longest first.
 test: $(ENVIRONMENT)
-	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=$(REHEARSAL)
+	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(REHEARSAL))
 
 rehearsal: $(ENVIRONMENT)
 	OMP_NUM_THREADS=1 .venv/bin/pytest $(REHEARSAL)

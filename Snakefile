@@ -44,3 +44,6 @@ rule all:
     default_target: True
     input:
         rules.report.output,
+
+
+include: "workflow/rules/storage.smk"

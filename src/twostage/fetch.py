@@ -19,6 +19,7 @@ import urllib.request
 from pathlib import Path
 
 from twostage.provenance import atomic_write, sha256, write_json, write_provenance
+from twostage.storage import here
 
 TIMEOUT_S = 60  # a source that sends nothing for this long counts as gone
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -155,6 +156,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m twostage.fetch", description=__doc__.splitlines()[0])
     parser.add_argument("file", type=json.loads, help=f"JSON with {', '.join(KEYS)}")
     options = parser.parse_args(arguments).file
+    options["path"] = here(options["path"])
     try:
         if options.get("repo") and not options.get("file"):
             fetch_repository(options["path"], repo=options["repo"], revision=options["revision"])

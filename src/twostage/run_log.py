@@ -26,6 +26,8 @@ def reason(log):
 
 def last_words(log):
     """A sentence about a log that names no reason."""
+    if not Path(log).exists():
+        return "its log is not on this machine"
     last = next(filter(None, reversed(_lines(log))), None)
     return f"its log ends with: {last}" if last else "its log is empty; killed, perhaps, for its memory or its time"
 
@@ -60,12 +62,12 @@ class Told(logging.Filter):
     """A filter that lets all of Snakemake's messages pass, and adds what a job's log says.
 
     ``failed`` is {number of the job: the reason, the rule and the path of the log, in one line} for jobs that failed
-    and did not succeed in a later attempt.
+    and did not succeed in a later attempt. place: function of a log's name in Snakemake's message: its path.
     """
 
-    def __init__(self, logger):
+    def __init__(self, logger, place=str):
         super().__init__()
-        self.logger, self.failed, self._started, self._warned = logger, {}, {}, []
+        self.logger, self.place, self.failed, self._started, self._warned = logger, place, {}, {}, []
 
     def filter(self, record):
         event = getattr(getattr(record, "event", None), "value", None)
@@ -81,19 +83,19 @@ class Told(logging.Filter):
         return True
 
     def _fail(self, record):
-        why, log = next(((why, log) for log in record.log if (why := reason(log))), (None, None))
+        why, log = next(((why, log) for log in record.log if (why := reason(self.place(log)))), (None, None))
         if why is None:
             if record.indent or not record.log:  # one of a group of jobs, and not the one that failed
                 return
             log = record.log[0]
-            why = last_words(log)
+            why = last_words(self.place(log))
         record.aux = {**record.aux, "error": f"{why} (log: {log})"}
         self.failed[record.jobid] = f"error: {why} ({record.rule_name}; log: {log})"
 
     def _warn(self, started):
         # Some commands show their warnings themselves; their text stays, because a change would encode and train again.
         if started is not None and "'^warning: '" not in (started.shellcmd or ""):
-            for line in (line for log in started.log for line in warnings(log)):
+            for line in (line for log in started.log for line in warnings(self.place(log))):
                 # Some warnings were already shown before the first job started.
                 if not any(line.removeprefix("warning: ") in said for said in self._warned):
                     self.logger.warning(line)

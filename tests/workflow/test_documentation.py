@@ -44,6 +44,7 @@ NOT_RUN = {
     r"hf download .*": "fetches gigabytes from the network",
     r"pip install .*": "changes the environment that the tests run in",
     r"apptainer build .*": "takes the network and half an hour; test_environment.py compares the versions",
+    r"snakemake .*--executor kubernetes .*": "needs a cluster, a bucket and their plugins",
     r"snakemake .*fig_effective": "of the patch above it: test_contributing.py applies it and runs this",
 }
 
@@ -62,7 +63,10 @@ FILLED = {
 }
 # Snakemake is run for real where the smoke run has what is asked for, else it says what it would do. (`estimate` of the
 # large configurations runs in test_estimate_targets.py.)
-PLANNED = r"config/(imagenet256|cifar10|cifar10_cpu|short|photos|flux)\.yaml|--profile|--executor|--directory"
+PLANNED = (
+    r"config/(imagenet256|cifar10|cifar10_cpu|short|photos|flux)\.yaml|--profile|--executor|--directory"
+    r"|--default-storage"
+)
 
 
 def test_nothing_to_type_is_overlooked():

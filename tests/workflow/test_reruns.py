@@ -125,6 +125,7 @@ def test_an_index_brought_up_to_date_reruns_nothing_unless_images_changed(checko
 def test_how_trainings_are_run_retrains_nothing(finished):
     training = "steps: 4, snapshots: [2, 4], batch_size: 32, lr: 1.0e-3, ema: 0.9"
     how = "checkpoint_every: 3, minutes: 30, tensorboard: true, accumulate: 2, compile: false, log_every: 1"
+    how += ", state_folder: /mnt"
     assert finished.reruns(config=[f"training={{{training}, {how}}}"]) == {"report"}
 
 

@@ -1,6 +1,20 @@
 # What rules take from the configuration: files, arguments, the contents of plans and models. There are no rules here.
 
 
+def archives():
+    """The archives of images that a job reads; those on a volume of a run with a storage are no files of the run."""
+    given = [path for path in (CONFIG.data.path, CONFIG.data.held_out_path) if path and path.lower().endswith(".zip")]
+    return [path for path in given if STORAGE is None or not os.path.isabs(path)]
+
+
+def cifar10_files():
+    """CIFAR-10's files, of which a run without a storage names only the last one that is unpacked."""
+    if os.path.isabs(CONFIG.data.path):
+        return []
+    names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta"]
+    return [f"{CONFIG.data.path}/cifar-10-batches-py/{name}" for name in names]
+
+
 def import_arguments(space):
     """Command line arguments that name the training latents to import into a latent space."""
     latents, words = CONFIG.spaces[space].imported, []

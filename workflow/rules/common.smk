@@ -37,15 +37,32 @@ from twostage.cluster import partition_from_environment
 from twostage.config import ConfigError, check_files, check_places, load
 from twostage.data.chunks import VARIABLE as NETWORK_MB
 from twostage.startup import quick_start
+from twostage.storage import COMMIT, OPTIONS
+from twostage.storage import VARIABLE as COPIES
 from twostage.training import OPERATIONAL
 
 quick_start()  # on Slurm each job starts two more Snakemakes
+
+# With --default-storage-provider the files of the run lie in a storage, and jobs work on copies of those that their
+# rules name. A job finds by this variable what its rule or the configuration names in another way.
+STORAGE = workflow.storage_registry.default_storage_provider
+if STORAGE is not None:
+    PREFIX = os.path.join(workflow.storage_settings.default_storage_prefix, "")
+    os.environ[COPIES] = os.path.abspath(STORAGE.object(f"{PREFIX}results").local_path().parent)
+    named = workflow.spawned_job_args_factory
+    copies = f"--local-storage-prefix {shlex.quote(str(workflow.storage_settings.local_storage_prefix))}"
+    os.environ[OPTIONS] = " ".join(
+        [named.get_default_storage_provider_args(), *named.get_storage_provider_args(), copies]
+    )
+    os.environ[COMMIT] = provenance.git_commit() or ""
+    workflow.register_envvars(COMMIT)  # it travels to the jobs, which have no git
 
 try:
     check_files(workflow.configfiles)
     CONFIG = load(config)
     # Targets are known only after the rules are read, but a missing folder or file of weights already ends a run here.
-    check_places(CONFIG, estimating=bool({"estimate", "limits"} & {*sys.argv}))
+    if STORAGE is None or workflow.is_main_process:
+        check_places(CONFIG, estimating=bool({"estimate", "limits"} & {*sys.argv}), stored=STORAGE is not None)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 

@@ -20,12 +20,19 @@ IMAGES = [f"{CONFIG.data.path}/cifar-10-batches-py/batches.meta"] if CONFIG.data
 if CONFIG.data.name == "image_folder":
     IMAGES = [f"results/{CONFIG.run}/data/{name}.csv" for name in ("index", "contents")]
     DATASET["index"] = IMAGES[0]
+# As with folders of images, only a change of the index makes anything run again.
+ARCHIVES = [ancient(path) for path in archives()]
+IMAGES += ARCHIVES
+if STORAGE is not None and CONFIG.data.name == "cifar10":
+    IMAGES = cifar10_files()
 if CONFIG.data.max_corrupt:
     DATASET["max_corrupt"] = CONFIG.data.max_corrupt
 
 
 # Files that exist already belong to the user: no rule here replaces them.
 MISSING_WEIGHTS = {place: file for place, file in CONFIG.files().items() if not os.path.exists(place)}
+if STORAGE is not None:  # whether a file is in the storage is not looked up here
+    MISSING_WEIGHTS = {place: file for place, file in CONFIG.files().items() if file.url or file.repo}
 TRAINED_ENCODERS = [name for name, space in CONFIG.spaces.items() if space.encoder.kind == "kl"]
 IMPORTED_SPACES = [name for name, space in CONFIG.spaces.items() if space.imported and space.decodes]
 ALONE = [name for name, space in CONFIG.spaces.items() if not space.decodes]
@@ -57,7 +64,7 @@ rule fetch_weights:
         "python -m twostage.fetch {params.file:q} > {log:q} 2>&1"
 
 
-if CONFIG.data.name == "cifar10" and not os.path.exists(IMAGES[0]):
+if CONFIG.data.name == "cifar10" and IMAGES and (STORAGE is not None or not os.path.exists(IMAGES[0])):
 
     rule fetch_images:
         output:
@@ -86,6 +93,8 @@ if CONFIG.data.name == "image_folder":
     # Reads bytes and decodes no image: minutes for a million files. If the index does not change, it keeps its time
     # stamp.
     rule index:
+        input:
+            archives=ARCHIVES,
         output:
             update("<results>/data/index.csv"),
         log:
@@ -113,6 +122,7 @@ if CONFIG.data.name == "image_folder":
     rule contents:
         input:
             "<results>/data/index.csv",
+            *ARCHIVES,
         output:
             update("<results>/data/contents.csv"),
         log:

@@ -140,7 +140,7 @@ if "fig_references" in EXPERIMENTS:
 
 if CONFIG.flux:
     FLUX = CONFIG.flux.model
-    if not os.path.isdir(FLUX):
+    if STORAGE is None and not os.path.isdir(FLUX):
         # A hub id, which is fetched where Snakemake runs: compute nodes often have no internet.
         FLUX = f"weights/{'--'.join(Path(CONFIG.flux.model).parts)}-{CONFIG.flux.revision[:12]}"
 
@@ -169,7 +169,7 @@ if CONFIG.flux:
 
     rule flux:
         input:
-            branch(FLUX == CONFIG.flux.model, then=f"{FLUX}/model_index.json", otherwise=f"{FLUX}/fetched.json"),
+            [] if STORAGE is not None else f"{FLUX}/{'model_index' if FLUX == CONFIG.flux.model else 'fetched'}.json",
         output:
             pictures="<results>/samples/flux.h5",
             table="<results>/samples/flux.csv",

@@ -1,7 +1,8 @@
 # Messages and checks before the first job starts. The nested Snakemakes that run the jobs skip them.
 from twostage.cluster import ClusterError, Request, refuse_impossible
 from twostage.left_lock import hold_mark
-from twostage.training.longer import announcement
+from twostage.storage import name_of
+from twostage.training.longer import announcement, state_of
 from twostage.training.recipe import Recipe
 
 # After a crash the same command continues the run; profiles/default has the options for it.
@@ -49,23 +50,28 @@ def refuse_unfit_references(given):
                 raise WorkflowError(f"config: evaluation.references.{name}: {error}") from None
 
 
-def note_trainings_under_way(folder):
+def note_trainings_under_way(outputs):
     """Name the trainings that still run although their Snakemake was killed: jobs of this run will wait for them."""
-    for lock in sorted(folder.glob("*/*/state/lock")):
-        owner = lock_owner(lock)
+    for output in sorted(outputs):
+        owner = lock_owner(state_of(output, CONFIG.training.state_folder) / "lock")
         if owner:
             who = ", ".join(f"{key} {owner[key]}" for key in ("slurm_job", "host", "pid") if owner.get(key))
-            logger.info(f"{lock.parent.parent} is held by a training ({who}); a job of this run will wait for its end.")
+            logger.info(f"{output} is held by a training ({who}); a job of this run will wait for its end.")
 
 
 def note_what_becomes_of_trainings(jobs):
     """Say which of the requested trainings continue and which are thrown away, and remark on unusual recipes."""
-    recipes = {f"train_{model}": Recipe.parse(recipe_of(model)) for model in MODELS}
+    folder = {"state_folder": CONFIG.training.state_folder}
+    recipes = {f"train_{model}": Recipe.parse(recipe_of(model) | folder) for model in MODELS}
     trainings = [job for job in jobs if job.rule.name in recipes]
     for job in trainings:
-        said = announcement(Path(job.output.stats).parent, recipes[job.rule.name])
+        said = announcement(name_of(Path(job.output.stats).parent), recipes[job.rule.name])
         if said:
             logger.warning(said)
+    if trainings and STORAGE is not None and folder["state_folder"] is None:
+        logger.warning(
+            "warning: training.state_folder names no folder: with a storage, a training that is killed starts again"
+        )
     for name in dict.fromkeys(job.rule.name for job in trainings):
         if recipes[name].remark():
             logger.warning(f"warning: {name}: {recipes[name].remark()}")
@@ -106,9 +112,12 @@ onstart:
     named = profiles_named(sys.argv)
     logger.info(f"Executor: {executor}; profiles: {', '.join(name for _, name in named) or 'none'}")
     refuse_missing_profiles(named)
-    refuse_unwritable(Path("results") / CONFIG.run)
+    if STORAGE is None:
+        refuse_unwritable(Path("results") / CONFIG.run)
     refuse_unfit_references(GIVEN)
-    note_trainings_under_way(Path("results") / CONFIG.run / "training")
+    note_trainings_under_way(
+        f"results/{CONFIG.run}/training/{space}/{model}" for space in SPACES for model in trained_models(space)
+    )
     note_what_becomes_of_trainings(workflow.dag.needrun_jobs())
     submitted = [job for job in workflow.dag.needrun_jobs() if not job.is_local]
     if not workflow.local_exec and "auto" in [getattr(stage, "runtime", None) for _, stage in CONFIG.jobs]:

@@ -10,7 +10,11 @@ with job(snakemake):
     source = {key: settings.pop(key) for key in ("model", "revision")}
     loading = {key: settings.pop(key) for key in ("precision", "offload")}
     study_flux(
-        load_flux(Path(snakemake.input[0]).parent, device=snakemake.params.device, **loading),
+        load_flux(
+            Path(snakemake.input[0]).parent if snakemake.input else Path(source["model"]),
+            device=snakemake.params.device,
+            **loading,
+        ),
         settings.pop("prompts"),
         snakemake.output.pictures,
         snakemake.output.table,

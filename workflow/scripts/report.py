@@ -9,6 +9,7 @@ import yaml
 from twostage.job import job
 from twostage.provenance import atomic_write, write_provenance
 from twostage.report.pages import overview
+from twostage.storage import options
 
 with job(snakemake):
     p, out, folder = snakemake.params, snakemake.output, Path(snakemake.output.report).with_suffix("").parent
@@ -30,6 +31,7 @@ with job(snakemake):
             "--nolock",
             "--configfile",
             out.config,
+            *options(),
         ]
         command += ["--config", f"x-overview={frame}"]
         command += ["--report-stylesheet", texts / "report.css", "--report", page, "--", "claims", *p.figures]

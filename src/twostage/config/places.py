@@ -7,25 +7,51 @@ import numpy as np
 
 from twostage.config import checks
 from twostage.config.errors import ConfigError
+from twostage.data.archive import SUFFIX, is_archive
 from twostage.data.folders import class_folders, refuse_single_images
 from twostage.fetch import refuse_stand_in
 from twostage.sides import in_words, sides_of
 
 
-def check_places(config, estimating=False):
+def check_places(config, estimating=False, stored=False):
     """Raise ConfigError, one line per mistake, where something on the disk that the configuration names is missing.
 
     estimating: for `estimate`, which needs no weights and latents, and no images where their numbers are given.
+    stored: the run's files lie in a storage. What is in it is not looked at here.
     """
     counted = config.data.images and config.data.held_out_images
-    lines = []
-    if config.data.name == "image_folder" and not (estimating and counted):
+    lines = [*_stay_behind(config)] if stored else []
+    if config.data.name == "image_folder" and not (estimating and counted) and not (stored and _in_storage(config)):
         lines += _images(config, estimating)
-    if not estimating:
+    if not (estimating or stored):
         lines += [*_latents(config), *_weights(config)]
-    lines += _encoders(config)
+    if not stored:
+        lines += _encoders(config)
     if lines:
         raise ConfigError("\n".join(f"config: {line}" for line in lines))
+
+
+def _in_storage(config):
+    """Whether images lie in the storage: as archives, since a relative path names a file there."""
+    return not all(os.path.isabs(path) for path in (config.data.path, config.data.held_out_path) if path)
+
+
+def _stay_behind(config):
+    """Lines on what the configuration names and no job would find in a storage, or on the volumes of all machines."""
+    volume = "with a storage, expected the absolute path of a folder on a volume that every job mounts"
+    if config.data.name == "image_folder":
+        for key in ("path", "held_out_path"):
+            path = getattr(config.data, key)
+            if path and not os.path.isabs(path) and not path.lower().endswith(SUFFIX):
+                yield f"data.{key} is {path!r}; {volume}, or a .zip archive in the storage"
+    for key, file in config.files_by_key().items():
+        if os.path.isabs(file.place):
+            inside = f"weights/{Path(file.place).name}"
+            yield f"{key} is {file.place!r}; with a storage, expected a path in it, such as {inside}"
+    if config.flux and not os.path.isabs(config.flux.model):
+        yield f"flux.model is {config.flux.model!r}; {volume}"
+    if config.training.state_folder and not os.path.isabs(config.training.state_folder):
+        yield f"training.state_folder is {config.training.state_folder!r}; {volume}"
 
 
 def _images(config, estimating):
@@ -36,8 +62,9 @@ def _images(config, estimating):
         folder = getattr(config.data, key)
         if folder is None:
             continue
-        if not Path(folder).is_dir():
-            yield f"data.{key} is {folder!r}; expected a folder that exists{instead}"
+        if not (Path(folder).is_dir() or is_archive(folder)):
+            kind = "an archive" if folder.lower().endswith(SUFFIX) else "a folder"
+            yield f"data.{key} is {folder!r}; expected {kind} that exists{instead}"
             continue
         try:
             if not config.data.unlabelled:

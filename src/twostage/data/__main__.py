@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 from twostage.startup import quick_start
+from twostage.storage import OutputFile, here, name_of
 
 
 def main(arguments=None):
@@ -74,11 +75,11 @@ def _contents(options):
     if not side:
         raise ValueError("--dataset has no image_size; expected the side of the crop, in pixels")
     reader = Reader(side, options.dataset.get("min_side") or side, options.dataset.get("background") or "white")
+    index = options.index[0]
     copies = write_contents(
-        folders, Index(options.index), reader, str(reader), options.output, options.threads,
-        options.dataset.get("classes"),
-    )  # fmt: skip
-    write_provenance(options.output, config={"dataset": folders | asdict(reader)}, inputs=[options.index])
+        folders, Index(index), reader, str(reader), options.output, options.threads, options.dataset.get("classes")
+    )
+    write_provenance(options.output, config={"dataset": folders | asdict(reader)}, inputs=[index])
     if copies:
         _warn(copies)
 
@@ -156,7 +157,7 @@ def _join(options):
     digests = {}
     for shard in options.shards:
         beside = provenance_path(shard)
-        digests[str(shard)] = json.loads(beside.read_text(encoding="utf-8"))["sha256"] if beside.exists() else None
+        digests[name_of(shard)] = json.loads(beside.read_text(encoding="utf-8"))["sha256"] if beside.exists() else None
     inputs = [options.statistics] if options.statistics else []
     fingerprint = read_header(options.output).fingerprint()
     write_provenance(options.output, inputs=inputs, shards=digests, fingerprint=fingerprint)
@@ -184,7 +185,7 @@ def _download(options):
 
     if options.dataset.get("name") != "cifar10" or not options.dataset.get("path"):
         raise ValueError("only cifar10 can be downloaded; expected a data set with name cifar10 and a path")
-    download_cifar10(options.dataset["path"])
+    download_cifar10(here(options.dataset["path"]))
 
 
 def _import(options):
@@ -196,12 +197,12 @@ def _import(options):
     run = {"lightningdit": import_lightningdit, "repa": import_repa, "npy": import_npy}[options.format]
     if options.labels and options.format != "npy":
         raise ValueError(f"--labels with the format {options.format}, whose files have labels; expected npy")
-    about = {"labels": options.labels} if options.labels else {}
+    about = {"labels": here(options.labels)} if options.labels else {}
     about |= {"unlabelled": True} if options.no_classes else {}
     if options.encoder:
         encoder = load_encoder(options.encoder, options.weights)
         about |= {"encoder": encoder.kind, "encoder_sha256": encoder.sha256}
-    run(options.input, options.output, num_classes=options.classes, split=options.split, **about)
+    run(here(options.input), options.output, num_classes=options.classes, split=options.split, **about)
     config = {"format": options.format, "folder": options.input, "split": options.split, "encoder": options.encoder}
     header = read_header(options.output)
     if header.class_offsets[1] == 0:
@@ -226,7 +227,7 @@ def _parser():
     def command(name, run, summary, output="file to write"):
         added = commands.add_parser(name, help=summary, description=summary)
         added.set_defaults(run=run)
-        added.add_argument("--output", required=True, help=output)
+        added.add_argument("--output", required=True, action=OutputFile, help=output)
         added.add_argument("--threads", type=_count, default=1, help="CPU threads")
         return added
 
@@ -239,7 +240,7 @@ def _parser():
 
     def weights(added):
         added.add_argument(
-            "--weights", nargs="+", help="weights file of the encoder; two files if the decoder has its own"
+            "--weights", type=here, nargs="+", help="weights file of the encoder; two files if the decoder has its own"
         )
         added.add_argument("--batch-size", type=_count, default=64, help="images per forward pass")
 
@@ -256,7 +257,9 @@ def _parser():
         added.add_argument(
             "--dataset", type=_json, required=True, help='JSON, {"name": "image_folder", "path": folder, ...}'
         )
-    added.add_argument("--index", required=True, help="CSV that `index` wrote")
+    added.add_argument(
+        "--index", required=True, nargs="+", help="CSV that `index` wrote; archives of images may follow it"
+    )
 
     added = command("encode", _encode, "Encode a split, or one shard of it, into a latent store.")
     images(added)
@@ -291,7 +294,7 @@ def _parser():
     added.add_argument(
         "--encoder", type=_json, help='encoder that made the latents, e.g. {"kind": "va-vae"}; with --weights'
     )
-    added.add_argument("--weights", nargs="+", help="weights file of that encoder, or its two files")
+    added.add_argument("--weights", type=here, nargs="+", help="weights file of that encoder, or its two files")
 
     added = command("export", _export, "Write a latent store as other projects' latents.", output="folder to write")
     added.add_argument("--format", choices=("lightningdit", "repa"), required=True)

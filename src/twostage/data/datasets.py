@@ -15,6 +15,7 @@ from twostage.data.images import BadImage, Reader, centre_crop
 from twostage.data.index import Index
 from twostage.data.known import KNOWN
 from twostage.sides import sides_of, size_of
+from twostage.storage import here
 from twostage.unlabelled import EVERYTHING, NO_CLASSES
 
 SPLITS = ("train", "held_out")
@@ -150,14 +151,14 @@ def load_dataset(name, split, **options):
     name: "digits" (scikit-learn's, 8 x 8 x 1, values 0..16 scaled to 0..255), "image_folder" (class folders of images,
     ADM's centre crop) or "cifar10" (torchvision's files; its test images are the held-out split).
     split: "train" or "held_out".
-    options: ``path`` (folder), ``held_out_path`` (image_folder: a folder of its own for the held-out images, such as
-    ImageNet's val), ``held_out`` (share of each class that is held out, if the data set has no held-out part), ``seed``
-    (of that choice), ``image_size`` (side, or (height, width), pixels; cifar10: also less than its 32), ``min_side``
-    (image_folder: smallest accepted length of the shorter side, pixels; by default image_size; 1 enlarges every image
-    as ADM does), ``classes`` ("none": the images have no classes, and all labels are 0; an image_folder is then a
-    folder with images in it and in folders below it),
-    ``background`` (image_folder: colour behind transparent images, "#rrggbb" or a name; by default white),
-    ``max_corrupt`` (kept as an attribute: the share of unusable images that encoding may leave out), ``index``
+    options: ``path`` (folder; image_folder: or a .zip archive of it), ``held_out_path`` (image_folder: a folder or
+    archive of its own for the held-out images, such as ImageNet's val), ``held_out`` (share of each class that is held
+    out, if the data set has no held-out part), ``seed`` (of that choice), ``image_size`` (side, or (height, width),
+    pixels; cifar10: also less than its 32), ``min_side`` (image_folder: smallest accepted length of the shorter side,
+    pixels; by default image_size; 1 enlarges every image as ADM does), ``classes`` ("none": the images have no classes,
+    and all labels are 0; an image_folder is then a folder with images in it and in folders below it), ``background``
+    (image_folder: colour behind transparent images, "#rrggbb" or a name; by default white), ``max_corrupt`` (kept as an
+    attribute: the share of unusable images that encoding may leave out), ``index``
     (image_folder: CSV that `python -m twostage.data index` writes; copies are found from contents.csv beside it, and
     images that are not in it are read). An option of None counts as not given.
     Copies of one image (equal pixels; class labels do not matter) lie on one side of a split. If the held-out images
@@ -238,7 +239,7 @@ def _cifar10(split, path=None, image_size=KNOWN["cifar10"].side, **_):
     if path is None:
         raise ValueError("cifar10 needs `path`, the folder that holds cifar-10-batches-py")
     try:
-        train, test = (CIFAR10(path, train=part, download=False) for part in (True, False))
+        train, test = (CIFAR10(here(path), train=part, download=False) for part in (True, False))
     except RuntimeError:
         raise ValueError(
             f"{Path(path) / CIFAR10.base_folder}: CIFAR-10's files are absent or have another checksum; download them "
@@ -286,7 +287,7 @@ def _image_folder(
     image_size = size_of(*sides_of(image_size))
     min_side = image_size if min_side is None else min_side
     reader = Reader(image_size, min_side, background)
-    index = None if index is None else Index(index)
+    index = None if index is None else Index(here(index))
     find = partial(_contents_of_files, reader, index)
     key, root, listing = "path", Path(path), list_images(path, classes)
     names, files, labels = listing.classes, listing.files, listing.labels

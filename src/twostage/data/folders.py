@@ -1,4 +1,7 @@
-"""Folders of images: which folders are classes, which files are images, and which are skipped."""
+"""Folders of images: which folders are classes, which files are images, and which are skipped.
+
+The folders may be packed as one zip archive (``twostage.data.archive``).
+"""
 
 import os
 import re
@@ -9,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from twostage.data.archive import entries as entries_of
 from twostage.unlabelled import EVERYTHING, NO_CLASSES
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
@@ -45,8 +49,8 @@ def list_images(path, classes=None):
     if classes == NO_CLASSES:
         return _without_classes(path)
     listing = Listing(class_folders(path))
-    for entry in os.scandir(path):
-        if not _is(os.DirEntry.is_dir, entry):
+    for entry in entries_of(path):
+        if not _is("is_dir", entry):
             listing.passed_over["an image beside the class folders" if _is_image(entry) else _kind(entry)] += 1
         elif entry.name in NOISE or entry.name.startswith("."):
             listing.passed_over["a folder of a system or an archive"] += 1
@@ -97,13 +101,13 @@ def class_folders(path):
 
 def _entries(path, what):
     try:
-        return list(os.scandir(path))
+        return entries_of(path)
     except OSError as error:
         raise ValueError(f"{path}: cannot list the {what} ({error.strerror}); expected a folder") from None
 
 
 def _folders_in(entries):
-    return [entry.name for entry in entries if _is(os.DirEntry.is_dir, entry) and not _is_noise(entry)]
+    return [entry.name for entry in entries if _is("is_dir", entry) and not _is_noise(entry)]
 
 
 def _refuse_splits(path, names):
@@ -168,11 +172,11 @@ def natural(name):
 def _below(folder, listing):
     """Yield (path, size in bytes) of the images below a folder; count other files in ``listing.passed_over``."""
     try:
-        entries = list(os.scandir(folder))
+        entries = entries_of(folder)
     except OSError as error:
         raise ValueError(f"{folder}: cannot list the images ({error.strerror}); expected a folder to read") from None
     for entry in entries:
-        if _is(os.DirEntry.is_dir, entry):
+        if _is("is_dir", entry):
             if _is_noise(entry):
                 listing.passed_over["a folder of a system or an archive"] += 1
             elif entry.name.lower().endswith(SUFFIXES):
@@ -183,16 +187,16 @@ def _below(folder, listing):
                 listing.passed_over["a link to a folder"] += 1
         elif not _is_image(entry):
             listing.passed_over[_kind(entry)] += 1
-        elif _is(os.DirEntry.is_file, entry):
+        elif _is("is_file", entry):
             yield entry.path, entry.stat().st_size
         else:
             listing.passed_over["a broken link" if entry.is_symlink() else "a pipe, socket or device"] += 1
 
 
 def _is(kind, entry):
-    """Whether an entry is of a kind (``os.DirEntry.is_dir``, ``is_file``); False for a link that leads in a circle."""
+    """Whether an entry is of a kind ("is_dir", "is_file"); False for a link that leads in a circle."""
     try:
-        return kind(entry)
+        return getattr(entry, kind)()
     except OSError:
         return False
 
@@ -213,4 +217,4 @@ def _kind(entry):
 
 
 def _has_folders(folder):
-    return any(_is(os.DirEntry.is_dir, entry) and not _is_noise(entry) for entry in os.scandir(folder))
+    return any(_is("is_dir", entry) and not _is_noise(entry) for entry in entries_of(folder))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from twostage.data.archive import readable
 from twostage.sides import Size, in_words, sides_of
 
 MAX_PIXELS = 100_000_000  # of the enlarged image from which the crop is cut
@@ -49,7 +50,7 @@ def read_image(path, image_size, min_side=1, background="white"):
     ValueError) if the file cannot be decoded or is smaller than ``min_side``.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(readable(path), formats=FORMATS) as image:
             image.load()
             image = _as_rgb(image, background)
     except Exception as error:  # decoders raise whatever a damaged file leads them to

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from twostage.data.archive import readable
 from twostage.data.folders import describe_passed_over, list_images, look_alike
 from twostage.data.images import peculiarities
 from twostage.provenance import atomic_write
@@ -86,7 +87,8 @@ def _single(listing):
 def _looked_at(path):
     """Digest of a file's bytes and its peculiarities; ("", ["unreadable"]) for a file that cannot be read."""
     try:
-        content = Path(path).read_bytes()
+        file = readable(path)
+        content = file.getvalue() if isinstance(file, io.BytesIO) else Path(file).read_bytes()
     except OSError:
         return "", ["unreadable"]
     return hashlib.blake2b(content, digest_size=16).hexdigest(), peculiarities(io.BytesIO(content))

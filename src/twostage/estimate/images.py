@@ -2,8 +2,10 @@
 
 import os
 
-from twostage.data.folders import SUFFIXES, class_folders
+from twostage.data.archive import is_archive
+from twostage.data.folders import SUFFIXES, class_folders, list_images
 from twostage.data.known import KNOWN
+from twostage.unlabelled import NO_CLASSES
 
 ASSUMED_CLASSES = 1000  # ImageNet's, where the folders are not there and the configuration does not say
 
@@ -36,7 +38,7 @@ def count_classes(config):
         return known.classes, False
     if data.classes:
         return data.classes, False
-    if data.name == "none" or not os.path.isdir(data.path):
+    if data.name == "none" or not os.path.exists(data.path):
         return ASSUMED_CLASSES, True
     return len(class_folders(data.path)), False
 
@@ -51,5 +53,7 @@ def _files_below(path, unlabelled):
     """Images in class folders and in folders below them, by name: sizes are not asked for, so no file is touched.
 
     unlabelled: there are no class folders, and the images in the folder itself count too."""
+    if is_archive(path):
+        return len(list_images(path, NO_CLASSES if unlabelled else None).files)
     below = [os.walk(path)] if unlabelled else [os.walk(os.path.join(path, name)) for name in class_folders(path)]
     return sum(name.lower().endswith(SUFFIXES) for walk in below for _, _, names in walk for name in names)

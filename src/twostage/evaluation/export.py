@@ -7,6 +7,7 @@ import numpy as np
 
 from twostage.evaluation.images import SampledImages
 from twostage.provenance import atomic_write, write_provenance
+from twostage.storage import OutputFile
 
 
 def export_adm(paths, output, *, seed=None, count=None, name="samples", batch_size=256):
@@ -41,7 +42,7 @@ def main(arguments=None):
         prog="python -m twostage.evaluation.export", description="Samples as ADM's npz, for its evaluator."
     )
     parser.add_argument("shards", nargs="+", help="the plan's shard-*.h5")
-    parser.add_argument("--output", required=True, help="npz to write")
+    parser.add_argument("--output", required=True, action=OutputFile, help="npz to write")
     parser.add_argument("--seed", type=int, help="samples of this seed only")
     parser.add_argument("--count", type=int, help="at most this many samples")
     options = parser.parse_args(arguments)

@@ -20,6 +20,7 @@ from twostage.evaluation.kid import mean_within
 from twostage.evaluation.prdc import radii
 from twostage.finite import finite
 from twostage.provenance import atomic_write, sha256, write_provenance
+from twostage.storage import name_of
 
 KEEP = 10_000
 
@@ -203,7 +204,7 @@ def read_reference(path, keep=KEEP):
             f"{path} is not a reference ({error}); expected an npz with mu (D,) and sigma (D, D)"
         ) from None
     kept = None if features is None else features[:keep]
-    return Reference(mean, root, kept, samples, source or str(path), digest or sha256(path))
+    return Reference(mean, root, kept, samples, source or name_of(path), digest or sha256(path))
 
 
 def index_of_reference(path):

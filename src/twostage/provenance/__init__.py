@@ -24,6 +24,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from twostage.storage import COMMIT, name_of
+
 PathLike = str | os.PathLike[str]
 
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
@@ -100,7 +102,7 @@ def write_provenance(
             "commit": git_commit(),
             "config": config,
             "seed": seed,
-            "inputs": {str(path): sha256(path) for path in inputs},
+            "inputs": {name_of(path): sha256(path) for path in inputs},
             "versions": package_versions(),
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "machine": {"host": platform.node(), "system": platform.platform(), "cpus": os.cpu_count()},
@@ -122,7 +124,12 @@ def _arithmetic():
 
 @cache
 def git_commit() -> str | None:
-    """Commit of the checkout that holds this package, with ``+changes`` when it is not clean; None outside git."""
+    """Commit of the checkout that holds this package, with ``+changes`` when it is not clean; None outside git.
+
+    A job that gets the sources without git finds the commit in ``TWOSTAGE_COMMIT``.
+    """
+    if COMMIT in os.environ:
+        return os.environ[COMMIT] or None
     try:
         run = lambda *words: subprocess.run(  # noqa: E731
             ["git", "-C", str(PACKAGE_ROOT), *words], capture_output=True, text=True, check=True

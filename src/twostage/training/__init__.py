@@ -14,4 +14,5 @@ OPERATIONAL = (
     "log_every",
     "tensorboard",
     "minutes",
+    "state_folder",
 )

@@ -2,7 +2,7 @@
 
 Exit codes: 0 the training is complete; 85 it left early with a checkpoint (SIGTERM, SIGUSR1, the wall-clock budget or
 the end of the Slurm job) and must be run again; 1 bad input, a full disk, a folder in use, or a loss that diverged.
-Under torchrun the exit code is torchrun's own, 1 for every code except 0; then the checkpoint in ``<output>/state``
+Under torchrun the exit code is torchrun's own, 1 for every code except 0; then the checkpoint in the state folder
 tells whether to start again.
 """
 
@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
 
 from twostage.startup import quick_start
 
@@ -50,13 +49,15 @@ def main(arguments=None):
 
     from twostage.training.launch import launch
     from twostage.training.lock import Lock
+    from twostage.training.longer import state_of
     from twostage.training.stop import announce_end
 
     announce_end(options.wait)
+    recipe = {key: value for settings in options.recipe for key, value in settings.items()}
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         try:
             if options.wait:
-                Lock(Path(options.output) / "state").wait(60 * options.wait)
+                Lock(state_of(options.output, recipe.get("state_folder"))).wait(60 * options.wait)
             if max(options.gpus, options.nodes) > 1:
                 words = sys.argv[1:] if arguments is None else arguments
                 return launch(options.gpus, options.nodes, options.threads, words)
@@ -78,7 +79,7 @@ def main(arguments=None):
         complete = train(
             options.latents,
             options.architecture,
-            {key: value for settings in options.recipe for key, value in settings.items()},
+            recipe,
             options.output,
             seed=options.seed,
             device=options.device,

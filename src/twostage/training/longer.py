@@ -8,7 +8,15 @@ torch, because Snakemake announces the decision before it starts a job.
 import json
 from pathlib import Path
 
+from twostage.storage import name_of
+
 LENGTH = ("steps", "snapshots")  # the keys of a recipe that say how long, not how, it trains
+
+
+def state_of(output, folder=None):
+    """The state folder of a training with the folder ``output``: ``state/`` in it, or below ``folder`` with the name
+    of ``output``."""
+    return Path(output) / "state" if folder is None else Path(folder) / name_of(output).lstrip("/")
 
 
 def step_of(path):
@@ -59,7 +67,7 @@ def announcement(output, recipe):
     None if there is no training, or none with another recipe. Precision and compilation depend on the device and are
     not compared.
     """
-    state = Path(output) / "state"
+    state = state_of(output, recipe.state_folder)
     try:
         theirs = json.loads((state / "training.json").read_text(encoding="utf-8"))["recipe"]
     except (OSError, ValueError, KeyError):

@@ -20,6 +20,7 @@ from twostage.model.identity import latents_of
 from twostage.model.lightningdit import LightningDiT
 from twostage.provenance import PathLike, write_json, write_provenance
 from twostage.sides import size_of
+from twostage.storage import name_of
 from twostage.training import TRAINING_VERSION, ahead
 from twostage.training.adamw import AdamW
 from twostage.training.batches import Batches
@@ -49,12 +50,12 @@ def train(
 
     latents: path of a store; architecture: ``patch_size, hidden_size, depth, num_heads`` (the store gives the rest);
     recipe: a Recipe, or a dict for ``Recipe.parse``; output: folder for ``step-*.safetensors`` (EMA weights) and
-    ``stats.jsonl``, and for ``tensorboard/`` if the recipe asks for it; device: ``cpu``, ``cuda`` or ``auto``; scratch:
-    read the latents from a copy in ``$TMPDIR``.
+    ``stats.jsonl``, and for ``tensorboard/`` if the recipe asks for it (in its ``state_folder``, if it names one);
+    device: ``cpu``, ``cuda`` or ``auto``; scratch: read the latents from a copy in ``$TMPDIR``.
     Under torchrun every process calls this, and the processes share the batch.
 
     Returns True if the training is complete. Returns False if a signal (SIGTERM, SIGUSR1), the recipe's wall-clock
-    budget or the end of the Slurm job ended this call early; then ``<output>/state`` has a checkpoint of the last step.
+    budget or the end of the Slurm job ended this call early; then its state folder has a checkpoint of the last step.
     If ``output`` holds a training that differs only in ``steps`` and ``snapshots``, and its last state was kept (the
     recipe's ``keep_state``), this training continues from there; the final files are the same as without it.
     Raises ValueError for bad arguments and for another training's output, OSError for a locked folder or a full disk,
@@ -221,8 +222,10 @@ def _run(outputs, processes, stop):
     run.prepare()
     stop.expect_save(4 * sum(weight.nbytes for weight in run.weights.values()))
 
-    board = outputs.folder / TENSORBOARD if recipe.tensorboard else None
-    log = Statistics(outputs.state.path(STATISTICS) if processes.first else None, start, board)
+    board = (outputs.state.folder if outputs.state.apart else outputs.folder) / TENSORBOARD
+    log = Statistics(
+        outputs.state.path(STATISTICS) if processes.first else None, start, board if recipe.tensorboard else None
+    )
     if processes.first and run.oracle:
         print(run.oracle.remark(), file=sys.stderr, flush=True)
     if processes.first:
@@ -274,7 +277,7 @@ class Outputs:
 
     def __init__(self, folder: Path, sizes: Mapping[str, Any], recipe: Recipe, seed: int, store: LatentStore) -> None:
         self.folder, self.sizes, self.recipe, self.seed, self.store = folder, sizes, recipe, seed, store
-        self.state = StateFolder(folder)
+        self.state = StateFolder(folder, recipe.state_folder)
         self.names = {step: f"step-{step:07d}.safetensors" for step in recipe.snapshots}
         self.fingerprint = {
             "architecture": sizes,
@@ -372,7 +375,7 @@ class Outputs:
                 self.folder / name,
                 config={"architecture": self.sizes, "recipe": dataclasses.asdict(self.recipe)},
                 seed=self.seed,
-                latents={"path": str(self.store.path), "fingerprint": self.store.fingerprint},
+                latents={"path": name_of(self.store.path), "fingerprint": self.store.fingerprint},
                 training_version=TRAINING_VERSION,
             )
         self.state.finish(keep=self.recipe.keep_state)

@@ -16,6 +16,7 @@ from twostage.model.checkpoints import import_published, save_model
 from twostage.model.identity import latents_of
 from twostage.provenance import write_provenance
 from twostage.sides import size_of
+from twostage.storage import OutputFile
 from twostage.weights_file import NoEMA
 
 
@@ -52,7 +53,7 @@ def main(arguments=None):
     parser.add_argument("--step", required=True, type=int, help="number of steps of its training")
     parser.add_argument("--sha256", help="expected digest of the checkpoint")
     parser.add_argument("--weights", help="entry of the checkpoint to take; by default its EMA")
-    parser.add_argument("--output", required=True, help="safetensors file to write")
+    parser.add_argument("--output", required=True, action=OutputFile, help="safetensors file to write")
     options = parser.parse_args(arguments)
     try:
         with warnings.catch_warnings(record=True) as caught:

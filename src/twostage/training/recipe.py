@@ -32,6 +32,7 @@ class Recipe:
     checkpoint_every, log_every: steps. keep_state: keep the last checkpoint, so that more steps can continue from it.
     tensorboard: also write TensorBoard's event files.
     minutes: wall-clock budget of one job, None for no limit.
+    state_folder: folder for what the training resumes from, None for the folder of the outputs (``longer.state_of``).
     memory_mb: memory for latents; a store that does not fit is shuffled within windows of half of it.
     """
 
@@ -56,6 +57,7 @@ class Recipe:
     log_every: int = 10
     tensorboard: bool = False
     minutes: float | None = None
+    state_folder: str | None = None
     memory_mb: int = 8192
 
     def __post_init__(self):
@@ -71,6 +73,7 @@ class Recipe:
         _expect(self, "ema", lambda value: 0 <= value < 1, "a decay in [0, 1)")
         _expect(self, "class_drop", lambda value: 0 <= value < 1, "a probability in [0, 1)")
         _expect(self, "minutes", lambda value: value is None or value > 0, "a number above 0, or null")
+        _expect(self, "state_folder", lambda value: value is None or isinstance(value, str), "a folder, or null")
         for name, allowed in (
             ("time", ("uniform", "lognormal")),
             ("target", ("cfm", "oracle")),

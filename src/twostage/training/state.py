@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from twostage.finite import finite_weights
 from twostage.provenance import atomic_write, write_json
 from twostage.training.lock import Lock, identity
-from twostage.training.longer import differences, state_to_go_on_from, step_of, thrown_away
+from twostage.training.longer import differences, state_of, state_to_go_on_from, step_of, thrown_away
 from twostage.training.statistics import Diverged
 
 SCHEMA = "twostage.training.state/1"
@@ -34,11 +34,14 @@ KEPT = 2  # resumable checkpoints: the newest, and the one before it in case the
 
 
 class StateFolder:
-    """``<output>/state``: take it with ``acquire``, then save, load and publish; ``finish`` removes it."""
+    """``state_of(output, folder)``: take it with ``acquire``, then save, load and publish; ``finish`` closes it.
 
-    def __init__(self, output):
-        self.output = Path(output)
-        self.folder = self.output / "state"
+    In a folder of its own, copies of the outputs stay: the outputs may be lost on their way to a storage.
+    """
+
+    def __init__(self, output, folder=None):
+        self.output, self.apart = Path(output), folder is not None
+        self.folder = state_of(output, folder)
         self.lock = Lock(self.folder)
 
     def acquire(self):
@@ -191,7 +194,7 @@ class StateFolder:
             path.unlink(missing_ok=True)
         for path in self.folder.iterdir():
             published = self.output / path.name
-            if not keep and published.exists() and not os.path.samefile(path, published):
+            if not (keep or self.apart) and published.exists() and not os.path.samefile(path, published):
                 path.unlink()  # a copy, because the file system has no links: not worth its space
         self.lock.release()
 

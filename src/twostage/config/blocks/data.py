@@ -16,7 +16,10 @@ class Data(Block):
         description="Data set: scikit-learn's digits, class folders of images, torchvision's CIFAR-10, or `none`. "
         "`none` is for runs whose latents are all imported; `data` can then be left out"
     )
-    path: PathText | None = Field(None, description="Folder with the images. Not needed for digits")
+    path: PathText | None = Field(
+        None,
+        description="Folder with the images, or for class folders a .zip archive of them. Not needed for digits",
+    )
     held_out_path: PathText | None = Field(
         None,
         description="Folder with the held-out images, if the data set has its own. Default: the share `held_out` is "

@@ -6,7 +6,16 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from twostage.config.blocks.base import Block
-from twostage.config.values import Below1, Count, Distinct, Mebibytes, NotNegative, Positive, RealMinutes
+from twostage.config.values import (
+    Below1,
+    Count,
+    Distinct,
+    Mebibytes,
+    NotNegative,
+    PathText,
+    Positive,
+    RealMinutes,
+)
 from twostage.training.recipe import PRESETS, Recipe
 
 
@@ -84,6 +93,12 @@ class Training(Block):
         Recipe.minutes,
         description="Time limit of one job, in minutes. At the limit the job writes a checkpoint and ends, to be "
         "queued again",
+    )
+    state_folder: PathText | None = Field(
+        Recipe.state_folder,
+        description="Folder for what a training resumes from, below it in `results/{run}/training/{space}/{model}`. "
+        "Default: `state/` beside the snapshots. Without a shared file system, name a folder of a volume that outlives "
+        "a job",
     )
 
     @model_validator(mode="before")

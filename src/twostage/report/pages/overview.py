@@ -15,6 +15,7 @@ from twostage.report.pages.captions import caption
 from twostage.report.results.lineage import edges
 from twostage.report.results.lineage import lineage as everything_behind
 from twostage.report.results.parts import PARTS
+from twostage.storage import here, name_of
 
 # The variables that Snakemake's report holds as JSON, one line each.
 HELD = "results|categories|rulegraph_spec|runtimes_spec|timeline_spec|rules|metadata"
@@ -27,8 +28,8 @@ def page(folder, content, items, config, captions, done):
     folder: the run's folder; content: that of claims.json (``record.Checked``); items: {figure: its part of
     ``PARTS``}; config: the configuration (dict); captions: folder of the captions; done: {stage: (jobs, seconds)}.
     """
-    folder = Path(folder)
-    names = [name for name in items if (folder / "report" / f"{name}.png").is_file()]
+    folder = Path(name_of(folder))
+    names = [name for name in items if _is_there(folder, f"{name}.png")]
     artefacts = [folder / "report" / name for name in ("claims.json", "side_by_side.csv", "interactive.html")]
     records = everything_behind([*artefacts, *(folder / "report" / f"{name}.png" for name in names)])
     told = claims.told(content)
@@ -54,6 +55,10 @@ def page(folder, content, items, config, captions, done):
     )
 
 
+def _is_there(folder, name):
+    return Path(here(folder / "report" / name)).is_file()
+
+
 def _commits(records):
     commits = {record.get("commit") for record in records.values()} - {None}
     return sorted(commit[:10] + commit[40:].replace("+", " + ") for commit in commits)
@@ -67,7 +72,7 @@ def _figure(folder, name, told, config, captions, records):
         "name": claims.figure_name(name),
         "caption": caption(Path(captions) / f"{name}.rst", config),
         "claims": [claim for claim in claims_of_all if claim.figure == name and claim.verdict != NOT_TESTED],
-        "files": [file for file in (f"{name}.csv", f"{name}.html") if (folder / "report" / file).is_file()],
+        "files": [file for file in (f"{name}.csv", f"{name}.html") if _is_there(folder, file)],
         "made_from": lineage.sources(records[str(folder / "report" / f"{name}.png")], folder),
     }
 

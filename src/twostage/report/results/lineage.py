@@ -4,17 +4,18 @@ import json
 from pathlib import Path
 
 from twostage.provenance import provenance_path
+from twostage.storage import here, name_of
 
 KEPT = ("sha256", "commit", "config", "seed", "inputs", "versions", "created", "machine")
 
 
 def lineage(artefacts):
-    """{path: its provenance} of the artefacts and everything behind them, dict of dicts, the artefacts first.
+    """{name: its provenance} of the artefacts and everything behind them, dict of dicts, the artefacts first.
 
     A file without provenance beside it (the user's own images or weights) has only its sha256, which the artefact made
     from it recorded. Raises ValueError for a provenance file that is not JSON.
     """
-    found, pending = {}, [(str(path), None) for path in artefacts]
+    found, pending = {}, [(name_of(path), None) for path in artefacts]
     while pending:
         path, digest = pending.pop(0)
         if path in found:
@@ -25,7 +26,7 @@ def lineage(artefacts):
 
 
 def _record(path):
-    file = provenance_path(path)
+    file = provenance_path(here(path))
     if not file.is_file():
         return None
     try:
