@@ -3,14 +3,16 @@
 # make rehearsal: every target of config/imagenet256.yaml, small, on this machine's CPUs
 # make limits: write into docs/scales.md what each job of config/imagenet256.yaml requests
 # make gpu: the checks that need a GPU, in 20 minutes on one; without one, small, on a pretended GPU
+# make crate: the digits run as an RO-Crate, once its files have been verified; RUN=results/other for another run
 # make docs: the documentation as a site
 # make why: the jobs that a run would start now, with reasons; CONFIG=config/other.yaml for another configuration
 PYTHON ?= python3
 CORES ?= all
 ENVIRONMENT := .venv/.installed
+RUN ?= results/digits
 REHEARSAL := tests/workflow/test_rehearsal.py
 
-.PHONY: gpu demo test rehearsal lint limits docs why results lock clean
+.PHONY: crate gpu demo test rehearsal lint limits docs why results lock clean
 
 demo: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES)
@@ -61,6 +63,10 @@ limits: $(ENVIRONMENT)
 results: $(ENVIRONMENT)
 	.venv/bin/python -m twostage.report.publish results/digits docs/results/digits
 	.venv/bin/snakemake --cores 1 pictures
+
+crate: $(ENVIRONMENT)
+	.venv/bin/python -m twostage.provenance verify $(RUN)
+	.venv/bin/python -m twostage.report.crate $(RUN)
 
 # Needs uv. Writes the hash-locked requirements from pyproject.toml and envs/constraints.txt.
 lock:
