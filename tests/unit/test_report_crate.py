@@ -199,3 +199,13 @@ def test_a_package_without_its_workflow_says_so(run, monkeypatch, tmp_path, caps
     monkeypatch.setattr("twostage.report.crate.PACKAGE_ROOT", SimpleNamespace(parent=SimpleNamespace(parent=tmp_path)))
     assert main([str(run)]) == 1
     assert "has no Snakefile; expected the checkout whose workflow made the run" in capsys.readouterr().err
+
+
+def test_a_crate_of_a_report_that_was_drawn_again_does_not_hinder_the_next(run):
+    make_crate(run)
+    (run / "report.html").write_text("page, drawn again", encoding="utf-8")
+    inputs = [f"results/tiny/report/{name}" for name in ("claims.json", "fig2.png")]
+    write_provenance("results/tiny/report.html", inputs=inputs)
+    assert verify(run).problems == []
+    make_crate(run)
+    assert graph_of(run)["report.html"]["sha256"] == sha256(run / "report.html")
