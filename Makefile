@@ -4,14 +4,16 @@
 # make limits: write into docs/scales.md what each job of config/imagenet256.yaml requests
 # make claims: write docs/claims.md, every claim beside the verdicts of all runs in docs/results
 # make gpu: the checks that need a GPU, in 20 minutes on one; without one, small, on a pretended GPU
+# make crate: the digits run as an RO-Crate, once its files have been verified; RUN=results/other for another run
 # make docs: the documentation as a site
 # make why: the jobs that a run would start now, with reasons; CONFIG=config/other.yaml for another configuration
 PYTHON ?= python3
 CORES ?= all
 ENVIRONMENT := .venv/.installed
+RUN ?= results/digits
 REHEARSAL := tests/workflow/test_rehearsal.py tests/workflow/test_rehearsal_storage.py
 
-.PHONY: gpu demo test rehearsal lint limits docs why results claims lock clean
+.PHONY: crate gpu demo test rehearsal lint limits docs why results claims lock clean
 
 demo: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES)
@@ -66,6 +68,10 @@ results: $(ENVIRONMENT)
 
 claims: $(ENVIRONMENT)
 	.venv/bin/python -m twostage.report.scales docs/results docs/claims.md
+
+crate: $(ENVIRONMENT)
+	.venv/bin/python -m twostage.provenance verify $(RUN)
+	.venv/bin/python -m twostage.report.crate $(RUN)
 
 # Needs uv. Writes the hash-locked requirements from pyproject.toml and envs/constraints.txt.
 lock:

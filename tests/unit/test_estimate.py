@@ -408,12 +408,29 @@ def test_a_gpu_waits_for_resizing_and_for_distances_but_not_for_reading():
     assert found.hours(one)[0] == pytest.approx((alone + images * 0.006 / 4) / 3600)
     reading = dataclasses.replace(one, cpu_seconds=one.cpu_seconds + 1000)
     assert found.hours(reading)[0] == pytest.approx((images * 0.006 + 1000) / 4 / 3600)
-    one, width = row(found, "evaluate", "pixel, tab1"), 2048
+    one, width, spatial = row(found, "evaluate", "pixel, tab1"), 2048, 2023
     sets = len(PLANS["tab1"]) * len(found.config.sampling.seeds)  # each of its own distance
     count = one.samples / sets
-    distances = 3 * count * width**2 + 11 * 3 * min(count, width) ** 2 * width + 4 * count**2 * width
+    frechet = lambda count, width: 3 * count * width**2 + 11 * 3 * min(count, width) ** 2 * width  # noqa: E731
+    distances = frechet(count, width) + 4 * count**2 * width + frechet(count, spatial) + count * 1008 * width
     assert one.cpu_seconds == one.waited_seconds
     assert one.cpu_seconds == pytest.approx(one.samples * 0.006 + sets * 2 * distances / 40e9)
+
+
+def test_distances_of_classes_cost_their_images_once_and_only_when_requested():
+    found = costs()
+    one, plans, images = row(found, "class_distances", "pixel, tab1"), len(PLANS["tab1"]), 1438
+    assert one.samples == images + row(found, "evaluate", "pixel, tab1").samples
+    assert one.flops == pytest.approx(one.samples * classifier_flops((8, 8, 1), 32, 10))
+    own = 400 * len(found.config.sampling.seeds) // 10  # of a plan and class
+    distances = 3 * own * 128**2 + 11 * 3 * min(own, 128) ** 2 * 128
+    reading = found.config.estimate.image_seconds * images * (found.config.data.name == "image_folder")
+    assert one.waited_seconds == pytest.approx(plans * 10 * 2 * distances / 40e9)
+    assert one.cpu_seconds == pytest.approx(one.waited_seconds + reading)
+    rules = lambda *paths: {(each.rule, each.where) for each in found.of_target(paths)}  # noqa: E731
+    assert ("class_distances", "pixel, tab1") in rules("evaluation/pixel/classes/tab1.csv")
+    assert {rule for rule, _ in rules("evaluation/pixel/classes/tab1.csv")} & {"evaluate", "memorization"} == set()
+    assert "class_distances" not in {rule for rule, _ in rules("evaluation/pixel/tab1.csv")}
 
 
 # ------------------------------------------------------------------------------------------------ what is not there yet

@@ -8,6 +8,7 @@ import timm
 import torch
 from cleanfid.inception_torchscript import InceptionV3W
 from cleanfid.resize import build_resizer
+from inception import write_inception
 from safetensors.torch import save_file
 
 from twostage.evaluation.classifier import Classifier, train_classifier
@@ -20,24 +21,17 @@ from twostage.provenance import write_provenance
 RGB = np.random.default_rng(0).integers(0, 256, (3, 20, 24, 3), dtype=np.uint8)
 
 
-class FakeInception(torch.nn.Module):
-    """The interface of clean-fid's TorchScript network, with one random convolution as its layers."""
-
-    def __init__(self):
-        super().__init__()
-        convolution = torch.nn.Conv2d(3, 2048, 40, stride=40)
-        self.layers = torch.nn.Sequential(convolution, torch.nn.AdaptiveAvgPool2d(1))
-
-    def forward(self, x, return_features: bool = True):
-        return self.layers(x)
+@pytest.fixture(scope="module")
+def true_inception(tmp_path_factory):
+    """Path of a TorchScript file of the true network, and the network itself."""
+    path = tmp_path_factory.mktemp("inception") / "inception-2015-12-05.pt"
+    return path, write_inception(path)
 
 
 @pytest.fixture
-def inception_path(tmp_path):
-    torch.manual_seed(0)
-    path = tmp_path / "inception-2015-12-05.pt"
-    torch.jit.script(FakeInception()).save(path)
-    return path
+def inception_path(true_inception, monkeypatch):
+    monkeypatch.setattr("twostage.data.chunks.CPU_MB", 32)  # one image at a time: chunks are filled up
+    return true_inception[0]
 
 
 def test_inception_features_are_clean_fids(inception_path):
@@ -53,6 +47,31 @@ def test_inception_features_are_clean_fids(inception_path):
     assert extractor.distance_name == "gFID"
 
 
+def test_spatial_features_are_the_first_channels_of_adms_layer(inception_path, true_inception):
+    """By a hook on the network in Python; in ADM's order, row by row with the channels last."""
+    extractor, seen = inception(inception_path, expected_sha256=None), []
+    network, resize = true_inception[1], build_resizer("clean")
+    hook = network.layers.mixed_6.conv.register_forward_hook(lambda module, given, found: seen.append(found))
+    with hook, torch.no_grad():
+        network(torch.from_numpy(np.stack([resize(image) for image in RGB]).transpose(0, 3, 1, 2)))
+    features, spatial = extractor.with_spatial([RGB[:2], RGB[2:]])
+    assert spatial.shape == (3, 17 * 17 * 7)
+    assert seen[0].shape == (3, 192, 17, 17)
+    np.testing.assert_allclose(
+        spatial, seen[0][:, :7].numpy().transpose(0, 2, 3, 1).reshape(3, -1), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_array_equal(features, extractor(RGB))
+
+
+def test_class_probabilities_are_those_of_the_network_without_bias(inception_path):
+    extractor, resize = inception(inception_path, expected_sha256=None), build_resizer("clean")
+    x = torch.from_numpy(np.stack([resize(image) for image in RGB]).transpose(0, 3, 1, 2))
+    with torch.no_grad():
+        expected = torch.jit.load(str(inception_path))(x, no_output_bias=True)
+    logits = torch.from_numpy(extractor(RGB) @ extractor.class_weights.T)
+    torch.testing.assert_close(logits.softmax(1), expected, rtol=1e-4, atol=1e-7)
+
+
 def test_grey_images_are_taken_as_three_equal_channels(inception_path):
     extractor = inception(inception_path, expected_sha256=None)
     grey = RGB[..., :1]
@@ -65,6 +84,9 @@ def test_inception_weights_are_checked(inception_path, tmp_path):
     other = tmp_path / "other.pt"
     other.write_bytes(b"not a network")
     with pytest.raises(ValueError, match=r"other.pt is not clean-fid's TorchScript Inception"):
+        inception(other, expected_sha256=None)
+    torch.jit.script(torch.nn.Sequential(torch.nn.Linear(2, 2))).save(str(other))
+    with pytest.raises(ValueError, match=r"other.pt is not clean-fid's TorchScript Inception .*layers"):
         inception(other, expected_sha256=None)
     with pytest.raises(FileNotFoundError):
         inception(tmp_path / "absent.pt")
@@ -186,6 +208,7 @@ def test_references_of_adm_and_clean_fid_are_read(tmp_path, kind):
     np.savez(tmp_path / "reference.npz", **content)
     reference = read_reference(tmp_path / "reference.npz")
     assert reference.features is None
+    assert (reference.spatial is None) == (kind == "clean-fid")
     assert distance_of_roots(reference.mean, reference.root, *mean_and_root(features)) == pytest.approx(0, abs=1e-9)
 
 
@@ -210,6 +233,9 @@ def test_a_reference_is_checked_by_its_header(tmp_path):
     assert refuse_unfit_reference(path, "classifier", width=32) == "statistics"
     _fails(path, "reference.npz: statistics of 32 features per image; classifier has 16", width=16)
     _fails(path, "statistics of 32 features per image; inception has 2048", features="inception")
+    statistics = {"mu": np.zeros(2048), "sigma": np.zeros((2048, 2048))}
+    np.savez(path, **statistics, mu_s=np.zeros(7), sigma_s=np.eye(7))
+    _fails(path, r"mu_s has the shape \(7,\); Inception's spatial features are \(2023,\)", features="inception")
     np.savez_compressed(path, arr_0=RGB[:, :20, :20])
     assert refuse_unfit_reference(path, "classifier", image_size=20) == "images"
     _fails(path, r"reference.npz: images of .* pixels; the run's classifier sees 7 x 7", image_size=7)

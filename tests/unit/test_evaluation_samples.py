@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from made_samples import SEEDS, write_samples
 from PIL import Image
 
 from twostage.data.datasets import ArrayDataset
@@ -14,7 +15,9 @@ from twostage.data.encode import encode
 from twostage.data.encoders import load_encoder
 from twostage.evaluation.classifier import train_classifier
 from twostage.evaluation.evaluate import evaluate_samples, measure
-from twostage.evaluation.export import export_adm
+from twostage.evaluation.export import export_adm, export_png
+from twostage.evaluation.export import main as export
+from twostage.evaluation.features import FeatureExtractor
 from twostage.evaluation.frechet import distance_of_roots, frechet_distance, mean_and_root
 from twostage.evaluation.images import SampledImages, dataset_batches, load_split
 from twostage.evaluation.jackknife import standard_error
@@ -32,40 +35,7 @@ from twostage.provenance import sha256
 
 DIGITS = {"name": "digits"}
 IDENTITY = {"kind": "identity"}
-SEEDS = [0, 7]
 PER_SEED = 150
-
-
-def write_samples(path, images, labels, seeds, index, *, total, followed=None, split="train", **facts):
-    """A file of samples as the sampler writes it."""
-    plan = {
-        "parts": [
-            {"field": "XL", "guidance": 1.5, "interval": [0.1, 0.4], "stop": 0.4},
-            {"field": "B", "shift": 0.5, "stop": 1.0},
-        ]
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with h5py.File(path, "w") as file:
-        file["images"], file["labels"], file["seed"], file["index"] = images, labels, seeds, index
-        write_texts(file, "class_names", [f"name {label}" for label in range(10)])
-        if followed is not None:
-            file["followed"], file["followed_mirrored"] = followed, np.zeros(len(images), dtype=bool)
-        file.attrs.update(
-            {
-                "plan": json.dumps(plan),
-                "weights": json.dumps({"XL": {"sha256": "0", "metadata": {"step": 3, "ema": 0.9}}}),
-                "samples": total,
-                "seeds": SEEDS,
-                "nfe": 50,
-                "steps": 50,
-                "solver": "euler",
-                "split": np.nan,
-                "t_switch": np.nan,
-                "t_resume": np.nan,
-                "followed_split": split,
-                **facts,
-            }
-        )
 
 
 @pytest.fixture(scope="module")
@@ -278,8 +248,7 @@ def test_precision_and_recall_say_k_and_the_number_of_features(world, table):
 
 def test_few_kept_features_leave_mean_and_covariance_of_all():
     train = load_split(DIGITS, "train")
-    extractor = lambda images: images.reshape(len(images), -1)[:, 10:20].astype(np.float32)  # noqa: E731
-    extractor.name = "pixels"
+    extractor = FeatureExtractor("classifier", lambda images: images.flatten(1)[:, 10:20], "no weights")
     whole, few = (reference_from_data(train, extractor, 100, keep) for keep in (10_000, 50))
     assert (few.samples, len(few.features)) == (len(train), 50)
     assert distance_of_roots(whole.mean, whole.root, few.mean, few.root) == pytest.approx(0, abs=1e-6)
@@ -486,14 +455,57 @@ def test_export_is_adms_npz(world, tmp_path):
     path = tmp_path / "samples.npz"
     export_adm(world["samples"]["noise"], path, seed=7, batch_size=40)
     with np.load(path) as content:
-        assert list(content) == ["arr_0"]
-        exported = content["arr_0"]
+        assert list(content) == ["arr_0", "arr_1"]
+        exported, labels = content["arr_0"], content["arr_1"]
+    assert labels.dtype == np.int64
+    assert np.array_equal(labels, world["train"].labels[world["order"][world["rows"]]][PER_SEED:])
     assert exported.dtype == np.uint8
     assert np.array_equal(exported, np.repeat(world["images"]["noise"][PER_SEED:], 3, axis=3))
     export_adm(world["samples"]["noise"], path, count=20)
     assert np.load(path)["arr_0"].shape == (20, 8, 8, 3)
     with pytest.raises(ValueError, match="no samples of seed 3"):
         export_adm(world["samples"]["noise"], path, seed=3)
+
+
+def test_pngs_of_chosen_classes_lie_in_their_folders_with_a_table(world, tmp_path):
+    samples = SampledImages.open("noisy", world["samples"]["noisy"])
+    export_png(world["samples"]["noisy"], tmp_path / "png", classes=["name 3", 5], count=4)
+    table = pd.read_csv(tmp_path / "png/labels.csv")
+    assert table["class_name"].value_counts().to_dict() == {"name 3": 4, "name 5": 4}
+    assert sorted(path.name for path in (tmp_path / "png").iterdir() if path.is_dir()) == ["name-3", "name-5"]
+    assert len(list((tmp_path / "png").rglob("*.png"))) == 8
+    for file, label, name, seed, index in table.itertuples(index=False):
+        (row,) = np.flatnonzero((samples.seed == seed) & (samples.index == index))
+        assert (samples.labels[row], f"name {label}") == (label, name)
+        assert np.array_equal(
+            np.asarray(Image.open(tmp_path / "png" / file)), samples.images(np.array([row]))[0, :, :, 0]
+        )
+    provenance = json.loads((tmp_path / "png/labels.csv.provenance.json").read_text())
+    assert (provenance["samples"], len(provenance["inputs"])) == (8, 2)
+
+
+def test_classes_that_are_not_there_end_an_export_in_one_line(world, tmp_path, capsys):
+    shards = [str(path) for path in world["samples"]["noisy"]]
+    assert export([*shards, "--output", str(tmp_path / "x"), "--png", "--classes", "cat"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: plan samples: no samples of class 'cat'; expected a name or label: name 0, name 1")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "x").exists()
+    assert export([*shards, "--output", str(tmp_path / "x.npz"), "--classes", "3", "--seed", "7"]) == 0
+    assert set(np.load(tmp_path / "x.npz")["arr_1"]) == {3}
+
+
+def test_folders_of_classes_whose_names_collide_or_are_unknown_have_labels(world, tmp_path):
+    for names, expected in ((["a/b", "a b", *"cdefghij"], {"0-a-b", "1-a-b", "c"}), (None, {"0", "1", "2"})):
+        paths = [shutil.copy(path, tmp_path) for path in world["samples"]["noisy"]]
+        for path in paths:
+            with h5py.File(path, "a") as file:
+                del file["class_names"]
+                if names:
+                    write_texts(file, "class_names", names)
+        folder = tmp_path / str(names is None)
+        export_png(paths, folder, classes=[0, 1, 2], count=1)
+        assert {path.name for path in folder.iterdir() if path.is_dir()} == expected
 
 
 def test_mirrored_training_images_count_as_training_images(tmp_path):

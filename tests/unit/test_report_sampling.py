@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from report_results import described, oracle_loss, posterior, split_of, tab1, transition, with_parts, write
 
 from twostage.hdf5 import write_texts
@@ -352,6 +353,23 @@ def test_precision_and_recall_stand_beside_what_they_depend_on(tmp_path):
         assert [cell.text for cell in cells[1][7:]] == ["0.600", "–", "5; 900, 1,437"]
         assert tab_plans.notes(table)[-1].startswith("Precision and recall depend on k")
         assert "5; 1,000, 1,437" in texts(tab_plans.figure(table))
+
+
+def test_sfid_and_the_inception_score_stand_beside_the_distance(tmp_path):
+    rows = own_plans()
+    first = rows["plan"] == "tab_plans-plain"
+    seeds = rows.loc[first, "seed"].nunique()
+    rows["sfid"], rows["sfid_sem"] = np.where(first, 4.0, np.nan), 0.1
+    rows["inception_score"], rows["inception_score_sem"] = 7.0 + rows["seed"] - rows["seed"].mean(), 0.2
+    drawn = tab_plans.drawn({"pixel": write(tmp_path, "tab_plans.csv", rows)})
+    headings, cells = tab_plans.cells(drawn)
+    assert headings[7:] == ["pixel, sFID", "pixel, Inception score"]
+    sfid, score = (scipy.stats.t.ppf(0.975, 9 * seeds) * error / seeds**0.5 for error in (0.1, 0.2))
+    assert [cell.text for cell in cells[0][7:]] == [f"4.00 ± {sfid:.2f}", f"7.00 ± {score:.2f}"]
+    assert cells[1][7].text == "–"
+    assert "sFID" in tab_plans.notes(drawn)[-1]
+    older = tab_plans.drawn({"pixel": write(tmp_path, "tab_plans.csv", own_plans())})
+    assert not any("sFID" in heading for heading in tab_plans.cells(older)[0])
 
 
 def test_plans_whose_reference_has_no_features_have_no_precision(tmp_path):

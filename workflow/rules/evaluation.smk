@@ -179,6 +179,38 @@ rule evaluate:
         "../scripts/evaluate.py"
 
 
+# Each class by itself, when requested: one experiment's table by its path, or all of them (`per_class`).
+rule class_distances:
+    input:
+        **feature_weights(),
+        classifier=branch(
+            "classifier" in CONFIG.evaluation.features, then=rules.classifier.output.weights, otherwise=[]
+        ),
+        samples=lambda w: [path for shards in sample_paths(w.space, w.experiment).values() for path in shards],
+        images=IMAGES,
+    output:
+        table="<results>/evaluation/{space}/classes/{experiment}.csv",
+    log:
+        "<logs>/class_distances/{experiment}/{space}.log",
+    benchmark:
+        "<benchmarks>/class_distances/{experiment}/{space}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.jobs.evaluation.threads
+    resources:
+        **resources_of("evaluation"),
+    params:
+        dataset=DATASET,
+        plans=lambda w: list(PLANS[w.experiment]),
+        features=CONFIG.evaluation.features,
+        device=device_of("evaluation"),
+        code=code_of("twostage.evaluation.per_class"),
+    message:
+        "Measuring each class of {wildcards.experiment} in latent space {wildcards.space}"
+    script:
+        "../scripts/class_distances.py"
+
+
 rule memorization:
     input:
         **feature_weights(),
@@ -251,7 +283,7 @@ rule reconstruction:
         "../scripts/reconstruction.py"
 
 
-# For ADM's own evaluator: `snakemake results/{run}/samples/{space}/{plan}/adm-seed-0.npz`.
+# For ADM's own evaluator, with labels: `snakemake results/{run}/samples/{space}/{plan}/adm-seed-0.npz`.
 rule export:
     input:
         lambda w: [f"<results>/samples/{{space}}/{{plan}}/shard-{shard}.h5" for shard in range(CONFIG.sampling.shards)],

@@ -160,6 +160,15 @@ rule tables:
         [f"<results>/report/{name}.png" for name in TABLES],
 
 
+# The distances of each class, made when requested.
+PER_CLASS = [f"evaluation/{space}/classes/{name}.csv" for name in SAMPLED for space in spaces_of(name)]
+
+
+rule per_class:
+    input:
+        [f"<results>/{table}" for table in PER_CLASS],
+
+
 # Before anything is computed: snakemake estimate, snakemake limits
 rule estimate:
     log:
@@ -174,7 +183,7 @@ rule estimate:
         config=slice_of(CONFIG),
         plans=PLANS,
         targets=paths_below(FIGURES | TABLES | {"claims": CLAIMS}, EACH),
-        on_demand=paths_below(ON_DEMAND, EACH),
+        on_demand=paths_below(ON_DEMAND, EACH) | {"per_class": PER_CLASS},
     message:
         "Estimating what the run will cost"
     script:

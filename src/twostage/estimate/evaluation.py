@@ -3,6 +3,8 @@
 A GPU waits for the host in two places: Inception for clean-fid's resizing, and a job's end for the distances.
 """
 
+import math
+
 from twostage.estimate import peaks
 from twostage.estimate.data import PASSES
 from twostage.estimate.memory import (
@@ -19,12 +21,13 @@ from twostage.estimate.memory import (
 from twostage.estimate.networks import classifier_flops
 from twostage.estimate.row import BYTES, MULTIPLY_ADD, WIDE, Row
 from twostage.estimate.sampling import TRAJECTORIES, samples_of, seeds_of
-from twostage.evaluation.given import IMAGES, held
+from twostage.evaluation.given import IMAGES, WIDTHS, held
 from twostage.sampling.plan import Plan
 
 CLASSIFIER = "evaluation/classifier/classifier"
 CLASSIFIER_FEATURES = "evaluation/classifier/features"
 DISTANCE = 3  # products of (D, D) matrices that a Frechet distance takes; its eigenvalues count as one
+INCEPTION_CLASSES = 1008
 SEARCH = 4 * GIB  # blocks of pixels in float32 and float64, of ``twostage.evaluation.neighbours``
 
 
@@ -128,6 +131,7 @@ def rows_of_space(setting, space):
         if space in setting.spaces_of(experiment) and experiment not in TRAJECTORIES:
             yield _evaluate(setting, space, experiment)
             yield _memorization(setting, space, experiment)
+            yield _class_distances(setting, space, experiment)
     if setting.config.spaces[space].decodes:
         yield _reconstruction(setting, space)
 
@@ -141,6 +145,8 @@ def _evaluate(setting, space, experiment):
 
     def on_host():
         features = _statistics_bytes(setting, max(counts.values()))
+        # those of one seed, gathered in batches and joined: beside the features while these are measured
+        features += 2 * BYTES * max(counts.values()) // seeds * setting.spatial_width()
         return reading(setting, "evaluation") + features + ENTRY * samples + NETWORK
 
     return Row(
@@ -152,17 +158,49 @@ def _evaluate(setting, space, experiment):
 
 
 def _distance_flops(setting, samples):
-    """Operations of ``twostage.evaluation.evaluate.measure`` of a plan's samples of one seed, in all features: their
-    covariance, twice, and by parts; a distance of all and one without each part; kernels and neighbours of some."""
-    from twostage.evaluation.jackknife import PARTS
+    """Operations of ``twostage.evaluation.evaluate.measure`` and ``peer_measures`` of a plan's samples of one seed, in
+    all features: a Frechet distance; kernels and neighbours of some; probabilities of Inception's classes."""
     from twostage.evaluation.reference import KEEP
 
-    found, kept = 0, min(samples, KEEP)
-    for name in setting.config.evaluation.features:
-        width = setting.feature_width([name])
-        distance = DISTANCE * min(width, samples) ** 2 * width
-        found += MULTIPLY_ADD * (3 * samples * width**2 + (1 + PARTS) * distance + 4 * kept**2 * width)
+    kept, widths = min(samples, KEEP), [setting.feature_width([name]) for name in setting.config.evaluation.features]
+    found = sum(_frechet_flops(samples, width) + MULTIPLY_ADD * 4 * kept**2 * width for width in widths)
+    if spatial := setting.spatial_width():
+        found += _frechet_flops(samples, spatial) + MULTIPLY_ADD * samples * INCEPTION_CLASSES * WIDTHS["inception"]
     return found
+
+
+def _frechet_flops(samples, width):
+    """Operations of a Frechet distance with its error: covariances, twice, and by parts; a distance of all, and one
+    without each part."""
+    from twostage.evaluation.jackknife import PARTS
+
+    distance = DISTANCE * min(width, samples) ** 2 * width
+    return MULTIPLY_ADD * (3 * samples * width**2 + (1 + PARTS) * distance)
+
+
+def _class_distances(setting, space, experiment):
+    """Each class of an experiment's samples, against the training images of that class, if all classes are measured."""
+    samples, hardware = samples_of(setting, experiment), setting.config.estimate
+    looked_at = sum(samples.values()) + setting.images["train"]
+    widths = [setting.feature_width([name]) for name in setting.config.evaluation.features]
+    each = {count: math.ceil(count / setting.classes) for count in samples.values()}
+    distances = sum(
+        setting.classes * _frechet_flops(each[count], width) for count in samples.values() for width in widths
+    )
+    waited = distances / (1e9 * hardware.cpu_gflops * hardware.cpu_utilisation) + looked_at * setting.feature_seconds()
+
+    def on_host():
+        # A class may hold all images, all samples; its references are kept as features.
+        most = max(max(each.values()), setting.images["train"] // setting.classes)
+        rows = len(samples) * len(widths) * setting.classes
+        return reading(setting, "evaluation") + 2 * _statistics_bytes(setting, most) + 4 * ENTRY * rows + NETWORK
+
+    return Row(
+        "class_distances", f"{space}, {experiment}", samples=looked_at, flops=looked_at * setting.feature_flops(),
+        **_waiting(waited, setting.decoding(setting.images["train"])), stage="evaluation",
+        needs=(f"samples/{space}/{experiment}-", *setting.feature_files(), *setting.image_files()),
+        makes=(f"evaluation/{space}/classes/{experiment}.",), on_gpu=lambda: extractors_peak(setting), on_host=on_host,
+    )  # fmt: skip
 
 
 def _statistics_bytes(setting, samples, names=None):
@@ -170,7 +208,8 @@ def _statistics_bytes(setting, samples, names=None):
     from twostage.evaluation.reference import KEEP
 
     width = max(setting.feature_width([name]) for name in names or setting.config.evaluation.features)
-    return 8 * WIDE * width**2 + 3 * WIDE * KEEP * width + 6 * WIDE * samples * width
+    spatial = 4 * WIDE * setting.spatial_width(names) ** 2  # moments beside those of the features
+    return 8 * WIDE * width**2 + spatial + 3 * WIDE * KEEP * width + 6 * WIDE * samples * width
 
 
 def _memorization(setting, space, experiment):

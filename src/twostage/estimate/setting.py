@@ -9,7 +9,7 @@ from twostage.data.published import ASSUMED, EXPECTED
 from twostage.estimate import networks, peaks
 from twostage.estimate.images import count_classes, count_images
 from twostage.estimate.row import BYTES, MULTIPLY_ADD
-from twostage.evaluation.given import WIDTHS
+from twostage.evaluation.given import SPATIAL_WIDTH, WIDTHS
 from twostage.sides import sides_of
 from twostage.split import FIXED, measured_split
 from twostage.windows import CLASS, TRANSITION, read_windows
@@ -171,6 +171,10 @@ class Setting:
     def feature_width(self, names=None):
         """Numbers that feature extractors (all that the configuration names) give for one image."""
         return sum(self._extractor(name)[1] for name in names or self.config.evaluation.features)
+
+    def spatial_width(self, names=None):
+        """Numbers of spatial features that feature extractors (all that the configuration names) give for one image."""
+        return SPATIAL_WIDTH * ("inception" in (names or self.config.evaluation.features))
 
     def _extractor(self, name):
         if name == "inception":

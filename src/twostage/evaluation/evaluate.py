@@ -12,6 +12,7 @@ from twostage.evaluation.classifier import index_of
 from twostage.evaluation.features import batch_size_for, load_extractors
 from twostage.evaluation.frechet import distance_of_roots, mean_and_root
 from twostage.evaluation.images import SampledImages, load_split
+from twostage.evaluation.inception_score import inception_scores
 from twostage.evaluation.jackknife import PARTS, at_infinity, distances_without, parts_of, standard_error
 from twostage.evaluation.kid import kernel_distances
 from twostage.evaluation.prdc import precision_recall_density_coverage
@@ -47,18 +48,13 @@ def evaluate_samples(
     distance_infinite, kid, kid_sem, distance_without_0 to _9 (see ``measure``), precision, recall, density,
     coverage, and what these four depend on: prdc_neighbours (k), prdc_samples and prdc_reference (features per side,
     NaN where there are none), samples, reference_samples, reference_sha256 and features_sha256 (of the
-    weights), the facts in the samples' files (solver, steps, nfe, ...), fields, weights (EMA decay, training step and
+    weights), in Inception's rows sfid, sfid_sem, inception_score and inception_score_sem (see ``peer_measures``), the
+    facts in the samples' files (solver, steps, nfe, ...), fields, weights (EMA decay, training step and
     digest of each), guidance, interval and shift of the plan. Returns the table.
     """
-    opened = {plan: SampledImages.open(plan, paths) for plan, paths in samples.items()}
-    extractors = load_extractors(
-        features, classifier_path=classifier, inception_path=inception, dinov2_path=dinov2, device=device
+    train, opened, extractors = opened_for_evaluation(
+        dataset, samples, features, device, classifier=classifier, inception=inception, dinov2=dinov2
     )
-    train = load_split(dataset, "train")
-    for plan, item in opened.items():
-        refuse_other_index(f"samples of plan {plan}", item.attributes.get("index"), "the data set", train.index)
-    if "classifier" in features:
-        refuse_other_index(classifier, index_of(classifier), "the data set", train.index)
     rows, used = [], {}
     total = sum(len(item.attributes["seeds"]) for item in opened.values()) * len(extractors)
     with tqdm(total=total, desc="evaluation", unit="set", disable=None) as progress:
@@ -76,12 +72,14 @@ def evaluate_samples(
             for plan, item in opened.items():
                 for seed in np.unique(item.seed):
                     positions = np.flatnonzero(item.seed == seed)
-                    found = reference.checked(extractor.of_batches(item.batches(size, positions)))
+                    both = extractor.with_spatial(item.batches(size, positions))
+                    found, spatial = reference.checked(*both)
                     labels = item.labels[positions]
                     rows.append(
                         {"plan": plan, "seed": int(seed), "features": extractor.name, "metric": extractor.distance_name}
                         | measure(found, reference, labels, pairs=pairs, neighbours=neighbours)
                         | {"reference_sha256": reference.sha256, "features_sha256": extractor.sha256}
+                        | peer_measures(found, spatial, reference, extractor.class_weights, labels)
                         | item.facts()
                     )
                     progress.update()
@@ -96,6 +94,21 @@ def evaluate_samples(
     write_json(output_json, {**config, "features": used, "plans": plans, "samples": _counts(table)})
     write_provenance(output_json, config=config, inputs=[output_csv])
     return table
+
+
+def opened_for_evaluation(dataset, samples, features, device, **weights):
+    """The training images, {plan: its samples}, and the extractors; arguments as of ``evaluate_samples``.
+
+    Raises ValueError where they were not all made from the same images.
+    """
+    opened = {plan: SampledImages.open(plan, paths) for plan, paths in samples.items()}
+    extractors = load_extractors(features, **{f"{name}_path": path for name, path in weights.items()}, device=device)
+    train = load_split(dataset, "train")
+    for plan, item in opened.items():
+        refuse_other_index(f"samples of plan {plan}", item.attributes.get("index"), "the data set", train.index)
+    if "classifier" in features:
+        refuse_other_index(weights["classifier"], index_of(weights["classifier"]), "the data set", train.index)
+    return train, opened, extractors
 
 
 def measure(features, reference, labels=None, *, pairs=10_000, neighbours=5):
@@ -134,6 +147,29 @@ def measure(features, reference, labels=None, *, pairs=10_000, neighbours=5):
             of = {"prdc_neighbours": neighbours, "prdc_samples": len(fake), "prdc_reference": len(real)}
     size = {"samples": len(features), "reference_samples": reference.samples}
     return result | {f"distance_without_{p}": value for p, value in enumerate(without)} | shape | of | size
+
+
+def peer_measures(features, spatial, reference, class_weights, labels=None):
+    """sFID and the Inception score, with standard errors by the jackknife of ``measure``; {} without spatial features.
+
+    features: (N, D); spatial: (N, S) or None, of the same images; class_weights: of ``FeatureExtractor``. sFID is the
+    Frechet distance in the spatial features (Nash et al. 2021), NaN where the reference has none. For the score see
+    ``twostage.evaluation.inception_score``.
+    """
+    if spatial is None:
+        return {}
+    part = parts_of(np.zeros(len(features)) if labels is None else labels)
+    sfid, sfid_without = np.nan, [np.nan]
+    if reference.spatial is not None:
+        sfid = distance_of_roots(*mean_and_root(spatial), *reference.spatial)
+        sfid_without = distances_without(spatial, part, *reference.spatial)
+    score, score_without = inception_scores(features, class_weights, part)
+    return {
+        "sfid": sfid,
+        "sfid_sem": float(standard_error(sfid_without)),
+        "inception_score": score,
+        "inception_score_sem": float(standard_error(score_without)),
+    }
 
 
 def _at_most(count, most, seed=0):

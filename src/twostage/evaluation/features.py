@@ -1,7 +1,8 @@
 """Feature extractors: uint8 images (n, H, W, C) in, float32 features (n, D) out.
 
 ``classifier`` is trained by the workflow and downloads nothing; ``inception`` is clean-fid's network behind clean-fid's
-resizing; ``dinov2`` comes from timm. A distance is named after its features: only Inception's is called gFID.
+resizing; ``dinov2`` comes from timm. A distance is named after its features: only Inception's is called gFID. Inception
+also has ADM's spatial features and the weights of its classes, from the same pass.
 Images go through the networks in chunks of one size (``twostage.data.chunks``).
 """
 
@@ -29,6 +30,8 @@ DISTANCE_NAMES = {
     "classifier": "Frechet distance (classifier)",
 }
 INCEPTION_SIDE = 299
+# ADM's spatial features: the first channels of this convolution in a block of Inception, as (row, column, channel).
+SPATIAL_BLOCK, SPATIAL_CHANNELS = "mixed_6", 7
 MEBIBYTE = 1 << 20
 Images: TypeAlias = UInt8[np.ndarray, "n height width colours"]
 # NVIDIA's inception-2015-12-05.pt, the TorchScript conversion of the original network that clean-fid downloads.
@@ -43,7 +46,10 @@ class FeatureExtractor:
 
     name: "classifier", "inception" or "dinov2"; sha256: of the weights; network: function of a uint8 tensor
     (n, H, W, C) on ``device``, gives a tensor (n, D); item_bytes: function of an image's shape (H, W, C), gives a bound
-    on the memory of one image in the network, weights apart. Raises ValueError where a feature is not finite.
+    on the memory of one image in the network, weights apart; both: as network, gives the features and the spatial
+    features side by side, (n, D + S), for networks that have these; class_weights: float32 (classes, D), such that a
+    softmax of their products with the features gives the classes' probabilities, for networks that have classes.
+    Raises ValueError where a feature is not finite.
 
     >>> mean_colour = FeatureExtractor("classifier", lambda images: images.float().mean((1, 2)), "no weights")
     >>> mean_colour(np.full((5, 8, 8, 3), 100, dtype=np.uint8)).shape
@@ -57,9 +63,12 @@ class FeatureExtractor:
         digest: str | None,
         device: str | torch.device = "cpu",
         item_bytes: Callable[[Sequence[int]], int] = math.prod,
+        *,
+        both: Callable[[Tensor], Tensor] | None = None,
+        class_weights: Float32[np.ndarray, "classes dim"] | None = None,
     ) -> None:
         self.name, self.network, self.sha256, self.device = name, network, digest, torch.device(device)
-        self.item_bytes = item_bytes
+        self.item_bytes, self.both, self.class_weights = item_bytes, both, class_weights
 
     @property
     def distance_name(self) -> str:
@@ -74,14 +83,27 @@ class FeatureExtractor:
 
     def of_batches(self, batches: Iterable[UInt8[np.ndarray, "_ _ _ _"]]) -> Float32[np.ndarray, "total dim"]:
         """Features (N, D) of an iterable of image batches."""
+        return self._of_batches(batches, self.network)
+
+    def with_spatial(
+        self, batches: Iterable[UInt8[np.ndarray, "_ _ _ _"]]
+    ) -> tuple[Float32[np.ndarray, "total dim"], Float32[np.ndarray, "total spatial"] | None]:
+        """Features (N, D) and spatial features (N, S) of an iterable of image batches, in one pass; None for the latter
+        where the network has none."""
+        if self.both is None or self.class_weights is None:
+            return self.of_batches(batches), None
+        found, width = self._of_batches(batches, self.both), self.class_weights.shape[1]
+        return found[:, :width], found[:, width:]
+
+    def _of_batches(self, batches, network):
         what, remedy = f"{self.name} features of a batch of images", "check the network's weights"
-        return np.concatenate([finite(self._of(images), what, remedy) for images in batches])
+        return np.concatenate([finite(self._of(images, network), what, remedy) for images in batches])
 
     @torch.inference_mode()
-    def _of(self, images):
-        network = lambda chunk: self.network(chunk.to(self.device)).float()  # noqa: E731
+    def _of(self, images, network):
+        features = lambda chunk: network(chunk.to(self.device)).float()  # noqa: E731
         size = self.chunk_size(images.shape[1:])
-        return np.concatenate([found.cpu().numpy() for _, found in in_chunks(network, size, torch.from_numpy(images))])
+        return np.concatenate([found.cpu().numpy() for _, found in in_chunks(features, size, torch.from_numpy(images))])
 
 
 def classifier(path: PathLike, device: str | torch.device = "cpu") -> FeatureExtractor:
@@ -96,26 +118,43 @@ def inception(
 ) -> FeatureExtractor:
     """Inception-v3 pool features (2048-d) exactly as clean-fid computes them, from its TorchScript file.
 
-    Raises ValueError when the file's digest is not the expected one (None: any), or when the file is another network.
+    Its spatial features (2023-d) are ADM's, the first 7 channels of ``mixed_6/conv`` at 17 x 17 places (Nash et al.
+    2021; Dhariwal and Nichol 2021); the weights of its 1008 classes are without the bias, as in ADM's evaluator and in
+    the Inception score's own code (Salimans et al. 2016). Raises ValueError when the file's digest is not the expected
+    one (None: any), or when the file is another network.
     """
     from cleanfid.resize import make_resizer
 
     digest = _checked_digest(path, expected_sha256)
     try:
-        layers = torch.jit.load(str(path), map_location=device).eval().layers
+        whole = torch.jit.load(str(path), map_location=device).eval()
+        layers, class_weights = whole.layers, whole.output.weight.detach().float().cpu().numpy()
+        spatial_layer = getattr(layers, SPATIAL_BLOCK).conv
     except (RuntimeError, AttributeError) as error:
         raise ValueError(f"{path} is not clean-fid's TorchScript Inception ({_first_line(error)})") from None
-    finite_weights(layers.state_dict(), path, "fetch the file again")
+    finite_weights(whole.state_dict(), path, "fetch the file again")
     resize = make_resizer("PIL", False, "bicubic", (INCEPTION_SIDE, INCEPTION_SIDE))
     threads = ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="resize")
 
-    def network(images):
+    def prepared(images):
         # clean-fid resizes each channel as a float image and does not round: pixels stay in [0, 255].
         resized = np.stack(list(threads.map(resize, _rgb(images).cpu().numpy())))
         x = torch.from_numpy(resized).to(images.device).permute(0, 3, 1, 2)
-        return layers((x - 128) / 128).flatten(1)
+        return (x - 128) / 128
 
-    return FeatureExtractor("inception", network, digest, device, inception_bytes)
+    def both(images):
+        x = prepared(images)
+        for name, block in layers.named_children():
+            if name == SPATIAL_BLOCK:
+                # ADM's order of the numbers, in which its reference batches hold their statistics
+                spatial = spatial_layer(x)[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
+            x = block(x)
+        return torch.cat([x.flatten(1), spatial], 1)
+
+    features = lambda images: layers(prepared(images)).flatten(1)  # noqa: E731
+    return FeatureExtractor(
+        "inception", features, digest, device, inception_bytes, both=both, class_weights=class_weights
+    )
 
 
 def dinov2(

@@ -17,6 +17,7 @@ from twostage.sides import in_words, sides_of
 IMAGES, STATISTICS = "images", "statistics"
 EXPECTED = "expected an npz with mu (D,) and sigma (D, D), or with images as arr_0, uint8 (N, H, W, C)"
 WIDTHS = {"inception": 2048, "dinov2": 768}  # features per image
+SPATIAL_WIDTH = 2023  # Inception's spatial features per image
 
 
 def refuse_unfit_reference(path, features, *, width=None, image_size=None, weights_sha256=None):
@@ -34,6 +35,13 @@ def refuse_unfit_reference(path, features, *, width=None, image_size=None, weigh
             f"{path}: statistics of {shape[0]} features per image; {features} has {width}: give statistics of the same "
             "network, or the images themselves (npz with arr_0)"
         )
+    if kind == STATISTICS and features == "inception":
+        spatial = _shapes(path).get("mu_s", ((SPATIAL_WIDTH,),))[0]
+        if spatial != (SPATIAL_WIDTH,):
+            raise ValueError(
+                f"{path}: mu_s has the shape {spatial}; Inception's spatial features are ({SPATIAL_WIDTH},): give "
+                "statistics of the same network, or leave mu_s and sigma_s out"
+            )
     if kind == IMAGES and features == "classifier" and image_size and shape[1:3] != sides_of(image_size):
         raise ValueError(
             f"{path}: images of {shape[1]} x {shape[2]} pixels; the run's classifier sees {in_words(image_size)}"
@@ -56,9 +64,7 @@ def held(path):
     if path.is_file():
         refuse_stand_in(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
-            shapes = {name: _header(archive, name)[:2] for name in ("mu", "sigma", "arr_0") if name in names}
+        shapes = _shapes(path)
     except (zipfile.BadZipFile, ValueError, EOFError) as error:
         raise ValueError(f"{path} is not a reference ({error}); {EXPECTED}") from None
     if {"mu", "sigma"} <= set(shapes):
@@ -69,7 +75,7 @@ def held(path):
     shape, dtype = shapes.get("arr_0", ((), None))
     if dtype == np.uint8 and len(shape) == 4 and shape[0] >= 2 and shape[3] in (1, 3):
         return IMAGES, shape
-    found = f"arr_0, {dtype} of shape {shape}" if dtype else f"{', '.join(names)}"
+    found = f"arr_0, {dtype} of shape {shape}" if dtype else f"{', '.join(_names(path))}"
     raise ValueError(f"{path} is not a reference (it holds {found}); {EXPECTED}")
 
 
@@ -86,6 +92,19 @@ def image_batches(path, batch_size):
             if len(content) != count * size:
                 raise ValueError(f"{path}: arr_0 ends before its {shape[0]} images do; fetch the file again")
             yield np.frombuffer(content, dtype=np.uint8).reshape(count, *shape[1:]).copy()
+
+
+def _names(path):
+    """Names of the arrays in an npz."""
+    with zipfile.ZipFile(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist()]
+
+
+def _shapes(path):
+    """{name: (shape, dtype)} of the arrays in an npz that a reference may have."""
+    with zipfile.ZipFile(path) as archive:
+        known = [name for name in _names(path) if name in ("mu", "sigma", "mu_s", "arr_0")]
+        return {name: _header(archive, name)[:2] for name in known}
 
 
 def _header(archive, name):

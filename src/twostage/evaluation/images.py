@@ -30,15 +30,17 @@ def load_split(dataset, split):
     return load_dataset(options.pop("name"), split, **options)
 
 
-def dataset_batches(dataset, batch_size):
+def dataset_batches(dataset, batch_size, rows=None):
     """Yield the images of a data set in order, as uint8 (n, H, W, C) arrays of at most ``batch_size`` images.
+
+    rows: int (n,), the images to take; None: all.
 
     As many threads as torch has read ahead: a single one decodes photographs far more slowly than a GPU computes their
     features. Unusable images are left out, as from the latents, up to the share ``dataset.max_corrupt``; beyond it a
     ValueError names the image.
     """
-    problems = []
-    for images, _, found in images_ahead(dataset, np.arange(len(dataset)), batch_size, torch.get_num_threads()):
+    problems, rows = [], np.arange(len(dataset)) if rows is None else rows
+    for images, _, found in images_ahead(dataset, rows, batch_size, torch.get_num_threads()):
         problems += found
         if len(problems) > dataset.max_corrupt * len(dataset):
             raise ValueError(f"{problems[-1]}. Repair or remove the file, or raise max_corrupt")

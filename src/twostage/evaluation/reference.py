@@ -30,7 +30,8 @@ class Reference:
     """Mean (D,), a root (R, D) of the covariance (``S = root^T root``), and features (n, D) or None.
 
     samples: number of images behind the mean and covariance, or None where the file does not say; source: origin, for
-    the record; sha256: of the file, or the fingerprint of the data.
+    the record; sha256: of the file, or the fingerprint of the data; spatial: mean and root of the spatial features, or
+    None where the network or the file has none.
     """
 
     mean: np.ndarray
@@ -39,15 +40,21 @@ class Reference:
     samples: int | None
     source: str
     sha256: str
+    spatial: tuple | None = None
 
-    def checked(self, features):
-        """Features (N, D) as they are. Raises ValueError, with the source, where the reference has another width."""
-        if features.shape[1:] != self.mean.shape:
-            raise ValueError(
-                f"{self.source}: a reference of {len(self.mean)} features per image; the samples have "
-                f"{features.shape[1]}: give a reference of the same feature extractor"
-            )
-        return features
+    def checked(self, features, spatial=None):
+        """Features (N, D) as they are, with spatial features (N, S) or None. Raises ValueError, with the source, where
+        the reference has another width."""
+        for what, found, mean in (
+            ("features", features, self.mean),
+            ("spatial features", spatial, self.spatial and self.spatial[0]),
+        ):
+            if found is not None and mean is not None and found.shape[1:] != mean.shape:
+                raise ValueError(
+                    f"{self.source}: a reference of {len(mean)} {what} per image; the samples have "
+                    f"{found.shape[1]}: give a reference of the same feature extractor"
+                )
+        return features, spatial
 
     @cached_property
     def within(self):
@@ -88,15 +95,16 @@ def reference_from_data(dataset, extractor, batch_size=256, keep=KEEP, seed=0):
 
     Raises ValueError, with its name, for an unusable image beyond the share that the data set allows.
     """
-    moments, kept = _stream(dataset_batches(dataset, batch_size), len(dataset), extractor, keep, seed)
-    return _reference_of(moments, kept, _source(dataset, moments.count), dataset.fingerprint)
+    moments, kept, spatial = _stream(dataset_batches(dataset, batch_size), len(dataset), extractor, keep, seed)
+    return _reference_of(moments, kept, spatial, _source(dataset, moments.count), dataset.fingerprint)
 
 
-def _reference_of(moments, kept, source, digest):
+def _reference_of(moments, kept, spatial, source, digest):
     # Where all features are kept, the root is exact, however few they are.
     whole = len(kept) == moments.count
     mean, root = mean_and_root(kept) if whole else (moments.mean, covariance_root(moments.covariance, moments.mean))
-    return Reference(mean, root, kept, moments.count, source, digest)
+    places = None if spatial is None else (spatial.mean, covariance_root(spatial.covariance, spatial.mean))
+    return Reference(mean, root, kept, moments.count, source, digest, places)
 
 
 def compute_references(
@@ -107,7 +115,7 @@ def compute_references(
 
     dataset: dict, name and options of ``twostage.data.datasets.load_dataset``; outputs: {features: npz path}; split:
     "train" or "held_out"; classifier, inception, dinov2: weights. Each npz holds mu, sigma, samples, and at most
-    ``keep`` features.
+    ``keep`` features; Inception's also mu_s and sigma_s, of the spatial features.
     """
     extractors = load_extractors(
         outputs, classifier_path=classifier, inception_path=inception, dinov2_path=dinov2, device=device
@@ -115,11 +123,12 @@ def compute_references(
     images = load_split(dataset, split)
     for extractor in extractors:
         size = batch_size or batch_size_for(images.image_shape)
-        moments, kept = _stream(dataset_batches(images, size), len(images), extractor, keep, seed)
+        moments, kept, spatial = _stream(dataset_batches(images, size), len(images), extractor, keep, seed)
         path = Path(outputs[extractor.name])
         source = _source(images, moments.count)
         # The training images' reference is its own source; a reference of other images names them.
         said = {} if split == "train" else {"source": source, "source_sha256": images.fingerprint}
+        said |= {} if spatial is None else {"mu_s": spatial.mean, "sigma_s": spatial.covariance}
         write_reference(path, moments.mean, moments.covariance, moments.count, kept, images.index, **said)
         write_provenance(
             path,
@@ -144,6 +153,9 @@ def import_reference(given, features, output, *, keep=KEEP, seed=0, batch_size=N
     covariance = reference.root.T @ reference.root
     kept = np.empty((0, len(reference.mean))) if reference.features is None else reference.features
     said = {"source": reference.source, "source_sha256": reference.sha256}
+    if reference.spatial is not None:
+        mean, root = reference.spatial
+        said |= {"mu_s": mean, "sigma_s": root.T @ root}
     write_reference(output, reference.mean, covariance, reference.samples, kept, **said)
     config = {"features": features, "keep": keep}
     write_provenance(output, config=config, seed=seed, inputs=[given], weights_sha256=extractor.sha256)
@@ -159,15 +171,16 @@ def reference_from_file(path, extractor, batch_size=None, keep=KEEP, seed=0):
         return read_reference(path, keep)
     shape = held(path)[1]
     batches = image_batches(path, batch_size or batch_size_for(shape[1:]))
-    moments, kept = _stream(batches, shape[0], extractor, keep, seed)
-    return _reference_of(moments, kept, f"{path}, {shape[0]} images", sha256(path))
+    moments, kept, spatial = _stream(batches, shape[0], extractor, keep, seed)
+    return _reference_of(moments, kept, spatial, f"{path}, {shape[0]} images", sha256(path))
 
 
 def write_reference(path, mu, sigma, samples, features, index=None, **said):
     """Write a reference as npz, atomically: mu (D,), sigma (D, D), samples, features (n, D), index of the images.
 
-    said: ``source`` and ``source_sha256``, name and digest of the origin, where that is not the file itself;
-    samples, index: None where they are not known.
+    said: ``source`` and ``source_sha256``, name and digest of the origin, where that is not the file itself; ``mu_s``
+    (S,) and ``sigma_s`` (S, S) of the spatial features, where there are any. samples, index: None where they are not
+    known.
     """
     content = {"mu": mu, "sigma": sigma, "features": features, "index": index or "unknown", **said}
     if samples is not None:
@@ -179,8 +192,9 @@ def write_reference(path, mu, sigma, samples, features, index=None, **said):
 def read_reference(path, keep=KEEP):
     """The reference in an npz file: ``mu`` and ``sigma`` (ADM's reference batches, clean-fid's statistics, ours).
 
-    ``features`` (the first ``keep``) and ``samples`` are read where the file has them. Raises ValueError, with the
-    file's name, for other files, and for one whose numbers are not finite or whose sigma is no covariance.
+    ``features`` (the first ``keep``), ``samples``, ``mu_s`` and ``sigma_s`` are read where the file has them. Raises
+    ValueError, with the file's name, for other files, and for one whose numbers are not finite or whose sigma is no
+    covariance.
     """
     try:
         with np.load(path, allow_pickle=False) as content:
@@ -199,12 +213,16 @@ def read_reference(path, keep=KEEP):
             root = covariance_root(sigma, mean)
             if features is not None and len(features) == samples:
                 root = mean_and_root(features)[1]  # exact, however few they are
+            spatial = None
+            if {"mu_s", "sigma_s"} <= set(content):
+                centre = np.asarray(content["mu_s"], dtype=np.float64)
+                spatial = (centre, covariance_root(content["sigma_s"], centre))
     except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise ValueError(
             f"{path} is not a reference ({error}); expected an npz with mu (D,) and sigma (D, D)"
         ) from None
     kept = None if features is None else features[:keep]
-    return Reference(mean, root, kept, samples, source or name_of(path), digest or sha256(path))
+    return Reference(mean, root, kept, samples, source or name_of(path), digest or sha256(path), spatial)
 
 
 def index_of_reference(path):
@@ -214,15 +232,18 @@ def index_of_reference(path):
 
 
 def _stream(batches, count, extractor, keep, seed):
-    """Moments of the features of ``count`` images in batches, and at most ``keep`` of the features, chosen by a seed,
-    in order."""
+    """Moments of the features of ``count`` images in batches; at most ``keep`` of the features, chosen by a seed, in
+    order; moments of the spatial features, or None."""
     chosen = np.random.default_rng(seed).permutation(count) < keep
-    moments, kept = FeatureMoments(), []
+    moments, kept, of_places = FeatureMoments(), [], None
     for images in tqdm(batches, desc=f"{extractor.name} reference", unit="batch", disable=None):
-        features = extractor(images)
+        features, spatial = extractor.with_spatial([images])
         kept.append(features[chosen[moments.count : moments.count + len(features)]])
         moments.add(features)
-    return moments, np.concatenate(kept)
+        if spatial is not None:
+            of_places = of_places or FeatureMoments()
+            of_places.add(spatial)
+    return moments, np.concatenate(kept), of_places
 
 
 def _source(dataset, count):

@@ -12,7 +12,8 @@ from pathlib import Path
 from twostage.provenance import provenance_path, sha256
 
 SUFFIX = ".provenance.json"
-ASIDE = ("logs", "benchmarks")  # folders of a run that Snakemake writes, beside the results
+CRATE = "crate"  # folder of a run with copies of the workflow's files, for its RO-Crate
+ASIDE = ("logs", "benchmarks", CRATE)  # folders of a run with other files than results
 OWN = ("state", "tensorboard")  # folders of a training: what it resumes from, and its log for TensorBoard
 REMOVED = re.compile(r"Removing temporary output (.+)\.$", flags=re.MULTILINE)
 

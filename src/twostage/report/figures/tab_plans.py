@@ -2,6 +2,8 @@
 
 import math
 
+import pandas as pd
+
 from twostage.report.figures.distances import (
     DISTANCES,
     distance_cells,
@@ -12,10 +14,13 @@ from twostage.report.figures.distances import (
     split_note,
 )
 from twostage.report.figures.table import BEST, Cell, decimals, number, picture, table_page
+from twostage.report.results.curves import symmetric
 from twostage.report.results.plans import own_plans
 
 TITLE = "Plans of this configuration"
 SHAPE = ("precision", "recall", "k; features")
+PEERS = {"sfid": "sFID", "inception_score": "Inception score"}
+FREEDOM = 9  # of the jackknife's ten parts, in each seed
 
 drawn = own_plans
 
@@ -29,6 +34,7 @@ def cells(table):
         headings += [f"{space}, {DISTANCES.get(features, features)}", f"{space}, change"]
         headings += [f"{space}, extrapolated"] if counts > 1 else []
         headings += [f"{space}, {name}" for name in SHAPE] if _has_shape(table, space, features) else []
+        headings += [f"{space}, {PEERS[name]}" for name in _peers(table, space, features)]
     headings += ["samples"] if counts > 1 else []
     rows = []
     for plan, own in table.groupby("plan", sort=False):
@@ -39,6 +45,7 @@ def cells(table):
             row += distance_cells(rows_of(table, space, features), plan)
             row += [_extrapolated(table, space, features, plan)] if counts > 1 else []
             row += _shape_cells(table, space, features, plan) if _has_shape(table, space, features) else []
+            row += [_peer_cell(table, space, features, plan, name) for name in _peers(table, space, features)]
         row += [Cell(f"{first['samples']:,}", value=first["samples"], number=True)] if counts > 1 else []
         rows.append(row)
     return headings, rows
@@ -64,6 +71,27 @@ def _shape_cells(table, space, features, plan):
     known = own[["prdc_neighbours", "prdc_samples", "prdc_reference"]].dropna().drop_duplicates()
     words = [f"{k:.0f}; {samples:,.0f}, {reference:,.0f}" for k, samples, reference in known.itertuples(index=False)]
     return [*cells, Cell(" or ".join(words) or "–")]
+
+
+def _peers(table, space, features):
+    """Which of sFID and the Inception score were taken with these features."""
+    own = _rows_of(table, space, features)
+    return [name for name in PEERS if name in table.columns and own[name].notna().any()]
+
+
+def _peer_cell(table, space, features, plan, name):
+    """Mean over the seeds ± the half width of its 95% interval, from the standard error of each seed."""
+    found = {key: _mean_of_seeds(own, name) for key, own in _rows_of(table, space, features).groupby("plan")}
+    if plan not in found:
+        return number(math.nan, 0)
+    half = {key: (each.high - each.low) / 2 for key, each in found.items()}
+    places = decimals(pd.Series([each.value for each in found.values()]), pd.Series(half))
+    return number(found[plan].value, places, spread=half[plan])
+
+
+def _mean_of_seeds(rows, name):
+    error = math.sqrt((rows[f"{name}_sem"] ** 2).sum(skipna=False)) / len(rows)
+    return symmetric(rows[name].mean(skipna=False), error, FREEDOM * len(rows))
 
 
 def _rows_of(table, space, features):
@@ -93,6 +121,8 @@ def notes(table):
             "Precision and recall depend on k (the nearest neighbour that sets the radii) and on how many features the "
             "samples and the reference have; these numbers stand beside them."
         )
+    if any(_peers(table, space, features) for space, features in groups_of(table)):
+        lines.append("Compare sFID and Inception scores only between equal numbers of samples.")
     return lines
 
 

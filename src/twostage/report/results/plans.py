@@ -19,6 +19,7 @@ TIMES = "times"
 OF_WHAT = ("model", "interval")  # of files of earlier versions, which guide one model, not all have them
 GAINED = (*DISTANCE, "kind", "gain_alpha", "gain_beta")
 SHAPE = ("precision", "recall", "prdc_neighbours", "prdc_samples", "prdc_reference")
+PEERS = ("sfid", "sfid_sem", "inception_score", "inception_score_sem")
 TIME_TOLERANCE = 1e-9
 
 
@@ -90,9 +91,10 @@ def own_plans(evaluation, split=None):
     evaluation: {space: tab_plans.csv}; split: {space: split.json}. ``name``: as in the configuration; ``fields``,
     ``solver``, ``guidance`` and ``interval`` (as written: "split" stands for each space's own split) describe the plan.
     The other columns are as in ``timestep_shifts``, with the change against the first plan; and precision and recall,
-    with k (prdc_neighbours) and the features per side (prdc_samples, prdc_reference), NaN where they were not computed.
+    with k (prdc_neighbours) and the features per side (prdc_samples, prdc_reference), NaN where they were not computed;
+    and sFID and the Inception score with their standard errors, where the table has them.
     """
-    table = _read_distances(evaluation, (*DISTANCE, "fields", "solver", "interval"), (*SHAPE, "gain"))
+    table = _read_distances(evaluation, (*DISTANCE, "fields", "solver", "interval"), (*SHAPE, *PEERS, "gain"))
     table["name"] = table["plan"].str.removeprefix("tab_plans-")
     table["interval"] = table["interval"].fillna("")
     table = with_changes(table, [table["plan"].iloc[0]] * len(table))
