@@ -1,8 +1,9 @@
 """Processor time of `import twostage.oracle`, in times of `import torch`, which it needs anyway.
 
-    python benchmarks/imports.py [--runs 10]
+    python benchmarks/imports.py [--runs 5]
 
-Each import runs in an interpreter of its own, the two in turn, on one thread; the files have been read before.
+Each run is an interpreter of its own on one thread, which imports torch and then the rest: both times meet the same
+machine. The files have been read before.
 """
 
 import argparse
@@ -11,29 +12,30 @@ import statistics
 import subprocess
 import sys
 
-PROGRAM = "import time; start = time.process_time(); import {}; print(time.process_time() - start)"
-MODULES = ("torch", "twostage.oracle")
+PROGRAM = """\
+from time import process_time as now
+start = now()
+import torch
+between = now()
+import twostage.oracle
+print(between - start, now() - start)
+"""
 
 
-def seconds(module):
-    """Processor time of one import, in seconds."""
+def seconds():
+    """Processor time of importing torch, and of importing torch and the oracle, in seconds."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", PROGRAM.format(module)]
-    return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
+    return tuple(map(float, done.stdout.split()))
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--runs", type=int, default=10, help="imports of each")
+parser.add_argument("--runs", type=int, default=5)
 runs = parser.parse_args().runs
 
-for module in MODULES:
-    seconds(module)  # reads the files
-found = {module: [] for module in MODULES}
-for _ in range(runs):
-    for module in MODULES:
-        found[module].append(seconds(module))
-
-medians = {module: statistics.median(times) for module, times in found.items()}
-for module, times in found.items():
-    print(f"import {module}: {medians[module]:.2f} s of processor time ({min(times):.2f} to {max(times):.2f})")
-print(f"ratio of the medians: {medians[MODULES[1]] / medians[MODULES[0]]:.3f}")
+seconds()  # reads the files
+found = [seconds() for _ in range(runs)]
+for name, times in zip(("torch", "twostage.oracle"), zip(*found)):
+    print(f"import {name}: {statistics.median(times):.2f} s of processor time ({min(times):.2f} to {max(times):.2f})")
+ratios = [whole / torch for torch, whole in found]
+print(f"ratio: {statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
