@@ -1,6 +1,14 @@
 # What rules take from the configuration: files, arguments, the contents of plans and models. There are no rules here.
 
 
+from twostage.config.replicates import published
+
+
+def published_replicates(wildcards):
+    """The published table of this configuration's replicates, where there is one."""
+    return published(os.path.relpath(f"{SOURCE}/../docs/results/{CONFIG.run}"), slice_of(CONFIG))
+
+
 def import_arguments(space):
     """Command line arguments that name the training latents to import into a latent space."""
     latents, words = CONFIG.spaces[space].imported, []
