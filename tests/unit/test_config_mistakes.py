@@ -40,7 +40,7 @@ TWINS = "experiments.fig_oracle_supervised.models"
 MISTAKES = [
     # Sizes that do not fit each other.
     ("spaces.pixel.patch_size", 3, "spaces.pixel.patch_size is 3; expected a divisor of .* side 8 .*: 1, 2, 4, 8"),
-    ("data.image_size", 16, "data.image_size is 16; expected 8: digits has images of 8 x 8 pixels"),
+    ("data.image_size", 16, "data.image_size is 16, data.name digits; expected 8, the side of its images"),
     (
         "spaces.f16",
         {"encoder": {"kind": "va-vae", "weights": "x"}},

@@ -15,6 +15,7 @@ from twostage.data.copies import content_ids, digest
 from twostage.data.datasets import ArrayDataset, load_dataset, split_rows
 from twostage.data.encode import encode, join
 from twostage.data.encoders import Autoencoder, Encoder
+from twostage.data.images import centre_crop
 from twostage.data.interchange import import_repa
 from twostage.data.latents import LatentStore, write_store
 from twostage.oracle.samples import Samples
@@ -117,7 +118,8 @@ def test_nothing_but_copies_is_refused_with_the_reason(once, tmp_path):
         both(tmp_path / "same")
 
 
-def test_cifars_test_images_that_equal_a_training_image_are_left_out(monkeypatch):
+@pytest.mark.parametrize("side", [32, 16])
+def test_cifars_test_images_that_equal_a_training_image_are_left_out(monkeypatch, side):
     pixels = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
 
     class Archive:
@@ -126,9 +128,11 @@ def test_cifars_test_images_that_equal_a_training_image_are_left_out(monkeypatch
             self.targets, self.classes = [0] * len(self.data), ["one"]
 
     monkeypatch.setattr("torchvision.datasets.CIFAR10", Archive)
-    train, held_out = (load_dataset("cifar10", split, path="there", image_size=32) for split in ("train", "held_out"))
+    train, held_out = (load_dataset("cifar10", split, path="there", image_size=side) for split in ("train", "held_out"))
     assert len(train) == 6
-    assert np.array_equal(held_out.pixels, pixels[6:])
+    cropped = np.stack([centre_crop(Image.fromarray(image), side) for image in pixels])  # as class folders are read
+    assert np.array_equal(train.pixels, cropped[:6])
+    assert np.array_equal(held_out.pixels, cropped[6:])
     assert held_out.copies_left_out == 1
 
 

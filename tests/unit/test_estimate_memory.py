@@ -65,7 +65,7 @@ def test_every_gpu_job_of_imagenet_fits_on_its_card():
     assert {row.rule: most for row, most in again.items() if most >= 35} == {}
 
 
-@pytest.mark.parametrize("name", ["imagenet256", "cifar10"])
+@pytest.mark.parametrize("name", ["imagenet256", "cifar10", "cifar10_cpu"])
 def test_every_job_has_the_host_memory_that_it_asks_for(name):
     found = costs(name)
     asked = {row: getattr(found.config.jobs, row.stage).mem_mb for row in found.rows}

@@ -17,7 +17,10 @@ COSTS_NOTHING = {
     "report": "reads pictures and tables",
     "all": "a name for other targets",
 }
-CONFIGURATIONS = ["config/config.yaml", "config/cifar10.yaml", "config/imagenet256.yaml", "tests/workflow/smoke.yaml"]
+CONFIGURATIONS = [
+    *(f"config/{name}.yaml" for name in ("config", "cifar10_cpu", "cifar10", "imagenet256")),
+    "tests/workflow/smoke.yaml",
+]
 OTHER = "other.yaml"  # the smallest of them, with what none of them has: Flux, a fixed split, files from elsewhere
 
 

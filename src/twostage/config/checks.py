@@ -76,12 +76,8 @@ def images(config):
         for name in (name for name, space in config.spaces.items() if space.decodes):
             yield f"data.name is none, but latent space {name!r} encodes images; expected a data set"
     known = KNOWN.get(config.data.name)
-    if known and known.side != config.data.image_size:
-        side = known.side
-        yield (
-            f"data.image_size is {config.data.image_size}; expected {side}: {config.data.name} has images of "
-            f"{side} x {side} pixels"
-        )
+    if known and (problem := known.problem(config.data.image_size)):
+        yield f"data.image_size is {config.data.image_size}, data.name {config.data.name}; {problem}"
 
 
 def latents(config):

@@ -7,10 +7,11 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from twostage.data.copies import contents_of, digests_of, first_of, image_digests, known_contents
 from twostage.data.folders import class_folders, list_images, refuse_single_images
-from twostage.data.images import BadImage, Reader
+from twostage.data.images import BadImage, Reader, centre_crop
 from twostage.data.index import Index
 from twostage.data.known import KNOWN
 
@@ -143,12 +144,12 @@ def load_dataset(name, split, **options):
     split: "train" or "held_out".
     options: ``path`` (folder), ``held_out_path`` (image_folder: a folder of its own for the held-out images, such as
     ImageNet's val), ``held_out`` (share of each class that is held out, if the data set has no held-out part), ``seed``
-    (of that choice), ``image_size`` (side, pixels), ``min_side`` (image_folder: smallest accepted length of the shorter
-    side, pixels; by default image_size; 1 enlarges every image as ADM does), ``background`` (image_folder: colour
-    behind transparent images, "#rrggbb" or a name; by default white), ``max_corrupt`` (kept as an attribute: the share
-    of unusable images that encoding may leave out), ``index`` (image_folder: CSV that `python -m twostage.data index`
-    writes; copies are found from contents.csv beside it, and images that are not in it are read). An option of None
-    counts as not given.
+    (of that choice), ``image_size`` (side, pixels; cifar10: also less than its 32), ``min_side`` (image_folder:
+    smallest accepted length of the shorter side, pixels; by default image_size; 1 enlarges every image as ADM does),
+    ``background`` (image_folder: colour behind transparent images, "#rrggbb" or a name; by default white),
+    ``max_corrupt`` (kept as an attribute: the share of unusable images that encoding may leave out), ``index``
+    (image_folder: CSV that `python -m twostage.data index` writes; copies are found from contents.csv beside it, and
+    images that are not in it are read). An option of None counts as not given.
     Copies of one image (equal pixels; class labels do not matter) lie on one side of a split. If the held-out images
     have a folder of their own, those that equal a training image are left out.
     Raises ValueError for names, options, files or splits that cannot be used.
@@ -207,7 +208,7 @@ def _contents_of_pixels(pixels):
 
 
 def _digits(split, held_out=0.2, seed=0, image_size=KNOWN["digits"].side, **_):
-    _fixed_size("digits", image_size)
+    _check_size("digits", image_size)
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -217,7 +218,7 @@ def _digits(split, held_out=0.2, seed=0, image_size=KNOWN["digits"].side, **_):
 
 
 def _cifar10(split, path=None, image_size=KNOWN["cifar10"].side, **_):
-    _fixed_size("cifar10", image_size)
+    _check_size("cifar10", image_size)
     from torchvision.datasets import CIFAR10
 
     if path is None:
@@ -229,13 +230,21 @@ def _cifar10(split, path=None, image_size=KNOWN["cifar10"].side, **_):
             f"{Path(path) / CIFAR10.base_folder}: CIFAR-10's files are absent or have another checksum; download them "
             f'with `python -m twostage.data download --dataset \'{{"name": "cifar10", "path": "{path}"}}\'`'
         ) from None
+    pixels = _reduced(train.data, image_size)
     if split == "train":
-        return ArrayDataset("cifar10", split, train.data, train.targets, train.classes)
-    seen, own = (_contents_of_pixels(part.data)[:, 0] for part in (train, test))
-    new = ~np.isin(own, seen)
-    dataset = ArrayDataset("cifar10", split, test.data[new], np.asarray(test.targets)[new], test.classes)
+        return ArrayDataset("cifar10", split, pixels, train.targets, train.classes)
+    own = _reduced(test.data, image_size)
+    new = ~np.isin(_contents_of_pixels(own)[:, 0], _contents_of_pixels(pixels)[:, 0])
+    dataset = ArrayDataset("cifar10", split, own[new], np.asarray(test.targets)[new], test.classes)
     dataset.copies_left_out = int((~new).sum())
     return dataset
+
+
+def _reduced(pixels, side):
+    """Images uint8 (N, H, W, 3), those of files by ADM's centre crop where a smaller side is asked for."""
+    if pixels.shape[1] == side:
+        return pixels
+    return np.stack([centre_crop(Image.fromarray(image), side) for image in pixels])
 
 
 def download_cifar10(path):
@@ -311,7 +320,6 @@ def _contents_of_files(reader, index, key, folder, files):
     )
 
 
-def _fixed_size(name, image_size):
-    size = KNOWN[name].side
-    if image_size != size:
-        raise ValueError(f"image_size is {image_size}; {name} has images of {size} x {size} pixels: expected {size}")
+def _check_size(name, image_size):
+    if problem := KNOWN[name].problem(image_size):
+        raise ValueError(f"image_size is {image_size}, of {name}; {problem}")

@@ -38,7 +38,7 @@ class Setting:
         """(H, W, C) of an image."""
         data = self.config.data
         known = KNOWN.get(data.name)
-        return known.image_shape if known else (data.image_size, data.image_size, 3)
+        return (data.image_size, data.image_size, known.image_shape[2] if known else 3)
 
     @property
     def pixels(self):
