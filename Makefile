@@ -2,6 +2,7 @@
 # make test: the environment, every test but the rehearsal
 # make rehearsal: every target of config/imagenet256.yaml, small, on this machine's CPUs
 # make limits: write into docs/scales.md what each job of config/imagenet256.yaml requests
+# make replicates: two more digits runs with other seeds; which verdicts change, into docs/results.md
 # make gpu: the checks that need a GPU, in 20 minutes on one; without one, small, on a pretended GPU
 # make docs: the documentation as a site
 # make why: the jobs that a run would start now, with reasons; CONFIG=config/other.yaml for another configuration
@@ -10,7 +11,7 @@ CORES ?= all
 ENVIRONMENT := .venv/.installed
 REHEARSAL := tests/workflow/test_rehearsal.py
 
-.PHONY: gpu demo test rehearsal lint limits docs why results lock clean
+.PHONY: gpu demo test rehearsal lint limits docs why results replicates lock clean
 
 demo: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES)
@@ -61,6 +62,16 @@ limits: $(ENVIRONMENT)
 results: $(ENVIRONMENT)
 	.venv/bin/python -m twostage.report.publish results/digits docs/results/digits
 	.venv/bin/snakemake --cores 1 pictures
+
+# The claims of a run say what the published table of its replicates says, so they are checked again once it is published.
+replicates: $(ENVIRONMENT)
+	.venv/bin/snakemake --cores $(CORES) report replicates
+	.venv/bin/python -m twostage.report.publish results/digits docs/results/digits
+	.venv/bin/snakemake --cores $(CORES) report replicates
+	$(MAKE) results
+	.venv/bin/python -m twostage.report.pages.replicates docs/results/digits/replicates.csv > .replicates
+	sed -i -e '/<!-- replicates -->/,/<!-- \/replicates -->/{//!d}' -e '/<!-- replicates -->/r .replicates' docs/results.md
+	rm .replicates
 
 # Needs uv. Writes the hash-locked requirements from pyproject.toml and envs/constraints.txt.
 lock:

@@ -62,7 +62,7 @@ FILLED = {
 }
 # Snakemake is run for real where the smoke run has what is asked for, else it says what it would do. (`estimate` of the
 # large configurations runs in test_estimate_targets.py.)
-PLANNED = r"config/(imagenet256|cifar10|cifar10_cpu|short|photos|flux)\.yaml|--profile|--executor|--directory"
+PLANNED = r"config/(imagenet256|cifar10|cifar10_cpu|short|photos|flux)\.yaml|--profile|--executor|--directory|replicate"
 
 
 def test_nothing_to_type_is_overlooked():
