@@ -32,7 +32,7 @@ class Config(Block):
     run: RunName = Field(description="Name of the run. Results go to results/{run}/")
     seed: Natural = Field(0, description="Seed of everything except sampling, which has its own seeds")
     replicates: Several = Field(
-        3, description="Number of runs that `snakemake replicates` compares: this one, and others with other seeds"
+        3, description="Number of runs that the target `replicates` compares: this one, and others with other seeds"
     )
     split: Literal["measured"] | Share = Field(
         "measured",
