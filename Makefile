@@ -3,6 +3,7 @@
 # make rehearsal: every target of config/imagenet256.yaml, small, on this machine's CPUs
 # make limits: write into docs/scales.md what each job of config/imagenet256.yaml requests
 # make replicates: two more digits runs with other seeds; which verdicts change, into docs/results.md
+# make claims: write docs/claims.md, every claim beside the verdicts of all runs in docs/results
 # make gpu: the checks that need a GPU, in 20 minutes on one; without one, small, on a pretended GPU
 # make docs: the documentation as a site
 # make why: the jobs that a run would start now, with reasons; CONFIG=config/other.yaml for another configuration
@@ -11,7 +12,7 @@ CORES ?= all
 ENVIRONMENT := .venv/.installed
 REHEARSAL := tests/workflow/test_rehearsal.py
 
-.PHONY: gpu demo test rehearsal lint limits docs why results replicates lock clean
+.PHONY: gpu demo test rehearsal lint limits docs why results claims replicates lock clean
 
 demo: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES)
@@ -62,6 +63,10 @@ limits: $(ENVIRONMENT)
 results: $(ENVIRONMENT)
 	.venv/bin/python -m twostage.report.publish results/digits docs/results/digits
 	.venv/bin/snakemake --cores 1 pictures
+	$(MAKE) claims
+
+claims: $(ENVIRONMENT)
+	.venv/bin/python -m twostage.report.scales docs/results docs/claims.md
 
 # The claims of a run say what the published table of its replicates says, so they are checked again once it is published.
 replicates: $(ENVIRONMENT)

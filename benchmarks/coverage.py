@@ -18,8 +18,8 @@ from twostage.evaluation.jackknife import distances_without, parts_of
 from twostage.oracle import sweep
 from twostage.oracle.law import measured_transition, transition_interval
 from twostage.oracle.study import _mean_by_student
-from twostage.report.claims.sampling import share_of
-from twostage.report.results import curves, paired
+from twostage.report.claims.memorization import share_of
+from twostage.report.results import curves, paired, paper, shapes
 from twostage.report.results.contrast import WITHOUT, Distances
 
 DIM, SAMPLES, CLASSES = 32, 400, 10
@@ -158,6 +158,20 @@ def band(rng):
     return curves.mean_over(t, mean, sem, 0.2, 0.8), 0.0
 
 
+def shape(measure, name, pairs=128):
+    """A number of the shape of the paper's loss curve in a latent space, from pairs that are harder or easier as a
+    whole, each with its own smooth deviation and its own noise."""
+    t, curve = np.array(paper.FIG9[name]).T
+    waves = np.cos(np.pi * np.arange(5)[:, None] * t) / np.arange(1, 6)[:, None]
+    truth = measure(t, np.repeat(curve[:, None], 2, axis=1)).value
+
+    def simulate(rng):
+        own = 0.1 * waves.T @ rng.standard_normal((5, pairs)) + 0.02 * rng.standard_normal((len(t), pairs))
+        return measure(t, curve[:, None] * (rng.gamma(8, 1 / 8, pairs) + own)), truth
+
+    return simulate
+
+
 # ------------------------------------------------------------------------------------------------------ oracle and law
 
 
@@ -213,6 +227,11 @@ KINDS = {
     "bump minus dip, clear": cross_fitted(0.5),
     "ratio of two models' losses": ratio,
     "mean of a curve over times (at least)": band,
+    "distance from a parabola, VA-VAE's curve": shape(shapes.off_parabola, "VA-VAE"),
+    "distance from a parabola, SD-VAE's curve": shape(shapes.off_parabola, "SD-VAE"),
+    "spread of a curve over its mean, SD-VAE's": shape(shapes.spread, "SD-VAE"),
+    "number of extremes, VA-VAE's curve (at least)": shape(shapes.extremes, "VA-VAE"),
+    "number of extremes, SD-VAE's curve (at least)": shape(shapes.extremes, "SD-VAE"),
     "N sweep, 3 subsets": sizes(3),
     "N sweep, 5 subsets": sizes(5),
     "transition, 128 pairs of one class": transition,

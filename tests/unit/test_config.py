@@ -256,6 +256,13 @@ def test_an_appended_model_of_middle_size_stands_in_the_middle():
     assert load(raw).sizes == ["S", "B", "middle", "XL"]
 
 
+def test_autoencoders_are_aligned_or_plain_and_pixels_are_neither():
+    raw = yaml.safe_load((ROOT / "config/cifar10.yaml").read_text(encoding="utf-8"))
+    assert load(raw).aligned == {"vae": False, "vae_aligned": True}
+    raw = yaml.safe_load((ROOT / "config/imagenet256.yaml").read_text(encoding="utf-8"))
+    assert load(raw).aligned == {"vavae": True, "sdvae": False}
+
+
 @pytest.mark.parametrize(
     ("gpu", "count", "kind"), [(2, 2, None), ("2", 2, None), ("a100:2", 2, "a100"), ("2080ti:1", 1, "2080ti")]
 )

@@ -30,7 +30,7 @@ from report_results import (
 )
 
 from twostage.provenance import provenance_path
-from twostage.report.claims import capacity, halves, jump, norms, record, references, verdicts
+from twostage.report.claims import capacity, halves, jump, latent_spaces, norms, record, references, verdicts
 from twostage.report.claims.claim import (
     FAILS,
     HOLDS,
@@ -106,7 +106,7 @@ def test_several_cases_together():
 
 
 def test_a_claim_is_of_one_paper_or_of_the_project():
-    said = {"id": "x", "section": "", "statement": "s", "paper": "1", "figure": "fig2"}
+    said = {"id": "x", "section": "", "statement": "s", "paper": "1", "figure": "fig2", "check": lambda run: []}
     assert (Claim(**said).group, Claim(**said).arxiv) == (PAPER, "2512.02826")
     assert (Claim(**said, group=PROJECT).group, Claim(**said, group=PROJECT).arxiv) == (PROJECT, "")
     other = Claim(**said, arxiv="2412.09726", stage=NAVIGATION)
@@ -473,8 +473,9 @@ def test_verdict(run, tmp_path, name, source, content, verdict):
 
 def test_every_rule_is_driven_to_each_verdict():
     # Those that tests of their own drive.
-    apart = [claim for part in (capacity, halves, jump, norms, references) for claim in verdicts.claims_of(part)]
-    ruled = {claim.id for claim in verdicts.CLAIMS if claim.check and claim not in [*SAMPLED, *apart]}
+    parts = (capacity, halves, jump, latent_spaces, norms, references)
+    apart = [claim for part in parts for claim in verdicts.claims_of(part)]
+    ruled = {claim.id for claim in verdicts.CLAIMS if claim not in [*SAMPLED, *apart]}
     for name in ruled - {"split-near-0.1"} - OF_THE_PAPER_ALONE:  # the first below
         found = {case[3] for case in CASES if case[0] == name}
         # The law's largest error is exact: nothing about it can be undecided.
@@ -667,7 +668,7 @@ def test_the_page_stands_alone_with_claims_first(made):
 def test_every_tested_claim_links_to_its_figure(run, made):
     page = (made / "claims.html").read_text()
     for claim in verdicts.CLAIMS:
-        tested = claim.check is not None and set(claim.needs) <= set(run)
+        tested = set(claim.needs) <= set(run)
         assert (f'href="{claim.figure}.png"' in page) or not tested
 
 
@@ -681,8 +682,9 @@ def test_claims_are_complete_and_named_once():
     assert len(BY_ID) == len(verdicts.CLAIMS)
     for claim in verdicts.CLAIMS:
         assert claim.statement.endswith(".")
-        assert claim.check is None or (claim.rule and claim.quantity)
-        assert (claim.check is None or claim.id in OF_THE_PAPER_ALONE) == (not claim.needs)
+        assert claim.rule
+        assert claim.quantity
+        assert (claim.id in OF_THE_PAPER_ALONE) == (not claim.needs)
 
 
 @pytest.mark.parametrize(

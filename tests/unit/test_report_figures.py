@@ -19,7 +19,7 @@ FIGURES = {
     "fig2": (fig2, ("posterior", "transition", "split")),
     "fig3": (fig3, ("top1",)),
     "fig7": (fig7, ("oracle_loss", "split")),
-    "fig9": (fig9, ("oracle_loss", "split")),
+    "fig9": (fig9, ("oracle_loss", "split", "pair_errors", "posterior", "transition")),
     "fig_information": (fig_information, ("information",)),
     "fig_norms": (fig_norms, ("pair_errors", "split")),
     "fig_settling": (fig_settling, ("settling", "pictures", "followed_images")),
@@ -169,7 +169,8 @@ def test_sizes_are_compared_at_the_training_length_all_reached(run):
         ("XL", "longer"): 1200,
     }
     assert set(table.loc[table["largest"], "model"]) == {"XL"}
-    assert set(fig9.drawn(run["oracle_loss"], run["split"])["step"]) == {75, 150, 300, 600, 1200}
+    _, sources = FIGURES["fig9"]
+    assert set(fig9.drawn(*(run[source] for source in sources))["step"]) == {75, 150, 300, 600, 1200}
 
 
 def test_a_fixed_split_replaces_the_measured_one(run, tmp_path):

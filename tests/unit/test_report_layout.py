@@ -138,6 +138,7 @@ def run_in(folder, spaces, models):
     splits = made("split.json", lambda s: split_of(at[s]))
     transitions = made("transition.json", named)
     oracle_losses = made("oracle_loss.csv", losses)
+    pairs = {s: results.write_pairs(folder, f"{s}/pairs.h5", losses(s)) for s in spaces}
     posteriors = made("posterior.csv", lambda s: results.posterior(at[s]))
     synthetic = {
         "synthetic_transition": write(folder, "synthetic/transition.csv", results.synthetic_transition()),
@@ -159,9 +160,9 @@ def run_in(folder, spaces, models):
         fig2: {"posterior": posteriors, "transition": transitions, "split": splits},
         fig3: {"top1": top1},
         fig7: {"oracle_loss": oracle_losses, "split": splits, "models": models},
-        fig9: {"oracle_loss": oracle_losses, "split": splits, "models": models},
+        fig9: everywhere | {"pair_errors": pairs, "models": models},
         fig_norms: {
-            "pair_errors": {s: results.write_pairs(folder, f"{s}/pairs.h5", losses(s)) for s in spaces},
+            "pair_errors": pairs,
             "split": splits,
             "models": models,
         },

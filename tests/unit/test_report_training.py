@@ -9,7 +9,7 @@ import pytest
 from report_results import described, oracle_loss, split_of, write
 
 from twostage.provenance import provenance_path
-from twostage.report.figures import fig7, fig9, fig_oracle_supervised, fig_training, pictures
+from twostage.report.figures import fig7, fig_oracle_supervised, fig_training, pictures
 from twostage.report.figures.pictures import read_snapshots
 from twostage.report.results import convergence
 
@@ -266,13 +266,12 @@ def test_a_model_name_may_have_hyphens(tmp_path):
     assert dict(zip(found["model"], found["distance"])) == {"B": 1.0, "B-oracle": 2.0}
 
 
-@pytest.mark.parametrize("module", [fig7, fig9])
-def test_models_that_are_not_named_are_left_aside(tmp_path, module):
+def test_models_that_are_not_named_are_left_aside(tmp_path):
     # A model of another target in the same file, trained shorter than the rest, would else shorten the shared length.
     sized = oracle_loss(0.4)
     other = sized[(sized["model"] == "B") & (sized["step"] <= 150)].assign(model="B_oracle")
     splits = {"x": write(tmp_path, "split.json", split_of(0.4))}
-    alone = module.drawn({"x": write(tmp_path, "alone.csv", sized)}, splits, models=["S", "B", "XL"])
+    alone = fig7.drawn({"x": write(tmp_path, "alone.csv", sized)}, splits, models=["S", "B", "XL"])
     both = {"x": write(tmp_path, "both.csv", pd.concat([other, sized, other.assign(model="Z")]))}
-    pd.testing.assert_frame_equal(module.drawn(both, splits, models=["S", "B", "XL"]), alone)
-    assert not module.drawn(both, splits).equals(alone)
+    pd.testing.assert_frame_equal(fig7.drawn(both, splits, models=["S", "B", "XL"]), alone)
+    assert not fig7.drawn(both, splits).equals(alone)

@@ -13,7 +13,7 @@ ALWAYS = {
     "fig2": paths_of("posterior", "transition", "split"),
     "fig3": paths_of("top1"),
     "fig7": paths_of("oracle_loss", "split"),
-    "fig9": paths_of("oracle_loss", "split"),
+    "fig9": paths_of("oracle_loss", "split", "pair_errors", "posterior", "transition"),
     "law": LAW,
     "nsweep": paths_of("nsweep"),
     "fig_information": paths_of("information", "synthetic_information"),
@@ -140,6 +140,7 @@ rule claims:
         order={"spaces": SPACES},
         models=CONFIG.sizes,
         pairs=SETTINGS.get("fig_oracle_supervised", {}).get("pairs"),
+        aligned=CONFIG.aligned,
         code=page_code_of(
             "twostage.report.claims.verdicts",
             *(f"twostage.report.pages.{page}" for page in ("claims", "side_by_side", "interactive")),

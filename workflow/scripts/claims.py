@@ -13,7 +13,7 @@ with job(snakemake):
         sources[name] = dict(zip(spaces[name], paths)) if name in spaces else paths
     known = next(iter(sources.pop("replicates")), None)
     out, params = snakemake.output, snakemake.params
-    told = {"models": params.models, "pairs": params.pairs}
+    told = {"models": params.models, "pairs": params.pairs, "aligned": params.aligned}
     style.colour_by(**params.order)
     verdicts.write(out.json, out.csv, config=told, known=known, **told, **sources)
     claims_page.write(out.html, out.json, config=told)

@@ -106,6 +106,12 @@ class Config(Block):
         alike = [name for name, model in self.models.items() if model.target in (None, self.training.target)]
         return sorted(alike, key=lambda name: self.models[name].parameters)
 
+    @property
+    def aligned(self):
+        """{latent space of an autoencoder: whether its latents are aligned with semantic features}"""
+        found = {name: space.aligned for name, space in self.spaces.items()}
+        return {name: aligned for name, aligned in found.items() if aligned is not None}
+
     def models_of(self, space):
         """The models of a latent space: all ``sizes``, and other models that an experiment needs."""
         asked = {

@@ -6,6 +6,7 @@ Nothing here imports torch.
 PIXELS = ("identity",)  # without weights
 TRAINED = ("kl",)  # by the workflow
 PUBLISHED = ("sd-vae", "va-vae", "autoencoder-kl", "tiny")
+ALIGNED = ("va-vae",)  # with semantic features, by those who trained them
 ABSENT = ("none",)  # latents alone
 KINDS = (*PIXELS, *TRAINED, *PUBLISHED, *ABSENT)
 

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from twostage.config.blocks.base import Block
 from twostage.config.blocks.files import File
 from twostage.config.values import Count, NotNegative, PathText, Positive
-from twostage.data.kinds import ABSENT, DEFAULTS, PIXELS, PUBLISHED, TRAINED
+from twostage.data.kinds import ABSENT, ALIGNED, DEFAULTS, PIXELS, PUBLISHED, TRAINED
 
 
 class IdentityEncoder(Block):
@@ -127,6 +127,13 @@ class Space(Block):
         """The ``File``s of a published encoder's weights: one, or those of an encoder and a decoder; or none."""
         files = (getattr(self.encoder, "weights", None), getattr(self.encoder, "decoder", None))
         return [file for file in files if file]
+
+    @property
+    def aligned(self):
+        """Whether an autoencoder's latents are aligned with semantic features; None without an autoencoder."""
+        if self.encoder.kind in (*PIXELS, *ABSENT):
+            return None
+        return self.encoder.kind in ALIGNED or getattr(self.encoder, "align_weight", 0) > 0
 
     @property
     def decodes(self):

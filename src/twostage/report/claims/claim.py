@@ -8,7 +8,7 @@ when the run has no results for the claim or its scale is not that of the statem
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from twostage.report.results.curves import Estimate
 from twostage.report.results.run import Results
@@ -64,10 +64,11 @@ class Claim:
     paper that states it, by default this project's paper, "" for statements of the project; group: by default that of
     ``arxiv``; stage: one of ``STAGES``, what the statement is about. Raises ValueError for an id or stage that is none.
 
-    >>> claim = Claim("top1", "Sec. 2", "One image outweighs all others", "0.95", "fig2", needs=("posterior",))
+    >>> check = lambda run: [Finding("pixel", HOLDS)]
+    >>> claim = Claim("top1", "Sec. 2", "One image outweighs all others", "0.95", "fig2", check=check)
     >>> claim.group, claim.arxiv
     ('Statements of the paper', '2512.02826')
-    >>> Claim("skips-steps", "Sec. 4", "A Gaussian does", "0.99", "fig2", arxiv="2412.09726").group
+    >>> Claim("skips-steps", "Sec. 4", "A Gaussian does", "0.99", "fig2", check=check, arxiv="2412.09726").group
     'Statements of others'
     """
 
@@ -80,7 +81,7 @@ class Claim:
     rule: str = ""
     form: str = "number"
     needs: tuple[str, ...] = ()
-    check: Callable[[Results], list[Finding]] | None = None
+    check: Callable[[Results], list[Finding]] = field(kw_only=True)
     group: str = ""
     arxiv: str = ""
     stage: str = BOTH
@@ -99,7 +100,7 @@ class Claim:
 
     @property
     def covers(self) -> str:
-        """The randomness that the claim's intervals cover, in words; "" for a claim that is not checked."""
+        """The randomness that the claim's intervals cover, in words; "" for a claim on the paper's numbers alone."""
         return next((source.covers for name, source in SOURCES.items() if name in self.needs and source.covers), "")
 
 

@@ -16,8 +16,8 @@ MEASURED = (
 )  # fmt: skip
 
 
-def read_table(path, columns):
-    """A CSV as a DataFrame with at least ``columns``, in the file's order.
+def read_table(path, columns, dtype=None):
+    """A CSV as a DataFrame with at least ``columns``, in the file's order; dtype: as in pandas.
 
     Raises ValueError, with the file's name, for a missing file, an empty one, one without a needed column, or one with
     a value of ``MEASURED`` among them that is not finite.
@@ -25,7 +25,7 @@ def read_table(path, columns):
     if not Path(path).is_file():
         raise ValueError(f"{path} is not there; expected the CSV of an earlier stage: run that stage first")
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, dtype=dtype)
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read as CSV ({error}); delete it and run its stage again") from None
     missing = [column for column in columns if column not in table.columns]

@@ -27,15 +27,15 @@ class Results:
 
     sources: keywords with the names of ``SOURCES``. Each is a path, or {space: path} if the source's own path has a
     {space}. A source that is not given, or None, is missing in the run. models: names, smallest first, of the models
-    that differ only in size; pairs: {oracle-supervised model: its CFM twin}. Raises TypeError for a name that is no
-    source.
+    that differ only in size; pairs: {oracle-supervised model: its CFM twin}; aligned: {latent space of an autoencoder:
+    whether it is aligned with semantic features}. Raises TypeError for a name that is no source.
     """
 
-    def __init__(self, *, models=None, pairs=None, **sources):
+    def __init__(self, *, models=None, pairs=None, aligned=None, **sources):
         if unknown := [name for name in sources if name not in SOURCES]:
             raise TypeError(f"{unknown[0]!r} is no source of results; expected one of {', '.join(SOURCES)}")
         self.given = {name: sources[name] for name in SOURCES if sources.get(name)}
-        self.models, self.pairs = models, pairs
+        self.models, self.pairs, self.aligned = models, pairs, aligned or {}
 
     def has(self, name):
         return name in self.given
