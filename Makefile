@@ -2,6 +2,7 @@
 # make test: the environment, every test but the rehearsal
 # make rehearsal: every target of config/imagenet256.yaml, small, on this machine's CPUs; the smoke run with a storage
 # make limits: write into docs/scales.md what each job of config/imagenet256.yaml requests
+# make replicates: two more digits runs with other seeds; which verdicts change, into docs/results.md
 # make claims: write docs/claims.md, every claim beside the verdicts of all runs in docs/results
 # make gpu: the checks that need a GPU, in 20 minutes on one; without one, small, on a pretended GPU
 # make crate: the digits run as an RO-Crate, once its files have been verified; RUN=results/other for another run
@@ -13,7 +14,7 @@ ENVIRONMENT := .venv/.installed
 RUN ?= results/digits
 REHEARSAL := tests/workflow/test_rehearsal.py tests/workflow/test_rehearsal_storage.py
 
-.PHONY: crate gpu demo test rehearsal lint limits docs why results claims lock clean
+.PHONY: crate gpu demo test rehearsal lint limits docs why results claims replicates lock clean
 
 demo: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES)
@@ -72,6 +73,16 @@ claims: $(ENVIRONMENT)
 crate: $(ENVIRONMENT)
 	.venv/bin/python -m twostage.provenance verify $(RUN)
 	.venv/bin/python -m twostage.report.crate $(RUN)
+
+# The claims of a run say what the published table of its replicates says, so they are checked again once it is published.
+replicates: $(ENVIRONMENT)
+	.venv/bin/snakemake --cores $(CORES) report replicates
+	.venv/bin/python -m twostage.report.publish results/digits docs/results/digits
+	.venv/bin/snakemake --cores $(CORES) report replicates
+	$(MAKE) results
+	.venv/bin/python -m twostage.report.pages.replicates docs/results/digits/replicates.csv > .replicates
+	sed -i -e '/<!-- replicates -->/,/<!-- \/replicates -->/{//!d}' -e '/<!-- replicates -->/r .replicates' docs/results.md
+	rm .replicates
 
 # Needs uv. Writes the hash-locked requirements from pyproject.toml and envs/constraints.txt.
 lock:

@@ -3,6 +3,7 @@
 #   snakemake --cores all --configfile config/cifar10.yaml    another scale
 #   snakemake --profile slurm                                 on a cluster
 #   snakemake --cores all fig3                                one figure; write the target before --configfile
+#   snakemake --cores all replicates                          three runs with different seeds, side by side
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -28,8 +29,14 @@ container: "envs/twostage.sif"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/arguments.smk"
-include: "workflow/rules/told.smk"
-include: "workflow/rules/start.smk"
+
+
+if "x-replicate" not in config:
+
+    include: "workflow/rules/told.smk"
+    include: "workflow/rules/start.smk"
+
+
 include: "workflow/rules/data.smk"
 include: "workflow/rules/oracle.smk"
 include: "workflow/rules/synthetic.smk"
@@ -41,9 +48,10 @@ include: "workflow/rules/report.smk"
 
 
 rule all:
-    default_target: True
+    default_target: "x-replicate" not in config
     input:
         rules.report.output,
 
 
 include: "workflow/rules/storage.smk"
+include: "workflow/rules/replicates.smk"

@@ -65,7 +65,7 @@ FILLED = {
 # large configurations runs in test_estimate_targets.py.)
 PLANNED = (
     r"config/(imagenet256|cifar10|cifar10_cpu|short|photos|flux)\.yaml|--profile|--executor|--directory"
-    r"|--default-storage"
+    r"|--default-storage|replicate"
 )
 
 

@@ -1,5 +1,7 @@
 # What rules take from the configuration: files, arguments, the contents of plans and models. There are no rules here.
 
+from twostage.config.replicates import published
+
 
 def archives():
     """The archives of images that a job reads; those on a volume of a run with a storage are no files of the run."""
@@ -13,6 +15,13 @@ def cifar10_files():
         return []
     names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta"]
     return [f"{CONFIG.data.path}/cifar-10-batches-py/{name}" for name in names]
+
+
+def published_replicates(wildcards):
+    """The published table of this configuration's replicates, where there is one."""
+    if STORAGE is not None:  # the table belongs to the sources, which are not in the storage
+        return []
+    return published(os.path.relpath(f"{SOURCE}/../docs/results/{CONFIG.run}"), slice_of(CONFIG))
 
 
 def import_arguments(space):

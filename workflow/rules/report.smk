@@ -118,6 +118,7 @@ if "fig8" in FIGURES:
 rule claims:
     input:
         **result_paths(CLAIMS, spaces_by_source("claims", CLAIMS)),
+        replicates=published_replicates,
     output:
         **{kind: page_of("claims", kind, "Claims") for kind in ("json", "csv", "html")},
         beside=page_of("side_by_side", "html", "Side by side"),

@@ -11,10 +11,11 @@ with job(snakemake):
     for name, paths in snakemake.input.items():
         # What was given once a latent space arrives as a list in the order of the spaces.
         sources[name] = dict(zip(spaces[name], paths)) if name in spaces else paths
+    known = next(iter(sources.pop("replicates")), None)
     out, params = snakemake.output, snakemake.params
     told = {"models": params.models, "pairs": params.pairs, "aligned": params.aligned}
     style.colour_by(**params.order)
-    verdicts.write(out.json, out.csv, config=told, **told, **sources)
+    verdicts.write(out.json, out.csv, config=told, known=known, **told, **sources)
     claims_page.write(out.html, out.json, config=told)
     side_by_side.write(out.beside, out.beside_csv, config=told, **told, **sources)
     interactive.write(out.interactive, sources["transition"])

@@ -19,7 +19,7 @@ from twostage.config.blocks.sampling import Sampling
 from twostage.config.blocks.spaces import Space
 from twostage.config.blocks.synthetic import Synthetic
 from twostage.config.blocks.training import Training
-from twostage.config.values import DashedName, Name, Natural, RunName, Share
+from twostage.config.values import DashedName, Name, Natural, RunName, Several, Share
 from twostage.sampling.plan import snapshot_of
 
 # Top keys that are not read: one for YAML's anchors, and Snakemake's own.
@@ -31,6 +31,9 @@ class Config(Block):
 
     run: RunName = Field(description="Name of the run. Results go to results/{run}/")
     seed: Natural = Field(0, description="Seed of everything except sampling, which has its own seeds")
+    replicates: Several = Field(
+        3, description="Number of runs that the target `replicates` compares: this one, and others with other seeds"
+    )
     split: Literal["measured"] | Share = Field(
         "measured",
         description="Time that splits the two stages: `measured` (per latent space, from its posterior; "

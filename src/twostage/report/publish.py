@@ -10,6 +10,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import yaml
+
 from twostage.provenance import atomic_write, write_json
 from twostage.report.results.lineage import lineage, stage_of
 
@@ -21,7 +23,7 @@ def publish(run, output):
 
     PROVENANCE.json holds, for each CSV, its sha256, commit, time, and the files from which it was made with their
     sha256; and the versions. Machines are left out. CSVs in ``output`` that the run no longer has are removed. Returns
-    the names. Raises ValueError where the run has no report.
+    the names. Raises ValueError where the run has no report, or its replicates.csv is of another configuration.
     """
     run, output = Path(run), Path(output)
     files = sorted(path for path in (run / "report").glob("*.csv") if path.stat().st_size <= MOST)
@@ -30,6 +32,7 @@ def publish(run, output):
             f"{run} holds no finished report; expected report/*.csv and config.yaml: run the workflow first"
         )
     records = lineage(files)
+    _refuse_other_replicates(run, records)
     for old in output.glob("*.csv"):
         old.unlink()
     for path in [*files, run / "config.yaml"]:
@@ -40,6 +43,15 @@ def publish(run, output):
     versions = next((record["versions"] for record in records.values() if record.get("versions")), None)
     write_json(output / "PROVENANCE.json", {"run": run.name, "versions": versions, "files": made, "behind": behind})
     return [path.name for path in files]
+
+
+def _refuse_other_replicates(run, records):
+    path = run / "report" / "replicates.csv"
+    config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+    if str(path) in records and records[str(path)]["config"] != config:
+        raise ValueError(
+            f"{path} is of another configuration than {run / 'config.yaml'}: run `replicates` again, or delete it"
+        )
 
 
 def _kept(record):

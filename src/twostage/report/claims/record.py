@@ -61,22 +61,24 @@ class Checked:
     """The claims of a run; counts: {verdict: number of claims}.
 
     ``decided``: number of cases that hold or fail on an interval; ``wrong_by_chance``: at most this many of these
-    verdicts are expected to be wrong.
+    verdicts are expected to be wrong; ``replicates``: what other seeds changed, a sentence, "" where it is not known.
     """
 
     counts: dict[str, int]
     decided: int
     wrong_by_chance: float
     claims: list[CheckedClaim]
+    replicates: str = ""
 
 
-def checked(evaluated, run):
-    """The claims of ``verdicts.evaluate`` on a run (``Results``), a ``Checked``."""
+def checked(evaluated, run, replicates=""):
+    """The claims of ``verdicts.evaluate`` on a run (``Results``), a ``Checked``; replicates: as there."""
     claims = [_claim(claim, findings, run.paths_of(claim.needs)) for claim, findings in evaluated]
     counts = Counter(claim.verdict for claim in claims)
     found = [finding for claim in claims for finding in claim.findings]
     decided = sum(finding.interval is not None and finding.verdict in AS_BOOLEAN for finding in found)
-    return Checked({verdict: counts[verdict] for verdict in VERDICTS}, decided, round(SIDE * decided, 2), claims)
+    counts = {verdict: counts[verdict] for verdict in VERDICTS}
+    return Checked(counts, decided, round(SIDE * decided, 2), claims, replicates)
 
 
 def write(path, content):

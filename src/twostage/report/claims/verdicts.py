@@ -28,6 +28,7 @@ from twostage.report.claims import (
     project,
     record,
     references,
+    replicates,
     settling,
     shift,
     supervision,
@@ -99,15 +100,20 @@ def write(
     models: Any = None,
     pairs: Any = None,
     aligned: Any = None,
+    known: PathLike | None = None,
     **sources: Any,
 ) -> None:
     """Check every claim and write claims.json and claims.csv, atomically, with their provenance.
 
-    Arguments as for ``twostage.report.results.run.Results``. A claim whose sources are not given is not tested.
+    known: the replicates.csv of this configuration; cases whose verdict changed in it say so. Other arguments as for
+    ``twostage.report.results.run.Results``. A claim whose sources are not given is not tested.
     """
     run = Results(models=models, pairs=pairs, aligned=aligned, **sources)
-    evaluated = evaluate(run)
-    record.write(output_json, record.checked(evaluated, run))
+    evaluated, told = evaluate(run), ""
+    if known is not None:
+        rows = replicates.read(known)
+        evaluated, told = replicates.remarked(evaluated, rows), replicates.in_words(rows)
+    record.write(output_json, record.checked(evaluated, run, told))
     style.write_csv(table(evaluated), output_csv)
     for path in (output_json, output_csv):
-        write_provenance(path, config=config, inputs=run.paths)
+        write_provenance(path, config=config, inputs=run.paths + ([] if known is None else [known]))

@@ -55,6 +55,7 @@ def told(content):
         "ruled": [claim for claim in claims if claim.rule],
         "decided": content.decided,
         "wrong_by_chance": f"{content.wrong_by_chance:.0f}",
+        "replicates": content.replicates,
         "setting": paper.SETTING,
     }
 
