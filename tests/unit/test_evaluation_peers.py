@@ -8,12 +8,11 @@ import pytest
 from inception import write_inception
 from made_samples import write_samples
 
-from twostage.evaluation import evaluate
+from twostage.evaluation import evaluate, given
 from twostage.evaluation.classifier import train_classifier
 from twostage.evaluation.evaluate import evaluate_samples, peer_measures
 from twostage.evaluation.features import FeatureExtractor, inception
 from twostage.evaluation.frechet import frechet_distance, mean_and_root
-from twostage.evaluation.given import WIDTHS
 from twostage.evaluation.images import SampledImages, load_split
 from twostage.evaluation.inception_score import inception_scores
 from twostage.evaluation.jackknife import parts_of, standard_error
@@ -114,14 +113,17 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def thin(world):
-    """An extractor of Inception's layers and names, a sixteenth as wide; images are read as 8 x 8 pixels."""
-    return inception(world["folder"] / "inception.pt", expected_sha256=None)
+    """An extractor of Inception's layers and names, a sixteenth as wide, and with one channel of spatial features."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(given.WIDTHS, "inception", 128)
+        patch.setattr(given, "SPATIAL_WIDTH", 17 * 17)
+        patch.setattr("twostage.evaluation.features.SPATIAL_CHANNELS", 1)
+        yield inception(world["folder"] / "inception.pt", expected_sha256=None)
 
 
 @pytest.fixture(scope="module")
 def evaluated(world, thin):
     patch = pytest.MonkeyPatch()
-    patch.setitem(WIDTHS, "inception", 128)
     patch.setattr(evaluate, "load_extractors", lambda *_, **__: [thin])
     patch.setattr("twostage.evaluation.reference.load_extractors", lambda *_, **__: [thin])
     folder, plan = world["folder"], {"few": [world["folder"] / "few.h5"]}
@@ -151,7 +153,6 @@ def test_a_row_of_inception_has_sfid_and_score_with_errors(world, thin, evaluate
 
 def test_a_reference_of_an_earlier_version_leaves_sfid_blank_and_images_give_it(world, thin, evaluated, monkeypatch):
     folder, train = world["folder"], load_split(FEW, "train")
-    monkeypatch.setitem(WIDTHS, "inception", 128)
     monkeypatch.setattr("twostage.evaluation.reference.load_extractors", lambda *_, **__: [thin])
     with np.load(folder / "reference.npz") as content:
         older = {key: content[key] for key in content if key not in ("mu_s", "sigma_s")}
