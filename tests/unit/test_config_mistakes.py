@@ -279,6 +279,29 @@ def test_weights_that_are_not_there_and_come_from_nowhere(tmp_path, monkeypatch)
     assert line.startswith("spaces.vae.encoder.weights: no.pt: this is a web page")
 
 
+def test_what_no_job_would_find_with_a_storage(tmp_path):
+    (tmp_path / "images/cat").mkdir(parents=True)
+    raw = with_value("spaces.vae.encoder", {"kind": "autoencoder-kl", "weights": "/mnt/vae.pt"})
+    raw["flux"] = {"model": "org/flux", "revision": "a" * 40, "prompts": ["a cat"]}
+    raw["data"] = {**FOLDERS, "path": str(tmp_path / "images"), "held_out_path": "held_out"}
+    raw["training"]["state_folder"] = "state"
+    named = [line.partition("; with a storage, expected ") for line in lines_of(check_places, load(raw), stored=True)]
+    volume = "the absolute path of a folder on a volume that every job mounts"
+    assert [(first, last) for first, _, last in named] == [
+        ("data.held_out_path is 'held_out'", f"{volume}, or a .zip archive in the storage"),
+        ("spaces.vae.encoder.weights is '/mnt/vae.pt'", "a path in it, such as weights/vae.pt"),
+        ("flux.model is 'org/flux'", volume),
+        ("training.state_folder is 'state'", volume),
+    ]
+    raw["spaces"]["vae"]["encoder"]["weights"], raw["flux"]["model"] = "weights/vae.pt", str(tmp_path)
+    raw["training"]["state_folder"] = "/mnt/state"
+    raw["data"] |= {"path": "images.zip", "held_out_path": "held_out.zip"}
+    check_places(load(raw), stored=True)  # what lies in the storage is not looked at
+    raw["data"] |= {"path": str(tmp_path / "no"), "held_out_path": None}
+    (line,) = lines_of(check_places, load(raw), stored=True)
+    assert line == f"data.path is '{tmp_path}/no'; expected a folder that exists"
+
+
 def sizes_of(encoder, size, **space):
     """Lines on images of a folder whose side is ``size`` against a latent space with this encoder."""
     raw = with_value("spaces", {"vae": {"encoder": encoder, **space}})

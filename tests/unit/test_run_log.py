@@ -84,6 +84,18 @@ def test_a_job_that_names_no_reason_is_shown_by_its_last_words_except_in_a_group
     ]
 
 
+def test_a_log_in_a_storage_is_read_where_its_copy_is(tmp_path, said):
+    told, _, say = said
+    (tmp_path / "copy").write_text("error: out of luck\n")
+    told.place = lambda log: str(tmp_path / log.removeprefix("s3://"))
+    for number, name in enumerate(["s3://copy", "s3://none"]):
+        say("job_error", jobid=number, rule_name="encode", log=[name], indent=False, aux={})
+    assert list(told.failed.values()) == [
+        "error: out of luck (encode; log: s3://copy)",
+        "error: its log is not on this machine (encode; log: s3://none)",
+    ]
+
+
 def test_warnings_are_shown_once(tmp_path, said):
     told, lines, say = said
     log = tmp_path / "log"

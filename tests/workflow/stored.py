@@ -5,11 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-needs_rsync = pytest.mark.skipif(not shutil.which("rsync"), reason="the storage plugin fs needs rsync")
+needs_plugin = pytest.mark.skipif(
+    not (shutil.which("rsync") and find_spec("snakemake_storage_plugin_fs")),
+    reason="there is no rsync, or no snakemake-storage-plugin-fs",
+)
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 # Keys whose values are times, and files with times in them; their digests differ with them.

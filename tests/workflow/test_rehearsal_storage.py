@@ -3,10 +3,10 @@
 ``make rehearsal`` runs it: it takes as long as the smoke run itself.
 """
 
-from stored import needs_rsync, results, stored_in, verified
+from stored import needs_plugin, results, stored_in, verified
 
 
-@needs_rsync
+@needs_plugin
 def test_the_smoke_run_with_a_storage_is_the_smoke_run(smoke_run, checkout, tmp_path):
     prefix = tmp_path / "storage"
     done = checkout.snakemake(*stored_in(prefix), "--local-storage-prefix", str(tmp_path / "copies"))

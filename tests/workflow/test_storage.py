@@ -13,7 +13,7 @@ import pytest
 import yaml
 from conftest import Checkout
 from PIL import Image
-from stored import needs_rsync, results, stored_in, verified
+from stored import needs_plugin, results, stored_in, verified
 
 NODES = Path(__file__).with_name("nodes.py")
 CONFIG = {
@@ -54,7 +54,7 @@ def source(tmp_path_factory):
     return folder
 
 
-@needs_rsync
+@needs_plugin
 def test_jobs_on_nodes_without_a_shared_file_system_make_the_same_results(source, tmp_path):
     """Several shards, images in an archive, a trained encoder, and a training that is killed and goes on elsewhere."""
     checkout = object.__new__(Checkout)
@@ -89,7 +89,7 @@ def test_jobs_on_nodes_without_a_shared_file_system_make_the_same_results(source
     assert verified(prefix / "results/stored")
 
 
-@needs_rsync
+@needs_plugin
 def test_a_prefix_that_cannot_be_written_ends_the_run_before_any_job(checkout, tmp_path):
     (tmp_path / "file").touch()
     done = checkout.snakemake(*stored_in(f"{tmp_path}/file/below"), "--", "fig3", check=False)
@@ -100,6 +100,7 @@ def test_a_prefix_that_cannot_be_written_ends_the_run_before_any_job(checkout, t
     assert "Select jobs to execute" not in done.stdout + done.stderr
 
 
+@needs_plugin
 def test_what_cannot_travel_is_said_before_any_job(checkout, tmp_path):
     (checkout.folder / "images/ant").mkdir(parents=True)
     config = CONFIG | {"data": CONFIG["data"] | {"path": "images"}}

@@ -18,6 +18,7 @@ from twostage.report.claims.claim import (
     VERDICTS,
     together,
 )
+from twostage.storage import name_of
 
 AS_BOOLEAN = {HOLDS: True, FAILS: False}
 
@@ -123,7 +124,7 @@ def _claim(claim, findings, sources):
         covers=claim.covers,
         form=claim.form,
         figure=claim.figure,
-        sources=[str(path) for path in sources],
+        sources=[name_of(path) for path in sources],
         findings=[_finding(finding) for finding in findings],
     )
 

@@ -19,6 +19,7 @@ from twostage.report.claims.claim import (
 )
 from twostage.report.results import convergence, curves
 from twostage.report.results.contrast import Distances
+from twostage.storage import name_of
 
 AS_CLOSE = 1.1  # times the twin's loss or distance
 PACE = (0.8, 1.25)  # times the twin's loss
@@ -138,7 +139,7 @@ def _costs(run):
     for space, path in run.path("supervised_log").items():
         taken = convergence.oracle_seconds(path)
         if len(taken) < BLOCKS:
-            findings.append(Finding(space, NOT_TESTED, note=f"{len(taken)} timed lines in {path}"))
+            findings.append(Finding(space, NOT_TESTED, note=f"{len(taken)} timed lines in {name_of(path)}"))
             continue
         blocks = np.array([block.sum(0) for block in np.array_split(taken, BLOCKS)])
         ratio = curves.ratio_of(blocks[:, 0], blocks[:, 0] - blocks[:, 1])
