@@ -4,7 +4,9 @@ import math
 
 import pytest
 import torch
+from data_examples import write_random_store
 
+from twostage.data.latents import LatentStore
 from twostage.flow import cosine, edm, vp
 from twostage.oracle import ClassOracle, Oracle
 
@@ -112,6 +114,21 @@ def test_on_another_path_products_divergence_and_density_are_consistent(path):
     torch.testing.assert_close(oracle.divergence(x, t), columns.diagonal(dim1=1, dim2=2).sum(1))
 
 
+def test_a_streamed_store_gives_what_its_samples_give_in_memory(tmp_path):
+    write_random_store(tmp_path / "latents.h5", labels=[0] * 60, classes=1, flips=True)
+    store = LatentStore.open(tmp_path / "latents.h5")
+    whole, streamed = Oracle(store), Oracle(store, budget_mb=0.01)
+    assert whole.samples.in_memory
+    assert not streamed.samples.in_memory
+    x, along = normal(5, 2, 3, 4, seed=2), normal(5, 2, 3, 4, seed=3)
+    for t in (0.2, 0.6, 0.97):
+        point = t * whole.samples.take(torch.arange(5)).reshape(x.shape) + (1 - t) * x
+        product = whole.velocity_jvp(point, t, along)
+        torch.testing.assert_close(streamed.velocity_jvp(point, t, along), product, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(streamed.divergence(point, t), whole.divergence(point, t), rtol=1e-5, atol=0)
+        torch.testing.assert_close(streamed.log_density(point, t), whole.log_density(point, t), rtol=1e-6, atol=0)
+
+
 def test_two_points_have_the_derivative_of_the_hyperbolic_tangent():
     a, x, along, t = normal(1, 5), normal(4, 5, seed=1), normal(4, 5, seed=2), 0.45
     oracle, scale = Oracle(torch.cat([a, -a])), t / (1 - t) ** 2
@@ -132,7 +149,7 @@ def test_autograd_agrees_with_finite_differences():
     [gradient] = torch.autograd.grad((classes.velocity(x, t, y) * along).sum(), x)
     torch.testing.assert_close(classes.velocity_vjp(x.detach(), t, along, y), gradient)
     torch.testing.assert_close(
-        classes.posterior_mean_jvp(x.detach(), t, along, y)[:1],
+        classes.posterior_mean_vjp(x.detach(), t, along, y)[:1],
         Oracle(data[::2]).posterior_mean_jvp(x.detach()[:1], t[:1], along[:1]),
     )
 

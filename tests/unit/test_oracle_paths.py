@@ -129,7 +129,9 @@ def test_the_posterior_mean_is_deepinvs_mmse():
     for sigma in (0.2, 1.0, 4.0):
         x = images[:5] + sigma * noise
         mean = Oracle(images, path=edm()).posterior_mean(x, sigma)
-        torch.testing.assert_close(mean, models.MMSE(images, device="cpu")(x, sigma), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            mean, models.MMSE(images, device=torch.device("cpu"))(x, sigma), rtol=1e-4, atol=1e-4
+        )
 
 
 def test_scales_answer_without_a_path_and_classes_on_one(data):

@@ -78,7 +78,7 @@ def transition_time(eigenvalues: Numbers, n: float, path: Path = RECTIFIED) -> f
 
     >>> from twostage.flow import edm
     >>> round(transition_time(np.ones(64), 1000), 3), round(transition_time(np.ones(64), 1000, edm()), 3)
-    (0.3275..., 2.05...)
+    (0.329, 2.037)
     """
     if path != RECTIFIED:
         time = transition_time(eigenvalues, n)
@@ -277,7 +277,7 @@ def conventions(time: float) -> dict[str, float | None]:
 
     >>> {unit: round(value, 3) for unit, value in conventions(0.25).items()}  # doctest: +NORMALIZE_WHITESPACE
     {'rectified, t': 0.25, 's = alpha / sigma': 0.333, 'SNR = s^2': 0.111, 'log-SNR': -2.197, 'EDM or VE, sigma': 3.0,
-     'VE (0.01 to 50), t': 0.67, 'VP (beta 0.1 to 20), t': 0.477, 'VP cosine, t': 0.795}
+     'VE (0.01 to 50), t': 0.67, 'VP (beta 0.1 to 20), t': 0.476, 'VP cosine, t': 0.794}
     """
     if not 0 < time < 1:
         raise ValueError(f"time is {time}; expected a time inside of (0, 1)")
