@@ -2,6 +2,7 @@
 
 Conventions, the same everywhere: t = 0 is the Gaussian prior, t = 1 the data, ``x_t = t x_1 + (1 - t) x_0``.
 A time grid of n steps has n + 1 edges and costs n function evaluations.
+Other Gaussian paths are ``Path``; they stand here too, as ``twostage.flow.Path``, ``RECTIFIED``, ``edm`` and so on.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,13 @@ from jaxtyping import Float, Float32, Float64, Int, Shaped
 from torch import Tensor
 
 from twostage.arguments import Array, as_tensor
+from twostage.paths import RECTIFIED as RECTIFIED
+from twostage.paths import Path as Path
+from twostage.paths import cosine as cosine
+from twostage.paths import edm as edm
+from twostage.paths import named as named
+from twostage.paths import ve as ve
+from twostage.paths import vp as vp
 
 Time: TypeAlias = float | Float[Array, ""] | Float[Array, " #batch"]  # one for all samples, or one per sample
 Times = TypeVar("Times", float, Tensor, np.ndarray)

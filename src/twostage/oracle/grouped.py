@@ -14,6 +14,7 @@ import torch
 from twostage.arithmetic import full_products
 from twostage.oracle.posterior import Oracle
 from twostage.oracle.samples import MEGABYTE, WIDE, Samples
+from twostage.paths import RECTIFIED
 
 
 class GroupedOracle:
@@ -118,7 +119,7 @@ class _Together(Oracle):
     """The oracle of points of which each has samples of its own (``_Several``)."""
 
     def __init__(self, several):
-        self.samples = several
+        self.samples, self.path = several, RECTIFIED
 
     def _logits(self, points, start, rows):
         several, t, scale = self.samples, points.t, points.scale

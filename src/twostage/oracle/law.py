@@ -3,7 +3,9 @@
 For a Gaussian with the data's covariance spectrum lambda, x_t carries I(t) = 1/2 sum_k log(1 + s_k) nats about x_1,
 s_k = lambda_k t^2 / (1 - t)^2. N samples can be distinguished once I(t) exceeds log N: this time is the transition. The
 information density scatters about I(t) with variance V(t) = sum_k s_k / (1 + s_k), which gives the whole curve. No
-constant is fitted. Derivation, corrections, relation to random energies and limits of validity: docs/theory.md.
+constant is fitted. All of this depends on s = t / (1 - t) alone, on another Gaussian path on alpha / sigma: times may
+be those of any ``twostage.flow.Path``, and ``conventions`` gives a split in the units of each. Derivation, corrections,
+relation to random energies and limits of validity: docs/theory.md.
 """
 
 import math
@@ -21,6 +23,7 @@ from twostage.arguments import Array, as_tensor
 from twostage.data.latents import LatentStore
 from twostage.oracle.pairs import Sweep
 from twostage.oracle.samples import WIDE, Samples
+from twostage.paths import RECTIFIED, Path, cosine, ve, vp
 
 Numbers: TypeAlias = Float[Array, " numbers"] | Sequence[float]
 Times: TypeAlias = Float[Array, " times"] | Float[Array, ""] | Sequence[float] | float
@@ -55,10 +58,10 @@ def spectrum(
 
 
 def channel_information(
-    eigenvalues: Numbers, times: Times
+    eigenvalues: Numbers, times: Times, path: Path = RECTIFIED
 ) -> tuple[Float64[np.ndarray, " points"], Float64[np.ndarray, " points"]]:
     """Mean I(t) and variance V(t), in nats, of the information density between x_1 and x_t: two arrays (T,)."""
-    eigenvalues, times = _check_eigenvalues(eigenvalues), _check_times(times)
+    eigenvalues, times = _check_eigenvalues(eigenvalues), _check_times(times, path)
     mean, variance = np.empty(len(times)), np.empty(len(times))
     for k, t in enumerate(times):
         s = eigenvalues * (t / (1 - t)) ** 2 if t < 1 else np.where(eigenvalues > 0, np.inf, 0.0)
@@ -67,12 +70,19 @@ def channel_information(
     return mean, variance
 
 
-def transition_time(eigenvalues: Numbers, n: float) -> float:
-    """The time in [0, 1] at which I(t) = log n, for n samples of a covariance with these eigenvalues.
+def transition_time(eigenvalues: Numbers, n: float, path: Path = RECTIFIED) -> float:
+    """The path's time at which I(t) = log n, for n samples of a covariance with these eigenvalues.
 
-    0 for n = 1; 1 if all eigenvalues are 0 (the samples cannot be distinguished). Raises ValueError for n < 1 and for
-    negative or non-finite eigenvalues.
+    On the rectified path in [0, 1]: 0 for n = 1; 1 if all eigenvalues are 0 (the samples cannot be distinguished).
+    Raises ValueError for n < 1, for negative or non-finite eigenvalues, and for a path that does not reach so far.
+
+    >>> from twostage.flow import edm
+    >>> round(transition_time(np.ones(64), 1000), 3), round(transition_time(np.ones(64), 1000, edm()), 3)
+    (0.329, 2.037)
     """
+    if path != RECTIFIED:
+        time = transition_time(eigenvalues, n)
+        return float(path.time(time / (1 - time) if time < 1 else math.inf))
     eigenvalues = _check_eigenvalues(eigenvalues)
     _check_count(n)
     if n == 1:
@@ -88,12 +98,14 @@ def transition_time(eigenvalues: Numbers, n: float) -> float:
     return float(expit(brentq(excess, low, high, xtol=1e-13)))
 
 
-def predicted_self_weight(eigenvalues: Numbers, n: float, times: Times) -> Float64[np.ndarray, " points"]:
+def predicted_self_weight(
+    eigenvalues: Numbers, n: float, times: Times, path: Path = RECTIFIED
+) -> Float64[np.ndarray, " points"]:
     """Expected posterior weight of the true sample, (T,) in [0, 1]: E[sigmoid(I - log(n - 1) + sqrt(V) Z)], Z normal.
 
     With n - 1, the number of the other samples, the value at t = 0 is exact: 1 / n. At t = 1 it is 1.
     """
-    mean, variance = channel_information(eigenvalues, times)
+    mean, variance = channel_information(eigenvalues, times, path)
     _check_count(n)
     if n == 1:
         return np.ones(len(mean))
@@ -102,7 +114,7 @@ def predicted_self_weight(eigenvalues: Numbers, n: float, times: Times) -> Float
 
 
 def corrected_self_weight(
-    eigenvalues: Numbers, n: float, times: Times, scale_variance: float = 0.0
+    eigenvalues: Numbers, n: float, times: Times, scale_variance: float = 0.0, path: Path = RECTIFIED
 ) -> Float64[np.ndarray, " points"]:
     """As ``predicted_self_weight``, with two effects that the law leaves out and that nearly cancel on images: (T,).
 
@@ -111,7 +123,7 @@ def corrected_self_weight(
     Gaussian and a gamma-distributed with mean 1 and this ``scale_variance`` (see the function ``scale_variance``). This
     makes the transition later and less sharp. For Gaussian data (scale_variance 0) this prediction is the better one.
     """
-    eigenvalues, times = _check_eigenvalues(eigenvalues), _check_times(times)
+    eigenvalues, times = _check_eigenvalues(eigenvalues), _check_times(times, path)
     _check_count(n)
     if n == 1:
         return np.ones(len(times))
@@ -258,6 +270,32 @@ def resolved_times(
     return times
 
 
+def conventions(time: float) -> dict[str, float | None]:
+    """A time of the rectified path, such as a split, in the units of other paths with their usual constants.
+
+    {unit: number}; None where a path does not reach so far. Raises ValueError for a time outside of (0, 1).
+
+    >>> {unit: round(value, 3) for unit, value in conventions(0.25).items()}  # doctest: +NORMALIZE_WHITESPACE
+    {'rectified, t': 0.25, 's = alpha / sigma': 0.333, 'SNR = s^2': 0.111, 'log-SNR': -2.197, 'EDM or VE, sigma': 3.0,
+     'VE (0.01 to 50), t': 0.67, 'VP (beta 0.1 to 20), t': 0.476, 'VP cosine, t': 0.794}
+    """
+    if not 0 < time < 1:
+        raise ValueError(f"time is {time}; expected a time inside of (0, 1)")
+    s = time / (1 - time)
+    found: dict[str, float | None] = {
+        "rectified, t": time,
+        "s = alpha / sigma": s,
+        "SNR = s^2": s**2,
+        "log-SNR": 2 * math.log(s),
+        "EDM or VE, sigma": 1 / s,
+    }
+    paths = {"VE (0.01 to 50), t": ve(0.01, 50), "VP (beta 0.1 to 20), t": vp(0.1, 20), "VP cosine, t": cosine()}
+    for unit, path in paths.items():
+        low, high = path.reach
+        found[unit] = float(path.time(s)) if low <= s <= high else None
+    return found
+
+
 def _weights(sweep, times):
     if times is None and not hasattr(sweep, "times"):
         raise ValueError("times are None; expected (T,) with self weights that are no Sweep")
@@ -291,8 +329,10 @@ def _check_count(n):
         raise ValueError(f"n is {n!r}; expected a number of samples, at least 1")
 
 
-def _check_times(times):
+def _check_times(times, path=RECTIFIED):
     times = np.atleast_1d(_floats("times", times))
+    if path != RECTIFIED:
+        times = path.rectified_time(times).numpy()
     if times.ndim != 1 or not ((times >= 0) & (times <= 1)).all():
         raise ValueError(f"times are {times}; expected (T,) in [0, 1]")
     return times

@@ -6,6 +6,9 @@
 The squared distances come from one matrix product in the precision of the data. For the few samples whose posterior
 weight its rounding could change, they are computed again by direct differences in float64. Sums over the samples are
 sums of differences ``x^(i) - x_t``, over chunks with a running log-sum-exp, so that memory does not grow with N.
+
+On another Gaussian path the same is computed at the same s = alpha / sigma (``twostage.oracle.places``); derivatives by
+x_t are sums of the same kind (``twostage.oracle.derivatives``).
 """
 
 import dataclasses
@@ -19,7 +22,8 @@ from torch import Tensor
 
 from twostage.arguments import Array, as_floating, as_labels, as_tensor
 from twostage.data.latents import LatentStore
-from twostage.flow import Time
+from twostage.oracle.derivatives import Answer, LogDensity, jacobian_product, jacobian_trace, log_evidence
+from twostage.oracle.places import Place, Where
 from twostage.oracle.products import add_weighted, inner_products
 from twostage.oracle.samples import (
     SMALLEST,
@@ -31,11 +35,13 @@ from twostage.oracle.samples import (
     one_each,
     product_weights,
 )
+from twostage.paths import RECTIFIED, Path
 
 TOLERANCE = 1e-6  # absolute error of a posterior weight; above it, its squared distance is computed again
 NEAR_DATA = 0.1  # below this 1 - t, sums are of float64 differences: float32 products lose u / (1 - t)
 ALONE = 1e-9  # sum of all other weights, of the largest, below which the velocity is that to one sample
 FEW = 1 / 1024  # share of a part's weights; differences to so few samples, or to four, take no time beside a product
+CLEAR = 1e-4  # bound of a logit's error, ten times what it usually is, that derivatives allow
 FAINT = math.log(SMALLEST) - 1  # of a weight: none is less, where exp and float32 products are many times slower
 
 Labels: TypeAlias = int | Int[Array, ""] | Int[Array, " #batch"]  # one for all samples, or one per sample
@@ -47,11 +53,14 @@ class Oracle:
     data: (N, D) or (N, C, H, W) floating tensor or array; or a LatentStore, which is streamed if it is larger than half
     the budget; or ``Samples``, which bring all that follows; label: the class of a store to use (None: all samples);
     device: where to compute (None: where the data are); budget_mb: working memory in megabytes, beyond data that are
-    already in memory.
+    already in memory; path: the Gaussian path whose states, times and velocities these are.
 
-    In all methods x_t is (B, D) or (B, C, H, W), B >= 1, and t a float or (B,) in [0, 1]; float64 x_t keep their
-    precision. NumPy arrays are accepted like tensors; results are tensors. Raises ValueError for empty, integer, NaN or
-    infinite data and states, for times outside [0, 1], for shapes that differ, and for a device that is not there.
+    In all methods x_t is (B, D) or (B, C, H, W), B >= 1, and t a float or (B,) on the path, in [0, 1] on the rectified
+    one; or, except for velocities, a pair (alpha, sigma) of such numbers: ``x_t = alpha x_1 + sigma x_0``, whatever the
+    path. float64 x_t keep their precision. NumPy arrays are accepted like tensors; results are tensors. Means,
+    velocities, noise, score and log-density are differentiable in x_t by ``torch.autograd``. Raises ValueError for
+    empty, integer, NaN or infinite data and states, for times outside of the path, for times that require a gradient,
+    for shapes that differ, and for a device that is not there.
 
     >>> oracle = Oracle(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
     >>> x_t = torch.tensor([[0.5, 0.0]])
@@ -61,6 +70,11 @@ class Oracle:
     tensor([[0.7616, 0.0000]])
     >>> oracle.velocity(x_t, 0.5)  # (m - x_t) / (1 - t)
     tensor([[0.5232, 0.0000]])
+    >>> oracle.score(x_t, (1.0, 2.0))  # (m - x_t) / sigma^2 of x_t = x_1 + 2 x_0
+    tensor([[-0.0939,  0.0000]])
+    >>> from twostage.flow import edm
+    >>> Oracle(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), path=edm()).velocity(x_t, 2.0)  # (x_t - m) / sigma
+    tensor([[0.1878, 0.0000]])
     """
 
     def __init__(
@@ -69,16 +83,20 @@ class Oracle:
         label: int | None = None,
         device: str | torch.device | None = None,
         budget_mb: float = 1024,
+        path: Path = RECTIFIED,
     ) -> None:
         self.samples = data if isinstance(data, Samples) else Samples(data, label, device, budget_mb)
+        self.path = path
 
-    def log_weights(self, x_t: Float[Array, " batch *shape"], t: Time) -> Float64[Tensor, "batch n"]:
-        """Logarithm of the posterior weights gamma, (B, N) float64; rows sum to one after exp.
+    def log_weights(self, x_t: Float[Array, " batch *shape"], t: Where) -> Float64[Tensor, "batch n"]:
+        """Logarithm of the posterior weights gamma, (B, N) float64; rows sum to one after exp. Without derivatives.
 
-        t = 0: uniform. t = 1: the limit, shared equally by the samples nearest to x_t (-inf elsewhere).
+        alpha = 0 (rectified: t = 0): uniform. sigma = 0 (t = 1): the limit, shared equally by the samples nearest to
+        x_t (-inf elsewhere).
         """
-        x_t, t = self._check(x_t, t)
-        points = _Points(self.samples, x_t, t)
+        place = self._place(x_t, t)
+        x_t = place.point
+        [points] = self._points(place, len(x_t), to_end=False)
         logits = torch.empty(len(x_t), self.samples.count, dtype=WIDE, device=points.t.device)
         level = torch.full_like(points.t, -math.inf)
         for start, rows in self.samples.chunks(self._chunk(len(x_t))):
@@ -89,50 +107,144 @@ class Oracle:
             logits = torch.where(points.last, torch.where(logits < level, -math.inf, 0.0), logits)
         return logits - logits.logsumexp(1, keepdim=True)
 
-    def posterior_mean(self, x_t: Float[Array, " batch *shape"], t: Time) -> Float[Tensor, " batch *shape"]:
+    def posterior_mean(self, x_t: Float[Array, " batch *shape"], t: Where) -> Float[Tensor, " batch *shape"]:
         """The posterior mean m = sum_i gamma_i x^(i), in shape and dtype like x_t.
 
-        t = 0: the mean of the data. t = 1: the nearest sample, or the mean of those that are equally near.
+        alpha = 0: the mean of the data. sigma = 0: the nearest sample, or the mean of those that are equally near.
         """
-        x_t, t = self._check(x_t, t)
-        moved = self._displacements(x_t, t, to_end=False)[0]
-        mean = x_t.detach().to(self.samples.device, WIDE).reshape(moved.shape) + moved
-        return mean.reshape(x_t.shape).to(x_t)
+        return self._answer("data", x_t, t)
 
-    def velocity(self, x_t: Float[Array, " batch *shape"], t: Time) -> Float[Tensor, " batch *shape"]:
-        """The oracle velocity u* = (m - x_t) / (1 - t), in shape and dtype like x_t.
+    def velocity(self, x_t: Float[Array, " batch *shape"], t: Where) -> Float[Tensor, " batch *shape"]:
+        """The oracle velocity ``alpha' m + sigma' E[x_0 | x_t]`` of the path, in shape and dtype like x_t.
 
-        Raises ValueError at t = 1, where u* depends on the path that led to x_t; use t < 1.
+        On the rectified path u* = (m - x_t) / (1 - t). Raises ValueError where sigma is 0 (t = 1), where u* depends on
+        the path that led to x_t.
         """
-        x_t, t = self._check(x_t, t)
-        return self._displacements(x_t, t)[0].reshape(x_t.shape).to(x_t)
+        return self._answer("velocity", x_t, t)
+
+    def noise(self, x_t: Float[Array, " batch *shape"], t: Where) -> Float[Tensor, " batch *shape"]:
+        """The mean noise E[x_0 | x_t] = (x_t - alpha m) / sigma, like x_t. Raises ValueError where sigma is 0."""
+        return self._answer("noise", x_t, t)
+
+    def score(self, x_t: Float[Array, " batch *shape"], t: Where) -> Float[Tensor, " batch *shape"]:
+        """The score, the gradient of ``log_density``: -E[x_0 | x_t] / sigma (Tweedie's formula), like x_t."""
+        return self._answer("score", x_t, t)
+
+    def log_density(self, x_t: Float[Array, " batch *shape"], t: Where) -> Float64[Tensor, " batch"]:
+        """log p(x_t), (B,) float64, p the mean over the samples of the normal densities N(alpha x^(i), sigma^2).
+
+        Twice differentiable in x_t. Raises ValueError where sigma is 0.
+        """
+        x_t = as_floating("x_t", x_t)
+        return LogDensity.apply(x_t, self, t) if torch.is_grad_enabled() else self._log_density(x_t, t)
+
+    def posterior_mean_jvp(
+        self, x_t: Float[Array, " batch *shape"], t: Where, along: Float[Array, " batch *shape"]
+    ) -> Float[Tensor, " batch *shape"]:
+        """The Jacobian of the posterior mean by x_t, times directions ``along`` like x_t: alpha / sigma^2 Cov v.
+
+        Cov is the posterior's covariance, so that the Jacobian is symmetric and this is the vector-Jacobian product
+        too. Costs about one and a half times a velocity. Raises ValueError where sigma is 0.
+
+        >>> oracle = Oracle(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
+        >>> oracle.posterior_mean_jvp(torch.zeros(1, 2), 0.5, torch.ones(1, 2))  # alpha / sigma^2 = 2, Cov = diag(1, 0)
+        tensor([[2., 0.]])
+        """
+        return self._product("data", x_t, t, along)
+
+    def velocity_jvp(
+        self, x_t: Float[Array, " batch *shape"], t: Where, along: Float[Array, " batch *shape"]
+    ) -> Float[Tensor, " batch *shape"]:
+        """The Jacobian of the velocity by x_t, times directions ``along`` like x_t.
+
+        Symmetric, as that of the posterior mean: the vector-Jacobian product too.
+        """
+        return self._product("velocity", x_t, t, along)
+
+    posterior_mean_vjp, velocity_vjp = posterior_mean_jvp, velocity_jvp
+
+    def divergence(self, x_t: Float[Array, " batch *shape"], t: Where) -> Float64[Tensor, " batch"]:
+        """The divergence of the velocity, the trace of its Jacobian, exactly: (B,) float64. No derivatives of it.
+
+        On the rectified path (t / (1 - t)^2 trace Cov - D) / (1 - t).
+        """
+        place = self._place(x_t, t)
+        a, b = place.terms("velocity")
+        trace = torch.cat([jacobian_trace(self, points) for points in self._points(place)])
+        return a * self.samples.dim + b / place.scales[2] * (trace - self.samples.dim)
 
     def part_of_velocity(
-        self, x_t: Float[Array, " batch *shape"], t: Time, known: Float64[Tensor, " batch"] | None = None
+        self, x_t: Float[Array, " batch *shape"], t: Where, known: Float64[Tensor, " batch"] | None = None
     ) -> tuple[Float[Tensor, " batch *shape"], Float64[Tensor, " batch"]]:
         """The part of these samples in the oracle velocity of a larger data set: (velocity like x_t, log-evidence).
 
-        The log-evidence, (B,) float64, is log sum_i exp(-|x_t - t x^(i)|^2 / (2 (1 - t)^2)). The velocity over several
-        data sets together is the mean of their velocities, weighted by the softmax of their log-evidences. known: a
-        log-evidence that the larger data set is known to have at least, such as that of one sample: weights that sum to
-        less than ``ALONE`` of it may be left out. Raises ValueError as ``velocity`` does.
+        The log-evidence, (B,) float64, is log sum_i exp(-|x_t - alpha x^(i)|^2 / (2 sigma^2)). The velocity over
+        several data sets together is the mean of their velocities, weighted by the softmax of their log-evidences.
+        known: a log-evidence that the larger data set is known to have at least, such as that of one sample: weights
+        that sum to less than ``ALONE`` of it may be left out. Without derivatives. Raises ValueError as ``velocity``.
         """
-        x_t, t = self._check(x_t, t)
-        known = one_each("known", as_tensor("known", -math.inf if known is None else known), len(x_t)).to(t)
-        found, evidence = self._displacements(x_t, t, known=known)
-        return found.reshape(x_t.shape).to(x_t), evidence
+        place = self._place(x_t, t)
+        terms = self._terms(place, "velocity")
+        known = one_each("known", as_tensor("known", -math.inf if known is None else known), len(place.x)).to(place.t)
+        found, evidence = self._displacements(place, known=known)
+        return self._in_path(place, terms, found), evidence
 
-    def _check(self, x_t, t):
-        """x_t as a tensor, and t as (B,) float64 on the samples' device; ``_Points`` checks their values."""
+    def _answer(self, kind, x_t, t):
+        x_t = as_floating("x_t", x_t)
+        return Answer.apply(x_t, self, kind, t) if torch.is_grad_enabled() else self._value(kind, x_t, t)
+
+    def _value(self, kind, x_t, t):
+        """The mean data, noise, score or velocity, like x_t."""
+        place = self._place(x_t, t)
+        if kind == "data":
+            moved = self._displacements(place, to_end=False)[0]
+            mean = place.over(place.point).reshape(moved.shape) + moved
+            return mean.reshape(place.x.shape).to(place.x)
+        terms = self._terms(place, kind)  # before the work: there may be no velocity
+        return self._in_path(place, terms, self._displacements(place)[0])
+
+    def _terms(self, place, kind):
+        """``Place.terms``; None for what the sums are already."""
+        return None if place.plain and kind == "velocity" else place.terms(kind)
+
+    def _in_path(self, place, terms, found):
+        """The velocity of the rectified path (B, D) in the terms of another kind or path, like x_t."""
+        found = found.reshape(place.x.shape)
+        if terms is None:
+            return found.to(place.x)
+        a, b = terms
+        return (place.over(place.x) * place.column(a) + place.column(b * place.rest) * found).to(place.x)
+
+    def _product(self, kind, x_t, t, along):
+        """The Jacobian of ``_value`` times ``along``, like x_t."""
+        place, along = self._place(x_t, t), as_floating("along", along)
+        if along.shape != place.x.shape:
+            raise ValueError(f"along has shape {tuple(along.shape)}; expected {tuple(place.x.shape)}, that of x_t")
+        a, b = place.terms(kind)
+        along = place.over(along)
+        check_finite("along", along.flatten(1).abs().amax(1))
+        own = along.reshape(len(along), -1)
+        size = self._size(192)
+        product = torch.cat(
+            [jacobian_product(self, points, v) for points, v in zip(self._points(place, size), own.split(size))]
+        ).reshape(along.shape)
+        return ((product - along) * place.column(b / place.scales[2]) + along * place.column(a)).to(place.x)
+
+    def _log_density(self, x_t, t):
+        place, samples = self._place(x_t, t), self.samples
+        evidence = torch.cat([log_evidence(self, points) for points in self._points(place)])
+        normal = samples.dim * (place.scales[1].log() + math.log(2 * math.pi) / 2)
+        return evidence - normal - math.log(samples.count)
+
+    def _place(self, x_t, t):
+        """The ``Place`` of x_t; ``_Points`` checks its values."""
         samples = self.samples
         x_t = as_floating("x_t", x_t)
         if x_t.ndim < 2 or tuple(x_t.shape[1:]) not in (samples.shape, (samples.dim,)) or len(x_t) == 0:
             raise ValueError(
                 f"x_t has shape {tuple(x_t.shape)}; expected (B, {', '.join(map(str, samples.shape))}), B >= 1"
             )
-        if isinstance(t, int | float) and not isinstance(t, bool):
-            return x_t, torch.full((len(x_t),), t, dtype=WIDE, device=samples.device)
-        return x_t, one_each("t", as_times(t), len(x_t)).to(samples.device, non_blocking=True)
+        return Place(self.path, x_t, t, samples.device)
 
     def _chunk(self, batch):
         """Samples per chunk, by the memory of one sample: its logits and, when it is streamed, the sample read
@@ -142,14 +254,23 @@ class Oracle:
         # doubtful weights of a point are counted in float32, which is exact up to 2^24
         return max(1, min(samples.count, (samples.budget - 40 * batch * samples.dim) // each, 1 << 24))
 
-    def _displacements(self, x_t, t, to_end=True, known=None):
+    def _size(self, each=96):
+        """Points at a time that the budget allows, by the bytes of one of their numbers."""
+        return max(1, self.samples.budget // (each * self.samples.dim))
+
+    def _points(self, place, size=None, to_end=True):
+        """Yield the ``_Points`` of a place, ``size`` at a time."""
+        size = size or self._size()
+        times = place.t.split(size)
+        rests = [None] * len(times) if place.plain else place.rest.split(size)
+        for x, t, rest in zip(place.point.split(size), times, rests):
+            yield _Points(self.samples, x, t, rest, to_end)
+
+    def _displacements(self, place, to_end=True, known=None):
         """``_displacement`` of as many points at a time as the budget allows; to_end: divided by 1 - t."""
-        size = max(1, self.samples.budget // (96 * self.samples.dim))
-        levels = [None] * len(t) if known is None else known[:, None].split(size)
-        found = [
-            self._displacement(_Points(self.samples, x, time, to_end), level)
-            for x, time, level in zip(x_t.split(size), t.split(size), levels)
-        ]
+        levels = [None] * len(place.t) if known is None else known[:, None].split(self._size())
+        points = self._points(place, to_end=to_end)
+        found = [self._displacement(some, level) for some, level in zip(points, levels)]
         return found[0] if len(found) == 1 else tuple(torch.cat(each) for each in zip(*found))
 
     def _displacement(self, points, known):
@@ -217,11 +338,12 @@ class Oracle:
             near.index_add_(0, row[some], difference.mul_(weight[some, None]))
         return near
 
-    def _part(self, points, start, rows, level, known=None):
+    def _part(self, points, start, rows, level, known=None, reach=None):
         """The logits -|x_t - t x^(i)|^2 / (2 (1 - t)^2) of a chunk, and what is made of them: a ``_Part``.
 
-        level: (B, 1) log of the sum of exp of the logits so far; known: see ``_displacement``. At t = 1 the squared
-        distance is not divided, which orders the samples as the limit does.
+        level: (B, 1) log of the sum of exp of the logits so far; known: see ``_displacement``; reach: (B, 1) what a
+        weight of 1 could add to the Jacobian of the mean, which then says which weights are in doubt. At t = 1 the
+        squared distance is not divided, which orders the samples as the limit does.
         """
         samples, t, scale = self.samples, points.t, points.scale
         products, logits = self._logits(points, start, rows)
@@ -235,7 +357,12 @@ class Oracle:
         # a weight is in doubt if the error of its logit could change it by more than the tolerance
         doubt = error / TOLERANCE
         # near the data, and at t = 1, all logits that count are computed by differences
-        window = 2 * error + torch.where(points.near, 20 - (1 - t).clamp(min=1e-16).log(), doubt.log())
+        nearby = 20 - points.rest.clamp(min=1e-16).log()
+        if reach is not None:
+            # relative to the Jacobian, or to 1 if that is more, an error adds no more than itself
+            doubt = torch.where(error > CLEAR, error * reach / CLEAR, 0.0)
+            nearby = torch.maximum(nearby, doubt.log())
+        window = 2 * error + torch.where(points.near, nearby, doubt.log())
         level = torch.logaddexp(level, log_total + peak)
         level = level if known is None else torch.maximum(level, known)
         window += peak - level
@@ -243,7 +370,7 @@ class Oracle:
         doubtful = torch.gt(gaps, -window.to(gaps.dtype), out=gaps)
         count = doubtful.sum(1, keepdim=True).to(WIDE)
         again, alone = torch.ones_like(count), torch.zeros_like(count)
-        if known is None and logits.shape[1] == samples.count:
+        if known is None and reach is None and logits.shape[1] == samples.count:
             # but one sample that outweighs all others has weight 1, whatever its logit
             settled = (log_total < (1 / doubt).clamp(1e-9, 0.5)) & (count <= 1)
             again, alone = points.near | ~settled, settled & (total < 1 + ALONE)
@@ -356,15 +483,17 @@ class _Points:
 
     given: the points in their own dtype, or the samples' if that is wider; base: minus the samples' centre, in float64
     if there is one; narrow: minus t times the centre, in the samples' dtype; square: squared length of narrow before
-    rounding, (B, 1) float64; scale: (1 - t)^-2, 1 at t = 1; divisor: 1 - t, or 1 if points at t = 1 are allowed; near:
-    whether t is near 1, (B, 1).
+    rounding, (B, 1) float64; rest: 1 - t, from it if not given; scale: (1 - t)^-2, 1 at t = 1; divisor: 1 - t, or 1 if
+    points at t = 1 are allowed; near: whether t is near 1, (B, 1).
 
     The host must know whether there is a point at t = 0 (``at_prior``) or t = 1 (``at_end``). It learns that together
     with the first numbers that it reads (``read``), so that it waits for a GPU only once; errors are raised there too.
     """
 
-    def __init__(self, samples, x_t, t, to_end=False):
-        self.given, self.t = x_t.detach().to(samples.device).reshape(len(x_t), -1), t[:, None]
+    def __init__(self, samples, x_t, t, rest, to_end=False):
+        self.given = x_t.detach().to(samples.device).reshape(len(x_t), -1)
+        self.t = t[:, None]
+        self.rest = 1 - self.t if rest is None else rest[:, None]
         self.given = self.given.to(torch.promote_types(x_t.dtype, samples.dtype))
         self.base = query = self.given
         if samples.centre is not None:
@@ -374,11 +503,10 @@ class _Points:
             torch.linalg.vector_norm(query[some].to(WIDE), dim=1, keepdim=True, out=self.square[some])
         self.square.square_()
         self.narrow = query.to(samples.dtype)
-        rest = 1 - self.t
-        self.last = self.t == 1
-        self.scale = torch.where(self.last, 1.0, rest**-2.0)
-        self.divisor = rest if to_end else torch.ones_like(rest)
-        self.near = rest < NEAR_DATA
+        self.last = self.rest == 0
+        self.scale = torch.where(self.last, 1.0, self.rest**-2.0)
+        self.divisor = self.rest if to_end else torch.ones_like(self.rest)
+        self.near = self.rest < NEAR_DATA
         self.to_end, self.at_end, self.at_prior = to_end, None, None
         outside, infinite = ~((self.t >= 0) & (self.t <= 1)), ~torch.isfinite(self.square)
         self._facts = torch.cat([outside, infinite, self.last, self.t == 0], 1).sum(0)
@@ -410,7 +538,8 @@ class ClassOracle:
     """The class-conditional oracle: for each row, ``Oracle`` over the samples of the row's class.
 
     data: (N, D) or (N, C, H, W) tensor or array with labels (N,) integers, or a LatentStore, which has its own labels.
-    The samples of the classes that were used last are kept in memory, within ``budget_mb``.
+    The samples of the classes that were used last are kept in memory, within ``budget_mb``. path: as for ``Oracle``,
+    and so are times and derivatives.
 
     >>> data, labels = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 4.0]]), torch.tensor([0, 0, 1])
     >>> oracle = ClassOracle(data, labels)
@@ -425,6 +554,7 @@ class ClassOracle:
         labels: Int[Array, " n"] | Sequence[int] | None = None,
         device: str | torch.device | None = None,
         budget_mb: float = 1024,
+        path: Path = RECTIFIED,
     ) -> None:
         stored = hasattr(data, "batches")
         if stored != (labels is None):
@@ -435,7 +565,7 @@ class ClassOracle:
         if not whole or self.labels.ndim != 1 or (not stored and len(self.labels) != len(data)):
             got = f"dtype {self.labels.dtype} and shape {tuple(self.labels.shape)}"
             raise ValueError(f"labels have {got}; expected ({len(data)},) integers")
-        self._data, self._device, self._budget_mb = data, device, budget_mb
+        self._data, self._device, self._budget_mb, self.path = data, device, budget_mb, path
         self._oracles: dict[int, Oracle] = {}
 
     def oracle(self, label: int | Int[Array, "..."]) -> Oracle:
@@ -445,7 +575,7 @@ class ClassOracle:
             raise ValueError(f"label has shape {tuple(label.shape)}; expected one label")
         label = int(label)
         # least recently used first
-        found = self._oracles.pop(label, None) or Oracle(self.samples(label))
+        found = self._oracles.pop(label, None) or Oracle(self.samples(label), path=self.path)
         self._oracles[label] = found
         while (
             len(self._oracles) > 1 and sum(each.samples.held for each in self._oracles.values()) > found.samples.budget
@@ -464,25 +594,65 @@ class ClassOracle:
         part = slice(first, last + 1) if last - first + 1 == len(members) else members.to(self._data.device)
         return Samples(self._data[part], None, self._device, self._budget_mb)
 
-    def velocity(self, x_t: Float[Array, " batch *shape"], t: Time, y: Labels) -> Float[Tensor, " batch *shape"]:
+    def velocity(self, x_t: Float[Array, " batch *shape"], t: Where, y: Labels) -> Float[Tensor, " batch *shape"]:
         """The class-conditional oracle velocity, in shape and dtype like x_t; y: (B,) integer labels, or one for
         all."""
         return self._each("velocity", x_t, t, y)
 
-    def posterior_mean(self, x_t: Float[Array, " batch *shape"], t: Time, y: Labels) -> Float[Tensor, " batch *shape"]:
+    def posterior_mean(self, x_t: Float[Array, " batch *shape"], t: Where, y: Labels) -> Float[Tensor, " batch *shape"]:
         """The class-conditional posterior mean, in shape and dtype like x_t."""
         return self._each("posterior_mean", x_t, t, y)
 
-    def _each(self, method, x_t, t, y):
+    def noise(self, x_t: Float[Array, " batch *shape"], t: Where, y: Labels) -> Float[Tensor, " batch *shape"]:
+        """The class-conditional mean noise, in shape and dtype like x_t."""
+        return self._each("noise", x_t, t, y)
+
+    def score(self, x_t: Float[Array, " batch *shape"], t: Where, y: Labels) -> Float[Tensor, " batch *shape"]:
+        """The class-conditional score, in shape and dtype like x_t."""
+        return self._each("score", x_t, t, y)
+
+    def log_density(self, x_t: Float[Array, " batch *shape"], t: Where, y: Labels) -> Float64[Tensor, " batch"]:
+        """log p(x_t | y), (B,) float64."""
+        return self._each("log_density", x_t, t, y)
+
+    def posterior_mean_jvp(
+        self, x_t: Float[Array, " batch *shape"], t: Where, along: Float[Array, " batch *shape"], y: Labels
+    ) -> Float[Tensor, " batch *shape"]:
+        """The Jacobian of the class-conditional posterior mean, which is symmetric, times directions, like x_t."""
+        return self._each("posterior_mean_jvp", x_t, t, y, along)
+
+    def velocity_jvp(
+        self, x_t: Float[Array, " batch *shape"], t: Where, along: Float[Array, " batch *shape"], y: Labels
+    ) -> Float[Tensor, " batch *shape"]:
+        """The Jacobian of the class-conditional velocity, which is symmetric, times directions, like x_t."""
+        return self._each("velocity_jvp", x_t, t, y, along)
+
+    posterior_mean_vjp, velocity_vjp = posterior_mean_jvp, velocity_jvp
+
+    def divergence(self, x_t: Float[Array, " batch *shape"], t: Where, y: Labels) -> Float64[Tensor, " batch"]:
+        """The divergence of the class-conditional velocity, (B,) float64."""
+        return self._each("divergence", x_t, t, y)
+
+    def _each(self, method, x_t, t, y, *others):
         x_t = as_floating("x_t", x_t)
         if x_t.ndim < 2 or len(x_t) == 0:
             raise ValueError(f"x_t has shape {tuple(x_t.shape)}; expected (B, ...), B >= 1")
-        y, t = one_each("y", as_labels("y", y).cpu(), len(x_t)), one_each("t", as_times(t), len(x_t))
-        result = torch.empty_like(x_t)
+        others = [as_floating("along", other) for other in others]
+        for other in others:
+            if other.shape != x_t.shape:
+                raise ValueError(f"along has shape {tuple(other.shape)}; expected {tuple(x_t.shape)}, that of x_t")
+        y, times = one_each("y", as_labels("y", y).cpu(), len(x_t)), t if isinstance(t, tuple) else (t,)
+        times = [one_each("t", as_times(each), len(x_t)) for each in times]
+        result = None
         for label in y.unique().tolist():
             members = (y == label).nonzero()[:, 0]
-            rows, at = (members.to(each.device, non_blocking=True) for each in (x_t, t))
-            answer = getattr(self.oracle(label), method)(x_t[rows], t[at])
+            rows = members.to(x_t.device, non_blocking=True)
+            at = tuple(each[members.to(each.device, non_blocking=True)] for each in times)
+            along = [other[members.to(other.device)] for other in others]
+            answer = getattr(self.oracle(label), method)(x_t[rows], at if isinstance(t, tuple) else at[0], *along)
+            if result is None:
+                dtype = x_t.dtype if answer.ndim > 1 else answer.dtype
+                result = torch.empty(len(x_t), *answer.shape[1:], dtype=dtype, device=x_t.device)
             result[rows] = answer.to(x_t.device)
         return result
 

@@ -241,8 +241,11 @@ class Samples:
 
 
 def product_weights(weights, dtype):
-    """Posterior weights, the largest near 1, for a matrix product: in ``dtype``, with the smallest set to zero."""
-    return torch.nn.functional.threshold(weights.to(dtype), SMALLEST, 0.0)
+    """Posterior weights, the largest near 1, for a matrix product: in ``dtype``, with the smallest set to zero.
+
+    They may have either sign.
+    """
+    return torch.nn.functional.hardshrink(weights.to(dtype), SMALLEST)
 
 
 def as_times(t, name="t"):
