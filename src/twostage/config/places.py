@@ -10,6 +10,7 @@ from twostage.config.errors import ConfigError
 from twostage.data.folders import class_folders, refuse_single_images
 from twostage.data.structure import structure_of
 from twostage.fetch import refuse_stand_in
+from twostage.own_code import source_of
 
 
 def check_places(config, estimating=False):
@@ -22,7 +23,7 @@ def check_places(config, estimating=False):
     if config.data.name == "image_folder" and not (estimating and counted):
         lines += _images(config, estimating)
     if not estimating:
-        lines += [*_latents(config), *_weights(config)]
+        lines += [*_latents(config), *_weights(config), *_functions(config)]
     lines += _encoders(config)
     if lines:
         raise ConfigError("\n".join(f"config: {line}" for line in lines))
@@ -113,6 +114,18 @@ def _array(name, space, path):
             f"spaces.{name}.patch_size is {space.patch_size}; expected a divisor of the latents' side {shape[2]} "
             f"({path}, of shape {shape})"
         )
+
+
+def _functions(config):
+    """Lines on functions of the user's own code that are not there. Nothing is imported for this."""
+    for name in config.foreign:
+        for key in ("factory", "path"):
+            function = getattr(config.models[name], key)
+            try:
+                if ":" in function:
+                    source_of(function)
+            except (ValueError, OSError) as error:
+                yield f"models.{name}.{key} is {error}; expected package.module:function"
 
 
 def _weights(config):

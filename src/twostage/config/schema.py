@@ -7,7 +7,7 @@ mapping, because ``load`` accepts these in place of a block: null for its defaul
 import json
 
 from twostage.config.blocks.base import Block, blocks_in, blocks_within
-from twostage.config.blocks.models import Model
+from twostage.config.blocks.models import ForeignModel, Model
 from twostage.config.blocks.spaces import Space
 from twostage.config.whole import UNREAD, Config
 from twostage.model.sizes import SIZES
@@ -77,9 +77,10 @@ def _by_kind(key, mapping):
 
 def _name_sizes(whole):
     """A model needs a size, unless its name is one of the paper's."""
-    reference = {"$ref": f"#/$defs/{Model.__name__}"}
+    model, built = ({"$ref": f"#/$defs/{block.__name__}"} for block in (Model, ForeignModel))
     needed = whole["$defs"][Model.__name__].pop("required")
+    by_factory = {"if": {"type": "object", "required": ["factory"]}, "then": built}
     whole["properties"]["models"] |= {
-        "properties": dict.fromkeys(SIZES, reference),
-        "additionalProperties": reference | {"type": "object", "required": needed},
+        "properties": dict.fromkeys(SIZES, by_factory | {"else": model}),
+        "additionalProperties": by_factory | {"else": model | {"type": "object", "required": needed}},
     }

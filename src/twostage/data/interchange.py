@@ -27,15 +27,16 @@ MOST_CLASSES = 1 << 24  # more than any data set has; a table of them takes 128 
 
 def import_lightningdit(
     folder, output, *, num_classes=None, multiplier=1.0, encoder="va-vae", encoder_sha256="unknown", split="train",
-    image_size=256, posterior="sample",
+    image_size=256, posterior="sample", normalise=None,
 ):  # fmt: skip
     """Import latents of LightningDiT (``latents_rank*_shard*.safetensors`` in ``folder``) into the store ``output``.
 
     If the folder has ``latents_stats.pt``, it normalises the store as in LightningDiT: (z - mean) / std * multiplier;
-    otherwise the exact statistics do. num_classes: by default largest label + 1. The other arguments describe the
-    latents (LightningDiT stores one unseeded sample of the posterior). ``source`` counts the samples in the order of
-    the files. Raises ValueError, before anything is written, for files that are damaged or disagree, for labels that
-    are not whole numbers from 0 to num_classes - 1, and for statistics that cannot normalise.
+    otherwise the exact statistics do; or what ``normalise`` says (``twostage.data.latents.statistics_of``).
+    num_classes: by default largest label + 1. The other arguments describe the latents (LightningDiT stores one
+    unseeded sample of the posterior). ``source`` counts the samples in the order of the files. Raises ValueError,
+    before anything is written, for files that are damaged or disagree, for labels that are not whole numbers from 0 to
+    num_classes - 1, and for statistics that cannot normalise.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -104,7 +105,9 @@ def import_lightningdit(
     elif multiplier != 1.0:
         raise ValueError(f"{stats}: no such file; a multiplier of {multiplier} needs the statistics that it goes with")
     flips = len(names) == 2
-    _write_sorted(output, np.concatenate(labels), shape, blocks(), flips, num_classes, attributes, files, normalisation)
+    _write_sorted(
+        output, np.concatenate(labels), shape, blocks(), flips, num_classes, attributes, files, normalise, normalisation
+    )
 
 
 def export_lightningdit(store, folder, shard_size=10_000):
@@ -134,7 +137,7 @@ def export_lightningdit(store, folder, shard_size=10_000):
 
 def import_repa(
     folder, output, *, posterior="mean", seed=0, num_classes=None, encoder="sd-vae", encoder_sha256="unknown",
-    split="train", image_size=256,
+    split="train", image_size=256, normalise=None,
 ):  # fmt: skip
     """Import latents of REPA (``*/img-mean-std-*.npy`` and ``dataset.json`` in ``folder``) into the store ``output``.
 
@@ -181,7 +184,7 @@ def import_repa(
         "encoder": encoder, "encoder_sha256": encoder_sha256, "split": split, "image_size": image_size,
         "posterior": posterior if posterior == "mean" else f"sample, seed {seed}", "dataset": "repa latents",
     }  # fmt: skip
-    _write_sorted(output, labels, (channels, *shape[1:]), blocks(), False, num_classes, attributes, files)
+    _write_sorted(output, labels, (channels, *shape[1:]), blocks(), False, num_classes, attributes, files, normalise)
 
 
 def export_repa(store, folder):
@@ -205,7 +208,7 @@ def export_repa(store, folder):
 
 def import_npy(
     path, output, *, labels=None, num_classes=None, encoder="unknown", encoder_sha256="unknown", split="train",
-    image_size=0,
+    image_size=0, normalise=None,
 ):  # fmt: skip
     """Import a plain array of latents, ``.npy`` float (N, C, H, W), unscaled, into the store ``output``.
 
@@ -237,7 +240,8 @@ def import_npy(
         "encoder": encoder, "encoder_sha256": encoder_sha256, "posterior": "unknown", "split": split,
         "image_size": image_size, "dataset": "npy latents",
     }  # fmt: skip
-    _write_sorted(output, found, latents.shape[1:], blocks(), False, num_classes, attributes, [path, labels_path])
+    files = [path, labels_path]
+    _write_sorted(output, found, latents.shape[1:], blocks(), False, num_classes, attributes, files, normalise)
 
 
 def _array(path):
@@ -324,8 +328,15 @@ def _repa_file(path, shape=None):
     return finite(values, f"{path}: mean and standard deviation", "extract the latents again")
 
 
-def _write_sorted(output, labels, shape, blocks, flips, num_classes, attributes, files, normalisation=None):
-    """Write blocks (first row, [latents] or [latents, flips]) of samples in any order as a store sorted by class."""
+def _write_sorted(
+    output, labels, shape, blocks, flips, num_classes, attributes, files, normalise=None, normalisation=None
+):
+    """Write blocks (first row, [latents] or [latents, flips]) of samples in any order as a store sorted by class.
+
+    normalise: what is asked for; normalisation: (mean, std) that came with the files, if nothing is.
+    """
+    attributes = attributes | ({"normalise": normalise} if normalise else {})
+    normalisation = None if normalise else normalisation
     num_classes = num_classes or int(labels.max()) + 1
     if labels.max() >= num_classes:
         raise ValueError(f"{files[0].parent}: a label is {labels.max()}; expected 0 to {num_classes - 1}")
@@ -347,7 +358,7 @@ def _write_sorted(output, labels, shape, blocks, flips, num_classes, attributes,
                 rows = torch.from_numpy(run)
                 writer.write(int(place[run[0]]), *(tensor[rows] for tensor in tensors))
             progress.update(count)
-        if normalisation is None and (constant := np.flatnonzero(writer.moments.std == 0)).size:
+        if not (normalise or normalisation) and (constant := np.flatnonzero(writer.moments.std == 0)).size:
             raise ValueError(
                 f"{files[0].parent}: latent channel {constant[0]} is constant; expected channels that vary, to "
                 "normalise by"
