@@ -29,6 +29,7 @@ from twostage.estimate.oracle_target import spared
 from twostage.estimate.training import oracle_overhead
 from twostage.flow import interpolate
 from twostage.model.operations import forward_flops
+from twostage.model.sizes import SIZES
 from twostage.oracle import posterior
 from twostage.oracle.law import transition_time
 from twostage.oracle.settled import nearest_other, settled_times
@@ -225,6 +226,17 @@ def test_an_imported_model_is_not_trained():
     found = costs(models__XL={"hidden_size": 96, "depth": 4, "num_heads": 4, "checkpoint": {"vae": "weights/XL.pt"}})
     assert row(found, "import_XL", "vae").flops == 0
     assert row(found, "train_XL", "pixel").flops > 0
+
+
+def test_a_model_of_another_code_is_built_and_costs_what_it_is_said_to_be_like():
+    mine = {"factory": "mine:build", "like": "B", "normalisation": "store", "spaces": ["pixel"]}
+    found, usual = costs(models__Mine=mine, models__B={**SIZES["B"]}), costs(models__B={**SIZES["B"]})
+    assert not [each for each in found.rows if each.rule == "train_Mine"]
+    built, (with_mine, without) = row(found, "build_Mine"), (row(each, "oracle_loss") for each in (found, usual))
+    assert built.flops == 10 * found.setting.forward("pixel", "B")
+    assert "training/pixel/Mine/" in with_mine.needs
+    assert with_mine.flops > without.flops
+    assert row(found, "oracle_loss", "vae").flops == row(usual, "oracle_loss", "vae").flops
 
 
 def test_a_target_costs_what_it_needs_and_nothing_else():

@@ -33,6 +33,7 @@ from documented import (
 from PIL import Image
 from test_estimate_targets import put_empty_class_folders, put_weights
 from unit.data_examples import write_random_store
+from unit.foreign_models import Denoiser
 
 from twostage.config import load
 from twostage.data.interchange import export_lightningdit, export_repa
@@ -134,10 +135,11 @@ def put_images(folder):
         for label in ("cat", "dog"):
             (folder / name / label).mkdir(parents=True)
     rng = np.random.default_rng(0)
-    for number in range(12):
-        path = folder / "photos" / ("cat", "dog")[number % 2] / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (70, 80, 3)).astype(np.uint8)).save(path)
+    for name, sides in (("photos", (70, 80, 3)), ("cifar10/train", (32, 32, 3))):
+        for number in range(12):
+            path = folder / name / ("cat", "dog")[number % 2] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, sides).astype(np.uint8)).save(path)
 
 
 def put_latents(folder):
@@ -206,6 +208,7 @@ GIVEN = {
     "x_0": torch.randn(2, 2, 4, 4),
     "times": torch.linspace(0, 0.9, 5),
     "model": tiny_model(),
+    "denoiser": Denoiser(channels=3),
 }
 
 

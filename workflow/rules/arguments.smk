@@ -30,7 +30,14 @@ def import_arguments(space):
     words += ["--labels", latents.labels] if latents.labels else []
     words += ["--no-classes"] if CONFIG.data.unlabelled else []
     words += ["--encoder", as_json(encoder_of(space))] if CONFIG.spaces[space].decodes else []
+    words += normalise_arguments(space)
     return shlex.join(["--format", latents.format, "--input", latents.path, *words])
+
+
+def normalise_arguments(space):
+    """Command line arguments that say how latents are normalised, none where it is as usual: by channel."""
+    asked = slice_of(CONFIG.spaces[space])["normalise"]
+    return [] if asked == "channels" else ["--normalise", as_json(asked)]
 
 
 def encoder_weights(wildcards):
@@ -67,6 +74,7 @@ def encoding_arguments(wildcards):
     words += ["--encoder", as_json(encoder_of(wildcards.space))]
     words += ["--weights", *([weights] if isinstance(weights, str) else weights)] if weights else []
     words += ["--flips"] if CONFIG.data.flips else []
+    words += normalise_arguments(wildcards.space)
     words += ["--seed", str(CONFIG.seed), "--device", device_of("data")]
     return shlex.join(words)
 
@@ -86,7 +94,7 @@ def snapshot_paths(space, model):
 
 def spaces_by_origin(model, imported):
     """A constraint on {space}: the spaces in which a model is trained, or those in which its weights are imported."""
-    return as_constraint(space for space in SPACES if (space in CONFIG.models[model].checkpoint) == imported)
+    return as_constraint(space for space in SPACES if CONFIG.is_trained(model, space) != imported)
 
 
 def architecture_of(space, model):
@@ -126,12 +134,34 @@ def posterior_settings():
 
 def trained_models(space):
     """The models that are trained in a latent space, not imported."""
-    return [model for model in CONFIG.models_of(space) if space not in CONFIG.models[model].checkpoint]
+    return [model for model in CONFIG.models_of(space) if CONFIG.is_trained(model, space)]
 
 
 def expected_of(space, model):
     """The metadata that a model's files must have to be read in its place."""
+    if model in CONFIG.foreign:
+        return {"architecture": foreign_of(model)}
     return {"architecture": architecture_of(space, model), "target": recipe_of(model)["target"]}
+
+
+def foreign_of(model):
+    """Everything that a foreign model is (``twostage.model.foreign.FACTS``), from the configuration."""
+    block = CONFIG.models[model]
+    kept = ("factory", "options", "path", "normalisation", "sigma_min", "sigma_max", "dropped_label")
+    weights = block.weights and block.weights.place
+    return {key: slice_of(block)[key] for key in kept} | {"weights": weights, "predicts": block.predicted}
+
+
+def foreign_weights(models):
+    """Files that the functions of the user's own code read, for those of ``models`` that they build."""
+    blocks = [CONFIG.models[model] for model in models if model in CONFIG.foreign]
+    return [block.weights.place for block in blocks if block.weights]
+
+
+def foreign_code(model):
+    """Digest of the file in which a model's function stands, as a param: a change of it makes what follows again."""
+    path = source_of(CONFIG.models[model].factory)
+    return path and provenance.sha256(path)
 
 
 def plan_checkpoints(space, plans):
@@ -195,6 +225,7 @@ def sampling_inputs(plans):
         "held_out": "<results>/data/{space}/held_out.h5",
         "weights": encoder_weights,
         "snapshots": lambda w: list(plan_checkpoints(w.space, plans).values()),
+        "foreign": lambda w: foreign_weights(snapshot_of(field)[0] for field in plan_checkpoints(w.space, plans)),
     }
 
 

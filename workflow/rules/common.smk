@@ -36,6 +36,7 @@ from twostage import provenance
 from twostage.cluster import partition_from_environment
 from twostage.config import ConfigError, check_files, check_places, load
 from twostage.data.chunks import VARIABLE as NETWORK_MB
+from twostage.own_code import source_of
 from twostage.startup import quick_start
 from twostage.storage import COMMIT, OPTIONS
 from twostage.storage import VARIABLE as COPIES

@@ -58,7 +58,8 @@ TABLES = {
     for name in EXPERIMENTS
     if name.startswith("tab")
 }
-SETTINGS = dict.fromkeys(["fig7", "fig9", "fig_norms", "fig_references", "fig_spaces"], {"models": CONFIG.sizes})
+SETTINGS = dict.fromkeys(["fig7", "fig9", "fig_norms", "fig_references"], {"models": CONFIG.shown})
+SETTINGS["fig_spaces"] = {"models": CONFIG.sizes}
 if "tab2" in EXPERIMENTS:
     SETTINGS["fig_shift"] = {"steps": CONFIG.sampling.steps, "shifts": EXPERIMENTS["tab2"]["shifts"]}
 

@@ -107,6 +107,7 @@ if "fig_references" in EXPERIMENTS:
             snapshots=lambda w: [
                 path for model in FOLLOWING["models"] for path in snapshot_paths(w.space, model).values()
             ],
+            foreign=foreign_weights(FOLLOWING["models"]),
         output:
             "<results>/samples/{space}/fig_references.h5",
         log:

@@ -62,7 +62,7 @@ def note_trainings_under_way(outputs):
 def note_what_becomes_of_trainings(jobs):
     """Say which of the requested trainings continue and which are thrown away, and remark on unusual recipes."""
     folder = {"state_folder": CONFIG.training.state_folder}
-    recipes = {f"train_{model}": Recipe.parse(recipe_of(model) | folder) for model in MODELS}
+    recipes = {f"train_{model}": Recipe.parse(recipe_of(model) | folder) for model in CONFIG.lightningdits}
     trainings = [job for job in jobs if job.rule.name in recipes]
     for job in trainings:
         said = announcement(name_of(Path(job.output.stats).parent), recipes[job.rule.name])

@@ -17,7 +17,7 @@ if TRAINING_JOBS.nodes > 1:
     # that. Without tasks_per_gpu the executor would request that many tasks on each GPU.
     HOW |= {"mpi": "srun", "tasks": TRAINING_JOBS.nodes, "tasks_per_gpu": 0}
 
-for model in MODELS:
+for model in CONFIG.lightningdits:
 
     rule:
         name:
@@ -91,6 +91,42 @@ for model in [name for name in MODELS if CONFIG.models[name].checkpoint]:
             " > {log} 2>&1 || {{ tail -n 1 {log} >&2; exit 1; }}"
 
 
+# A model that the user's own code builds: a small file that names the function, its weights and its convention. What it
+# returns is looked at before anything is sampled.
+for model in CONFIG.foreign:
+
+    rule:
+        name:
+            f"build_{model}"
+        input:
+            weights=foreign_weights([model]),
+            latents="<results>/data/{space}/latents.h5",
+        output:
+            f"<results>/training/{{space}}/{model}/{snapshot_names(model)[-1]}",
+        log:
+            f"<logs>/build/{{space}}/{model}.log",
+        benchmark:
+            f"<benchmarks>/build/{{space}}/{model}.tsv"
+        wildcard_constraints:
+            space=as_constraint(CONFIG.models[model].spaces or SPACES),
+        priority: 1000
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            **resources_of("evaluation"),
+        params:
+            model=foreign_of(model),
+            step=CONFIG.model_steps(model),
+            sha256=lambda w, model=model: getattr(CONFIG.models[model].weights, "sha256", None),
+            source=lambda w, model=model: foreign_code(model),
+            code=code_of("twostage.model.foreign"),
+        message:
+            f"Building {model} by its own code, for latent space {{wildcards.space}}"
+        script:
+            "../scripts/foreign.py"
+
+
 rule oracle_loss:
     input:
         latents="<results>/data/{space}/latents.h5",
@@ -99,6 +135,7 @@ rule oracle_loss:
         snapshots=lambda w: [
             path for model in CONFIG.models_of(w.space) for path in snapshot_paths(w.space, model).values()
         ],
+        foreign=lambda w: foreign_weights(CONFIG.models_of(w.space)),
     output:
         table="<results>/training/{space}/oracle_loss.csv",
         pairs="<results>/training/{space}/oracle_loss.h5",

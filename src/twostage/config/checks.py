@@ -3,6 +3,7 @@
 import math
 
 from twostage.config.blocks.experiment import MODEL_SETTINGS
+from twostage.config.blocks.statistics import Statistics
 from twostage.data.known import KNOWN
 from twostage.data.published import ASSUMED
 from twostage.sampling.plan import snapshot_of
@@ -28,8 +29,8 @@ def problems(config):
     if lines := list(missing(config)):  # the other checks would fail on these
         return lines
     checks = (
-        names, images, unlabelled, latents, snapshots, decoders, twins, imported, guidance_channels, batches, shards,
-        files,
+        names, images, unlabelled, latents, snapshots, decoders, foreign, normalisations, twins, imported, guidance,
+        guidance_channels, batches, shards, files,
     )  # fmt: skip
     return [line for check in checks for line in check(config)]
 
@@ -45,6 +46,9 @@ def missing(config):
             if space not in config.spaces:
                 kind = "a latent space of `spaces`, or a file's key"
                 yield line(space, config.spaces, f"models.{name}.checkpoint", kind)
+        for space in getattr(model, "spaces", None) or ():
+            if space not in config.spaces:
+                yield line(space, config.spaces, f"models.{name}.spaces", "a latent space of `spaces`")
     for experiment, settings in config.experiments:
         key = f"experiments.{experiment}"
         for setting in MODEL_SETTINGS:
@@ -159,7 +163,7 @@ def channels(config, name, taken):
 
 def snapshots(config):
     """Steps of snapshots against the longest training: later ones are never reached."""
-    longest = max(config.model_steps(name) for name in config.models)
+    longest = max((config.model_steps(name) for name in config.lightningdits), default=float("inf"))
     if beyond := sorted(step for step in config.training.snapshots if step > longest):
         yield (
             f"training.snapshots has {', '.join(map(str, beyond))}; expected steps up to {longest}, where the longest "
@@ -178,12 +182,96 @@ def decoders(config):
                 )
 
 
+def foreign(config):
+    """Foreign models: a model for every latent space, and experiments in the latent spaces that theirs are for."""
+    if not config.sizes:
+        yield (
+            "models: no model is for every latent space; expected one without `spaces`, or a LightningDiT, which is "
+            "trained in each"
+        )
+    for experiment, settings in config.experiments:
+        for name in config.models_named(experiment) if settings else ():
+            spaces = getattr(config.models[name], "spaces", None)
+            for space in (settings.spaces or config.spaces) if spaces else ():
+                if space not in spaces:
+                    yield (
+                        f"experiments.{experiment} names {name} in latent space {space}, which models.{name}.spaces "
+                        f"does not have; expected experiments.{experiment}.spaces among {', '.join(spaces)}"
+                    )
+
+
+def normalisations(config):
+    """Latent spaces' own statistics against their channels; and foreign models whose noise is not isotropic in a latent
+    space, since the scales are not proportional over the channels.
+
+    Where the channels are not known, the import of the model says so (``twostage.model.foreign``).
+    """
+    given = [(f"spaces.{name}.normalise", name, space.normalise) for name, space in config.spaces.items()]
+    for name in config.foreign:
+        model = config.models[name]
+        given += [
+            (f"models.{name}.normalisation", space, model.normalisation) for space in model.spaces or config.spaces
+        ]
+    for key, space, statistics in given:
+        for part in ("mean", "std") if isinstance(statistics, Statistics) else ():
+            values, count = as_list(getattr(statistics, part)), _channels(config, space)
+            if count is not None and len(values) not in (1, count):
+                yield f"{key}.{part} is {values}; expected one number, or {count}, as latent space {space} has channels"
+    for name in config.foreign:
+        wanted = config.models[name].normalisation
+        for space in config.models[name].spaces or config.spaces if wanted != "store" else ():
+            given, key, theirs = config.spaces[space].normalise, f"spaces.{space}.normalise", as_list(wanted.std)
+            ours = as_list(given.std) if isinstance(given, Statistics) else [1.0]
+            pairs = zip(ours * len(theirs), theirs) if len(ours) == 1 else zip(ours, theirs * len(ours))
+            if _channels(config, space) == 1 or (given != "channels" and alike([a / b for a, b in pairs])):
+                continue
+            instead = "all" if alike(theirs) else f"{{std: {wanted.std}}}"
+            yield (
+                f"{key} is {given if isinstance(given, str) else given.std}, other scales than models.{name}."
+                f"normalisation has, in whose units its noise is isotropic; expected {key}: {instead}; or "
+                "normalisation: store, if it was trained on latents as they are normalised here"
+            )
+
+
+def as_list(values):
+    """A number, or one per channel, as a list."""
+    return values if isinstance(values, list) else [values]
+
+
+def alike(values):
+    """Whether positive numbers agree to 1e-3 of themselves."""
+    return max(values) <= min(values) * (1 + 1e-3)
+
+
+def guidance(config):
+    """Plans that guide a foreign model that has no label for a dropped class."""
+    unguided = [name for name in config.foreign if config.models[name].dropped_label is None]
+    asked = {}
+    if settings := config.experiments.tab3:
+        asked["experiments.tab3.model"] = settings.model
+        asked |= {f"experiments.tab3.beside.{n}.model": each.model for n, each in enumerate(settings.beside)}
+    for plan, content in getattr(config.experiments.tab_plans, "plans", {}).items():
+        for number, part in enumerate(content.parts):
+            if part.guidance != 1:
+                key = f"experiments.tab_plans.plans.{plan}.parts.{number}.field"
+                asked[key] = snapshot_of(part.field)[0]
+    for key, name in asked.items():
+        if name in unguided:
+            yield (
+                f"{key} is {name}, which is guided there and has no models.{name}.dropped_label; expected the label "
+                "that stands for no class, or another model"
+            )
+
+
 def twins(config):
     """fig_oracle_supervised compares targets: its two models must be equal in everything else."""
     settings = config.experiments.fig_oracle_supervised
     if settings is None:
         return
     key, (plain, supervised) = "experiments.fig_oracle_supervised.models", settings.models
+    if built := [name for name in settings.models if name in config.foreign]:
+        yield f"{key} has {built[0]}, which is not trained here; expected LightningDiTs that differ in target alone"
+        return
     targets = [config.models[name].target or config.training.target for name in settings.models]
     if targets != ["cfm", "oracle"]:
         yield (
@@ -217,25 +305,30 @@ def imported(config):
     if settings and settings.snapshot:
         name = settings.models[0]
         for space in settings.spaces or config.spaces:
-            if space in config.models[name].checkpoint:
+            if not config.is_trained(name, space):
                 yield (
                     f"experiments.tab_halves.snapshot is {settings.snapshot}, but {name} is imported in latent space "
-                    f"{space} (models.{name}.checkpoint) and has no snapshots there; expected no snapshot, or `spaces` "
-                    f"without {space}"
+                    f"{space} (models.{name}.{origin(config, name)}) and has no snapshots there; expected no snapshot, "
+                    f"or `spaces` without {space}"
                 )
     settings = config.experiments.tab_plans
     for plan, content in (settings.plans if settings else {}).items():
         for part in content.parts:
             model, step = snapshot_of(part.field)
             for space in settings.spaces or config.spaces:
-                if not (step and model in config.models and space in config.models[model].checkpoint):
+                if not step or model not in config.models or config.is_trained(model, space):
                     continue
                 if step != str(config.model_steps(model)):
                     yield (
                         f"experiments.tab_plans.plans.{plan} names {part.field}, but {model} is imported in latent "
-                        f"space {space} (models.{model}.checkpoint) and has no snapshots there; expected {model}, or "
-                        f"`spaces` without {space}"
+                        f"space {space} (models.{model}.{origin(config, model)}) and has no snapshots there; expected "
+                        f"{model}, or `spaces` without {space}"
                     )
+
+
+def origin(config, model):
+    """The key by which a model is imported."""
+    return "factory" if model in config.foreign else "checkpoint"
 
 
 def guidance_channels(config):

@@ -4,8 +4,10 @@ import json
 import re
 
 from twostage.config.blocks.files import File
+from twostage.config.blocks.models import PATH, PREDICTS
 from twostage.config.locations import Place
 from twostage.config.values import as_text
+from twostage.own_code import FUNCTION
 from twostage.spelling import did_you_mean
 
 
@@ -30,6 +32,8 @@ _PATTERNS = {
     "^[0-9a-f]{64}$": "64 hex digits, as sha256sum prints them",
     "^[A-Za-z0-9_.]+$": "letters, digits, _ and dots",
     "^(https?|file)://": "an address that begins with https://, http:// or file://",
+    FUNCTION: "package.module:function",
+    PATH: f"one of {', '.join(PREDICTS)}, or package.module:function",
 }
 
 
@@ -52,7 +56,7 @@ def explain(problems, root):
     lines += [_lacking(block, keys, root) for block, keys in absent.items()]
     for key, alternatives in expected.items():
         # in a union, the member that was meant
-        if not any(other.startswith(f"{key}.") for other in [*told, *expected]):
+        if key not in told and not any(other.startswith(f"{key}.") for other in [*told, *expected]):
             lines.append(f"{key} is {_expected(alternatives, root)}")
     return lines
 

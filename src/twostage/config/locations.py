@@ -44,7 +44,11 @@ def _members(annotation):
 
 
 def _named(name, members):
-    """The member of a union that pydantic calls ``name``: a block, or else all members that are not blocks or words."""
+    """The member of a union that pydantic calls ``name``: a block, or else all members that are not blocks or words.
+
+    A block with checks of its own is called "function-after[check(), Block]".
+    """
+    name = name.rpartition(", ")[2].removesuffix("]") if str(name).startswith("function-") else name
     for member in members:
         block = get_args(member)[0] if get_origin(member) is Annotated else member
         tags = [extra.tag for extra in getattr(member, "__metadata__", ()) if isinstance(extra, Tag)]

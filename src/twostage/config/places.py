@@ -10,6 +10,7 @@ from twostage.config.errors import ConfigError
 from twostage.data.archive import SUFFIX, is_archive
 from twostage.data.folders import class_folders, refuse_single_images
 from twostage.fetch import refuse_stand_in
+from twostage.own_code import source_of
 from twostage.sides import in_words, sides_of
 
 
@@ -25,6 +26,8 @@ def check_places(config, estimating=False, stored=False):
         lines += _images(config, estimating)
     if not (estimating or stored):
         lines += [*_latents(config), *_weights(config)]
+    if not estimating:
+        lines += _functions(config)
     if not stored:
         lines += _encoders(config)
     if lines:
@@ -157,6 +160,18 @@ def _array(name, space, path, image_size):
             f"spaces.{name}.patch_size is {space.patch_size}; expected a divisor of the latents' {sides} "
             f"({path}, of shape {shape})"
         )
+
+
+def _functions(config):
+    """Lines on functions of the user's own code that are not there. Nothing is imported for this."""
+    for name in config.foreign:
+        for key in ("factory", "path"):
+            function = getattr(config.models[name], key)
+            try:
+                if ":" in function:
+                    source_of(function)
+            except (ValueError, OSError) as error:
+                yield f"models.{name}.{key} is {error}; expected package.module:function"
 
 
 def _weights(config):

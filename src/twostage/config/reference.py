@@ -6,6 +6,7 @@ from typing import get_args, get_origin
 from twostage.config.blocks.base import Block, blocks_in
 from twostage.config.blocks.files import Checkpoint, File
 from twostage.config.blocks.jobs import Resources
+from twostage.config.blocks.models import ForeignModel
 from twostage.config.checks import RESERVED_MODELS, RESERVED_SPACES
 from twostage.config.values import LONGEST_NAME, LONGEST_RUN
 from twostage.config.whole import Config
@@ -59,7 +60,12 @@ A key without a value (`S:`) is null. On a command line: `--config 'experiments=
 """
 
 # Blocks that stand at several places are described once.
-TITLES = {File: "A file of weights", Resources: "jobs.{stage}", Checkpoint: "models.{name}.checkpoint.{space}"}
+TITLES = {
+    File: "A file of weights",
+    Resources: "jobs.{stage}",
+    Checkpoint: "models.{name}.checkpoint.{space}",
+    ForeignModel: "models.{name}: with factory",
+}
 
 
 def reference():

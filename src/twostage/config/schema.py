@@ -9,7 +9,7 @@ under the name workflow/schemas/config.schema.yaml, and follows none.
 import json
 
 from twostage.config.blocks.base import Block, blocks_in, blocks_within
-from twostage.config.blocks.models import Model
+from twostage.config.blocks.models import ForeignModel, Model
 from twostage.config.blocks.spaces import Space
 from twostage.config.whole import UNREAD, Config
 from twostage.model.sizes import SIZES
@@ -90,9 +90,10 @@ def _by_kind(key, mapping):
 
 def _name_sizes(whole):
     """A model needs a size, unless its name is one of the paper's."""
-    reference = {"$ref": f"#/$defs/{Model.__name__}"}
+    model, built = ({"$ref": f"#/$defs/{block.__name__}"} for block in (Model, ForeignModel))
     needed = whole["$defs"][Model.__name__].pop("required")
+    by_factory = {"if": {"type": "object", "required": ["factory"]}, "then": built}
     whole["properties"]["models"] |= {
-        "properties": dict.fromkeys(SIZES, reference),
-        "additionalProperties": reference | {"type": "object", "required": needed},
+        "properties": dict.fromkeys(SIZES, by_factory | {"else": model}),
+        "additionalProperties": by_factory | {"else": model | {"type": "object", "required": needed}},
     }

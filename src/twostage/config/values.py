@@ -67,6 +67,7 @@ Several = Annotated[int, Field(ge=2), BeforeValidator(_whole)]
 Intervals = Annotated[int, Field(ge=10), BeforeValidator(_whole)]
 
 _REAL = BeforeValidator(_no_boolean), AfterValidator(_in_range)
+Real = Annotated[float, *_REAL]
 Positive = Annotated[float, Field(gt=0), *_REAL]
 NotNegative = Annotated[float, Field(ge=0), *_REAL]
 Gain = Annotated[float, Field(gt=-1), *_REAL]

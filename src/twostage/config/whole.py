@@ -12,7 +12,7 @@ from twostage.config.blocks.experiment import MODEL_SETTINGS
 from twostage.config.blocks.experiments import Experiments
 from twostage.config.blocks.flux import Flux
 from twostage.config.blocks.jobs import Jobs
-from twostage.config.blocks.models import Model, in_full
+from twostage.config.blocks.models import AnyModel, ForeignModel, in_full
 from twostage.config.blocks.networks import Networks
 from twostage.config.blocks.oracle import Oracle, OracleLoss, Settling, SizeSweep
 from twostage.config.blocks.sampling import Sampling
@@ -41,7 +41,10 @@ class Config(Block):
     )
     data: Data = Field(description="The images")
     spaces: dict[DashedName, Space] = Field(min_length=1, description="Latent spaces by name. null leaves one out")
-    models: dict[Name, Model] = Field(min_length=1, description="Models by name. Figures and claims order them by size")
+    models: dict[Name, AnyModel] = Field(
+        min_length=1,
+        description="Models by name. Figures and claims order them by size. One with `factory` is built by your code",
+    )
     training: Training = Field(description="Training recipe")
     oracle: Oracle = Field(Oracle(), description="Oracle posterior on the latents")
     settling: Settling | None = Field(
@@ -90,6 +93,7 @@ class Config(Block):
                 found[f"spaces.{name}.encoder.{key}"] = getattr(space.encoder, key, None)
         for name, model in self.models.items():
             found |= {f"models.{name}.checkpoint.{space}": file for space, file in model.checkpoint.items()}
+            found[f"models.{name}.weights"] = getattr(model, "weights", None)
         for name in self.evaluation.published:
             found[f"evaluation.{name}_weights"] = getattr(self.evaluation, f"{name}_weights")
         found |= {f"evaluation.references.{name}": file for name, file in self.evaluation.given_references.items()}
@@ -102,9 +106,30 @@ class Config(Block):
     @property
     def sizes(self):
         """The models that differ in size alone, for comparisons of sizes: by number of parameters, smallest first,
-        whatever their order in the file."""
-        alike = [name for name, model in self.models.items() if model.target in (None, self.training.target)]
-        return sorted(alike, key=lambda name: self.models[name].parameters)
+        whatever their order in the file. Where every model is foreign, the first that is in all latent spaces."""
+        alike = [name for name in self.lightningdits if self.models[name].target in (None, self.training.target)]
+        everywhere = [name for name in self.foreign if {*self.spaces} <= {*(self.models[name].spaces or self.spaces)}]
+        return sorted(alike, key=lambda name: self.models[name].parameters) or everywhere[:1]
+
+    @property
+    def foreign(self):
+        """The models that the user's own code builds."""
+        return [name for name, model in self.models.items() if isinstance(model, ForeignModel)]
+
+    @property
+    def lightningdits(self):
+        """The other models, which are trained or imported."""
+        return [name for name in self.models if name not in self.foreign]
+
+    @property
+    def shown(self):
+        """The models whose errors are drawn together: the foreign ones of all latent spaces, then ``sizes``."""
+        everywhere = [name for name in self.foreign if {*self.spaces} <= {*(self.models[name].spaces or self.spaces)}]
+        return [name for name in everywhere if name not in self.sizes] + self.sizes
+
+    def is_trained(self, model, space):
+        """Whether a model of a latent space is trained there, not imported or built by the user's own code."""
+        return model not in self.foreign and space not in self.models[model].checkpoint
 
     @property
     def aligned(self):
@@ -113,14 +138,19 @@ class Config(Block):
         return {name: aligned for name, aligned in found.items() if aligned is not None}
 
     def models_of(self, space):
-        """The models of a latent space: all ``sizes``, and other models that an experiment needs."""
+        """The models of a latent space: all ``sizes``, the foreign ones that are for it, and others that an experiment
+        needs."""
         asked = {
             model
             for experiment, settings in self.experiments
             if settings is not None and space in (settings.spaces or self.spaces)
             for model in self.models_named(experiment)
         }
-        return [model for model in self.models if model in self.sizes or model in asked]
+        return [
+            name
+            for name, model in self.models.items()
+            if (space in (model.spaces or self.spaces) if name in self.foreign else name in self.sizes or name in asked)
+        ]
 
     def models_named(self, experiment):
         """The models that an experiment's settings name, also in the user's own plans (which are checked elsewhere)."""
@@ -149,16 +179,16 @@ class Config(Block):
         return 0.0 if self.data.unlabelled else self.training.class_drop
 
     def model_steps(self, model):
-        """Optimiser steps of a model."""
-        return self.models[model].steps or self.training.steps
+        """Optimiser steps of a model; 0 where a foreign one's are not known."""
+        return self.models[model].steps if model in self.foreign else self.models[model].steps or self.training.steps
 
     def snapshots(self, model, space=None):
         """Steps at which a model's EMA weights are kept, in order, its last step included.
 
-        space: the latent space; where the model's weights are imported, only the last step. None: as for a training.
+        space: the latent space; where the model is not trained, only the last step. None: as for a training.
         """
         last = self.model_steps(model)
-        if space in self.models[model].checkpoint:
+        if not self.is_trained(model, space):
             return [last]
         return sorted({step for step in self.training.snapshots if step < last} | {last})
 

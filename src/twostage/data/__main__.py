@@ -125,6 +125,7 @@ def _encode(options):
             shards=options.shard[1],
             flips=options.flips,
             statistics=statistics,
+            normalise=options.normalise,
             batch_size=options.batch_size,
             workers=options.threads,
             seed=options.seed,
@@ -202,7 +203,8 @@ def _import(options):
     if options.encoder:
         encoder = load_encoder(options.encoder, options.weights)
         about |= {"encoder": encoder.kind, "encoder_sha256": encoder.sha256}
-    run(here(options.input), options.output, num_classes=options.classes, split=options.split, **about)
+    about |= {"num_classes": options.classes, "normalise": options.normalise}
+    run(here(options.input), options.output, split=options.split, **about)
     config = {"format": options.format, "folder": options.input, "split": options.split, "encoder": options.encoder}
     header = read_header(options.output)
     if header.class_offsets[1] == 0:
@@ -238,6 +240,12 @@ def _parser():
         added.add_argument("--encoder", type=_json, required=True, help='JSON, e.g. {"kind": "identity"}')
         added.add_argument("--device", default="cpu", help="cpu or cuda")
 
+    def normalise(added):
+        added.add_argument(
+            "--normalise",
+            help='JSON: "all", one std for all channels, or {"mean": ..., "std": ...}; default: by channel',
+        )
+
     def weights(added):
         added.add_argument(
             "--weights", type=here, nargs="+", help="weights file of the encoder; two files if the decoder has its own"
@@ -266,6 +274,7 @@ def _parser():
     weights(added)
     added.add_argument("--split", choices=("train", "held_out"), required=True)
     added.add_argument("--statistics", help="training store whose mean and std normalise this one")
+    normalise(added)
     added.add_argument("--held-out", help="with --split train: encode the held-out split too, into this file")
     added.add_argument("--shard", type=_shard, default=(0, 1), help="K/N: shard K of N, from 1")
     added.add_argument("--flips", action="store_true", help="encode the mirrored images too")
@@ -291,6 +300,7 @@ def _parser():
     added.add_argument("--classes", type=_count, help="number of classes; by default largest label + 1")
     added.add_argument("--no-classes", action="store_true", help="make one class of all latents, without labels")
     added.add_argument("--split", choices=("train", "held_out"), default="train")
+    normalise(added)
     added.add_argument(
         "--encoder", type=_json, help='encoder that made the latents, e.g. {"kind": "va-vae"}; with --weights'
     )

@@ -14,6 +14,7 @@ from twostage.data.latents import (
     ChannelMoments,
     LatentStore,
     read_header,
+    statistics_of,
     write_attributes,
     write_contents,
     write_errors,
@@ -29,14 +30,16 @@ from twostage.sides import in_words
 
 
 def encode(
-    dataset, encoder, output, *, shard=0, shards=1, flips=False, statistics=None, batch_size=64, workers=1, seed=0,
+    dataset, encoder, output, *, shard=0, shards=1, flips=False, statistics=None, normalise=None, batch_size=64,
+    workers=1, seed=0,
 ):  # fmt: skip
     """Encode one shard of a data set (all of it, with one shard) into the store ``output``.
 
     The class-sorted list of images is cut into ``shards`` runs of almost equal length, so the shards in order are
     sorted by class. flips: encode the mirrored images too. statistics: path of the training split's store, whose mean
-    and std then normalise this one. workers: threads that read images while the encoder works. seed: for an encoder
-    with posterior "sample", which stores one fixed sample per latent.
+    and std then normalise this one; without it ``normalise`` does (``twostage.data.latents.statistics_of``). workers:
+    threads that read images while the encoder works. seed: for an encoder with posterior "sample", which stores one
+    fixed sample per latent.
     Copies of one image get latents that are equal bit for bit. For this, all copies take the noise of the first of them
     in the split (number 2 i for image i, 2 i + 1 for its mirror image), and an image with copies goes through the
     encoder alone, because a GPU's rounding may depend on an image's place in its chunk. An image without copies has the
@@ -61,6 +64,7 @@ def encode(
         "index": dataset.index or "unknown",
         "shard": f"{shard + 1}/{shards}",
         "may_be_left_out": int(dataset.max_corrupt * len(dataset)),
+        **({"normalise": normalise} if normalise else {}),
     }
     normalisation = None if statistics is None else _train_statistics(statistics, attributes)
     if _is_there(output, attributes, normalisation, flips):
@@ -110,8 +114,8 @@ def _is_there(output, attributes, normalisation, flips):
     same = all(found.get(key) == value for key, value in attributes.items()) and flips == (
         "latents_flip" in header.parts
     )
-    same = same and header.contents is not None
-    mean, std = normalisation or (found["mean"], found["std"])
+    same = same and header.contents is not None and found.get("normalise") == attributes.get("normalise")
+    mean, std = normalisation or statistics_of(attributes.get("normalise"), found["mean"], found["std"])
     return same and np.array_equal(found["normalise_mean"], mean) and np.array_equal(found["normalise_std"], std)
 
 
@@ -184,6 +188,7 @@ def join(shards, output, statistics=None):
     _refuse_too_many(left_out, first.attributes["may_be_left_out"])
     attributes = {key: first.attributes[key] for key in (*IDENTITY_ATTRIBUTES, "image_size", "dataset")}
     attributes["index"] = first.attributes.get("index", "unknown")
+    attributes |= {key: first.attributes[key] for key in ("normalise",) if key in first.attributes}
     normalisation = None if statistics is None else _train_statistics(statistics, attributes)
     with atomic_write(output) as temporary, write_errors(output), h5py.File(temporary, "w") as file:
         for name in first.parts:
@@ -214,10 +219,10 @@ def _position(header):
 
 
 def _same_origin(first, header):
-    for key in IDENTITY_ATTRIBUTES:
-        if header.attributes[key] != first.attributes[key]:
+    for key in (*IDENTITY_ATTRIBUTES, "normalise"):
+        if header.attributes.get(key) != first.attributes.get(key):
             raise ValueError(
-                f"{header.path}: {key} is {header.attributes[key]}; expected {first.attributes[key]}, as "
+                f"{header.path}: {key} is {header.attributes.get(key)}; expected {first.attributes.get(key)}, as "
                 f"{first.path} has: encode that shard again"
             )
     refuse_other_index(header.path, header.attributes.get("index"), first.path, first.attributes.get("index"))

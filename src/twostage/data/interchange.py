@@ -28,16 +28,17 @@ MOST_CLASSES = 1 << 24  # more than any data set has; a table of them takes 128 
 
 def import_lightningdit(
     folder, output, *, num_classes=None, multiplier=1.0, encoder="va-vae", encoder_sha256="unknown", split="train",
-    image_size=256, posterior="sample", unlabelled=False,
+    image_size=256, posterior="sample", unlabelled=False, normalise=None,
 ):  # fmt: skip
     """Import latents of LightningDiT (``latents_rank*_shard*.safetensors`` in ``folder``) into the store ``output``.
 
     If the folder has ``latents_stats.pt``, it normalises the store as in LightningDiT: (z - mean) / std * multiplier;
-    otherwise the exact statistics do. num_classes: by default largest label + 1. unlabelled: all latents are one class,
-    and no labels are read (likewise in the other formats). The other arguments describe the latents (LightningDiT
-    stores one unseeded sample of the posterior). ``source`` counts the samples in the order of the files. Raises
-    ValueError, before anything is written, for files that are damaged or disagree, for labels that are not whole
-    numbers from 0 to num_classes - 1, and for statistics that cannot normalise.
+    otherwise the exact statistics do; or what ``normalise`` says (``twostage.data.latents.statistics_of``).
+    num_classes: by default largest label + 1. unlabelled: all latents are one class, and no labels are read (likewise
+    in the other formats). The other arguments describe the latents (LightningDiT stores one unseeded sample of the
+    posterior). ``source`` counts the samples in the order of the files. Raises ValueError, before anything is written,
+    for files that are damaged or disagree, for labels that are not whole numbers from 0 to num_classes - 1, and for
+    statistics that cannot normalise.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -110,8 +111,8 @@ def import_lightningdit(
         raise ValueError(f"{stats}: no such file; a multiplier of {multiplier} needs the statistics that it goes with")
     flips = len(names) == 2
     _write_sorted(
-        output, np.concatenate(labels), shape, blocks(), flips, num_classes, attributes, files, normalisation,
-        unlabelled=unlabelled,
+        output, np.concatenate(labels), shape, blocks(), flips, num_classes, attributes, files, normalise,
+        normalisation, unlabelled=unlabelled,
     )  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def export_lightningdit(store, folder, shard_size=10_000):
 
 def import_repa(
     folder, output, *, posterior="mean", seed=0, num_classes=None, encoder="sd-vae", encoder_sha256="unknown",
-    split="train", image_size=256, unlabelled=False,
+    split="train", image_size=256, unlabelled=False, normalise=None,
 ):  # fmt: skip
     """Import latents of REPA (``*/img-mean-std-*.npy`` and ``dataset.json`` in ``folder``) into the store ``output``.
 
@@ -185,8 +186,9 @@ def import_repa(
         "posterior": posterior if posterior == "mean" else f"sample, seed {seed}", "dataset": "repa latents",
     }  # fmt: skip
     _write_sorted(
-        output, labels, (channels, *shape[1:]), blocks(), False, num_classes, attributes, files, unlabelled=unlabelled
-    )
+        output, labels, (channels, *shape[1:]), blocks(), False, num_classes, attributes, files, normalise,
+        unlabelled=unlabelled,
+    )  # fmt: skip
 
 
 def _repa_labels(path, names):
@@ -220,7 +222,7 @@ def export_repa(store, folder):
 
 def import_npy(
     path, output, *, labels=None, num_classes=None, encoder="unknown", encoder_sha256="unknown", split="train",
-    image_size=0, unlabelled=False,
+    image_size=0, unlabelled=False, normalise=None,
 ):  # fmt: skip
     """Import a plain array of latents, ``.npy`` float (N, C, H, W), unscaled, into the store ``output``.
 
@@ -249,8 +251,9 @@ def import_npy(
         "image_size": image_size, "dataset": "npy latents",
     }  # fmt: skip
     _write_sorted(
-        output, found, latents.shape[1:], blocks(), False, num_classes, attributes, files, unlabelled=unlabelled
-    )
+        output, found, latents.shape[1:], blocks(), False, num_classes, attributes, files, normalise,
+        unlabelled=unlabelled,
+    )  # fmt: skip
 
 
 def _npy_labels(path, count, num_classes):
@@ -350,9 +353,15 @@ def _repa_file(path, shape=None):
 
 
 def _write_sorted(
-    output, labels, shape, blocks, flips, num_classes, attributes, files, normalisation=None, unlabelled=False
-):
-    """Write blocks (first row, [latents] or [latents, flips]) of samples in any order as a store sorted by class."""
+    output, labels, shape, blocks, flips, num_classes, attributes, files, normalise=None, normalisation=None,
+    unlabelled=False,
+):  # fmt: skip
+    """Write blocks (first row, [latents] or [latents, flips]) of samples in any order as a store sorted by class.
+
+    normalise: what is asked for; normalisation: (mean, std) that came with the files, if nothing is.
+    """
+    attributes = attributes | ({"normalise": normalise} if normalise else {})
+    normalisation = None if normalise else normalisation
     num_classes = num_classes or int(labels.max()) + 1
     if labels.max() >= num_classes:
         raise ValueError(f"{files[0].parent}: a label is {labels.max()}; expected 0 to {num_classes - 1}")
@@ -374,7 +383,7 @@ def _write_sorted(
                 rows = torch.from_numpy(run)
                 writer.write(int(place[run[0]]), *(tensor[rows] for tensor in tensors))
             progress.update(count)
-        if normalisation is None and (constant := np.flatnonzero(writer.moments.std == 0)).size:
+        if not (normalise or normalisation) and (constant := np.flatnonzero(writer.moments.std == 0)).size:
             raise ValueError(
                 f"{files[0].parent}: latent channel {constant[0]} is constant; expected channels that vary, to "
                 "normalise by"

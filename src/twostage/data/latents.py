@@ -8,7 +8,8 @@ Attributes: ``mean``, ``std`` float64 (C,), population moments over all samples 
 included; ``normalise_mean``, ``normalise_std``: the statistics that normalise (for a held-out store, those of the
 training split); ``encoder``, ``encoder_sha256``, ``posterior``, ``split``, ``image_size`` (a side, or "8 x 12", the
 height first), ``dataset``, ``dataset_fingerprint``, and ``index``, the identity of the images' index ("unknown" if
-there is none, "none" for imported latents).
+there is none, "none" for imported latents). Where something else than the moments normalises, ``normalise`` says so
+(``statistics_of``).
 
 h5py reads the metadata once, in ``LatentStore.open``. Latents lie uncompressed and in one piece in their file, and are
 read with positioned reads: no HDF5 handle is shared between workers, there is no lock, and memory does not grow.
@@ -228,14 +229,45 @@ def write_attributes(
     attributes: Mapping[str, Any],
     normalisation: tuple[Float[np.ndarray, " channels"], Float[np.ndarray, " channels"]] | None = None,
 ) -> None:
-    """Write a store's attributes, moments and schema; normalisation: (mean, std) if not the moments themselves."""
+    """Write a store's attributes, moments and schema.
+
+    normalisation: (mean, std) of another store; None: those that ``attributes`` ask for (``statistics_of``).
+    """
     file.attrs.update(attributes)
     file.attrs["count"] = moments.count
     file.attrs["mean"], file.attrs["std"] = moments.mean, moments.std
     file.attrs["normalise_mean"], file.attrs["normalise_std"] = (
-        np.asarray(values, float) for values in normalisation or (moments.mean, moments.std)
+        np.asarray(values, float)
+        for values in normalisation or statistics_of(attributes.get("normalise"), moments.mean, moments.std)
     )
     file.attrs["schema"], file.attrs["schema_version"] = SCHEMA, SCHEMA_VERSION
+
+
+def statistics_of(
+    normalise: str | None, mean: Float[np.ndarray, " channels"], std: Float[np.ndarray, " channels"]
+) -> tuple[Float[np.ndarray, " channels"], Float[np.ndarray, " channels"]]:
+    """(mean, std) per channel that normalise latents whose own moments are ``mean`` and ``std``.
+
+    normalise: JSON. None or "channels" are the moments; "all" takes one std for all channels, the root mean square of
+    theirs, so that noise which is isotropic here is so in the latents' own units too; {"mean", "std"}, each a number or
+    one per channel, are taken as they are. Raises ValueError for another number of channels.
+
+    >>> statistics_of('"all"', np.zeros(2), np.array([1.0, 7.0]))
+    (array([0., 0.]), array([5., 5.]))
+    """
+    asked: Any = json.loads(normalise) if normalise else "channels"
+    if asked == "channels":
+        return mean, std
+    if asked == "all":
+        return mean, np.full(len(mean), np.sqrt(np.mean(np.square(std))))
+    for key in ("mean", "std"):
+        if np.size(asked[key]) not in (1, len(mean)):
+            raise ValueError(
+                f"normalise has a {key} of {np.size(asked[key])} channels; expected one number, or {len(mean)}, as the "
+                "latents have channels"
+            )
+    own_mean, own_std = (np.broadcast_to(np.asarray(asked[key], float), len(mean)) for key in ("mean", "std"))
+    return own_mean, own_std
 
 
 def write_left_out(file: h5py.File, problems: Iterable[object]) -> None:
@@ -547,8 +579,11 @@ class Header:
     class_names: list[str]  # empty in a store that lacks them
 
     def fingerprint(self) -> str:
-        """Hex digest of data, split, encoder, posterior, flips and rows; the same however the store is sharded."""
+        """Hex digest of data, split, encoder, posterior, flips, rows, and of the normalisation where one was asked for;
+        the same however the store is sharded."""
         facts = {key: self.attributes.get(key) for key in IDENTITY_ATTRIBUTES}
+        if "normalise" in self.attributes:
+            facts["normalise"] = self.attributes["normalise"]
         digest = hashlib.sha256(json.dumps([facts, self.shape, sorted(self.parts)], default=str).encode())
         digest.update(self.source.tobytes())
         digest.update(self.labels.tobytes())

@@ -10,6 +10,7 @@ from twostage.estimate import networks, peaks
 from twostage.estimate.images import count_classes, count_images
 from twostage.estimate.row import BYTES, MULTIPLY_ADD
 from twostage.evaluation.given import SPATIAL_WIDTH, WIDTHS
+from twostage.model.sizes import SIZES
 from twostage.sides import sides_of
 from twostage.split import FIXED, measured_split
 from twostage.windows import CLASS, TRANSITION, read_windows
@@ -153,9 +154,10 @@ class Setting:
         return max((peaks.velocity_peak(self.latent_shape(space), *size, batch) for size in sizes), default=0)
 
     def model_sizes(self, space, model):
-        """(patch size, width, depth, heads) of a model."""
-        size = self.config.models[model]
-        return self.config.spaces[space].patch_size, size.hidden_size, size.depth, size.num_heads
+        """(patch size, width, depth, heads) of a model; for a foreign one, of the LightningDiT that costs as much."""
+        given = self.config.models[model]
+        size = SIZES[given.like] if model in self.config.foreign else given.model_dump()
+        return self.config.spaces[space].patch_size, *(size[key] for key in ("hidden_size", "depth", "num_heads"))
 
     def _model(self, space, model):
         return networks.lightningdit_cost(self.latent_shape(space), self.classes, *self.model_sizes(space, model))

@@ -28,11 +28,11 @@ def report(costs, targets, on_demand):
 def _supervision(costs):
     """What training each model on the oracle velocity costs, one line; nothing where no model is trained so."""
     config = costs.config
-    if "oracle" not in {sizes.target or config.training.target for sizes in config.models.values()}:
+    if "oracle" not in {config.models[name].target or config.training.target for name in config.lightningdits}:
         return []
     told = []
     for space in config.spaces:
-        trained = [model for model in config.models_of(space) if not config.models[model].checkpoint.get(space)]
+        trained = [model for model in config.models_of(space) if config.is_trained(model, space)]
         ratios = [f"{model} {oracle_overhead(costs.setting, space, model):.2f}" for model in trained]
         told.append(f"{space} {', '.join(ratios)}")
     return [

@@ -16,7 +16,10 @@ STATE = 4  # of a checkpoint, in weights: the weights, their average, AdamW's tw
 def rows_of_space(setting, space):
     """Rows of the models of a latent space and of their oracle loss."""
     for model in setting.config.models_of(space):
-        yield _imported(setting, space, model) or _trained(setting, space, model)
+        if model in setting.config.foreign:
+            yield _built(setting, space, model)
+        else:
+            yield _imported(setting, space, model) or _trained(setting, space, model)
     yield _oracle_loss(setting, space)
 
 
@@ -26,6 +29,18 @@ def _imported(setting, space, model):
         f"import_{model}", space, disk=weights, stage="evaluation",
         needs=(file.place, f"data/{space}/latents.h5"), makes=(f"training/{space}/{model}/",),
         on_host=lambda: 3 * weights,  # a checkpoint's other entries are mapped, not read
+    )  # fmt: skip
+
+
+def _built(setting, space, model):
+    from twostage.training.foreign import LOOKED_AT, TIMES
+
+    file, weights = setting.config.models[model].weights, setting.weights(space, model)
+    return Row(
+        f"build_{model}", space, samples=LOOKED_AT, flops=(len(TIMES) + 2) * LOOKED_AT * setting.forward(space, model),
+        stage="evaluation", needs=(*([file.place] if file else []), f"data/{space}/latents.h5"),
+        makes=(f"training/{space}/{model}/",),
+        on_host=lambda: 3 * weights + setting.velocity_peak(space, [model], LOOKED_AT),
     )  # fmt: skip
 
 

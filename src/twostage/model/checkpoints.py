@@ -18,6 +18,8 @@ from torch import Tensor
 
 from twostage.arguments import as_device
 from twostage.finite import finite_weights
+from twostage.model.foreign import SCHEMA as FOREIGN
+from twostage.model.foreign import Foreign, load_foreign
 from twostage.model.lightningdit import LightningDiT, state_shapes
 from twostage.provenance import PathLike, atomic_write
 from twostage.sides import Size, sides_of, size_of
@@ -52,13 +54,16 @@ def save_model(
 
 
 def read_header(path: PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(architecture, metadata) of a file of ``save_model``, without its weights. ValueError for any other file."""
+    """(architecture, metadata) of a file of ``save_model``, without its weights, or of a foreign model.
+
+    ValueError for any other file.
+    """
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get("twostage", "{}"))
     except SafetensorError as error:
         raise ValueError(f"{path}: not a whole safetensors file ({error}); write it again") from error
-    if header.get("schema") != SCHEMA:
+    if header.get("schema") not in (SCHEMA, FOREIGN):
         raise ValueError(
             f"{path}: schema is {header.get('schema')!r}; expected {SCHEMA!r}. "
             "A published checkpoint is read by import_published"
@@ -66,14 +71,18 @@ def read_header(path: PathLike) -> tuple[dict[str, Any], dict[str, Any]]:
     return header["architecture"], header["metadata"]
 
 
-def load_model(path: PathLike, device: str | torch.device = "cpu") -> LightningDiT:
+def load_model(path: PathLike, device: str | torch.device = "cpu") -> LightningDiT | Foreign:
     """The model in ``path`` on ``device``, in eval mode, its metadata as ``model.metadata``.
+
+    A foreign model, which another code builds, is a callable (x, t, y) as a LightningDiT is.
 
     Raises ValueError for a file that is truncated, that ``save_model`` did not write, whose header and weights
     disagree, or whose weights are not finite, and for a device that is not there; OSError when it cannot be opened.
     """
     device = as_device(device)
     architecture, metadata = read_header(path)
+    if "factory" in architecture:
+        return load_foreign(path, architecture, metadata, device)
     try:
         with safe_open(path, "pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -13,6 +13,7 @@ def latents_of(store):
     """The facts about its latents that a model's file records: JSON-able dict, from a ``LatentStore``."""
     said = {key: store.attributes.get(key) for key in (*LATENTS, "posterior", "split", "dataset_fingerprint")}
     said |= {"index": store.index} if store.index else {}
+    said |= {key: store.attributes[key] for key in ("normalise",) if key in store.attributes}
     return {"space": store.path.parent.name, "fingerprint": store.fingerprint, **said}
 
 
@@ -25,8 +26,8 @@ def refuse_other_model(path, architecture, metadata, store, expected=None):
     """
     expected = expected or {}
     for name, wanted in expected.get("architecture", {}).items():
-        if architecture[name] != wanted:
-            _refuse(path, f"a model of {name} {architecture[name]}", f"{name} {wanted}, the size of the model named")
+        if architecture.get(name) != wanted:
+            _refuse(path, f"a model of {name} {architecture.get(name)}", f"{name} {wanted}, as the model named has")
     target = metadata.get("training", {}).get("recipe", {}).get("target")
     for name, found in (("target", target), ("step", metadata.get("step"))):
         if found is not None and expected.get(name, found) != found:
@@ -37,6 +38,10 @@ def refuse_other_model(path, architecture, metadata, store, expected=None):
         if theirs.get(key) not in UNKNOWN and ours not in UNKNOWN and theirs[key] != ours:
             space = f"latent space {theirs.get('space')!r}, {key} {theirs[key]}"
             _refuse(path, f"a model of another latent space ({space})", f"{key} {ours}, as {store.path} has")
+    theirs_as, ours_as = theirs.get("normalise"), store.attributes.get("normalise")
+    if theirs.get("fingerprint") and theirs_as != ours_as:
+        found = f"a model of latents that are normalised otherwise ({theirs_as or 'by channel'})"
+        _refuse(path, found, f"{ours_as or 'by channel'}, as {store.path} is")
     if theirs.get("index") and store.index and theirs["index"] != store.index:
         found = f"a model trained on other images (index {theirs['index'][:12]})"
         _refuse(path, found, f"index {store.index[:12]}, as {store.path} has")

@@ -11,12 +11,14 @@ def forward_flops(architecture: Mapping[str, Any]) -> int:
     """Operations of one forward pass of one sample: two per multiplication in its matrix products.
 
     architecture: as ``LightningDiT.architecture``; the numbers of heads and classes add no products. Torch's own
-    counter gives the same number.
+    counter gives the same number. A foreign model's says what torch's counter found.
 
     >>> xl = {"patch_size": 1, "hidden_size": 1152, "depth": 28}
     >>> f"{forward_flops({'input_size': 16, 'in_channels': 32, **xl}):.4g}"  # 256 tokens
     '2.373e+11'
     """
+    if "forward_flops" in architecture:
+        return architecture["forward_flops"]
     width, patch = architecture["hidden_size"], architecture["patch_size"]
     tokens = math.prod(side // patch for side in sides_of(architecture["input_size"]))
     pixels = architecture["in_channels"] * patch**2

@@ -27,7 +27,7 @@ class ModelVelocity:
 
     model: called as ``model(x, t, y)`` with t of shape (B,); precision: "float32", or "bf16" for autocast.
     States of another precision than the network's weights pass through it in the weights'.
-    ``dropped_label`` is the label that stands for no class, a LightningDiT's num_classes.
+    ``dropped_label`` is the label that stands for no class: what the model says, or a LightningDiT's num_classes.
 
     >>> from twostage.model.lightningdit import LightningDiT
     >>> model = LightningDiT(8, 2, 3, hidden_size=32, depth=2, num_heads=2, num_classes=10)
@@ -41,7 +41,8 @@ class ModelVelocity:
             raise ValueError(f"precision is {precision!r}; expected one of {', '.join(PRECISIONS)}")
         self.model = model
         self.autocast = PRECISIONS[precision]
-        self.dropped_label = getattr(model, "architecture", {}).get("num_classes", getattr(model, "num_classes", None))
+        classes = getattr(model, "architecture", {}).get("num_classes", getattr(model, "num_classes", None))
+        self.dropped_label = getattr(model, "dropped_label", classes)
 
     def __call__(
         self, x: Float[Array, " batch *shape"], t: Time, y: Int[Array, " batch"] | None

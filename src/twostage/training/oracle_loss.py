@@ -1,5 +1,6 @@
 """The models' error by t, against the conditional target and against the oracle velocity (Figs. 7 and 9)."""
 
+import json
 from numbers import Integral
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def measure_oracle_loss(
     (curves, times, pairs), ``model`` and ``step`` (curves,), ``t`` (times,), ``label`` (pairs,). And squares of
     velocities, mean over dimensions, by which their norms are compared: ``square`` (curves, times, pairs) of the
     models' velocities, ``oracle_square`` (times, pairs) of the oracle's u*, ``conditional_square`` (pairs,) of
-    u = x_1 - x_0, and ``gap`` (times, pairs) of u - u*.
+    u = x_1 - x_0, and ``gap`` (times, pairs) of u - u*. Of models of another code, its attribute ``clamped`` says at
+    which times they are asked (JSON).
 
     store_path: latents.h5 of the training split; checkpoints: {(model, step): path}; transition_path: transition.json,
     whose measured transition the times resolve; time_steps: intervals of the uniform grid on [0, 1], to which times
@@ -74,11 +76,12 @@ def measure_oracle_loss(
         "conditional_square": mean_square(conditional),
         "gap": torch.stack([mean_square(conditional - target) for target in oracle]),
     }
-    tables, every = [], []
+    tables, every, clamped = [], [], {}
     for (model, step), path in tqdm(checkpoints.items(), desc="oracle loss", unit="model", disable=None):
         network = load_model(path, device)
         expected = {**(models or {}).get(model, {}), "step": step}
         refuse_other_model(path, network.architecture, network.metadata, store, expected)
+        clamped |= {model: network.clamped} if hasattr(network, "clamped") else {}
         errors = np.stack(
             [_errors(network, x_0, x_1, y, t, target, batch_size, device) for t, target in zip(times, oracle)]
         )
@@ -106,7 +109,7 @@ def measure_oracle_loss(
     table = pd.concat(tables, ignore_index=True)
     with atomic_write(output) as temporary:
         table.to_csv(temporary, index=False)
-    _write_pairs(output_pairs, checkpoints, times, y.numpy(), np.stack(every), squares)
+    _write_pairs(output_pairs, checkpoints, times, y.numpy(), np.stack(every), squares, clamped)
     for path in (output, output_pairs):
         write_provenance(
             path,
@@ -125,9 +128,11 @@ def loss_times(time_steps, transition):
     return resolved_times(asked, [transition], step=RESOLUTION)
 
 
-def _write_pairs(path, curves, times, labels, errors, squares):
-    """errors: (curves, times, 3, pairs), against both targets, and the models' squares; squares: the targets' own."""
+def _write_pairs(path, curves, times, labels, errors, squares, clamped):
+    """errors: (curves, times, 3, pairs), against both targets, and the models' squares; squares: the targets' own;
+    clamped: {foreign model: sentence}, which ``path`` records where there is one."""
     with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs.update({"clamped": json.dumps(clamped)} if clamped else {})
         file["model"] = [model for model, _ in curves]
         file["step"] = np.array([step for _, step in curves])
         file["t"], file["label"] = times, labels

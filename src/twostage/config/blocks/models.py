@@ -1,13 +1,19 @@
-"""``models``: LightningDiTs by name."""
+"""``models``: LightningDiTs, and models that the user's own code builds, by name."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from twostage.config.blocks.base import Block
-from twostage.config.blocks.files import Checkpoint
-from twostage.config.values import Count
+from twostage.config.blocks.files import Checkpoint, File
+from twostage.config.blocks.statistics import Statistics
+from twostage.config.values import Count, Distinct, Natural, NotNegative, Positive
 from twostage.model.sizes import SIZES
+from twostage.own_code import FUNCTION
+
+# Names of paths (``twostage.flow``), and what a model that was trained on one predicts as a rule.
+PREDICTS = {"rectified": "velocity", "vp": "noise", "cosine": "noise", "ve": "score", "edm": "data"}
+PATH = f"^({'|'.join(PREDICTS)}|{FUNCTION.strip('^$')})$"
 
 
 class Model(Block):
@@ -53,8 +59,84 @@ class Model(Block):
         return self.depth * block + times + last
 
 
+class ForeignModel(Block):
+    """A model that your own code builds: a function that returns a callable (x, t, y). It is not trained here."""
+
+    factory: str = Field(
+        pattern=FUNCTION,
+        description="The function, `package.module:function`, in an installed package or in the folder where Snakemake "
+        "runs. It is called with the path of `weights`, if there is one, and with `options`",
+    )
+    weights: File | None = Field(None, description="File of weights that the function is given")
+    options: dict[str, Any] = Field({}, description="Further arguments of the function, by name")
+    spaces: Distinct[str] | None = Field(
+        None, min_length=1, description="Latent spaces that the model is for. Default: all"
+    )
+    path: str = Field(
+        "rectified",
+        pattern=PATH,
+        description="Path on which it was trained, whose points x and times t it is called with: "
+        f"{', '.join(f'`{name}`' for name in PREDICTS)}, or `package.module:function` of your own, which returns one",
+    )
+    predicts: Literal["velocity", "noise", "score", "data"] | None = Field(
+        None,
+        description="What the callable returns. Default: "
+        + ", ".join(f"{kind} for {name}" for name, kind in PREDICTS.items()),
+    )
+    normalisation: Literal["store"] | Statistics = Field(
+        Statistics(),
+        description="What its latents are normalised by; its noise has variance 1 in these units. Default: nothing, "
+        "latents are as the encoder gives them, and pixels in [-1, 1]. `store`: as in this run",
+    )
+    sigma_min: NotNegative | None = Field(
+        None,
+        description="Least noise, sigma / alpha of its path, that it is asked at; nearer to the data it is asked at "
+        "this. Default: 0.002, and none for the velocity of the rectified path",
+    )
+    sigma_max: Positive | None = Field(
+        None, description="Most noise that it is asked at, likewise. Default: 80, and none as above"
+    )
+    dropped_label: Natural | None = Field(
+        None, description="Label that stands for no class. Default: none, and the model cannot be guided"
+    )
+    steps: Natural = Field(0, description="Number of its training steps, for the record. 0: not known")
+    like: Literal[tuple(SIZES)] = Field(
+        "XL", description="Size of a LightningDiT that costs as much, for estimate and time limits"
+    )
+
+    @model_validator(mode="after")
+    def _sigmas_rise(self):
+        low, high = self.sigma_min or 0, float("inf") if self.sigma_max is None else self.sigma_max
+        if low >= high:
+            raise ValueError(f"sigma_min is {low:g} and sigma_max {high:g}; expected sigma_min below sigma_max")
+        return self
+
+    @property
+    def checkpoint(self):
+        """No LightningDiT's file is imported for it."""
+        return {}
+
+    @property
+    def predicted(self):
+        """What the callable returns, its path's default where the configuration does not say."""
+        return self.predicts or PREDICTS.get(self.path, "velocity")
+
+
+def _kind_of(model):
+    built = "factory" in model if isinstance(model, dict) else isinstance(model, ForeignModel)
+    return (ForeignModel if built else Model).__name__
+
+
+AnyModel = Annotated[
+    Annotated[Model, Tag(Model.__name__)] | Annotated[ForeignModel, Tag(ForeignModel.__name__)],
+    Discriminator(_kind_of),
+]
+
+
 def in_full(name, model, spaces):
     """A model as it is read, {key: value}, where its name alone, or a bare `checkpoint`, stands for more."""
+    if isinstance(model, dict) and "factory" in model:
+        return model
     model = {**SIZES.get(name, {}), **model} if isinstance(model, dict) else model or SIZES.get(name, {})
     file = model.get("checkpoint") if isinstance(model, dict) else None
     if isinstance(file, str) or (isinstance(file, dict) and set(file) & set(Checkpoint.model_fields) - set(spaces)):

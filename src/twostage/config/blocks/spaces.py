@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from twostage.config.blocks.base import Block
 from twostage.config.blocks.files import File
+from twostage.config.blocks.statistics import Statistics
 from twostage.config.values import Count, NotNegative, PathText, Positive
 from twostage.data.kinds import ABSENT, ALIGNED, DEFAULTS, PIXELS, PUBLISHED, TRAINED
 
@@ -116,6 +117,12 @@ class Space(Block):
 
     encoder: Encoder = Field(description="Encoder that turns images into latents")
     patch_size: Count = Field(1, description="Side of a LightningDiT patch, in latent pixels")
+    normalise: Literal["channels", "all"] | Statistics = Field(
+        "channels",
+        description="How latents are scaled before noise is added. `channels`: to mean 0 and variance 1 per channel, "
+        "by the training latents. `all`: to mean 0 per channel and variance 1 over all channels together, by one "
+        "factor. Or a mean and std of your own",
+    )
 
     @property
     def imported(self):

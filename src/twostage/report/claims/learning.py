@@ -18,7 +18,7 @@ from twostage.report.claims.claim import (
     below,
 )
 from twostage.report.results import curves, paired
-from twostage.report.results.losses import loss_of, relative_gap
+from twostage.report.results.losses import loss_of, relative_gap, trained_for
 from twostage.report.results.posterior import SATURATED
 
 PART, COINCIDE, AT_PRIOR = 0.25, 0.05, 0.05  # shares of the CFM error
@@ -49,7 +49,7 @@ def _by_space(judge):
 def _largest(run, space):
     model = models_of(run.losses, space)[-1]
     rows = loss_of(run.losses, space, model)
-    return rows, f"{model}, {rows['step'].iloc[0]:,} steps"
+    return rows, f"{model}, {trained_for(rows['step'].iloc[0])}"
 
 
 def _part_in_navigation(run, space):

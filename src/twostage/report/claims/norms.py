@@ -15,6 +15,7 @@ from twostage.report.claims.claim import (
     within,
 )
 from twostage.report.results.contrast import Distances
+from twostage.report.results.losses import trained_for
 from twostage.report.results.norms import norm_ratio
 
 VELOCITY_DEFICIT = "2605.14819"
@@ -65,7 +66,7 @@ def _deficit(run, space, norms):
     share, (step, squares) = norms.own_deficit(model, 0.0, split), norms.last(model)
     own, *others = (norms.means(values, 0.0, split) for values in (squares, norms.oracle, norms.conditional))
     of_oracle, of_conditional = (norm_ratio(own, other).value for other in others)
-    note = f"{model}, {step:,} steps: norm {of_oracle:.3f} of the oracle's, {of_conditional:.3f} of the target's"
+    note = f"{model}, {trained_for(step)}: norm {of_oracle:.3f} of the oracle's, {of_conditional:.3f} of the target's"
     return Finding(space, within(share, -MOST, MOST), share, f"{note}, t from 0 to {split:.3f}")
 
 

@@ -2,6 +2,7 @@
 
 from twostage.report.claims.claim import NAVIGATION, NOT_TESTED, PROJECT, Claim, Finding, above, below, deciding
 from twostage.report.results import curves
+from twostage.report.results.losses import trained_for
 from twostage.report.results.references import KINDS, OWN
 
 SELECTIVE_UNDERFITTING = "2510.01378"  # Song et al.
@@ -23,7 +24,7 @@ def _follows_the_gaussian(run):
             f"{errors[k, 'gaussian'].mean():.3g} and {errors[k, 'oracle'].mean():.3g} on {KINDS[k]}"
             for k in found.kinds
         ]
-        note = f"{model}, {step:,} steps, t from 0 to {split:.3f}: {', '.join(words)}"
+        note = f"{model}, {trained_for(step)}, t from 0 to {split:.3f}: {', '.join(words)}"
         findings.append(Finding(space, below(share, 1.0), share, note))
     return findings
 

@@ -7,7 +7,7 @@ that they leave unexplained.
 
 from twostage.report.figures import layout, style
 from twostage.report.results import curves, paper
-from twostage.report.results.losses import loss_curves, relative_gap
+from twostage.report.results.losses import loss_curves, relative_gap, trained_for
 
 
 def drawn(oracle_loss, split, *, models=None):
@@ -20,7 +20,7 @@ def curve_names(rows):
     """{(model, step): label} of the curves in a space's rows; a star marks a model trained longer than the others."""
     names = {}
     for model, step, length in rows[["model", "step", "length"]].drop_duplicates().itertuples(index=False):
-        names[model, step] = f"{model}{'*, longer' if length == 'longer' else ''} ({step:,} steps)"
+        names[model, step] = f"{model}{'*, longer' if length == 'longer' else ''} ({trained_for(step)})"
     return names
 
 
@@ -64,10 +64,8 @@ def _both_targets(axes, rows, space):
         )
     split = last["split"].iloc[0]
     before, after = (relative_gap(last, *ends).value for ends in ((0.0, split), (split, 1.0)))
-    layout.title(
-        axes,
-        f"{space} (a) {model}, {step:,} steps: errors differ by {before:.0%} before the split, {after:.0%} after it",
-    )
+    apart = f"errors differ by {before:.0%} before the split, {after:.0%} after it"
+    layout.title(axes, f"{space} (a) {model}, {trained_for(step)}: {apart}")
     axes.set_ylabel("MSE(model, target)")
 
 

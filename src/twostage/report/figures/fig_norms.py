@@ -7,6 +7,7 @@ and the mean squared gap between the two.
 
 from twostage.report.figures import layout, style
 from twostage.report.results import curves
+from twostage.report.results.losses import trained_for
 from twostage.report.results.norms import ORACLE, norm_curves
 
 drawn = norm_curves
@@ -45,7 +46,7 @@ def figure(table):
 def _ratios(axes, rows, quantity):
     for model, colour in style.colours_of(rows, "model").items():
         part = rows[rows["model"] == model]
-        _band(axes, part, quantity, colour, f"{model} ({part['step'].iloc[0]:,} steps)")
+        _band(axes, part, quantity, colour, f"{model} ({trained_for(part['step'].iloc[0])})")
 
 
 def _band(axes, rows, quantity, colour, label, linestyle="-"):

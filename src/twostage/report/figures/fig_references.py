@@ -9,6 +9,7 @@ import math
 
 from twostage.report.figures import layout, style
 from twostage.report.results import curves
+from twostage.report.results.losses import trained_for
 from twostage.report.results.references import KINDS, OWN, reference_curves
 
 drawn = reference_curves
@@ -63,7 +64,7 @@ def _models(axes, rows, name):
     for (model, step), part in rows.groupby(["model", "step"], sort=False):
         part, earlier = part.sort_values("t"), part["role"].iloc[0] == "snapshot"
         alpha = FAINTEST + (1 - FAINTEST) * snapshots.index(step) / len(snapshots) if earlier else 1.0
-        label = f"{model} ({step:,} steps)"
+        label = f"{model} ({trained_for(step)})"
         if earlier:
             axes.plot(
                 part["t"], part["error"], color=colours[model], alpha=alpha, linewidth=1.2, linestyle="--", label=label

@@ -29,7 +29,7 @@ def loss_curves(oracle_loss, split, *, models=None):
         rows = table[table["space"] == space]
         order = _ordered(rows["model"], models, oracle_loss[space])
         last = rows.groupby("model")["step"].max()
-        shared = last[order].min()
+        shared = last[order][last[order] > 0].min()  # a model of another code has 0, where its steps are not known
         for model in order:
             own = rows[rows["model"] == model].sort_values(["step", "t"])
             reached = own["step"].where(own["step"] <= shared, 0).max()  # 0: imported, all of its training beyond
@@ -37,6 +37,11 @@ def loss_curves(oracle_loss, split, *, models=None):
             length[(own["step"] == last[model]) & (own["step"] > reached)] = "longer"
             parts.append(own.assign(length=length, largest=model == order[-1]))
     return pd.concat(parts, ignore_index=True).merge(splits(split), on="space", how="left")
+
+
+def trained_for(step):
+    """How long a snapshot was trained, in words; 0 steps is a model of another code, of which that is not known."""
+    return f"{step:,} steps" if step else "trained elsewhere"
 
 
 def loss_of(table, space, model, length="longer"):
