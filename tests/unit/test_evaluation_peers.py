@@ -12,11 +12,11 @@ from twostage.evaluation import evaluate, given
 from twostage.evaluation.classifier import train_classifier
 from twostage.evaluation.evaluate import evaluate_samples, peer_measures
 from twostage.evaluation.features import FeatureExtractor, inception
-from twostage.evaluation.frechet import frechet_distance, mean_and_root
+from twostage.evaluation.frechet import distance_of_roots, frechet_distance, mean_and_root
 from twostage.evaluation.images import SampledImages, load_split
 from twostage.evaluation.inception_score import inception_scores
 from twostage.evaluation.jackknife import parts_of, standard_error
-from twostage.evaluation.per_class import LEAST, class_distances
+from twostage.evaluation.per_class import LEAST, _moments, class_distances
 from twostage.evaluation.reference import Reference, compute_references, import_reference, read_reference
 
 DIGITS = {"name": "digits", "held_out": 0.87}  # 233 training images, 20 to 26 of a class
@@ -222,3 +222,17 @@ def test_distances_biased_by_few_samples_are_told(world, tmp_path):
     weights = world["folder"] / "classifier.safetensors"
     with pytest.warns(UserWarning, match=r"distances have no more samples or training images than dimensions"):
         class_distances(DIGITS, {"noise": world["samples"]["noise"]}, tmp_path / "c.csv", classifier=weights)
+
+
+@pytest.mark.parametrize("width", [5, 200])
+def test_the_moments_of_a_class_do_not_depend_on_how_its_images_come(width):
+    """Fewer than the dimensions, where the features themselves are kept, and more, where they are not."""
+    images = np.random.default_rng(3).integers(0, 256, (60, 4, 50, 1), dtype=np.uint8)
+    extractor = FeatureExtractor("classifier", lambda batch: batch.flatten(1)[:, :width].float(), None)
+    whole = mean_and_root(extractor(images))
+    for size in (7, 60):
+        count, mean, root = _moments(extractor, [images[first : first + size] for first in range(0, 60, size)])
+        assert count == 60
+        assert distance_of_roots(mean, root, *whole) == pytest.approx(0, abs=1e-6)
+    assert _moments(extractor, [images[:3]])[0] == 3
+    assert _moments(extractor, []) == (0, None, None)

@@ -190,10 +190,9 @@ def _class_distances(setting, space, experiment):
     waited = distances / (1e9 * hardware.cpu_gflops * hardware.cpu_utilisation) + looked_at * setting.feature_seconds()
 
     def on_host():
-        # A class may hold all images, all samples; its references are kept as features.
-        most = max(max(each.values()), setting.images["train"] // setting.classes)
         rows = len(samples) * len(widths) * setting.classes
-        return reading(setting, "evaluation") + 2 * _statistics_bytes(setting, most) + 4 * ENTRY * rows + NETWORK
+        statistics = _statistics_bytes(setting, max(each.values()))
+        return reading(setting, "evaluation") + statistics + 4 * ENTRY * rows + NETWORK
 
     return Row(
         "class_distances", f"{space}, {experiment}", samples=looked_at, flops=looked_at * setting.feature_flops(),

@@ -8,9 +8,10 @@ from tqdm import tqdm
 
 from twostage.evaluation.evaluate import opened_for_evaluation
 from twostage.evaluation.features import batch_size_for
-from twostage.evaluation.frechet import distance_of_roots, mean_and_root
+from twostage.evaluation.frechet import covariance_root, distance_of_roots, mean_and_root
 from twostage.evaluation.images import dataset_batches
 from twostage.evaluation.jackknife import PARTS, at_infinity, distances_without, parts_of, standard_error
+from twostage.evaluation.reference import FeatureMoments
 from twostage.provenance import atomic_write, write_provenance
 
 LEAST = 2 * PARTS  # samples, and training images, of a class: two per part that the jackknife leaves out
@@ -38,7 +39,7 @@ def class_distances(
 
     Columns: plan, features, metric, label, class_name, distance, distance_sem, distance_infinite (as in
     ``evaluate_samples``), samples, reference_samples, dimensions, reason, features_sha256, and the facts in the
-    samples' files. One class's features are in memory at a time. Returns the table.
+    samples' files. One plan's samples of one class are in memory at a time. Returns the table.
     """
     train, opened, extractors = opened_for_evaluation(
         dataset, samples, features, device, classifier=classifier, inception=inception, dinov2=dinov2
@@ -53,8 +54,7 @@ def class_distances(
                 real = None
                 if images[label] >= LEAST and max(map(len, positions.values()), default=0) >= LEAST:
                     own = np.flatnonzero(train.labels == label)
-                    real = extractor.of_batches(dataset_batches(train, size, own))
-                    images[label] = len(real)  # without unusable ones
+                    images[label], *real = _moments(extractor, dataset_batches(train, size, own))
                 for plan, item in opened.items():
                     found = {"samples": len(positions[plan]), "reference_samples": images[label]}
                     if real is not None and not _reason(found):
@@ -84,13 +84,25 @@ def class_distances(
     return table
 
 
-def _measured(fake, real):
-    """The distance of features (N, D) to (M, D), with its error; and D."""
-    reference = mean_and_root(real)
+def _moments(extractor, batches):
+    """Number of usable images, mean and root of their features; a class may hold all images, so features are kept only
+    while there are no more of them than dimensions, where the root is exact through them."""
+    moments, kept = FeatureMoments(), []
+    for images in batches:
+        features = extractor(images)
+        moments.add(features)
+        kept = [*kept, features] if moments.count <= features.shape[1] else []
+    if kept or moments.count < LEAST:  # too few are not measured
+        return moments.count, *(mean_and_root(np.concatenate(kept)) if moments.count >= LEAST else (None, None))
+    return moments.count, moments.mean, covariance_root(moments.covariance, moments.mean)
+
+
+def _measured(fake, reference):
+    """The distance of features (N, D) to a mean and root, with its error; and D."""
     distance = distance_of_roots(*mean_and_root(fake), *reference)
     without = distances_without(fake, parts_of(np.zeros(len(fake))), *reference)
     numbers = (distance, float(standard_error(without)), at_infinity(distance, without))
-    return dict(zip(MEASURED, numbers)) | {"dimensions": real.shape[1]}
+    return dict(zip(MEASURED, numbers)) | {"dimensions": fake.shape[1]}
 
 
 def _reason(found):
