@@ -84,6 +84,7 @@ def test_its_images_are_counted(packed):
     from types import SimpleNamespace
 
     data = SimpleNamespace(
-        images=None, held_out_images=None, name="image_folder", path=str(packed[1]), held_out_path=None, held_out=0.25
-    )
+        images=None, held_out_images=None, name="image_folder", path=str(packed[1]), held_out_path=None, held_out=0.25,
+        unlabelled=False,
+    )  # fmt: skip
     assert sum(count_images(SimpleNamespace(data=data)).values()) == 13

@@ -221,7 +221,7 @@ def test_markup_stands_in_templates_alone_and_they_trust_only_captions():
 
 def test_a_value_that_a_template_misses_is_an_error():
     with pytest.raises(UndefinedError, match="decided"):
-        template.render("pages/claims.html", groups=[], ruled=[])
+        template.render("pages/claims.html", groups=[], ruled=[], replicates="", setting="")
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures

@@ -8,6 +8,7 @@ one case fails, and holds if all hold.
 """
 
 import argparse
+import html
 import re
 import sys
 from collections import Counter
@@ -174,7 +175,7 @@ def _number(row, form):
 
 def _text(value):
     """Text for a cell of a table: no sign in it is Markdown's."""
-    return " ".join(re.sub(r"([|*`])", r"\\\1", value).replace("<", "&lt;").split())
+    return " ".join(html.escape(re.sub(r"([|*`])", r"\\\1", value), quote=False).split())
 
 
 def _markdown(lines):
