@@ -17,8 +17,8 @@ needs_plugin = pytest.mark.skipif(
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 # Keys whose values are times, and files with times in them; their digests differ with them.
-TIMES = ("created", "seconds", "samples_per_second")
-TIMED = ("stats.jsonl", "report.html", "overview.html")
+TIMES = ("created", "seconds", "samples_per_second", "oracle_seconds")
+TIMED = ("stats.jsonl", "fig_training.csv", "fig_training.pdf", "fig_training.png", "report.html", "overview.html")
 
 
 def stored_in(prefix):
