@@ -145,7 +145,7 @@ def expected_of(space, model):
 
 
 def foreign_of(model):
-    """Everything that a foreign model is (``twostage.model.foreign.FACTS``), from the configuration."""
+    """The ``description`` of a foreign model (``twostage.model.foreign.built``), from the configuration."""
     block = CONFIG.models[model]
     kept = ("factory", "options", "path", "normalisation", "sigma_min", "sigma_max", "dropped_label")
     weights = block.weights and block.weights.place

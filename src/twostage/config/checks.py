@@ -6,6 +6,7 @@ from twostage.config.blocks.experiment import MODEL_SETTINGS
 from twostage.config.blocks.statistics import Statistics
 from twostage.data.known import KNOWN
 from twostage.data.published import ASSUMED
+from twostage.model.scales import alike
 from twostage.sampling.plan import snapshot_of
 from twostage.sides import in_words, sides_of
 from twostage.spelling import did_you_mean
@@ -236,11 +237,6 @@ def normalisations(config):
 def as_list(values):
     """A number, or one per channel, as a list."""
     return values if isinstance(values, list) else [values]
-
-
-def alike(values):
-    """Whether positive numbers agree to 1e-3 of themselves."""
-    return max(values) <= min(values) * (1 + 1e-3)
 
 
 def guidance(config):

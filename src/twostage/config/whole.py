@@ -108,8 +108,7 @@ class Config(Block):
         """The models that differ in size alone, for comparisons of sizes: by number of parameters, smallest first,
         whatever their order in the file. Where every model is foreign, the first that is in all latent spaces."""
         alike = [name for name in self.lightningdits if self.models[name].target in (None, self.training.target)]
-        everywhere = [name for name in self.foreign if {*self.spaces} <= {*(self.models[name].spaces or self.spaces)}]
-        return sorted(alike, key=lambda name: self.models[name].parameters) or everywhere[:1]
+        return sorted(alike, key=lambda name: self.models[name].parameters) or self._everywhere[:1]
 
     @property
     def foreign(self):
@@ -124,8 +123,12 @@ class Config(Block):
     @property
     def shown(self):
         """The models whose errors are drawn together: the foreign ones of all latent spaces, then ``sizes``."""
-        everywhere = [name for name in self.foreign if {*self.spaces} <= {*(self.models[name].spaces or self.spaces)}]
-        return [name for name in everywhere if name not in self.sizes] + self.sizes
+        return [name for name in self._everywhere if name not in self.sizes] + self.sizes
+
+    @property
+    def _everywhere(self):
+        """The foreign models that are for all latent spaces."""
+        return [name for name in self.foreign if {*self.spaces} <= {*(self.models[name].spaces or self.spaces)}]
 
     def is_trained(self, model, space):
         """Whether a model of a latent space is trained there, not imported or built by the user's own code."""

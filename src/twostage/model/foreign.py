@@ -28,12 +28,12 @@ from torch import Tensor
 from twostage import paths
 from twostage.arguments import Array, as_floating, as_tensor
 from twostage.flow import Time, expand_time
+from twostage.model.scales import alike
 from twostage.own_code import called, source_of
 from twostage.paths import Kind, Path
 from twostage.provenance import PathLike, atomic_write, sha256
 
 SCHEMA = "twostage.foreign/1"
-SAME_SCALE = 1e-3  # relative difference of c between channels, as of statistics that were written with few digits
 # Where the configuration does not say: EDM's range, outside of which few models were trained.
 SIGMA_MIN, SIGMA_MAX = 0.002, 80.0
 Values = float | Sequence[float] | Float[Array, " channels"]
@@ -156,7 +156,7 @@ def affine(
     if not ((theirs_std > 0).all() and (ours_std > 0).all()):
         raise ValueError(f"std is {theirs_std.min():g}, of the latents {ours_std.min():g}; expected numbers above 0")
     ratio = ours_std / theirs_std
-    if ratio.max() > ratio.min() * (1 + SAME_SCALE):
+    if not alike(ratio):
         wanted = "all" if np.ptp(theirs_std) == 0 else f"{{std: {[float(f'{each:.6g}') for each in theirs_std]}}}"
         raise ValueError(
             f"the latents' stds over the model's are {_few(ratio)} per channel; expected one number, or noise that is "

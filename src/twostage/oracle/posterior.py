@@ -144,7 +144,7 @@ class Oracle:
         """The Jacobian of the posterior mean by x_t, times directions ``along`` like x_t: alpha / sigma^2 Cov v.
 
         Cov is the posterior's covariance, so that the Jacobian is symmetric and this is the vector-Jacobian product
-        too. Costs about one and a half times a velocity. Raises ValueError where sigma is 0.
+        too. Costs 1.3 to 2.4 times a velocity (docs/benchmarks.md). Raises ValueError where sigma is 0.
 
         >>> oracle = Oracle(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
         >>> oracle.posterior_mean_jvp(torch.zeros(1, 2), 0.5, torch.ones(1, 2))  # alpha / sigma^2 = 2, Cov = diag(1, 0)

@@ -20,6 +20,7 @@ import pandas as pd
 import yaml
 
 from twostage.provenance import atomic_write
+from twostage.report import template
 from twostage.report.claims.claim import FAILS, GROUPS, HOLDS, NOT_TESTED, OTHERS, UNDECIDED, VERDICTS, together
 from twostage.report.claims.verdicts import CLAIMS
 from twostage.report.pages.claims import written
@@ -125,7 +126,7 @@ def _counts(runs, ids):
     for run in runs:
         found = Counter(run.verdict(name) for name in ids)
         lines.append([f"`{run.name}`", run.data, f"{run.side} px", *(str(found[verdict]) for verdict in VERDICTS)])
-    return _markdown(lines)
+    return template.markdown_table(*lines) + "\n"
 
 
 def _table(runs, ids, texts, group):
@@ -138,7 +139,7 @@ def _table(runs, ids, texts, group):
         claim = f"{_text(text['statement'])} `{name}`{f' ({place})' if place else ''}"
         number = f" *Number: {_text(text['quantity'])}*" if text["quantity"] else ""
         lines.append([claim + number, _text(text["paper"]), *(_cell(run, name) for run in runs)])
-    return _markdown(lines)
+    return template.markdown_table(*lines) + "\n"
 
 
 def _cell(run, name):
@@ -176,11 +177,6 @@ def _number(row, form):
 def _text(value):
     """Text for a cell of a table: no sign in it is Markdown's."""
     return " ".join(html.escape(re.sub(r"([|*`])", r"\\\1", value), quote=False).split())
-
-
-def _markdown(lines):
-    heading, *rows = lines
-    return "\n".join(f"| {' | '.join(line)} |" for line in [heading, ["---"] * len(heading), *rows]) + "\n"
 
 
 def main(arguments=None):

@@ -49,3 +49,8 @@ def digest():
         found.update(f"{path.relative_to(FOLDER).as_posix()}\n".encode())
         found.update(path.read_bytes())
     return found.hexdigest()[:12]
+
+
+def markdown_table(heading, *rows):
+    """A table in Markdown (str), its cells as they are."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in [heading, ["---"] * len(heading), *rows])

@@ -72,8 +72,7 @@ def markdown(rows):
 
 
 def _table(headings, rows):
-    lines = [headings, ["---"] * len(headings), *([cell.text.replace("|", r"\|") for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return template.markdown_table(headings, *([cell.text.replace("|", r"\|") for cell in row] for row in rows))
 
 
 def write(output_csv, output_html, claims, *, config):
