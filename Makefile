@@ -61,9 +61,9 @@ limits: $(ENVIRONMENT)
 	sed -i -e '/<!-- limits -->/,/<!-- \/limits -->/{//!d}' -e '/<!-- limits -->/r .limits' docs/scales.md
 	rm .limits
 
-# Writes the digits run's results as CSVs in docs/results, and the README's pictures, drawn from them.
+# Writes the results of a run as CSVs in docs/results, and the pictures of README and docs, drawn from them.
 results: $(ENVIRONMENT)
-	.venv/bin/python -m twostage.report.publish results/digits docs/results/digits
+	.venv/bin/python -m twostage.report.publish $(RUN) docs/results/$(notdir $(RUN))
 	.venv/bin/snakemake --cores 1 pictures
 	$(MAKE) claims
 

@@ -1,4 +1,4 @@
-"""Committed results: what is published of a run, and the README's pictures drawn from it."""
+"""Committed results: what is published of a run, and the pictures of README and docs drawn from it."""
 
 import json
 from importlib import import_module
@@ -15,7 +15,8 @@ from twostage.report import publish
 from twostage.report.figures import style
 
 ROOT = Path(__file__).parents[2]
-PUBLISHED = ROOT / "docs/results/digits"
+PUBLISHED = sorted(path.parent for path in (ROOT / "docs/results").glob("*/PROVENANCE.json"))
+PICTURES = sorted((ROOT / "docs/pictures").glob("*/*.png"))
 
 
 @pytest.fixture
@@ -49,22 +50,24 @@ def test_a_folder_without_a_report_is_refused_in_one_line(tmp_path, capsys):
     assert not (tmp_path / "docs").exists()
 
 
-def test_the_committed_csvs_are_those_that_the_provenance_tells_of():
-    made = json.loads((PUBLISHED / "PROVENANCE.json").read_text())
-    assert {path.name for path in PUBLISHED.glob("*.csv")} == set(made["files"])
+@pytest.mark.parametrize("folder", PUBLISHED, ids=lambda path: path.name)
+def test_the_committed_csvs_are_those_that_the_provenance_tells_of(folder):
+    made = json.loads((folder / "PROVENANCE.json").read_text())
+    assert {path.name for path in folder.glob("*.csv")} == set(made["files"])
     for name, record in made["files"].items():
-        assert sha256(PUBLISHED / name) == record["sha256"], name
+        assert sha256(folder / name) == record["sha256"], name
 
 
-@pytest.mark.parametrize("name", ["fig2", "fig7", "tab1"])
-def test_the_pictures_of_the_readme_are_drawn_from_the_committed_csvs(name, tmp_path):
-    assert f"docs/pictures/{name}.png" in (ROOT / "README.md").read_text()
-    picture = import_module(f"twostage.report.figures.{name}").figure(pd.read_csv(PUBLISHED / f"{name}.csv"))
+@pytest.mark.parametrize("kept", PICTURES, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_the_pictures_of_the_documentation_are_drawn_from_the_committed_csvs(kept, tmp_path):
+    run, name = kept.parent.name, kept.stem
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    assert any(f"pictures/{run}/{name}.png" in page.read_text(encoding="utf-8") for page in pages)
+    table = pd.read_csv(ROOT / f"docs/results/{run}/{name}.csv")
+    picture = import_module(f"twostage.report.figures.{name}").figure(table)
     with style.look():
         picture.savefig(tmp_path / "again.png", dpi=100)
-    drawn, kept = (
-        matplotlib.image.imread(path) for path in (tmp_path / "again.png", ROOT / f"docs/pictures/{name}.png")
-    )
+    drawn, kept = (matplotlib.image.imread(path) for path in (tmp_path / "again.png", kept))
     assert drawn.shape == kept.shape
     assert np.abs(drawn - kept).mean() < 1e-3  # fonts may be rasterised a little differently elsewhere
 

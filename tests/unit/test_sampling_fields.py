@@ -127,6 +127,21 @@ def test_model_velocity_feeds_one_time_a_sample_and_keeps_the_dtype():
         ModelVelocity(model, "half")
 
 
+def test_a_network_on_a_cpu_takes_as_many_rows_as_its_cache_holds():
+    sizes = {"hidden_size": 128, "depth": 1, "num_heads": 2, "num_classes": 10}
+    model, seen = LightningDiT(8, 1, 3, **sizes).eval(), []  # 64 tokens of 128 float32: 32 rows in a MiB
+    torch.nn.init.normal_(model.final_layer.linear.weight)
+    model.register_forward_pre_hook(lambda _, args: seen.append(tuple(map(len, args))))
+    x, y = torch.randn(70, 3, 8, 8), torch.arange(70) % 11
+    for t in (0.5, torch.linspace(0, 1, 70)):
+        seen.clear()
+        with torch.inference_mode():
+            found = ModelVelocity(model)(x, t, y)
+            assert seen == [(24, 24, 24), (23, 23, 23), (23, 23, 23)]
+            expected = model(x, torch.as_tensor(t).expand(70), y)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_oracle_velocity_takes_both_oracles():
     generator = torch.Generator().manual_seed(0)
     data, x = torch.randn(20, 4, generator=generator), torch.randn(6, 4, generator=generator)

@@ -211,22 +211,23 @@ rule limits:
         "../scripts/limits.py"
 
 
-# The pictures of the README, drawn from committed results alone. `make results` publishes the results of a run and
-# draws them.
-PUBLISHED = ("fig2", "fig7", "tab1")
+# The pictures of the README and the docs, drawn from committed results alone. `make results` publishes the results of a
+# run and draws them.
+PUBLISHED = {"digits": ("fig2", "fig7", "tab1")}
 
 
 rule picture:
     input:
-        csv="docs/results/digits/{figure}.csv",
+        csv="docs/results/{run}/{figure}.csv",
     output:
-        png="docs/pictures/{figure}.png",
+        png="docs/pictures/{run}/{figure}.png",
     log:
-        "<logs>/report/picture-{figure}.log",
+        "<logs>/report/picture-{run}-{figure}.log",
     benchmark:
-        "<benchmarks>/report/picture-{figure}.tsv"
+        "<benchmarks>/report/picture-{run}-{figure}.tsv"
     wildcard_constraints:
-        figure="|".join(PUBLISHED),
+        run="|".join(PUBLISHED),
+        figure="|".join(name for names in PUBLISHED.values() for name in names),
     localrule: True
     conda:
         REPORT_ENVIRONMENT
@@ -236,14 +237,14 @@ rule picture:
     params:
         code=lambda w: provenance.code_of(f"twostage.report.figures.{w.figure}"),
     message:
-        "Drawing {wildcards.figure} for the README"
+        "Drawing {wildcards.figure} of {wildcards.run} for the documentation"
     script:
         "../scripts/pictures.py"
 
 
 rule pictures:
     input:
-        expand("docs/pictures/{figure}.png", figure=PUBLISHED),
+        [f"docs/pictures/{run}/{name}.png" for run, names in PUBLISHED.items() for name in names],
 
 
 rule report:

@@ -1,4 +1,4 @@
-"""Adapter: a picture of the README, drawn from its committed CSV by its figure's module."""
+"""Adapter: a picture of the README or the docs, drawn from its committed CSV by its figure's module."""
 
 from importlib import import_module
 
