@@ -173,6 +173,16 @@ def test_sizes_are_compared_at_the_training_length_all_reached(run):
     assert set(fig9.drawn(*(run[source] for source in sources))["step"]) == {75, 150, 300, 600, 1200}
 
 
+def test_fig9_of_a_model_made_elsewhere_speaks_of_no_training(run):
+    """A run whose only models are foreign shows the first: one snapshot, of no known number of steps."""
+    table = fig9.drawn(*(run[source] for source in FIGURES["fig9"][1]))
+    picture = fig9.figure(table[table["step"] == 1200].assign(step=0))
+    assert [name for name in names(picture) if "stage" not in name][::2] == ["trained elsewhere"] * 2
+    titles = [" ".join(axes.get_title(loc="left").split()) for axes in picture.axes]
+    assert all("oracle loss of XL, trained elsewhere; mean after the split 0." in title for title in titles)
+    assert not any("as it trains" in title or " to " in title.split(";")[1] for title in titles)
+
+
 def test_a_fixed_split_replaces_the_measured_one(run, tmp_path):
     fixed = {space: write(tmp_path, f"{space}.json", split_of(0.2, "fixed")) for space in run["split"]}
     table = fig7.drawn(run["oracle_loss"], fixed)

@@ -57,6 +57,7 @@ FILLED = {
     r"(lightningdit) --input FOLDER": r"\1 --input latents/",
     r"(repa) --input FOLDER": r"\1 --input repa/",
     r"--output FOLDER": "--output exported",
+    r"stored/results/digits": "results/digits",
     r"(import .*)--output latents.h5": r"\1--output imported.h5",
     r'"hidden_size": \d+, "depth": \d+': '"hidden_size": 24, "depth": 1',
     r'"steps": \d+': '"steps": 2',

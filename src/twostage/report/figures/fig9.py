@@ -4,7 +4,7 @@ import numpy as np
 
 from twostage.report.figures import layout, style
 from twostage.report.results import curves, shapes
-from twostage.report.results.losses import loss_curves
+from twostage.report.results.losses import loss_curves, trained_for
 from twostage.report.results.paired import PairErrors
 from twostage.report.results.posterior import posterior_curves, saturation_of
 
@@ -46,7 +46,8 @@ def figure(table):
             steps = sorted(rows["step"].unique())
             for step, colour in zip(steps, style.sequence(len(steps))):
                 part = rows[rows["step"] == step].sort_values("t")
-                style.curve(axes, part["t"], part["oracle"], part["oracle_sem"], colour=colour, label=f"step {step:,}")
+                label = f"step {step:,}" if step else trained_for(step)
+                style.curve(axes, part["t"], part["oracle"], part["oracle_sem"], colour=colour, label=label)
             style.mark_split(axes, rows.iloc[0], label="stage split")
             last = part.dropna(subset="parabola")
             if len(last):
@@ -56,12 +57,10 @@ def figure(table):
                 curves.mean_over(part["t"], part["oracle"], part["oracle_sem"], split, 1.0).value
                 for part in (rows[rows["step"] == step].sort_values("t") for step in (steps[0], steps[-1]))
             )
-            model = rows["model"].iloc[0]
-            layout.title(
-                axes,
-                f"{space}: oracle loss of {model} as it trains; mean after the split {first:.3g} to {end:.3g}"
-                f"{_shape(last)}",
-            )
+            model, several = rows["model"].iloc[0], len(steps) > 1  # a model made elsewhere has one snapshot
+            which = f"{model} as it trains" if several else f"{model}, {trained_for(steps[0])}"
+            mean = f"{first:.3g} to {end:.3g}" if several else f"{end:.3g}"
+            layout.title(axes, f"{space}: oracle loss of {which}; mean after the split {mean}{_shape(last)}")
             axes.set_ylabel("MSE(model, oracle target)")
             axes.set_ylim(bottom=0)
             style.time_axis(axes)

@@ -116,10 +116,13 @@ def _by_navigator(axes, rows, colours, name):
 
 
 def _named_rows(axes, names):
-    """Rows from the top at 0, 1, ..., each under its name."""
+    """Rows from the top at 0, 1, ..., each under its name; a long name reaches the curves, which end at its edge."""
     for place, text in enumerate(names):
         line = layout.wrapped(text, layout.panel_width(axes) - 0.1, SIZE)
-        axes.text(0.01, place - 0.05, line, transform=axes.get_yaxis_transform(), va="bottom", fontsize=SIZE)
+        axes.text(
+            0.01, place - 0.05, line, transform=axes.get_yaxis_transform(), va="bottom", fontsize=SIZE,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+        )  # fmt: skip
     axes.set_ylim(len(names) - 0.4, -0.75)
     axes.set_yticks([])
 
