@@ -1,12 +1,11 @@
 """The job of workflow/rules/oracle.smk that finds when the posterior settles on single images."""
 
 from twostage.estimate.memory import MIB, NETWORK, autoencoder_peaks, store, streamed
-from twostage.estimate.oracle import float64_cost, swept_bytes
+from twostage.estimate.oracle import WEIGHT, float64_cost, swept_bytes
 from twostage.estimate.row import BYTES, MULTIPLY_ADD, Row
 from twostage.estimate.sampling import samples_of
 
-# Looks at all weights of a pair until its time is found; operations that one weight then takes as long as (measured).
-LOOKS, WEIGHT = 35, 500
+LOOKS = 35  # at all weights of a pair until its time is found
 
 
 def rows_of_space(setting, space):
