@@ -24,11 +24,10 @@ CONFIG = {
     },
     "models": {"S": {"hidden_size": 8, "depth": 1, "num_heads": 1}},
     "training": {"steps": 300, "snapshots": [150], "batch_size": 8, "ema": 0.9, "checkpoint_every": 10},
-    "oracle": {"time_steps": 10, "pairs_per_class": 2, "pairs_unconditional": 2, "bootstrap": 5},
-    "oracle_loss": {"time_steps": 10, "pairs": 4},
-    "sampling": {"samples": 4, "steps": 2},
+    "classifier": {"steps": 2, "width": 4},
 }
-TARGET = "results/stored/training/vae/oracle_loss.csv"
+TARGETS = ("training/vae/S/step-0000300.safetensors", "evaluation/classifier/classifier.safetensors")
+TARGETS = [f"results/stored/{path}" for path in TARGETS]
 
 
 def write_archive(path):
@@ -68,7 +67,7 @@ def test_jobs_on_nodes_without_a_shared_file_system_make_the_same_results(source
     executor += ["--seconds-between-status-checks", "1"]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # where a node finds its Python
     done = checkout.snakemake(
-        *executor, *stored_in(prefix), "--job-deploy-sources", "--retries", "1", "--", TARGET,
+        *executor, *stored_in(prefix), "--job-deploy-sources", "--retries", "1", "--", *TARGETS,
         configfile="stored.yaml", where=("--jobs", "2"), environment={**os.environ, "PATH": path},
     )  # fmt: skip
     assert sorted(path.name for path in source.iterdir() if path.name in ("results", "images.zip")) == []
@@ -81,7 +80,7 @@ def test_jobs_on_nodes_without_a_shared_file_system_make_the_same_results(source
 
     shutil.copy(prefix / "images.zip", source)
     shutil.rmtree(nodes / "volume")
-    checkout.snakemake("--", TARGET, configfile="stored.yaml")
+    checkout.snakemake("--", *TARGETS, configfile="stored.yaml")
     plain, travelled = (results(folder / "results/stored") for folder in (source, prefix))
     assert sorted(travelled) == sorted(plain)
     assert [name for name in plain if travelled[name] != plain[name]] == []
