@@ -112,7 +112,9 @@ def github(checkout, tmp_path):
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
     repository = tmp_path / "hub/lab/twostage"
-    shutil.copytree(checkout.folder, repository, symlinks=True, ignore=shutil.ignore_patterns("hub", "mine", "__pycache__"))
+    shutil.copytree(
+        checkout.folder, repository, symlinks=True, ignore=shutil.ignore_patterns("hub", "mine", "__pycache__")
+    )
     found = {**os.environ, **settings}
     for words in (["init", "-q"], ["add", "--all"], ["commit", "-qm", "a version"], ["tag", "v1"]):
         subprocess.run(["git", *words], cwd=repository, env=found, check=True)
