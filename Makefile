@@ -1,6 +1,6 @@
 # make demo: the environment, the whole workflow on scikit-learn's digits, results/digits/report.html
 # make test: the environment, every test but the rehearsal
-# make rehearsal: every target of config/imagenet256.yaml, small, on this machine's CPUs; the smoke run with a storage
+# make rehearsal: every target of config/imagenet256.yaml, small, on this machine's CPUs
 # make limits: write into docs/scales.md what each job of config/imagenet256.yaml requests
 # make replicates: two more digits runs with other seeds; which verdicts change, into docs/results.md
 # make claims: write docs/claims.md, every claim beside the verdicts of all runs in docs/results
@@ -12,16 +12,16 @@ PYTHON ?= python3
 CORES ?= all
 ENVIRONMENT := .venv/.installed
 RUN ?= results/digits
-REHEARSAL := tests/workflow/test_rehearsal.py tests/workflow/test_rehearsal_storage.py
+REHEARSAL := tests/workflow/test_rehearsal.py
 
-.PHONY: crate gpu demo test rehearsal lint limits docs why results claims replicates lock clean
+.PHONY: crate gpu demo test rehearsal lint lint-code lint-types lint-rules limits docs why results claims replicates lock clean
 
 demo: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES)
 
 # Two processes in parallel, one thread each; each takes one test file at a time, the longest first.
 test: $(ENVIRONMENT)
-	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(REHEARSAL))
+	OMP_NUM_THREADS=1 .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore=$(REHEARSAL)
 
 rehearsal: $(ENVIRONMENT)
 	OMP_NUM_THREADS=1 .venv/bin/pytest $(REHEARSAL)
@@ -31,13 +31,20 @@ gpu: export LIGHTNINGDIT ?=
 gpu: $(ENVIRONMENT)
 	.venv/bin/python benchmarks/gpu
 
-lint: $(ENVIRONMENT) docs
+# Parts that know nothing of each other: `make --jobs 2 lint` has two of them at a time.
+lint: docs lint-code lint-types lint-rules
+
+lint-code: $(ENVIRONMENT)
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
-	.venv/bin/mypy
-	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/lint-imports
 	.venv/bin/vulture
+
+lint-types: $(ENVIRONMENT)
+	.venv/bin/mypy
+
+lint-rules: $(ENVIRONMENT)
+	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/snakemake --lint
 
 # The documentation as a site in site/; a broken link or an unknown name is an error.

@@ -1,5 +1,6 @@
 """A copy of the checkout in which the whole workflow has run once, at its smallest size."""
 
+import compileall
 import os
 import re
 import shutil
@@ -41,6 +42,12 @@ def snakemakes():
     return forks.Server()
 
 
+@cache
+def compile_sources():
+    """Compile the package here, once, rather than in every checkout; times and with them bytecode are copied."""
+    compileall.compile_dir(ROOT / "src", quiet=2)
+
+
 def pytest_sessionfinish():
     if snakemakes.cache_info().currsize:
         snakemakes().close()
@@ -51,13 +58,14 @@ class Checkout:
 
     def __init__(self, folder):
         self.folder = folder
+        compile_sources()
         for part in PARTS:
             source, target = ROOT / part, folder / part
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.is_symlink():
                 target.symlink_to(source.readlink())
             elif source.is_dir():
-                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.pyc.*", "*.egg-info"))
             else:
                 shutil.copy2(source, target)
 

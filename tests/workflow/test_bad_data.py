@@ -16,6 +16,8 @@ BASE = {
     "spaces": {"pixel": {"encoder": {"kind": "identity"}}},
     "models": {"S": {"hidden_size": 8, "depth": 1, "num_heads": 1}},
     "training": {"steps": 1},
+    "sampling": {"samples": 2, "steps": 2},
+    "experiments": {"tab_plans": {"plans": {"oracle": {"parts": [{"field": "oracle"}]}}}},
 }
 LATENTS = "results/bad/data/{}/latents.h5"
 
@@ -72,12 +74,12 @@ def test_encoder_weights_that_change_after_the_latents_were_made_are_refused_by_
     torch.save(ldm_checkpoint(make_ldm("sd-vae")), path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     spaces = {"sd": {"encoder": {"kind": "sd-vae", "weights": {"path": "weights/sd.pt", "sha256": digest}}}}
-    target = "results/bad/training/sd/oracle_loss.csv"
+    target = "results/bad/samples/sd/tab_plans-oracle/shard-0.h5"
     code, lines = run(spaces=spaces, targets=[target])
     assert code == 0, "\n".join(lines)
     torch.save(ldm_checkpoint(make_ldm("sd-vae")) | {"another": "file"}, path)
     # Only this rule: the latents would be made again, and be refused, before it.
-    only = ("--rerun-triggers", "code", "--forcerun", "oracle_loss")
+    only = ("--rerun-triggers", "code", "--forcerun", "sample_tab_plans")
     code, lines = run(*only, spaces=spaces, targets=[target])
     assert code != 0, "\n".join(lines)
     assert any(f"expected {digest}: fetch the file again or mend `sha256`" in line for line in lines), "\n".join(lines)

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import yaml
+from conftest import snakemakes
 from environments import environment
 
 NOTHING = "Nothing to be done"
@@ -52,9 +53,8 @@ def deploy(checkout, mine, snakefile):
 
 
 def snakemake(folder, *arguments, environment=None):
-    """Run Snakemake in a folder as a user types it: what it said."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    """Run Snakemake in a folder: what it said."""
+    done = snakemakes().run(["--cores", "1", *arguments], folder, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -112,7 +112,9 @@ def github(checkout, tmp_path):
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
     }
     repository = tmp_path / "hub/lab/twostage"
-    shutil.copytree(checkout.folder, repository, symlinks=True, ignore=shutil.ignore_patterns("hub", "mine"))
+    shutil.copytree(
+        checkout.folder, repository, symlinks=True, ignore=shutil.ignore_patterns("hub", "mine", "__pycache__")
+    )
     found = {**os.environ, **settings}
     for words in (["init", "-q"], ["add", "--all"], ["commit", "-qm", "a version"], ["tag", "v1"]):
         subprocess.run(["git", *words], cwd=repository, env=found, check=True)

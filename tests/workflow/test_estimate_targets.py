@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 
 import pytest
 import yaml
@@ -24,8 +25,9 @@ CONFIGURATIONS = [
 OTHER = "other.yaml"  # the smallest of them, with what none of them has: Flux, a fixed split, files from elsewhere
 
 
+@cache
 def estimated(checkout, configfile):
-    """(jobs by rule, jobs by target) of `snakemake estimate`."""
+    """(jobs by rule, jobs by target) of `snakemake estimate`, which is run once per configuration."""
     output = checkout.snakemake("--quiet", "--", "estimate", configfile=configfile).stdout
     tables = re.split(r"^(?:rule|target) .*\n", output, flags=re.MULTILINE)[1:]
     jobs = []

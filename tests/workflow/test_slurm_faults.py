@@ -108,7 +108,7 @@ class Run:
 
 
 def undisturbed(run):
-    run.start("--set-resources", "train_S:gpu=1", models=("S", "B")).finish()
+    run.start("--set-resources", "train_S:gpu=1").finish()
 
 
 def scancel(run):
@@ -263,25 +263,23 @@ def _of_here(item):
     return item.module is sys.modules[__name__] and hasattr(item, "callspec")
 
 
-def losses(run, model="S"):
+def losses(run):
     """{(step before, step): means over the steps between} of a training's statistics."""
-    lines = [json.loads(line) for line in (run.training / model / "stats.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (run.training / "S/stats.jsonl").read_text().splitlines()]
     steps = [0, *(line["step"] for line in lines)]
     return {window: (line["loss"], line["grad_norm"]) for window, line in zip(pairwise(steps), lines)}
 
 
-def snapshots(run, model="S"):
-    return sorted((run.training / model).glob("step-*.safetensors"))
+def snapshots(run):
+    return sorted((run.training / "S").glob("step-*.safetensors"))
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_the_training_ends_as_if_nothing_had_happened(outcomes, fault):
     run, reference = outcomes(fault), outcomes(undisturbed)
-    models = ("S", "B") if fault is drained else ("S",)
-    for model in models:
-        assert [path.name for path in snapshots(run, model)] == [path.name for path in snapshots(reference, model)]
-        for ours, theirs in zip(snapshots(run, model), snapshots(reference, model)):
-            assert ours.read_bytes() == theirs.read_bytes(), ours
+    assert [path.name for path in snapshots(run)] == [path.name for path in snapshots(reference)]
+    for ours, theirs in zip(snapshots(run), snapshots(reference)):
+        assert ours.read_bytes() == theirs.read_bytes(), ours
     # A training that left in an orderly way wrote a line then, which cuts a mean over steps in two.
     theirs = losses(reference)
     shared = {window: values for window, values in losses(run).items() if window in theirs}
@@ -302,8 +300,6 @@ def test_a_gpu_job_sees_its_gpu_and_runs_one_process(outcomes):
     (start,) = outcomes(undisturbed).events("start")
     assert start["gpus"] in ("0", "1")
     assert start["processes"] == 1
-    (start,) = outcomes(undisturbed).events("start", model="B")
-    assert start["gpus"] is None
 
 
 @pytest.mark.parametrize("fault", [two_gpus, two_nodes], ids=lambda fault: fault.__name__)

@@ -24,11 +24,8 @@ CONFIG = {
     },
     "models": {"S": {"hidden_size": 8, "depth": 1, "num_heads": 1}},
     "training": {"steps": 300, "snapshots": [150], "batch_size": 8, "ema": 0.9, "checkpoint_every": 10},
-    "oracle": {"time_steps": 10, "pairs_per_class": 2, "pairs_unconditional": 2, "bootstrap": 5},
-    "oracle_loss": {"time_steps": 10, "pairs": 4},
-    "sampling": {"samples": 4, "steps": 2},
 }
-TARGET = "results/stored/training/vae/oracle_loss.csv"
+TARGET = "results/stored/training/vae/S/step-0000300.safetensors"
 
 
 def write_archive(path):
