@@ -25,6 +25,7 @@ from twostage.estimate.networks import (
     flux_flops,
     lightningdit_cost,
 )
+from twostage.estimate.oracle import sweep_flops
 from twostage.estimate.oracle_target import spared
 from twostage.estimate.training import oracle_overhead
 from twostage.flow import interpolate
@@ -201,8 +202,9 @@ def test_hours_follow_from_the_hardware():
 def test_float64_products_cost_what_the_card_makes_of_them():
     like_float32 = costs(jobs__oracle={"gpu": 1})
     game_card = costs(jobs__oracle={"gpu": 1}, estimate__gpu_float64_tflops=67 / 64)
-    ratio = row(game_card, "posterior").flops / row(like_float32, "posterior").flops
-    assert 5 < ratio < 64  # two of a sweep's products and all of the spectra
+    assert row(game_card, "posterior").flops > row(like_float32, "posterior").flops
+    more = sweep_flops(1, 1300, 8192, wide=64) - sweep_flops(1, 1300, 8192)
+    assert more == 63 * 2 * (2 * 1300 * 8192)  # of a sweep, its two products alone
     on_cpu = costs(estimate__gpu_float64_tflops=1)
     assert row(on_cpu, "posterior").flops == row(like_float32, "posterior").flops
 
