@@ -21,7 +21,6 @@ from twostage.oracle.samples import WIDE, Samples, check_finite
 
 STEP = 1.1  # ratio of s between two steps of the search
 STEPS = 120  # at most; a pair whose own weight is above one half down to 1e-5 of the first s has settled at t = 0
-WIDEST = 1e300  # stands for infinity, where infinities would be subtracted
 BISECTIONS = 20  # s to a relative error of 1e-7
 
 
@@ -122,7 +121,7 @@ def _last_crossing(along, square, own):
     """The last s at which the own weight is one half, (I, M); 0 where it is never below. The others: not ``own``."""
     apart = square.masked_fill(own, math.inf)[:, None]  # of the own samples, at infinite distance, no weight is left
     many = (~own).sum(1).clamp(min=1).to(WIDE).log()[:, None, None]
-    r = torch.empty_like(along)
+    r = torch.empty_like(along)  # one buffer for all looks: mapping memory anew at each took a quarter of the time
     torch.sqrt(torch.addcmul(along.square(), apart, 2 * many, out=r), out=r)
     high = r.add_(along).div_(apart).nan_to_num_(nan=0.0).amax(2)
     mine = own.any(0).nonzero()[:, 0]  # the few columns with an own sample of any image
@@ -131,9 +130,7 @@ def _last_crossing(along, square, own):
     def unsettled(s):
         s, half = s[..., None], s.square()[..., None] / -2
         others = torch.addcmul(torch.mul(along, s, out=r), half, apart, out=r)
-        peak = others.amax(2, keepdim=True).clamp(min=-WIDEST)  # without others: all are at -inf
-        others = others.sub_(peak).exp_().sum(2).log_().add_(peak[..., 0])
-        return others > (s * of_own + half * near).masked_fill_(hidden, -math.inf).logsumexp(2)
+        return others.logsumexp(2) > (s * of_own + half * near).masked_fill_(hidden, -math.inf).logsumexp(2)
 
     low, found = high.clone(), torch.zeros_like(high, dtype=torch.bool)
     for _ in range(STEPS):
