@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib import import_module
 
+import edm_denoiser
 import matplotlib.image
 import numpy as np
 import pandas
@@ -62,6 +63,7 @@ FILLED = {
     r'"hidden_size": \d+, "depth": \d+': '"hidden_size": 24, "depth": 1',
     r'"steps": \d+': '"steps": 2',
     r"(fig_flux)": r"\1 --configfile config/flux.yaml",
+    r"(edm_denoiser\.py .*)": r"\1 --steps 2",
 }
 # Snakemake is run for real where the smoke run has what is asked for, else it says what it would do. (`estimate` of the
 # large configurations runs in test_estimate_targets.py.)
@@ -100,6 +102,8 @@ def place(smoke_run, tmp_path_factory):
     put_images(folder)
     put_latents(folder)
     export_published(folder / "lightningdit-xl-imagenet256-800ep.pt", tiny_model())
+    shutil.copytree(ROOT / "docs/examples", folder / "docs/examples")
+    torch.save(edm_denoiser.build().state_dict(), folder / "edm.pt")
     return folder
 
 
