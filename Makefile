@@ -81,15 +81,17 @@ crate: $(ENVIRONMENT)
 	.venv/bin/python -m twostage.provenance verify $(RUN)
 	.venv/bin/python -m twostage.report.crate $(RUN)
 
-# The claims of a run say what the published table of its replicates says, so they are checked again once it is published.
+# The claims of a run say what the published table of its replicates says, so they are checked again once it is published:
+# of the same commit, though publishing has changed files of the checkout.
 replicates: $(ENVIRONMENT)
 	.venv/bin/snakemake --cores $(CORES) report replicates
+	.venv/bin/python -c "from twostage.provenance import git_commit; print(git_commit() or '')" > .commit
 	.venv/bin/python -m twostage.report.publish results/digits docs/results/digits
-	.venv/bin/snakemake --cores $(CORES) report replicates
+	TWOSTAGE_COMMIT=$$(cat .commit) .venv/bin/snakemake --cores $(CORES) report replicates
 	$(MAKE) results
 	.venv/bin/python -m twostage.report.pages.replicates docs/results/digits/replicates.csv > .replicates
 	sed -i -e '/<!-- replicates -->/,/<!-- \/replicates -->/{//!d}' -e '/<!-- replicates -->/r .replicates' docs/results.md
-	rm .replicates
+	rm .replicates .commit
 
 # Needs uv. Writes the hash-locked requirements from pyproject.toml and envs/constraints.txt.
 lock:
