@@ -9,7 +9,6 @@ Local rules run this on a machine with internet; every job reads local files.
 import argparse
 import contextlib
 import fcntl
-import glob
 import json
 import re
 import shutil
@@ -18,6 +17,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from twostage.disk import temporary_files
 from twostage.provenance import atomic_write, sha256, write_json, write_provenance
 from twostage.storage import here
 
@@ -138,7 +138,7 @@ def _fill(path, source, announced=None):
 
 def _sweep(path):
     """Remove the parts of ``path`` that killed attempts left; a file that a living process writes is locked."""
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+    for leftover in temporary_files(path):
         with contextlib.suppress(OSError), open(leftover, "r+b") as stream:
             _lock(stream)
             leftover.unlink()

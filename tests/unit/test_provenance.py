@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 
+import h5py
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -25,6 +27,42 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         write_half()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: path.write_bytes(b"x" * 10_000),
+        lambda path: h5py.File(path, "w").create_dataset("a", data=np.zeros(100_000)).file.close(),
+    ],
+    ids=["plain", "HDF5"],
+)
+def test_a_full_disk_is_said_whatever_wrote(tmp_path, write):
+    target = tmp_path / "samples.h5"
+    target.write_text("old")
+
+    def fill():
+        with atomic_write(target) as temporary:
+            temporary.symlink_to("/dev/full")  # every write to it fails as on a full disk
+            write(temporary)
+
+    with pytest.raises(OSError, match=r"the disk is full, so .*samples.h5 could not be written; .* same command"):
+        fill()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+    target = tmp_path / "latents[1].h5"
+    old, fresh, other = (tmp_path / f".{name}.12345678.tmp" for name in (target.name, "latents[1].h5", "latents1.h5"))
+    fresh = fresh.with_name(fresh.name.replace("1234", "4321"))
+    for path in (old, fresh, other):
+        path.write_text("half")
+    for path in (old, other):
+        os.utime(path, times=(0, 0))
+    with atomic_write(target) as temporary:
+        temporary.write_text("whole")
+    assert sorted(tmp_path.iterdir()) == sorted([target, fresh, other])  # a process may still write the fresh one
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])

@@ -21,6 +21,7 @@ from report_results import (
 
 from twostage.report.claims import record, verdicts
 from twostage.report.claims.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED
+from twostage.report.claims.guidance import UNHEEDED
 from twostage.report.claims.memorization import share_of
 from twostage.report.pages import claims as claims_page
 from twostage.report.results import paper
@@ -355,3 +356,13 @@ def test_a_log_that_is_none_is_named(run, tmp_path):
     path = write(tmp_path, "stats.jsonl", '{"step": 10}\n')
     with pytest.raises(ValueError, match=r"stats.jsonl is no training log \(KeyError\('seconds'\)\)"):
         verdicts.evaluate(Results(supervised_log={"x": path}), [BY_ID["oracle-supervision-costs"]])
+
+
+@pytest.mark.parametrize("name", [name for name, claim in BY_ID.items() if "tab3" in claim.needs])
+def test_guidance_that_changes_no_sample_decides_nothing(run, tmp_path, name):
+    """A model made elsewhere may ignore the class: then distances differ by rounding, which is no verdict."""
+    alike = intervals(jitter=0.0)
+    alike["distance"] = 3 + alike["seed"] + 4e-16 * np.arange(len(alike))
+    results = Results(**run | {"tab3": {"x": write(tmp_path, "tab3.csv", alike)}})
+    [(_, findings)] = verdicts.evaluate(results, [BY_ID[name]])
+    assert [(finding.case, finding.verdict, finding.note) for finding in findings] == [("x", NOT_TESTED, UNHEEDED)]

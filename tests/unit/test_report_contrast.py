@@ -42,6 +42,13 @@ def test_more_seeds_are_surer_and_without_parts_seeds_alone_decide():
     assert np.isnan(alone.low)
 
 
+def test_plans_with_the_same_samples_differ_by_nothing():
+    table = table_of({"a": 16.5, "b": 16.5 + 4e-15, "c": 16.5 + 1e-9}, (0, 1, 2))
+    distances = Distances.of(table, table["plan"])
+    assert distances.contrast({"a": 1, "b": -1}) == (0, 0, 0)
+    assert distances.contrast({"a": 1, "c": -1}).value == pytest.approx(-1e-9, rel=1e-4)
+
+
 def test_parts_that_are_not_known_for_one_plan_are_used_for_none():
     table = table_of({"a": 3.0, "b": 5.0}, sem=2.0)
     table.loc[1, "distance_without_3"] = np.nan

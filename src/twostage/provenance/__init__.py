@@ -24,6 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from twostage.disk import is_full, remove_leftovers
 from twostage.storage import COMMIT, name_of
 
 PathLike = str | os.PathLike[str]
@@ -36,11 +37,13 @@ VERSIONED_PACKAGES = ("twostage", "torch", "numpy", "snakemake", "diffusers", "t
 def atomic_write(path: PathLike) -> Iterator[Path]:
     """Yield a temporary path in the same folder; rename it to ``path`` when the block ends without an error.
 
-    A reader sees the old file or the whole new one, never a part. On error the temporary file is removed.
+    A reader sees the old file or the whole new one, never a part. On error the temporary file is removed; what a killed
+    process left is removed by the next that writes this path. A full disk is an OSError that says so, whatever wrote.
     The file gets the permissions of the umask, whatever wrote it: safetensors' writer lets only the owner read.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path)
     # A random name: process numbers repeat between the nodes of a cluster.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
@@ -54,6 +57,13 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
                 with contextlib.suppress(PermissionError):  # a link to somebody else's file
                     os.fchmod(written.fileno(), stat.S_IMODE(mode))
         os.replace(temporary, path)
+    except Exception as error:
+        if not is_full(error):
+            raise
+        raise OSError(
+            f"the disk is full, so {path} could not be written; expected room for it. Free some, then run the same "
+            "command: what is finished is kept"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

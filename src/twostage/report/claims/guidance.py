@@ -21,17 +21,36 @@ from twostage.report.results.plans import TIMES
 
 KEPT = 0.9  # of what the best of the searched intervals gains
 FEWEST = 3  # short intervals, for one to be compared with another
+UNHEEDED = "guidance changes no sample: what the model predicts does not depend on the class"
+SAME = 1e-9  # of a distance: what rounding alone may change
 NEAR = 0.1  # how far from the split an interval still touches the transition
 
 
 def cases(run):
-    """(space, features, plans, Distances) of every space and features of Tab. 3.
+    """(space, features, plans, Distances) of every space and features of Tab. 3 where guidance changes the samples.
 
     plans: DataFrame by plan, with low, high, named, kind, model, guidance and split.
     """
+    return (case for case in _all_cases(run) if not _unheeded(*case[2:]))
+
+
+def not_heeded(run):
+    """Findings of the cases that ``cases`` leaves out."""
+    left = [case_of(*named) for *named, plans, distances in _all_cases(run) if _unheeded(plans, distances)]
+    return [Finding(case, NOT_TESTED, note=UNHEEDED) for case in left]
+
+
+def _all_cases(run):
     for (space, features), rows in run.guidance.groupby(["space", "features"], sort=False):
         plans = rows.drop_duplicates("plan").set_index("plan")
         yield space, features, plans, Distances.of(rows, rows["plan"])
+
+
+def _unheeded(plans, distances):
+    """Whether all plans of the model are alike, up to rounding: a model made elsewhere may ignore the class."""
+    own = distances.values.columns.intersection(of_kind(plans, "none", "short", "wide", "data"))
+    values = distances.values[own].to_numpy()
+    return len(own) > 1 and len(values) > 0 and bool((np.ptp(values, axis=1) <= SAME * values.max(1)).all())
 
 
 def of_kind(plans, *kinds):
@@ -43,7 +62,7 @@ def guidance_check(judge):
     """A check that calls ``judge(case, plans, Distances)`` for every space and features, as ``cases`` has them."""
 
     def check(run):
-        return [judge(case_of(*named), plans, distances) for *named, plans, distances in cases(run)]
+        return [judge(case_of(*named), plans, distances) for *named, plans, distances in cases(run)] + not_heeded(run)
 
     return check
 
@@ -149,7 +168,7 @@ GUIDANCE_TO_MID_REFINEMENT = Claim(
 
 
 def _not_searched(run):
-    findings = []
+    findings = not_heeded(run)
     for *named, plans, distances in cases(run):
         searched, (none, *_) = of_kind(plans, "short", "wide"), [*of_kind(plans, "none"), None]
         for window in of_kind(plans, "data") if searched and none else ():
@@ -178,7 +197,7 @@ GUIDANCE_WITHOUT_A_SEARCH = Claim(
 
 
 def _not_everywhere(run):
-    findings = []
+    findings = not_heeded(run)
     for *named, plans, distances in cases(run):
         for (model, scale), own in plans[plans["low"].notna()].groupby(["model", "guidance"], sort=False):
             everywhere = own.index[(own["low"] == 0) & (own["high"] == 1)]
@@ -205,7 +224,7 @@ GUIDANCE_NOT_EVERYWHERE = Claim(
 
 
 def _where_the_class_is_decided(run):
-    findings, told = [], run.information[run.information["conditioning"] == "label"]
+    findings, told = not_heeded(run), run.information[run.information["conditioning"] == "label"]
     for space, features, plans, distances in cases(run):
         short, rows = plans[plans["kind"] == "short"], told[told["space"] == space].sort_values("t")
         lengths = (short["high"] - short["low"]).to_numpy()

@@ -147,9 +147,11 @@ def _by_half(axes, rows, colours, name):
     _named_rows(axes, [f"{model}: {text}" for model, text in zip(models, words)])
     axes.set_xlim(left=min(0.0, *np.nan_to_num(own["navigation"] * excess), *np.nan_to_num(own["refinement"] * excess)))
     axes.set_xlabel("distance in excess of the oracle's own")
-    most = np.nanmin(own["refinement"]) if own["refinement"].notna().any() else np.nan
-    told = "not known" if np.isnan(most) else f"at least {most:.0%} of each"
-    layout.title(axes, f"{name} (b) Each model throughout; refinement makes {told}")
+    known = own["refinement"].dropna()
+    told = "no excess is clear of zero"
+    if len(known):
+        told = f"refinement makes at least {known.min():.0%} of each" + " that is known" * (len(known) < len(own))
+    layout.title(axes, f"{name} (b) Each model throughout; {told}")
 
 
 def page(table):

@@ -14,6 +14,7 @@ import pandas as pd
 from twostage.report.results import curves, paired
 
 WITHOUT = "distance_without_"
+ROUNDING = 1e-12  # of the distances that a difference is made of; those of equal samples differ by some 1e-16 of them
 
 
 def without_columns(table):
@@ -54,8 +55,11 @@ class Distances:
 
     def contrast(self, weights):
         """Weighted sum of plans ({name: weight}), mean over the seeds, with its 95% interval: an Estimate."""
-        weights = pd.Series(weights, dtype=float)
-        return curves.mean_of((self.parts[weights.index] * weights).sum(axis=1))
+        terms = self.parts[list(weights)] * pd.Series(weights, dtype=float)
+        found = curves.mean_of(terms.sum(axis=1))
+        # of plans with the same samples only rounding is left, on which nothing is to be decided
+        alike = max(abs(found.value), abs(found.low), abs(found.high)) <= ROUNDING * terms.abs().sum(axis=1).mean()
+        return curves.Estimate(0.0, 0.0, 0.0) if alike else found
 
     def difference(self, first, second):
         """Mean distance of the plans ``first`` minus that of the plans ``second`` (lists of names), an Estimate."""
