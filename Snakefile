@@ -53,5 +53,6 @@ rule all:
         rules.report.output,
 
 
-include: "workflow/rules/storage.smk"
 include: "workflow/rules/replicates.smk"
+include: "workflow/rules/storage.smk"
+include: "workflow/rules/others.smk"

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import pandas as pd
+from stored import needs_plugin, stored_in
 from unit.report_results import checked, checked_claim
 
 from twostage.report.claims import record
@@ -28,6 +29,14 @@ def test_every_file_of_a_run_is_made_once_per_replicate(checkout):
     }
     own = {(f"results/smoke/report/replicates.{kind}", "replicates") for kind in ("csv", "html")}
     assert together == alone | copies | own
+
+
+@needs_plugin
+def test_in_a_storage_the_provenance_of_every_file_travels_too(checkout, tmp_path):
+    found = made(checkout, *stored_in(tmp_path / "storage"), "--", "replicates")
+    files = {(path, rule) for path, rule in found if not path.endswith(".provenance.json")}
+    assert {"claims", "replicates", "replicate1_claims", "replicate2_train_B"} <= {rule for _, rule in files}
+    assert found == files | {(f"{path}.provenance.json", rule) for path, rule in files}
 
 
 def test_every_replicate_has_its_seed(checkout):

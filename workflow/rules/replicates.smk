@@ -1,23 +1,10 @@
-# The same configuration with other seeds: every rule once more per replicate, as a module, in one DAG with this run's.
-# Only where it is asked for: a command or a job with "replicate" in its words.
+# The same configuration with other seeds, and the comparison of their claims. Only where it is asked for: a command or a
+# job with "replicate" in its words. The rules of the others: others.smk.
 from twostage.config.replicates import replicate
 
 OTHERS = []
 if "x-replicate" not in config and any("replicate" in word for word in sys.argv):
     OTHERS = [replicate(CONFIG, number) for number in range(1, CONFIG.replicates)]
-
-for number, other in enumerate(OTHERS, 1):
-    others_name, prefix = f"replicate{number}", f"replicate{number}_"
-
-    module:
-        name: others_name
-        snakefile:
-            "../../Snakefile"
-        config:
-            other | {"x-replicate": True}
-
-    # What belongs to no run, such as fetched weights, has one rule.
-    use rule * from others_name exclude fetch_weights, fetch_images, fetch_flux, estimate, limits, picture, pictures, replicates as prefix*
 
 
 rule replicates:

@@ -5,7 +5,6 @@ x's shape and dtype.
 To the solver, a model, the oracle, guidance on an interval, and one field per stage all look the same.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -15,13 +14,11 @@ from torch import Tensor
 
 from twostage.arguments import Array, as_floating, as_labels, as_tensor
 from twostage.flow import Time, expand_time
+from twostage.model.rows import by_rows
 from twostage.oracle import ClassOracle, Oracle
 from twostage.oracle.gaussian import ClassGaussian, Gaussian
 
 TIME_TOLERANCE = 1e-6  # float32 times are this far from the interval ends they stand for
-# Bytes of one activation on a CPU: more leaves a core's cache, and took up to 1.4 times as long (benchmarks/rows.py).
-IN_CACHE = 1 << 20
-FEWEST = 16  # rows at a time, where one has many tokens: with fewer, the weights are read too often
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
 Field: TypeAlias = Callable[[Tensor, float | Tensor, Tensor | None], Tensor]  # (x, t, y) -> v
 
@@ -58,20 +55,7 @@ class ModelVelocity:
         else:
             t = t.to(x.device, state.dtype).expand(x.shape[0])
         with torch.autocast(x.device.type, dtype=self.autocast, enabled=self.autocast is not None):
-            pieces = self._pieces(state)
-            if pieces == 1:
-                return self.model(state, t, y).to(x.dtype)
-            rows = zip(*(each.tensor_split(pieces) for each in (state, t, y)))
-            return torch.cat([self.model(*some) for some in rows]).to(x.dtype)
-
-    def _pieces(self, state):
-        """In how many parts a CPU takes the rows, for activations that stay in its cache; 1 for networks whose tokens
-        are not known."""
-        tokens = getattr(self.model, "pos_embed", None)
-        if tokens is None or state.device.type != "cpu":
-            return 1
-        rows = max(FEWEST, IN_CACHE // (tokens.numel() * tokens.element_size()))
-        return math.ceil(len(state) / rows)
+            return by_rows(self.model, state, t, y).to(x.dtype)
 
     def _weights_dtype(self, otherwise):
         """The precision of the network's weights; ``otherwise`` where it has none, as a plain function."""

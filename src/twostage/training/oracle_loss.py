@@ -16,6 +16,7 @@ from twostage.finite import finite
 from twostage.flow import interpolate, sample_noise, velocity_target
 from twostage.model.checkpoints import load_model
 from twostage.model.identity import refuse_other_model
+from twostage.model.rows import by_rows
 from twostage.oracle import Oracle
 from twostage.oracle.law import resolved_times
 from twostage.provenance import atomic_write, write_provenance
@@ -186,7 +187,7 @@ def _errors(network, x_0, x_1, y, t, oracle, batch_size, device):
         part = slice(start, start + batch_size)
         noise, data = x_0[part].to(device), x_1[part].to(device)
         times = torch.full((len(data),), t, device=device)
-        predicted = network(interpolate(noise, data, t), times, y[part].to(device)).float()
+        predicted = by_rows(network, interpolate(noise, data, t), times, y[part].to(device)).float()
         targets = torch.stack([velocity_target(noise, data), oracle[part].to(device)])
         errors = (predicted - targets).square().flatten(2).double().mean(2)
         found.append(torch.cat([errors, mean_square(predicted)[None]]).cpu())
