@@ -21,6 +21,7 @@ from twostage.report.figures.pictures import (
     tile_side,
 )
 from twostage.report.results.trajectories import sample_trajectories
+from twostage.unlabelled import EVERYTHING
 
 SAMPLES = 3
 WHAT = "result of one Euler step from x_t to t = 1; each block is one sample, with the same noise in every row"
@@ -74,7 +75,8 @@ def figure(table):
     names = {field: layout.wrapped(field, FIELDS, SIZE) for field in colours}
     margin = CLASS + 0.15 + max(layout.width_of(line, SIZE) for name in names.values() for line in name.split("\n"))
     left = margin + columns * side + BETWEEN
-    said = {space: _said(table[table["space"] == space]) for space in spaces}
+    mean = "mean image" if (tiles["class_name"] == EVERYTHING).all() else "class mean"
+    said = {space: _said(table[table["space"] == space], mean) for space in spaces}
     heads = {space: layout.wrapped(f"{space}: {WHAT}", left - BETWEEN, layout.TITLE, "bold") for space in spaces}
     under = layout.entries_of([*colours, *LINES], PANEL).height
     heights = []
@@ -95,7 +97,7 @@ def figure(table):
             for title in titles:
                 panels.append(place(picture, left, at + title, PANEL, each))
                 at += title + each + NUMBERS
-            _panels(panels, rows, colours, said[space])
+            _panels(panels, rows, colours, said[space], mean)
             picture.text(
                 0.1 / picture.get_figwidth(), 1 - (top + 0.12) / picture.get_figheight(), heads[space], va="top",
                 fontweight="bold",
@@ -146,7 +148,7 @@ def _sheet(picture, corner, side, rows, images, classes, names):
         )  # fmt: skip
 
 
-def _said(rows):
+def _said(rows, mean):
     """The titles of the three panels, in lines as wide as the panels."""
     peaks, starts, halves = [], [], []
     for field, own in rows.groupby("field", sort=False):
@@ -157,18 +159,18 @@ def _said(rows):
             numbers.append((value, style.unbroken(f"{value:.2f} ({field})")))
     titles = (
         f"(a) Velocity norm, highest at t = {layout.few(peaks)}",
-        f"(b) Prediction to class mean: {layout.few(starts)} at the first step",
+        f"(b) Prediction to {mean}: {layout.few(starts)} at the first step",
         f"(c) Layout's distance to the end: half is left at t = {layout.few(halves)}",
     )
     return [layout.wrapped(title, PANEL, layout.TITLE, "bold") for title in titles]
 
 
-def _panels(panels, rows, colours, titles):
-    norm, mean, end = panels
+def _panels(panels, rows, colours, titles, mean):
+    norm, start, end = panels
     for field, own in rows.groupby("field", sort=False):
         colour = colours[field]
         style.curve(norm, own["t"], own["norm"], own["norm_sem"], colour=colour)
-        style.curve(mean, own["t"], own["to_class_mean"], own["to_class_mean_sem"], colour=colour)
+        style.curve(start, own["t"], own["to_class_mean"], own["to_class_mean_sem"], colour=colour)
         for measure, line in zip(("to_end_left", "layout_to_end_left"), LINES.values()):
             style.curve(
                 end, own["t"], own[measure], own[f"{measure}_sem"], colour=colour, linestyle=line, linewidth=1.5
@@ -176,13 +178,13 @@ def _panels(panels, rows, colours, titles):
         end.plot([], [], color=colour, label=field)
     for name, line in LINES.items():
         end.plot([], [], color=style.QUIET, linestyle=line, label=name)
-    names = ("velocity norm (RMS)", "distance to class mean", "share of distance\nto the end left")
+    names = ("velocity norm (RMS)", f"distance to {mean}", "share of distance\nto the end left")
     for axes, name, title in zip(panels, names, titles):
         axes.set_ylabel(name)
         axes.set_title(title)
         style.mark_split(axes, rows.iloc[0])
         style.time_axis(axes, label="t (prior → data)" if axes is end else "")
-    for axes in (mean, end):
+    for axes in (start, end):
         axes.set_ylim(bottom=0)
     layout.legend(end)
 
