@@ -60,7 +60,7 @@ def function_of(name):
         sys.path.append(os.getcwd())  # to stay: a function may import when it is called
     try:
         found = getattr(importlib.import_module(module), function, None)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that reads its command line ends the process
         raise ValueError(f"{name!r}: its module cannot be imported ({_short(error)})") from error
     if not callable(found):
         raise ValueError(f"{name!r} is {found!r}; expected a function")
@@ -72,7 +72,7 @@ def called(name, *arguments, **options):
     function = function_of(name)
     try:
         return function(*arguments, **options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{name!r} failed ({_short(error)})") from error
 
 

@@ -32,7 +32,8 @@ class Split:
 
     def __post_init__(self) -> None:
         if not 0 < self.value < 1:
-            raise ValueError(f"the stage split is {self.value}; expected a time inside (0, 1)")
+            few = "" if self.value else ": one of at most two samples has half of the weight from the start"
+            raise ValueError(f"the stage split is {self.value}{few}; expected a time inside (0, 1)")
         if self.source not in (MEASURED, FIXED):
             raise ValueError(f"the stage split's source is {self.source!r}; expected {MEASURED!r} or {FIXED!r}")
 

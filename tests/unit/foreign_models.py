@@ -69,5 +69,17 @@ def no_model():
     return 3
 
 
+def changes_its_arguments():
+    def model(x, t, y):
+        y.zero_()
+        return x.mul_(0).add_(1)
+
+    return model
+
+
+def ends():
+    raise SystemExit(3)
+
+
 def fails():
     raise KeyError("weights of another model")

@@ -2,16 +2,17 @@
 
 import json
 
+import foreign_models
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from foreign_models import Denoiser
-from training_examples import write_latents
+from training_examples import ATTRIBUTES, write_latents
 
 from twostage import paths
-from twostage.data.latents import LatentStore
+from twostage.data.latents import LatentStore, write_store
 from twostage.flow import interpolate, sample_noise
 from twostage.model.checkpoints import load_model, read_header
 from twostage.model.foreign import Foreign
@@ -230,6 +231,8 @@ def _rows(store):
         ({"factory": "foreign_models:no_model"}, r"returned a int; expected a callable \(x, t, y\)"),
         ({"factory": "foreign_models:fails"}, r"'foreign_models:fails' failed \(KeyError: 'weights of another"),
         ({"factory": "foreign_models:of_the_batch"}, "depends on the other states of its batch; expected"),
+        ({"factory": "foreign_models:ends"}, r"'foreign_models:ends' failed \(SystemExit: 3"),
+        ({"dropped_label": 2}, "dropped_label is 2, one of the 3 classes; expected the label .* no class, such as 3"),
         ({"options": {"heads": 3}}, r"failed \(TypeError: .*unexpected keyword argument 'heads'"),
         ({"options": {"channels": 3}}, r"the model failed at x of shape \(2, 2, 4, 4\), t = 0 here \(RuntimeError: "),
         (
@@ -245,3 +248,33 @@ def test_a_model_that_does_not_fit_is_refused_in_one_line(latents, tmp_path, cha
         import_foreign(EDM | changes, latents, tmp_path / "m.safetensors")
     assert str(caught.value).startswith(f"{tmp_path}/m.safetensors: ")
     assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_a_model_may_change_what_it_is_called_with():
+    field = Foreign(foreign_models.changes_its_arguments(), "vp", "noise")
+    x, y = torch.ones(2, 3, dtype=torch.float64), torch.tensor([1, 2])
+    velocity = field(x, 0.25, y)
+    assert (x.tolist(), y.tolist()) == ([[1.0] * 3] * 2, [1, 2])
+    expected = Foreign(lambda x, t, y: torch.ones_like(x), "vp", "noise")(x, 0.25, y)
+    torch.testing.assert_close(velocity, expected)
+
+
+def test_images_that_are_not_square(tmp_path):
+    with write_store(tmp_path / "wide.h5", 4, (2, 4, 6)) as writer:
+        writer.write(0, np.random.default_rng(0).standard_normal((4, 2, 4, 6)))
+        writer.finish([0, 0, 1, 1], range(4), 2, ATTRIBUTES)
+    import_foreign(EDM | {"dropped_label": None}, tmp_path / "wide.h5", tmp_path / "m.safetensors")
+    architecture, metadata = read_header(tmp_path / "m.safetensors")
+    assert architecture["input_size"] == [4, 6]
+    refuse_other_model("m", architecture, metadata, LatentStore.open(tmp_path / "wide.h5"), {"step": 0})
+
+
+def test_a_path_of_ones_own_that_changed_is_noticed(latents, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = "from twostage import paths\n\n\ndef build():\n    return paths.edm()\n"
+    (tmp_path / "path_of_mine.py").write_text(text)
+    import_foreign(EDM | {"path": "path_of_mine:build"}, latents, tmp_path / "m.safetensors")
+    load_model(tmp_path / "m.safetensors")
+    (tmp_path / "path_of_mine.py").write_text(f"{text}\n\nOTHER = 1\n")
+    with pytest.raises(ValueError, match=r"path_of_mine.py has changed since .*m.safetensors was made of it"):
+        load_model(tmp_path / "m.safetensors")

@@ -215,3 +215,8 @@ def test_a_split_is_the_same_s_in_every_convention(tmp_path, capsys):
     assert "VP (beta 0.1 to 20), t  not reached" in capsys.readouterr().out
     assert main(["2"]) == 1
     assert "error: the stage split is 2.0" in capsys.readouterr().err
+    (tmp_path / "transition.json").write_text('{"split": 0.0, "split_interval": [0.0, 0.0]}', encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"transition.json: the stage split is 0.0: one of at most two samples has half"
+    ):
+        write_split(tmp_path / "transition.json", tmp_path / "split.json")

@@ -276,6 +276,12 @@ def groups_of_law(picture):
     return [text.get_text().replace("\n", " ") for text in picture.axes[1].texts]
 
 
+def test_law_without_any_error_is_drawn(run):
+    table = law_figure.drawn(*(run[name] for name in FIGURES["law"][1]))
+    axes = law_figure.figure(table.assign(error=np.nan)).axes[1]
+    assert axes.get_xlim() == (-20, 20)
+
+
 def test_law_without_a_synthetic_grid_or_an_unconditional_posterior(tmp_path):
     content = transition("pixel", 0.4)
     del content["unconditional"]

@@ -67,6 +67,10 @@ def test_a_deficit_is_the_oracles_unless_the_model_adds_to_it(run):
     noise = np.random.default_rng(0).standard_normal(256)
     loud = changed(run, square=lambda square: square + 20 * noise)
     assert found(loud, claims.DEFICIT_IS_THE_ORACLES).verdict == UNDECIDED
+    longer = changed(run, square=lambda square: 9 * abs(square) + 9)
+    finding = found(longer, claims.DEFICIT_IS_THE_ORACLES)
+    assert (finding.verdict, finding.estimate) == (NOT_TESTED, None)  # there is no deficit to have a share of
+    assert finding.note.endswith("it is not too short")
 
 
 def test_pairs_of_an_earlier_version_are_not_tested(run):

@@ -30,6 +30,7 @@ def test_curves_have_their_roles_and_the_errors_of_images(tmp_path):
     assert found.sizes(run.models) == [("S", 200), ("B", 200), ("XL", 200)]  # XL trained on
     assert found.snapshots(run.models) == [("XL", 100), ("XL", 200), ("XL", 400)]
     assert found.sizes(["S"]) == [("S", 200)]
+    assert found.sizes(["Elsewhere"]) == [("S", 200)]  # of models whose size is not known, one
     table = reference_curves(run.path("references"), run.path("split"), models=run.models)
     roles = table.drop_duplicates(["model", "step"]).set_index(["model", "step"])["role"]
     assert roles.tolist() == ["other", "size", "other", "size", "snapshot", "snapshot", "largest"]

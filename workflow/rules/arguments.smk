@@ -159,9 +159,10 @@ def foreign_weights(models):
 
 
 def foreign_code(model):
-    """Digest of the file in which a model's function stands, as a param: a change of it makes what follows again."""
-    path = source_of(CONFIG.models[model].factory)
-    return path and provenance.sha256(path)
+    """Digests of the files of a model's functions, its own and its path's: a change of one makes what follows again."""
+    block = CONFIG.models[model]
+    files = [source_of(name) for name in (block.factory, block.path) if ":" in name]
+    return " ".join(provenance.sha256(file) for file in files if file) or None
 
 
 def plan_checkpoints(space, plans):

@@ -183,6 +183,11 @@ def _weights(config):
                 f"{key} is {file.place!r}; no such file, and no place to fetch it from; expected a file that exists, "
                 "or `url`, or `repo`, `revision` and `file`"
             )
+        elif file.place not in seen and key.startswith("models.") and os.path.isdir(file.place):
+            yield (
+                f"{key} is {file.place!r}, a folder; expected a file, whose digest is recorded; a folder may be named "
+                "in the model's `options`"
+            )
         elif file.place not in seen and os.path.isfile(file.place) and os.path.getsize(file.place):
             try:
                 refuse_stand_in(file.place)

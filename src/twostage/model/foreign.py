@@ -116,7 +116,9 @@ class Foreign:
             y = torch.where(y == self.dropped_label, self.own_dropped_label, y)
         weights = self.model.parameters() if isinstance(self.model, torch.nn.Module) else ()
         dtype = next((weight.dtype for weight in weights), x.dtype)
-        found = self.model(x.to(dtype), time.to(dtype), y)
+        # copies: a model may write into what it is given
+        own = x.to(dtype, copy=True), time.to(dtype, copy=True), None if y is None else y.clone()
+        found = self.model(*own)
         if not isinstance(found, Tensor) or found.shape != x.shape or not found.is_floating_point():
             what = f"{found.dtype} of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
             raise ValueError(
@@ -230,9 +232,15 @@ def built(
 
 
 def digests(description: Mapping[str, Any]) -> dict[str, str | None]:
-    """Digests of what a foreign model is made of: of its weights, and of the file in which its function stands."""
-    source, weights = source_of(description["factory"]), description["weights"]
-    return {"weights": weights and sha256(weights), "source": source and sha256(source)}
+    """Digests of what a foreign model is made of: its weights, and the files in which its functions stand."""
+    return {part: file and sha256(file) for part, file in _files(description).items()}
+
+
+def _files(description):
+    """{part: file}: its weights, the function that builds it and that of its path; None for what has no file."""
+    path = description["path"]
+    files = {"weights": description["weights"], "source": source_of(description["factory"])}
+    return files | ({"path": source_of(path)} if ":" in path else {})
 
 
 def save_foreign(path: PathLike, architecture: Mapping[str, Any], **metadata: Any) -> None:
@@ -249,10 +257,9 @@ def load_foreign(
 
     Raises ValueError where the function or its weights have changed since the file was written.
     """
-    found = digests(architecture)
-    for key, digest in metadata["foreign"]["digests"].items():
-        if digest != found[key]:
-            what = architecture["weights"] if key == "weights" else source_of(architecture["factory"])
+    for part, file in _files(architecture).items():
+        what = file or architecture["factory"]
+        if (file and sha256(file)) != metadata["foreign"]["digests"].get(part):
             raise ValueError(f"{what} has changed since {path} was made of it; expected the same: make {path} again")
     model = built(architecture, metadata["latents"], architecture["num_classes"], device)
     model.architecture, model.metadata = dict(architecture), metadata

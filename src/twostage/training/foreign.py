@@ -13,6 +13,7 @@ from twostage.flow import sample_noise
 from twostage.model.foreign import built, digests, save_foreign
 from twostage.model.identity import latents_of
 from twostage.provenance import write_provenance
+from twostage.sides import size_of
 
 LOOKED_AT, TIMES = 2, (0.0, 0.5, 1.0)  # states and times at which a model is called before it is taken
 AGREEMENT = 1e-2  # of a velocity with itself when a sample is alone, relative: less is another sample's influence
@@ -36,9 +37,9 @@ def import_foreign(description, store_path, output, *, step=0, sha256=None):
         flops = looked_at(model, store)
     except ValueError as error:
         raise ValueError(f"{output}: {error}") from error
-    _, channels, side, _ = store.shape
+    _, channels, height, width = store.shape
     architecture = {
-        **description, "input_size": side, "in_channels": channels, "num_classes": store.num_classes,
+        **description, "input_size": size_of(height, width), "in_channels": channels, "num_classes": store.num_classes,
         "forward_flops": flops,
     }  # fmt: skip
     facts = {"digests": digests(description), "times": list(model.times), "clamped": model.clamped}
@@ -52,6 +53,11 @@ def looked_at(model, store):
     """Operations of one forward pass of one sample, as torch counts them; ValueError for a model that does not fit."""
     labels = store.labels[np.linspace(0, len(store) - 1, LOOKED_AT).astype(int)]
     x, y = sample_noise(0, range(LOOKED_AT), store.shape[1:]), torch.from_numpy(labels)
+    if store.num_classes > 1 and model.own_dropped_label in range(store.num_classes):
+        raise ValueError(
+            f"dropped_label is {model.own_dropped_label}, one of the {store.num_classes} classes; expected the label "
+            f"that stands for no class, such as {store.num_classes}"
+        )
     with torch.inference_mode():
         for t in TIMES:
             finite(
@@ -73,7 +79,7 @@ def looked_at(model, store):
 def _called(model, x, t, y):
     try:
         return model(x, t, y)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if isinstance(error, ValueError):
             raise
         reason = f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"

@@ -154,8 +154,8 @@ def _errors(axes, groups, colours):
         )  # fmt: skip
     axes.set_yticks([])
     axes.set_ylim(_depth(groups), 0)
-    error = max(part["error"].abs().max() for _, _, part, _ in groups)
-    limit = max(20.0, 110 * error)
+    errors = np.concatenate([part["error"].abs() for _, _, part, _ in groups])
+    limit = max([20.0, *(110 * errors[np.isfinite(errors)])])
     axes.set_xlim(-limit, limit)
     layout.title(axes, f"(b) Error of the predicted time by group ({style.unbroken('shaded: ± 5% and ± 15%')})")
     axes.set_xlabel("predicted / measured − 1, in %")

@@ -50,10 +50,10 @@ class Norms:
 
     def own_deficit(self, model, low, high):
         """Share of the deficit of a model's last snapshot over [low, high] that the oracle does not have, an Estimate:
-        (E|u*|^2 - E|v|^2) / (E|u|^2 - E|v|^2)."""
+        (E|u*|^2 - E|v|^2) / (E|u|^2 - E|v|^2). Not known (NaN) unless the model is surely shorter than its target."""
         _, squares = self.last(model)
-        lacks = (self.means(whole - squares, low, high) for whole in (self.oracle, self.conditional))
-        return curves.ratio_of(*lacks)
+        own, whole = (self.means(longer - squares, low, high) for longer in (self.oracle, self.conditional))
+        return curves.ratio_of(own, whole) if curves.mean_of(whole).low > 0 else curves.UNKNOWN
 
 
 def missing_in(file):

@@ -57,9 +57,10 @@ class References:
         return sorted(step for name, step in self.curves if name == model)
 
     def named(self, models=None):
-        """Models of the file, smallest first: those of ``models``, in the file's order where it has none of them."""
+        """Models of the file, smallest first: those of ``models``; all if not given. Where none of ``models`` is there,
+        the first: how large models made elsewhere are is not known."""
         found = list(dict.fromkeys(name for name, _ in self.curves))
-        return [name for name in models or () if name in found] or found
+        return found if models is None else [name for name in models if name in found] or found[:1]
 
     def sizes(self, models=None):
         """[(model, step), ...], smallest first, each at the longest training that all reached; an imported model that
