@@ -4,6 +4,7 @@ import contextlib
 import errno
 import glob
 import time
+from functools import cache
 from pathlib import Path
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # no space on the device, or none left of the user's quota
@@ -27,13 +28,14 @@ def temporary_files(path: Path) -> list[Path]:
     return list(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
 
 
-def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of ``path`` that killed processes left.
+@cache
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder; once per process, which may write many files.
 
     They would lie there for good, and a snapshot is large. One that was written to in the last hour may have a living
     process, on another machine too, and stays.
     """
-    for leftover in temporary_files(path):
+    for leftover in folder.glob(".*.????????.tmp"):
         with contextlib.suppress(OSError):  # gone, or somebody else's
             if time.time() - leftover.lstat().st_mtime > SILENT:
                 leftover.unlink()

@@ -53,16 +53,15 @@ def test_a_full_disk_is_said_whatever_wrote(tmp_path, write):
 
 
 def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
-    target = tmp_path / "latents[1].h5"
-    old, fresh, other = (tmp_path / f".{name}.12345678.tmp" for name in (target.name, "latents[1].h5", "latents1.h5"))
-    fresh = fresh.with_name(fresh.name.replace("1234", "4321"))
+    old, fresh, other = (tmp_path / name for name in (".latents.h5.0123abcd.tmp", ".a.csv.0123abcd.tmp", ".b.tmp"))
     for path in (old, fresh, other):
         path.write_text("half")
     for path in (old, other):
         os.utime(path, times=(0, 0))
-    with atomic_write(target) as temporary:
+    with atomic_write(tmp_path / "table.csv") as temporary:
         temporary.write_text("whole")
-    assert sorted(tmp_path.iterdir()) == sorted([target, fresh, other])  # a process may still write the fresh one
+    # a process may still write the fresh one, and the other is not of this project
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "table.csv", fresh, other])
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])

@@ -38,12 +38,12 @@ def atomic_write(path: PathLike) -> Iterator[Path]:
     """Yield a temporary path in the same folder; rename it to ``path`` when the block ends without an error.
 
     A reader sees the old file or the whole new one, never a part. On error the temporary file is removed; what a killed
-    process left is removed by the next that writes this path. A full disk is an OSError that says so, whatever wrote.
+    process left is removed by the next that writes into this folder. A full disk is an OSError that says so.
     The file gets the permissions of the umask, whatever wrote it: safetensors' writer lets only the owner read.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path)
+    remove_leftovers(path.parent)
     # A random name: process numbers repeat between the nodes of a cluster.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
