@@ -176,14 +176,14 @@ def _functions(config):
 
 def _weights(config):
     """Lines on files of weights, and on a folder of Flux, that are missing and cannot be fetched."""
-    seen = set()
+    seen, own = set(), {f"models.{name}.weights" for name in config.foreign}
     for key, file in config.files_by_key().items():
         if file.place not in seen and not os.path.exists(file.place) and not file.repo and not file.url:
             yield (
                 f"{key} is {file.place!r}; no such file, and no place to fetch it from; expected a file that exists, "
                 "or `url`, or `repo`, `revision` and `file`"
             )
-        elif file.place not in seen and key.startswith("models.") and os.path.isdir(file.place):
+        elif file.place not in seen and key in own and os.path.isdir(file.place):
             yield (
                 f"{key} is {file.place!r}, a folder; expected a file, whose digest is recorded; a folder may be named "
                 "in the model's `options`"
