@@ -255,11 +255,12 @@ def load_foreign(
 ) -> Foreign:
     """The model of a file of ``save_foreign``, from its header. It says on stderr where times are clamped.
 
-    Raises ValueError where the function or its weights have changed since the file was written.
+    Raises ValueError where a function's file or the weights have changed since the file was written.
     """
-    for part, file in _files(architecture).items():
-        what = file or architecture["factory"]
-        if (file and sha256(file)) != metadata["foreign"]["digests"].get(part):
+    recorded = metadata["foreign"]["digests"]
+    for part, digest in digests(architecture).items():
+        if digest != recorded.get(part):
+            what = _files(architecture)[part] or architecture["factory"]
             raise ValueError(f"{what} has changed since {path} was made of it; expected the same: make {path} again")
     model = built(architecture, metadata["latents"], architecture["num_classes"], device)
     model.architecture, model.metadata = dict(architecture), metadata

@@ -22,7 +22,6 @@ from twostage.report.results.plans import TIMES
 KEPT = 0.9  # of what the best of the searched intervals gains
 FEWEST = 3  # short intervals, for one to be compared with another
 UNHEEDED = "guidance changes no sample: what the model predicts does not depend on the class"
-SAME = 1e-9  # of a distance: what rounding alone may change
 NEAR = 0.1  # how far from the split an interval still touches the transition
 
 
@@ -49,8 +48,8 @@ def _all_cases(run):
 def _unheeded(plans, distances):
     """Whether all plans of the model are alike, up to rounding: a model made elsewhere may ignore the class."""
     own = distances.values.columns.intersection(of_kind(plans, "none", "short", "wide", "data"))
-    values = distances.values[own].to_numpy()
-    return len(own) > 1 and len(values) > 0 and bool((np.ptp(values, axis=1) <= SAME * values.max(1)).all())
+    changes = [distances.difference([name], [own[0]]) for name in own[1:]]
+    return bool(changes) and all(change == (0, 0, 0) for change in changes)
 
 
 def of_kind(plans, *kinds):
