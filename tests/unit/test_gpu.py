@@ -211,7 +211,11 @@ def test_the_oracle(tmp_path):
 
     found, expected, _ = on_both(work, tmp_path)
     assert len(found) == len(expected) == 10
-    assert all(torch.equal(a, b) for a, b in zip(found, expected))
+    for a, b in zip(found, expected):
+        if a.dtype == torch.float64:  # log-weights: a GPU sums |x_t|^2 in another order
+            torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
+        else:
+            assert torch.equal(a, b)
 
 
 def test_the_oracle_and_the_sweep_of_a_store(world, tmp_path):

@@ -94,7 +94,7 @@ def test_a_velocity_of_several_classes_waits_once_a_class(device):
         oracle.velocity(x, t, y)
         record.clear()
         oracle.velocity(x, t, y)
-        assert_waits(record, {("oracle/posterior.py", "read"): 3})
+        assert_waits(record, {("oracle/points.py", "read"): 3})
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -194,7 +194,7 @@ def test_steps_on_the_oracle_velocity_wait_three_times_in_a_block(tmp_path):
         record.clear()
         run.step(*next(batches))
         assert len([*batches]) == blocks * AHEAD - 1
-        allowed = {("training/oracle_target.py", "__call__"): 1, ("oracle/posterior.py", "read"): 2}
+        allowed = {("training/oracle_target.py", "__call__"): 1, ("oracle/points.py", "read"): 2}
         assert_waits(record, allowed, calls=blocks)
         most = WAITS["block of 16 training steps on the oracle velocity"]
         assert AHEAD == 16

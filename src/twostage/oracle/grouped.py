@@ -122,13 +122,14 @@ class _Together(Oracle):
         self.samples, self.path = several, RECTIFIED
 
     def _logits(self, points, start, rows):
-        several, t, scale = self.samples, points.t, points.scale
+        several = self.samples
         products = points.narrow.new_zeros(len(points.t), several.count)
         with full_products():
             for part, own in several.centred_classes():
                 torch.mm(points.narrow[part], own.T, out=products[part, : len(own)])
-        logits = products.to(WIDE).mul_(t * scale).addcmul_(several.half_norms, t * t * scale, value=-1)
-        return products, logits.sub_(points.square * scale / 2).masked_fill_(several.absent, -torch.inf)
+        norms, square = points.own.split(1, 1)
+        logits = products.to(WIDE).mul_(points.kappa).addcmul_(several.half_norms, norms, value=-1)
+        return products, logits.sub_(square, alpha=0.5).masked_fill_(several.absent, -torch.inf)
 
     def _add_sum(self, moved, weights, start, rows):
         found = torch.empty_like(moved, dtype=weights.dtype)

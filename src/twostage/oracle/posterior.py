@@ -24,25 +24,15 @@ from twostage.arguments import Array, as_floating, as_labels, as_tensor
 from twostage.data.latents import LatentStore
 from twostage.oracle.derivatives import Answer, LogDensity, jacobian_product, jacobian_trace, log_evidence
 from twostage.oracle.places import Place, Where
-from twostage.oracle.products import add_weighted, inner_products
-from twostage.oracle.samples import (
-    SMALLEST,
-    WIDE,
-    Samples,
-    as_times,
-    check_finite,
-    check_times,
-    one_each,
-    product_weights,
-)
+from twostage.oracle.points import Points
+from twostage.oracle.products import add_weighted, inner_products, row_products
+from twostage.oracle.samples import WIDE, Samples, as_times, check_finite, one_each, product_weights
 from twostage.paths import RECTIFIED, Path
 
 TOLERANCE = 1e-6  # absolute error of a posterior weight; above it, its squared distance is computed again
-NEAR_DATA = 0.1  # below this 1 - t, sums are of float64 differences: float32 products lose u / (1 - t)
 ALONE = 1e-9  # sum of all other weights, of the largest, below which the velocity is that to one sample
 FEW = 1 / 1024  # share of a part's weights; differences to so few samples, or to four, take no time beside a product
 CLEAR = 1e-4  # bound of a logit's error, ten times what it usually is, that derivatives allow
-FAINT = math.log(SMALLEST) - 1  # of a weight: none is less, where exp and float32 products are many times slower
 
 Labels: TypeAlias = int | Int[Array, ""] | Int[Array, " #batch"]  # one for all samples, or one per sample
 
@@ -98,11 +88,12 @@ class Oracle:
         x_t = place.point
         [points] = self._points(place, len(x_t), to_end=False)
         logits = torch.empty(len(x_t), self.samples.count, dtype=WIDE, device=points.t.device)
-        level = torch.full_like(points.t, -math.inf)
+        level: Tensor | None = None
         for start, rows in self.samples.chunks(self._chunk(len(x_t))):
             part = self._part(points, start, rows, level)
             logits[:, start : start + len(rows)] = part.logits
-            level = torch.maximum(level, part.peak)
+            level = part.peak if level is None else torch.maximum(level, part.peak)
+        assert level is not None
         if points.at_end:
             logits = torch.where(points.last, torch.where(logits < level, -math.inf, 0.0), logits)
         return logits - logits.logsumexp(1, keepdim=True)
@@ -186,8 +177,8 @@ class Oracle:
         place = self._place(x_t, t)
         terms = self._terms(place, "velocity")
         known = one_each("known", as_tensor("known", -math.inf if known is None else known), len(place.x)).to(place.t)
-        found, evidence = self._displacements(place, known=known)
-        return self._in_path(place, terms, found), evidence
+        found, peak, total = self._displacements(place, known=known)
+        return self._in_path(place, terms, found), (peak + total.log())[:, 0]
 
     def _answer(self, kind, x_t, t):
         x_t = as_floating("x_t", x_t)
@@ -237,7 +228,7 @@ class Oracle:
         return evidence - normal - math.log(samples.count)
 
     def _place(self, x_t, t):
-        """The ``Place`` of x_t; ``_Points`` checks its values."""
+        """The ``Place`` of x_t; ``Points`` checks its values."""
         samples = self.samples
         x_t = as_floating("x_t", x_t)
         if x_t.ndim < 2 or tuple(x_t.shape[1:]) not in (samples.shape, (samples.dim,)) or len(x_t) == 0:
@@ -259,12 +250,15 @@ class Oracle:
         return max(1, self.samples.budget // (each * self.samples.dim))
 
     def _points(self, place, size=None, to_end=True):
-        """Yield the ``_Points`` of a place, ``size`` at a time."""
+        """Yield the ``Points`` of a place, ``size`` at a time."""
         size = size or self._size()
+        if len(place.t) <= size:
+            yield Points(self.samples, place.point, place.t, None if place.plain else place.rest, to_end)
+            return
         times = place.t.split(size)
         rests = [None] * len(times) if place.plain else place.rest.split(size)
         for x, t, rest in zip(place.point.split(size), times, rests):
-            yield _Points(self.samples, x, t, rest, to_end)
+            yield Points(self.samples, x, t, rest, to_end)
 
     def _displacements(self, place, to_end=True, known=None):
         """``_displacement`` of as many points at a time as the budget allows; to_end: divided by 1 - t."""
@@ -274,16 +268,17 @@ class Oracle:
         return found[0] if len(found) == 1 else tuple(torch.cat(each) for each in zip(*found))
 
     def _displacement(self, points, known):
-        """(m - x_t) / (1 - t), (B, D), and the log-evidence, (B,) float64, by a running log-sum-exp over the chunks.
+        """(m - x_t) / (1 - t), (B, D), and the two parts of the log-evidence ``peak + log total``, (B, 1) float64, by a
+        running log-sum-exp over the chunks.
 
         In float64, or in float32 where both the samples and the points are. Undivided where the points may be at t = 1.
         known: (B, 1), see ``part_of_velocity``; None where the samples are the whole data set, so that the evidence
         need not be exact.
         """
-        peak = torch.full_like(points.t, -math.inf)
-        total, moved = torch.zeros_like(peak), None
+        peak = total = moved = None
         for start, rows in self.samples.chunks(self._chunk(len(points.t))):
-            part = self._part(points, start, rows, peak + total.log(), known)
+            level = None if moved is None else peak + total.log()
+            part = self._part(points, start, rows, level, known)
             here = self._moved(points, start, rows, part)
             if moved is None:
                 peak, total, moved = part.peak, part.total, here
@@ -294,11 +289,11 @@ class Oracle:
             for some in self.samples.pairs(len(moved)):  # few at a time need no other memory of this size
                 moved[some].addcmul_(here[some].to(WIDE), add[some])
         # a division of all numbers takes three times as long, a float64 factor of float32 numbers more
-        moved *= (1 / (total * points.divisor)).to(moved.dtype)
+        moved *= (total * points.divisor).reciprocal_().to(moved.dtype)
         if points.at_prior:
             away = (self.samples.mean - points.x) / points.divisor
             moved = torch.where(points.t == 0, away, moved)
-        return moved, (peak + total.log())[:, 0]
+        return moved, peak, total
 
     def _moved(self, points, start, rows, part):
         """Sum of the weights times ``x^(i) - x_t``, (B, D): near the data by float64 differences, otherwise by a
@@ -341,13 +336,15 @@ class Oracle:
     def _part(self, points, start, rows, level, known=None, reach=None):
         """The logits -|x_t - t x^(i)|^2 / (2 (1 - t)^2) of a chunk, and what is made of them: a ``_Part``.
 
-        level: (B, 1) log of the sum of exp of the logits so far; known: see ``_displacement``; reach: (B, 1) what a
-        weight of 1 could add to the Jacobian of the mean, which then says which weights are in doubt. At t = 1 the
-        squared distance is not divided, which orders the samples as the limit does.
+        level: (B, 1) log of the sum of exp of the logits so far (None: this chunk is the first); known: see
+        ``_displacement``; reach: (B, 1) what a weight of 1 could add to the Jacobian of the mean, which then says which
+        weights are in doubt. At t = 1 the squared distance is not divided, which orders the samples as the limit does.
+
+        Each small operation between the two products takes as long as a thousandth of them, so there are few of them.
         """
-        samples, t, scale = self.samples, points.t, points.scale
+        samples = self.samples
         products, logits = self._logits(points, start, rows)
-        error = t * scale * self._product_error(products, points.square)
+        error = self._product_error(products, points)
         peak = logits.amax(1, keepdim=True)
         gaps = (logits - peak).to(rows.dtype)
         weights = points.weights(gaps, rows.dtype)
@@ -355,53 +352,53 @@ class Oracle:
         log_total = total.log()
 
         # a weight is in doubt if the error of its logit could change it by more than the tolerance
-        doubt = error / TOLERANCE
-        # near the data, and at t = 1, all logits that count are computed by differences
-        nearby = 20 - points.rest.clamp(min=1e-16).log()
-        if reach is not None:
-            # relative to the Jacobian, or to 1 if that is more, an error adds no more than itself
+        if reach is None:
+            doubt = error / TOLERANCE
+        else:  # relative to the Jacobian, or to 1 if that is more, an error adds no more than itself
             doubt = torch.where(error > CLEAR, error * reach / CLEAR, 0.0)
-            nearby = torch.maximum(nearby, doubt.log())
-        window = 2 * error + torch.where(points.near, nearby, doubt.log())
-        level = torch.logaddexp(level, log_total + peak)
-        level = level if known is None else torch.maximum(level, known)
-        window += peak - level
+        above = log_total  # log of all weights so far
+        if level is not None:
+            above = torch.logaddexp(level - peak, above)
+        if known is not None:
+            above = torch.maximum(known - peak, above)
+        least = torch.sub(above - torch.maximum(doubt, points.sure).log(), error, alpha=2)
         # as numbers: comparisons that give booleans, and sums of those, take four times as long
-        doubtful = torch.gt(gaps, -window.to(gaps.dtype), out=gaps)
-        count = doubtful.sum(1, keepdim=True).to(WIDE)
-        again, alone = torch.ones_like(count), torch.zeros_like(count)
+        doubtful = torch.gt(gaps, least.to(gaps.dtype), out=gaps)
+        count, again, alone = doubtful.sum(1, keepdim=True), None, torch.zeros_like(peak)
         if known is None and reach is None and logits.shape[1] == samples.count:
             # but one sample that outweighs all others has weight 1, whatever its logit
-            settled = (log_total < (1 / doubt).clamp(1e-9, 0.5)) & (count <= 1)
-            again, alone = points.near | ~settled, settled & (total < 1 + ALONE)
+            settled = log_total * doubt.clamp(2, 1e9) < 2 - count
+            again, alone = points.near >= settled, settled & (total < 1 + ALONE)
             count = count * again
-        few = None if known is None else _Few(weights, level - peak)
-        pairs, near, coarse, others, *of_few = points.read(
-            count.sum(),
-            (count * points.near).sum(),
-            (count * (error > 1)).sum(),
-            (alone == 0).sum(),
-            *(() if few is None else few.numbers),
+        few = None if known is None else _Few(weights, above)
+        pairs, near, coarse, settled, *of_few = points.read(
+            count, count * points.near, count * (error > 1), alone, *(() if few is None else few.columns)
         )
-        fine = not (near or coarse or points.at_end)
-        if few is not None and fine and of_few[0] < len(t):
+        fine, everyone = not (near or coarse or points.at_end), len(peak)
+        if few is not None and fine and of_few[0] < everyone:
             places, many = few.places(*of_few)
         else:
             places, many = torch.empty(2, 0, dtype=torch.int64, device=logits.device), None
-        if (pairs == 0 or others == 0) and not points.at_end:
-            return _Part(logits, peak, weights, total, places, many, alone=others == 0)
+        if (pairs == 0 or settled == everyone) and not points.at_end:
+            return _Part(logits, peak, weights, total, places, many, alone=settled == everyone)
 
-        doubtful *= again.to(doubtful.dtype)
+        if again is not None:
+            doubtful *= again
         row, column = doubtful.nonzero_static(size=pairs).T
-        time, exact = t[row], torch.empty(pairs, dtype=WIDE, device=t.device)
-        for some in samples.pairs(pairs):
-            difference = self._paired(rows, row[some], column[some]).to(WIDE).mul_(time[some])
-            difference.sub_(points.given.index_select(0, row[some]))
-            torch.linalg.vector_norm(difference, dim=1, out=exact[some])
-        exact = exact.square_().mul_(scale[row, 0] / -2)
+        if fine and points.narrow is points.given:
+            # float64 products err 2^-29 of what these float32 products may, a logit by 1
+            found = torch.empty(pairs, dtype=WIDE, device=row.device)
+            for start in range(0, pairs, everyone):  # as many at a time as there are points
+                some = slice(start, start + everyone)
+                queries = points.narrow.index_select(0, row[some])
+                found[some] = row_products(queries, self._paired(rows, row[some], column[some]))
+            found.sub_(products[row, column]).mul_(points.kappa[:, 0].index_select(0, row))
+            exact = found.add_(logits[row, column])
+        else:
+            exact = self._by_differences(points, rows, row, column)
         logits[row, column] = exact
         if fine:  # the peaks are hardly moved: only the pairs' own weights
-            before, after = weights[row, column], (exact - peak[row, 0]).exp_().to(rows.dtype)
+            before, after = weights[row, column], (exact - peak[:, 0].index_select(0, row)).exp_().to(rows.dtype)
             weights[row, column] = after
             total.index_add_(0, row, (after.to(WIDE) - before)[:, None])
             return _Part(logits, peak, weights, total, places, many)
@@ -411,15 +408,21 @@ class Oracle:
         chosen = points.near[row, 0].nonzero_static(size=near)[:, 0]
         return _Part(logits, peak, weights, total, torch.stack([row[chosen], column[chosen]]))
 
+    def _by_differences(self, points, rows, row, column):
+        """The logits of pairs (k,) by differences in float64, (k,)."""
+        time, exact = points.t[row], torch.empty(len(row), dtype=WIDE, device=row.device)
+        for some in self.samples.pairs(len(row)):
+            difference = self._paired(rows, row[some], column[some]).to(WIDE).mul_(time[some])
+            difference.sub_(points.given.index_select(0, row[some]))
+            torch.linalg.vector_norm(difference, dim=1, out=exact[some])
+        return exact.square_().mul_(points.scale[row, 0] / -2)
+
     def _logits(self, points, start, rows):
         """Inner products (B, n) of the queries with a chunk about the centre, and the logits (B, n) float64 from
         them."""
-        half_norms, t, scale = self.samples.half_norms[start : start + len(rows)], points.t, points.scale
         products = inner_products(points.narrow, self.samples.centred(start, rows))
-        own = torch.cat([-t * t * scale, points.square * scale / -2], 1)
-        logits = products.to(WIDE, copy=True).mul_(t * scale)
-        logits.addmm_(own, torch.stack([half_norms, torch.ones_like(half_norms)]))
-        return products, logits
+        logits = products.to(WIDE, copy=True).mul_(points.kappa)
+        return products, logits.addmm_(points.own, self.samples.terms[:, start : start + len(rows)])
 
     def _add_sum(self, moved, weights, start, rows):
         """``moved`` (B, D), overwritten, plus the weights (B, n) times a chunk about the centre."""
@@ -430,12 +433,12 @@ class Oracle:
         (k,)."""
         return rows.index_select(0, column)
 
-    def _product_error(self, products, square):
-        """Upper estimate of the rounding error of an inner product, (B, 1), from terms of random and of equal sign."""
+    def _product_error(self, products, points):
+        """Upper estimate of the rounding error of a logit, (B, 1), from terms of random and of equal sign."""
         unit = torch.finfo(products.dtype).eps / 2
-        largest = torch.maximum(-products.amin(1, keepdim=True), products.amax(1, keepdim=True)).to(WIDE)
-        random = square.sqrt() * (self.samples.longest * (0.25 + 16 / math.sqrt(self.samples.dim)))
-        return unit * (random + 8 * largest)
+        random = points.square.sqrt() * (unit * self.samples.longest * (0.25 + 16 / math.sqrt(self.samples.dim)))
+        largest = torch.maximum(products.amin(1, keepdim=True).neg_(), products.amax(1, keepdim=True))
+        return random.add_(largest, alpha=8 * unit).mul_(points.kappa)
 
 
 @dataclasses.dataclass
@@ -461,7 +464,7 @@ class _Few:
     """Which points have few ``weights`` (B, n) that count in a larger data set, and which these are.
 
     above: (B, 1) log of what all weights there sum to at least. Those left out of a row sum to less than ``ALONE`` of
-    it. numbers: of the rows with many, and of the weights of the others, for the host to read.
+    it. columns: (B, 1) each, whether a row has many, and how many weights of another count, for the host to sum.
     """
 
     def __init__(self, weights, above):
@@ -469,69 +472,12 @@ class _Few:
         self.counting = torch.gt(weights, least, out=torch.empty_like(weights))
         each = self.counting.sum(1, keepdim=True)
         self.few = (each <= max(4, FEW * weights.shape[1])).to(each.dtype)
-        self.numbers = (1 - self.few).sum(dtype=WIDE), (each * self.few).sum(dtype=WIDE)
+        self.columns = 1 - self.few, each * self.few
 
     def places(self, many, count):
         """Rows and columns (2, count) of the few, and the rows of the ``many``, (many,)."""
         places = self.counting.mul_(self.few).nonzero_static(size=count).T
         return places, (self.few[:, 0] == 0).nonzero_static(size=many)[:, 0]
-
-
-class _Points:
-    """Points x_t (B, D) with their times t (B, 1) float64, prepared for the samples; B is at most what the budget
-    allows.
-
-    given: the points in their own dtype, or the samples' if that is wider; base: minus the samples' centre, in float64
-    if there is one; narrow: minus t times the centre, in the samples' dtype; square: squared length of narrow before
-    rounding, (B, 1) float64; rest: 1 - t, from it if not given; scale: (1 - t)^-2, 1 at t = 1; divisor: 1 - t, or 1 if
-    points at t = 1 are allowed; near: whether t is near 1, (B, 1).
-
-    The host must know whether there is a point at t = 0 (``at_prior``) or t = 1 (``at_end``). It learns that together
-    with the first numbers that it reads (``read``), so that it waits for a GPU only once; errors are raised there too.
-    """
-
-    def __init__(self, samples, x_t, t, rest, to_end=False):
-        self.given = x_t.detach().to(samples.device).reshape(len(x_t), -1)
-        self.t = t[:, None]
-        self.rest = 1 - self.t if rest is None else rest[:, None]
-        self.given = self.given.to(torch.promote_types(x_t.dtype, samples.dtype))
-        self.base = query = self.given
-        if samples.centre is not None:
-            self.base, query = samples.shifted(self.x), samples.shifted(self.x, self.t)
-        self.square = torch.empty_like(self.t)
-        for some in samples.pairs(len(query)):  # few at a time: a float64 copy of all takes longer than their norms
-            torch.linalg.vector_norm(query[some].to(WIDE), dim=1, keepdim=True, out=self.square[some])
-        self.square.square_()
-        self.narrow = query.to(samples.dtype)
-        self.last = self.rest == 0
-        self.scale = torch.where(self.last, 1.0, self.rest**-2.0)
-        self.divisor = self.rest if to_end else torch.ones_like(self.rest)
-        self.near = self.rest < NEAR_DATA
-        self.to_end, self.at_end, self.at_prior = to_end, None, None
-        outside, infinite = ~((self.t >= 0) & (self.t <= 1)), ~torch.isfinite(self.square)
-        self._facts = torch.cat([outside, infinite, self.last, self.t == 0], 1).sum(0)
-
-    @property
-    def x(self):
-        """The points in float64."""
-        return self.given.to(WIDE)
-
-    def read(self, *numbers):
-        """Tensors of one whole number as Python integers. ValueError for times or points that are not allowed."""
-        numbers = torch.cat([self._facts, torch.stack(numbers)]).tolist()
-        outside, infinite, self.at_end, self.at_prior = map(bool, numbers[:4])
-        if outside:
-            check_times(self.t)
-        if infinite:
-            check_finite("x_t", self.square[:, 0])
-        if self.at_end and self.to_end:
-            raise ValueError("t is 1, where the velocity has no value of its own; expected t < 1, such as 1 - 1e-6")
-        return [int(number) for number in numbers[4:]]
-
-    def weights(self, gaps, dtype):
-        """exp of logits less their peak in ``dtype``, at least exp(``FAINT``); at t = 1 the limit: 1 at 0, 0 below."""
-        weights = gaps.to(dtype).clamp(min=FAINT).exp_()
-        return weights.masked_fill_(self.last & (gaps < 0), 0.0) if self.at_end else weights
 
 
 class ClassOracle:

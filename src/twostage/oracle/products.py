@@ -6,6 +6,9 @@ one plain product is as fast or faster; on a GPU it was so in all cases tried. W
 each other at every product, which on a busy machine costs more than the panels save.
 """
 
+import contextlib
+
+import numpy as np
 import torch
 
 from twostage.arithmetic import full_products
@@ -35,6 +38,18 @@ def add_weighted(onto, weights, rows):
         for start in range(0, len(rows), size):
             onto.addmm_(weights[:, start : start + size], rows[start : start + size])
         return onto
+
+
+def row_products(a, b):
+    """``<a_i, b_i>`` of rows (k, D), (k,) float64.
+
+    NumPy widens them piece by piece, in the cache; torch would all at once.
+    """
+    if a.device.type == "cpu":
+        # the tensors of a transform of torch.func have no memory that NumPy could read
+        with contextlib.suppress(RuntimeError):
+            return torch.from_numpy(np.einsum("ij,ij->i", a.numpy(), b.numpy(), dtype=np.float64))
+    return (a.to(torch.float64) * b).sum(1)
 
 
 def _pays(points, rows):

@@ -87,6 +87,12 @@ class Samples:
             self._centred = self._rows - self.centre if fits else None
 
     @cached_property
+    def terms(self):
+        """What is added to the logits, (2, N) float64: ``-half_norms``, times t^2 / (1 - t)^2, and -1/2, times
+        |x_t|^2 / (1 - t)^2."""
+        return torch.stack([-self.half_norms, torch.full_like(self.half_norms, -0.5)])
+
+    @cached_property
     def longest(self):
         return float((2 * self.half_norms.max()).sqrt())
 
