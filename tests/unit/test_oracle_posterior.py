@@ -56,6 +56,19 @@ def test_weights_and_velocity_match_direct_differences(data, t):
     assert error.max() < 2e-6
 
 
+@pytest.mark.parametrize("dtype, scale", [(torch.float32, 100), (torch.float64, 3e6)])
+def test_near_samples_far_from_the_others_share_as_by_differences(dtype, scale):
+    """Products lose what tells near samples apart: in float32 a float64 product of the pair mends it, in float64 only
+    the difference does."""
+    torch.manual_seed(0)
+    far = scale * torch.randn(20, 64, dtype=dtype)
+    data = torch.cat([far, far + 0.2 * torch.randn(20, 64, dtype=dtype)])
+    x_t = points(data, 0.5)
+    weights, _ = reference(data, x_t, 0.5)
+    assert ((weights > 0.01) & (weights < 0.99)).sum() > 20
+    torch.testing.assert_close(Oracle(data).log_weights(x_t, 0.5).exp(), weights, rtol=0, atol=1e-7)
+
+
 @pytest.mark.parametrize("t", TIMES)
 def test_parts_of_the_data_make_up_the_velocity_over_all(data, t):
     x_t = points(data, t)

@@ -371,7 +371,7 @@ class Oracle:
             again, alone = points.near >= settled, settled & (total < 1 + ALONE)
             count = count * again
         few = None if known is None else _Few(weights, above)
-        pairs, near, coarse, settled, *of_few = points.read(
+        pairs, near, coarse, alone, *of_few = points.read(
             count, count * points.near, count * (error > 1), alone, *(() if few is None else few.columns)
         )
         fine, everyone = not (near or coarse or points.at_end), len(peak)
@@ -379,21 +379,16 @@ class Oracle:
             places, many = few.places(*of_few)
         else:
             places, many = torch.empty(2, 0, dtype=torch.int64, device=logits.device), None
-        if (pairs == 0 or settled == everyone) and not points.at_end:
-            return _Part(logits, peak, weights, total, places, many, alone=settled == everyone)
+        if (pairs == 0 or alone == everyone) and not points.at_end:
+            return _Part(logits, peak, weights, total, places, many, alone=alone == everyone)
 
         if again is not None:
             doubtful *= again
         row, column = doubtful.nonzero_static(size=pairs).T
-        if fine and points.narrow is points.given:
-            # float64 products err 2^-29 of what these float32 products may, a logit by 1
-            found = torch.empty(pairs, dtype=WIDE, device=row.device)
-            for start in range(0, pairs, everyone):  # as many at a time as there are points
-                some = slice(start, start + everyone)
-                queries = points.narrow.index_select(0, row[some])
-                found[some] = row_products(queries, self._paired(rows, row[some], column[some]))
-            found.sub_(products[row, column]).mul_(points.kappa[:, 0].index_select(0, row))
-            exact = found.add_(logits[row, column])
+        # a float32 product puts fine logits wrong by 1 at most, so one in float64 by 2^-29; none is wider than float64
+        if fine and points.narrow is points.given and rows.dtype != WIDE:
+            exact = self._by_products(points, rows, row, column).sub_(products[row, column])
+            exact.mul_(points.kappa[:, 0].index_select(0, row)).add_(logits[row, column])
         else:
             exact = self._by_differences(points, rows, row, column)
         logits[row, column] = exact
@@ -407,6 +402,15 @@ class Oracle:
         total = weights.sum(1, keepdim=True, dtype=WIDE)
         chosen = points.near[row, 0].nonzero_static(size=near)[:, 0]
         return _Part(logits, peak, weights, total, torch.stack([row[chosen], column[chosen]]))
+
+    def _by_products(self, points, rows, row, column):
+        """The inner products of pairs (k,) in float64, (k,); where no centre is subtracted."""
+        products = torch.empty(len(row), dtype=WIDE, device=row.device)
+        for start in range(0, len(row), len(points.t)):  # as many at a time as there are points
+            some = slice(start, start + len(points.t))
+            queries = points.narrow.index_select(0, row[some])
+            products[some] = row_products(queries, self._paired(rows, row[some], column[some]))
+        return products
 
     def _by_differences(self, points, rows, row, column):
         """The logits of pairs (k,) by differences in float64, (k,)."""
