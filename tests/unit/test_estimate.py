@@ -169,8 +169,8 @@ def test_as_many_points_are_spared_the_second_product_as_are_counted(monkeypatch
     until = settled_times(nearest_other(data[:points], [data]), count).double()
     t = until * (torch.arange(points) + 0.5)[torch.randperm(points, generator=draw)] / points
     x_t = interpolate(x_0, data[:points], t)
-    add = posterior.add_weighted
-    monkeypatch.setattr(posterior, "add_weighted", lambda onto, *rest: multiplied.append(len(onto)) or add(onto, *rest))
+    add = posterior.weighted_sum
+    monkeypatch.setattr(posterior, "weighted_sum", lambda some, rows: multiplied.append(len(some)) or add(some, rows))
     for part in data.split(count // 2):
         posterior.Oracle(part).part_of_velocity(x_t, t, -x_0.double().square().sum(1) / 2)
     counted = np.mean([spared(1 - each, count, count / 2) for each in until.tolist()])

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from twostage.oracle import ClassOracle, Oracle, posterior
+from twostage.oracle.points import Points
 
 TIMES = (0.0, 1e-4, 0.01, 0.1, 0.3, 0.9, 0.99, 0.999, 1 - 1e-6)
 
@@ -56,7 +57,7 @@ def test_weights_and_velocity_match_direct_differences(data, t):
     assert error.max() < 2e-6
 
 
-@pytest.mark.parametrize("dtype, scale", [(torch.float32, 100), (torch.float64, 3e6)])
+@pytest.mark.parametrize(("dtype", "scale"), [(torch.float32, 100), (torch.float64, 3e6)])
 def test_near_samples_far_from_the_others_share_as_by_differences(dtype, scale):
     """Products lose what tells near samples apart: in float32 a float64 product of the pair mends it, in float64 only
     the difference does."""
@@ -67,6 +68,27 @@ def test_near_samples_far_from_the_others_share_as_by_differences(dtype, scale):
     weights, _ = reference(data, x_t, 0.5)
     assert ((weights > 0.01) & (weights < 0.99)).sum() > 20
     torch.testing.assert_close(Oracle(data).log_weights(x_t, 0.5).exp(), weights, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("count", [1, 2, 16])
+def test_rounding_does_not_grow_with_the_number_of_samples(count):
+    """Neither where the differences to x_t add up, nor where the samples do, whose mean is not zero."""
+    torch.manual_seed(0)
+    data, x_t = 0.7 + torch.randn(200_000, 16), torch.randn(count, 16)
+    expected = Oracle(data.double()).velocity(x_t.double(), 0.02)
+    error = (Oracle(data).velocity(x_t, 0.02) - expected).norm(dim=1) / expected.norm(dim=1)
+    assert error.max() < 1e-6
+
+
+@pytest.mark.parametrize("count", [1, 2, 16])
+def test_the_error_of_long_products_is_within_its_estimate(count):
+    torch.manual_seed(0)
+    data, x_t = torch.randn(60, 1 << 16), torch.randn(count, 1 << 16)
+    oracle, t = Oracle(data), torch.full((count,), 0.5, dtype=torch.float64)
+    points = Points(oracle.samples, x_t, t, None)
+    products, _ = oracle._logits(points, 0, data)
+    error = (products.double() - x_t.double() @ data.double().T).abs().amax(1, keepdim=True) * points.kappa
+    assert (error < oracle._product_error(products, points) / 2).all()
 
 
 @pytest.mark.parametrize("t", TIMES)
@@ -89,10 +111,8 @@ def test_parts_leave_out_the_product_where_few_samples_count_and_nothing_else(mo
     """Past the transition: what few samples count is taken by differences, and a part that has none adds nothing."""
     torch.manual_seed(0)
     data, noise, multiplied = torch.randn(1500, 64), torch.randn(8, 64), []
-    add = posterior.add_weighted
-    monkeypatch.setattr(
-        posterior, "add_weighted", lambda moved, *rest: multiplied.append(len(moved)) or add(moved, *rest)
-    )
+    add = posterior.weighted_sum
+    monkeypatch.setattr(posterior, "weighted_sum", lambda some, rows: multiplied.append(len(some)) or add(some, rows))
     x_t = t * data[:8] + (1 - t) * noise
     known = -noise.double().square().sum(1) / 2  # the log-evidence of x_1 alone
     found = [Oracle(part).part_of_velocity(x_t, t, known) for part in data.split(500)]

@@ -13,6 +13,7 @@ import torch
 
 from twostage.arithmetic import full_products
 from twostage.oracle.posterior import Oracle
+from twostage.oracle.products import weighted_sum
 from twostage.oracle.samples import MEGABYTE, WIDE, Samples
 from twostage.paths import RECTIFIED
 
@@ -131,12 +132,9 @@ class _Together(Oracle):
         logits = products.to(WIDE).mul_(points.kappa).addcmul_(several.half_norms, norms, value=-1)
         return products, logits.sub_(square, alpha=0.5).masked_fill_(several.absent, -torch.inf)
 
-    def _add_sum(self, moved, weights, start, rows):
-        found = torch.empty_like(moved, dtype=weights.dtype)
-        with full_products():
-            for part, own in self.samples.centred_classes():
-                torch.mm(weights[part, : len(own)], own, out=found[part])
-        return moved.add_(found)
+    def _sum(self, weights, start, rows):
+        classes = self.samples.centred_classes()
+        return torch.cat([weighted_sum(weights[part, : len(own)], own) for part, own in classes])
 
     def _paired(self, rows, row, column):
         return rows.index_select(0, self.samples.first[row] + column)

@@ -20,8 +20,8 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int, Int64
 
 from twostage.arguments import Array, as_floating, as_tensor
-from twostage.arithmetic import exact_product
 from twostage.data.latents import LatentStore
+from twostage.oracle.products import weighted_sum
 from twostage.oracle.samples import LEAST, WIDE, Samples, check_finite, check_times, product_weights
 from twostage.provenance import PathLike, atomic_write
 
@@ -285,7 +285,7 @@ class _Pairs:
         filled = torch.stack([weights.sign().sum() for *_, weights in waiting]).tolist()
         dense = [count > MANY * weights.numel() for count, (*_, weights) in zip(filled, waiting)]
         many = [each[3] for each, is_dense in zip(waiting, dense) if is_dense]
-        products = exact_product(torch.cat(many), y).split([len(each) for each in many]) if many else ()
+        products = weighted_sum(torch.cat(many), y).split([len(each) for each in many]) if many else ()
         products = iter(products)
         for (k, pairs, shrink, weights), is_dense in zip(waiting, dense):
             moved = next(products) if is_dense else _sparse_product(weights, y)

@@ -25,7 +25,7 @@ from twostage.data.latents import LatentStore
 from twostage.oracle.derivatives import Answer, LogDensity, jacobian_product, jacobian_trace, log_evidence
 from twostage.oracle.places import Place, Where
 from twostage.oracle.points import Points
-from twostage.oracle.products import add_weighted, inner_products, row_products
+from twostage.oracle.products import inner_products, row_products, weighted_sum
 from twostage.oracle.samples import WIDE, Samples, as_times, check_finite, one_each, product_weights
 from twostage.paths import RECTIFIED, Path
 
@@ -308,8 +308,8 @@ class Oracle:
         if part.many is not None:
             near = self._near(points, rows, row, column, weights[row, column])
             if len(part.many):
-                moved = points.base[part.many] * -total[part.many].to(points.base.dtype)
-                near.index_add_(0, part.many, self._add_sum(moved, weights[part.many], start, rows).to(WIDE))
+                sums = self._sum(weights[part.many], start, rows)
+                near.index_add_(0, part.many, _about(points.base[part.many], sums, total[part.many]).to(WIDE))
             return near
         if len(row):
             # their weights leave the product, which in float32 would lose the differences
@@ -320,8 +320,7 @@ class Oracle:
             # on a GPU, multiplying zeros is faster than telling the host that they are zeros
             if weights.device.type == "cpu" and not weights.any():
                 return near
-        moved = points.base * -total.to(points.base.dtype)
-        moved = self._add_sum(moved, weights.to(rows.dtype), start, rows)
+        moved = _about(points.base, self._sum(weights.to(rows.dtype), start, rows), total)
         return moved if near is None else moved.to(WIDE).add_(near)
 
     def _near(self, points, rows, row, column, weight):
@@ -428,9 +427,9 @@ class Oracle:
         logits = products.to(WIDE, copy=True).mul_(points.kappa)
         return products, logits.addmm_(points.own, self.samples.terms[:, start : start + len(rows)])
 
-    def _add_sum(self, moved, weights, start, rows):
-        """``moved`` (B, D), overwritten, plus the weights (B, n) times a chunk about the centre."""
-        return add_weighted(moved, weights, self.samples.centred(start, rows))
+    def _sum(self, weights, start, rows):
+        """The weights (B, n) times a chunk about the centre, (B, D)."""
+        return weighted_sum(weights, self.samples.centred(start, rows))
 
     def _paired(self, rows, row, column):
         """The samples of pairs (point, sample), (k, D): those at ``column`` (k,) of a chunk, for points ``row``
@@ -443,6 +442,15 @@ class Oracle:
         random = points.square.sqrt() * (unit * self.samples.longest * (0.25 + 16 / math.sqrt(self.samples.dim)))
         largest = torch.maximum(products.amin(1, keepdim=True).neg_(), products.amax(1, keepdim=True))
         return random.add_(largest, alpha=8 * unit).mul_(points.kappa)
+
+
+def _about(base, sums, total):
+    """Sums of weights times samples (B, D), overwritten, as those of weights times differences to ``base`` (B, D).
+
+    total: (B, 1) of the weights. A product that began with ``-total base`` would round it at each of its steps.
+    """
+    sums = sums.to(torch.promote_types(sums.dtype, base.dtype))
+    return sums.addcmul_(base, total.to(sums.dtype), value=-1)
 
 
 @dataclasses.dataclass

@@ -16,28 +16,44 @@ from twostage.arithmetic import full_products
 FEW_POINTS = 128
 MANY_NUMBERS = 1024  # in each sample
 PANEL = 128  # samples
+BLOCK = 8192  # terms of a sum in one product: of a running sum of float32 the rounding grows with the number of terms
 
 
 def inner_products(points, rows):
     """``points @ rows.T``, (B, n), of points (B, D) and samples (n, D); it may be stored as its transpose."""
-    with full_products():
+
+    def product(points, rows):
         return torch.mm(rows, points.T).T if _pays(points, rows) else torch.mm(points, rows.T)
 
-
-def add_weighted(onto, weights, rows):
-    """``onto`` (B, D), overwritten, plus ``weights @ rows`` of weights (B, n) and samples (n, D).
-
-    The product is made in the samples' dtype; ``onto`` may be wider.
-    """
     with full_products():
-        if onto.dtype != rows.dtype:
-            return onto.add_(torch.mm(weights, rows))
-        if not _pays(weights, rows):
-            return onto.addmm_(weights, rows)
-        size = -(-len(rows) // -(-len(rows) // PANEL))  # of equal panels: a short one takes as long as a whole one
-        for start in range(0, len(rows), size):
-            onto.addmm_(weights[:, start : start + size], rows[start : start + size])
-        return onto
+        if rows.shape[1] <= BLOCK:
+            return product(points, rows)
+        parts = map(product, points.split(BLOCK, 1), rows.split(BLOCK, 1))
+        found = next(parts)
+        for part in parts:
+            found += part
+        return found
+
+
+def weighted_sum(weights, rows):
+    """``weights @ rows`` (B, D) of weights (B, n) and samples (n, D), in their dtype; float64 if n is above BLOCK."""
+    with full_products():
+        if len(rows) <= BLOCK:
+            return _panels(weights, rows)
+        found = torch.zeros(len(weights), rows.shape[1], dtype=torch.float64, device=rows.device)
+        for some, block in zip(weights.split(BLOCK, 1), rows.split(BLOCK)):
+            found += _panels(some, block)
+        return found
+
+
+def _panels(weights, rows):
+    if not _pays(weights, rows):
+        return torch.mm(weights, rows)
+    size = -(-len(rows) // -(-len(rows) // PANEL))  # of equal panels: a short one takes as long as a whole one
+    found = torch.mm(weights[:, :size], rows[:size])
+    for start in range(size, len(rows), size):
+        found.addmm_(weights[:, start : start + size], rows[start : start + size])
+    return found
 
 
 def row_products(a, b):
