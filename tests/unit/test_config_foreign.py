@@ -53,6 +53,31 @@ VAE = {**MINE, "spaces": ["vae"], "normalisation": {"std": [2, 3, 2, 2]}}
             {},
             "models.Mine: sigma_min is 2 and sigma_max 1; expected",
         ),
+        (
+            {"Mine": {**MINE, "sigma_max": 0.001}},
+            {},
+            "models.Mine: sigma_min is 0.002 by default and sigma_max 0.001; expected sigma_min below sigma_max",
+        ),
+        (
+            {"Mine": {**MINE, "path": "ve", "sigma_min": 60}},
+            {},
+            "models.Mine: sigma_min is 60 and sigma_max 50 by default; expected",
+        ),
+        (
+            {"Mine": {**MINE, "path": "vp", "sigma_min": 200, "sigma_max": 300}},
+            {},
+            "models.Mine: sigma_min is 200; expected less than 152.17, the most noise of the path vp",
+        ),
+        (
+            {"Mine": {**MINE, "path": "ve", "sigma_min": 0}},
+            {},
+            "models.Mine: sigma_min is 0; expected more than 0: the path ve multiplies it",
+        ),
+        (
+            {"Mine": {**MINE, "sigma_min": 0}},
+            {},
+            "models.Mine: sigma_min is 0, on the path edm; expected more than 0: at 0 a prediction of the data does",
+        ),
         ({"Mine": {**MINE, "normalisation": {"std": [1, 2], "mean": [1]}}}, {}, "models.Mine.normalisation: mean is"),
         ({"Mine": {**MINE, "normalisation": "stored"}}, {}, "expected 'store' or a mapping such as .*mean"),
         ({"Mine": {**MINE, "spaces": ["pixels"]}}, {}, "models.Mine.spaces is 'pixels'; expected a latent space of"),
@@ -91,6 +116,11 @@ VAE = {**MINE, "spaces": ["vae"], "normalisation": {"std": [2, 3, 2, 2]}}
 def test_a_mistake_is_one_line(models, changes, message):
     (line,) = lines_of(load, with_models(models, **changes))
     assert re.search(message, line), line
+
+
+def test_noise_levels_without_a_bound_are_accepted():
+    for changes in ({"path": "rectified", "sigma_min": 0}, {"path": "mine:path", "sigma_min": 0, "sigma_max": 1e-3}):
+        load(with_models({"Mine": {**MINE, **changes}}))
 
 
 def test_proportional_scales_are_accepted():

@@ -53,6 +53,8 @@ MISTAKES = [
     ("experiments.tab3.channels", 4, "experiments.tab3.channels is 4; expected 'all', or at most 1, the ch"),
     ("experiments.tab_plans", own_plan({"channels": 5}), f"{PART}.channels is 5; expected 'all', or at most 1"),
     ("jobs", {"training": {"gpu": 3}}, "training.batch_size is 64; expected a multiple of jobs.training.gpu 3 x"),
+    ("oracle_loss", {"pairs": 1}, "oracle_loss.pairs is 1; expected a number greater than or equal to 2"),
+    ("experiments.tab_halves.samples", 1, "experiments.tab_halves.samples is 1; expected 2 or more: tab_halves"),
     ("sampling.shards", 500, "sampling.shards is 500; expected at most 100, which is experiments.fig_samples.samples"),
     ("flux", {"model": "config", "height": 1000}, "flux: height is 1000; expected a multiple of 16, .*: 992"),
     ("flux", {"model": "config", "width": 7}, "flux: width is 7; expected a multiple of 16, .*: 16"),
@@ -196,6 +198,17 @@ def test_a_navigating_snapshot_of_a_model_where_it_is_imported():
     assert line.endswith("expected no snapshot, or `spaces` without vae")
     for found in ({"spaces": ["pixel"]}, {"snapshot": None}):
         load({**raw, "experiments": {"tab_halves": raw["experiments"]["tab_halves"] | found}})
+
+
+def test_one_sample_is_enough_where_no_distance_is_taken_and_too_few_elsewhere():
+    raw = with_value("sampling.samples", 1)
+    one = {name: {**raw["experiments"].get(name, {}), "samples": 1} for name in ("fig5", "fig6", "fig8", "fig_samples")}
+    load(raw | {"experiments": one})
+    (line,) = lines_of(load, raw | {"experiments": {"tab1": {}, "tab2": {}, "tab_gain": {"samples": 2}}})
+    assert line.startswith("sampling.samples is 1; expected 2 or more: tab1 measures distances")
+    plans = {"a": {"parts": [{"field": "B"}], "samples": 2}, "b": {"parts": [{"field": "B"}], "samples": 1}}
+    (line,) = lines_of(load, raw | {"experiments": {"tab_plans": {"plans": plans}}})
+    assert line.startswith("experiments.tab_plans.plans.b.samples is 1; expected 2 or more")
 
 
 def test_samples_of_one_plan_that_are_fewer_than_the_shards():

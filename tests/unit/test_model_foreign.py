@@ -1,5 +1,6 @@
 """Models in other conventions: asked at the same posterior, what they predict becomes the velocity of this path."""
 
+import itertools
 import json
 
 import foreign_models
@@ -14,6 +15,7 @@ from training_examples import ATTRIBUTES, write_latents
 from twostage import paths
 from twostage.data.latents import LatentStore, write_store
 from twostage.flow import interpolate, sample_noise
+from twostage.model import levels
 from twostage.model.checkpoints import load_model, read_header
 from twostage.model.foreign import Foreign
 from twostage.model.identity import refuse_other_model
@@ -128,6 +130,26 @@ def test_beyond_its_noise_levels_a_model_is_asked_at_the_nearest():
     assert field.clamped == f"{said} these"
     with pytest.raises(ValueError, match="sigma / alpha from 60 to 80; expected levels that the path ve reaches"):
         Foreign(model, paths.ve(0.01, 50), "score", sigma_min=60)
+
+
+@pytest.mark.parametrize("path", paths.NAMED)
+@pytest.mark.parametrize("predicts", paths.KINDS)
+def test_noise_levels_are_refused_by_the_configuration_exactly_where_the_model_would_be(path, predicts):
+    x = torch.ones(1, 2)
+    for least, most in itertools.product((None, 0.0, 0.001, 1.0, 100.0, 200.0), (None, 0.001, 0.01, 80.0, 1e30)):
+        try:
+            field = Foreign(lambda x, t, y: torch.zeros_like(x), path, predicts, sigma_min=least, sigma_max=most)
+            works = all(field(x, t, None).isfinite().all() for t in (0.0, 0.5, 1.0))
+        except ValueError:
+            works = False
+        assert (levels.problem(path, predicts, least, most) is None) == works, (least, most)
+
+
+def test_the_ends_of_paths_that_the_configuration_knows_are_theirs():
+    for path, (least, most) in levels.ENDS.items():
+        np.testing.assert_allclose(paths.named(path).reach, (1 / most, 1 / least))
+    for path, most in levels.MOST.items():
+        np.testing.assert_allclose(paths.named(path).reach[0], 1 / most)
 
 
 def test_the_label_of_no_class_is_the_models_own():

@@ -1,6 +1,7 @@
 """Committed results: what is published of a run, and the pictures of README and docs drawn from it."""
 
 import json
+import re
 from importlib import import_module
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,6 +17,7 @@ from twostage.report.figures import style
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = sorted(path.parent for path in (ROOT / "docs/results").glob("*/PROVENANCE.json"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PICTURES = sorted((ROOT / "docs/pictures").glob("*/*.png"))
 
 
@@ -61,8 +63,6 @@ def test_the_committed_csvs_are_those_that_the_provenance_tells_of(folder):
 @pytest.mark.parametrize("kept", PICTURES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_the_pictures_of_the_documentation_are_drawn_from_the_committed_csvs(kept, tmp_path):
     run, name = kept.parent.name, kept.stem
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    assert any(f"pictures/{run}/{name}.png" in page.read_text(encoding="utf-8") for page in pages)
     table = pd.read_csv(ROOT / f"docs/results/{run}/{name}.csv")
     picture = import_module(f"twostage.report.figures.{name}").figure(table)
     with style.look():
@@ -70,6 +70,16 @@ def test_the_pictures_of_the_documentation_are_drawn_from_the_committed_csvs(kep
     drawn, kept = (matplotlib.image.imread(path) for path in (tmp_path / "again.png", kept))
     assert drawn.shape == kept.shape
     assert np.abs(drawn - kept).mean() < 1e-3  # fonts may be rasterised a little differently elsewhere
+
+
+def test_every_picture_that_a_page_shows_is_there_and_every_picture_is_shown():
+    shown = {
+        page.parent / place
+        for page in PAGES
+        for place in re.findall(r"\]\(([^)\s]+\.(?:png|svg|gif|jpe?g|webp))\)", page.read_text(encoding="utf-8"))
+        if "://" not in place
+    }
+    assert shown == {path for path in (ROOT / "docs/pictures").rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs/pictures").glob("*.svg")), ids=lambda path: path.name)

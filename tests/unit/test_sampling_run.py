@@ -198,6 +198,14 @@ def test_every_switch_time_follows_the_same_images(world):
     assert [facts["t_switch"] for _, facts in found.values()] == [0.0, 0.7, 1.0]
 
 
+def test_a_batch_of_one_sample_follows_the_image_that_it_follows_among_others(world):
+    together, alone = (
+        read(sample(world, {"oracle": ORACLE}, f"batches of {size}", batch_size=size, samples=4)["oracle"])[0]
+        for size in (8, 1)
+    )
+    assert np.array_equal(together["followed"], alone["followed"])
+
+
 def test_mirrored_latents_are_followed_too(world, tmp_path):
     images = write(tmp_path / "latents.h5", 0, flips=True)
     world = {**world, "folder": tmp_path}

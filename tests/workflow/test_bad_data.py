@@ -163,3 +163,17 @@ def test_class_folders_that_cannot_be_used_are_refused_before_anything_runs(imag
     why = "images: 2 images, but no class folders; put the images into one folder per class; one folder is one class"
     assert any(why in line for line in lines), "\n".join(lines)
     assert not (folder / "results/bad/data").exists()
+
+
+def test_images_too_few_for_stages_are_refused_before_anything_runs_by_what_needs_the_split_alone(images):
+    folder, run = images
+    for path in (folder / "images").glob("*/3.png"):  # of three images per class one is held out
+        path.unlink()
+    for target in ("all", "results/bad/training/pixel/oracle_loss.csv", "results/bad/oracle/pixel/split.json"):
+        code, lines = run(targets=[target])
+        assert code != 0
+        (line,) = [line for line in lines if line.startswith("config: ")]
+        assert line.startswith("config: data.path is 'images', with so few training images that at t = 0 each has 50%")
+        assert not (folder / "results/bad/data").exists()
+    code, lines = run(targets=["results/bad/samples/pixel/tab_plans-oracle/shard-0.h5"])
+    assert code == 0, "\n".join(lines)

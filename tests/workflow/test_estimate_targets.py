@@ -14,7 +14,7 @@ from twostage.estimate.limits import attempts, minutes, resumes
 # What is in the dry run and not in the estimate, and why.
 COSTS_NOTHING = {
     r"fig\w+|tab\w+|law|nsweep": "drawing takes seconds",
-    "claims": "reads tables",
+    "claims|replicates": "reads tables",
     "report": "reads pictures and tables",
     "all": "a name for other targets",
 }
@@ -46,7 +46,8 @@ def planned(checkout, configfile, *targets):
     output = checkout.snakemake("--dry-run", "--quiet", "rules", "--", *targets, configfile=configfile).stdout
     jobs = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", output, flags=re.MULTILINE)}
     assert jobs.pop("total") == sum(jobs.values())
-    return {rule: count for rule, count in jobs.items() if not any(re.fullmatch(free, rule) for free in COSTS_NOTHING)}
+    free = re.compile(rf"(replicate\d+_)?({'|'.join(COSTS_NOTHING)})")
+    return {rule: count for rule, count in jobs.items() if not free.fullmatch(rule)}
 
 
 def put_weights(folder):
@@ -123,6 +124,16 @@ def test_a_target_has_the_jobs_of_its_own_dry_run(fresh):
     _, targets = estimated(fresh, CONFIGURATIONS[-1])
     for target in ("fig2", "fig7", "fig5", "fig8", "tab1", "tab_plans", "tab_reconstruction"):
         assert targets[target] == sum(planned(fresh, CONFIGURATIONS[-1], target).values()), target
+
+
+@pytest.mark.parametrize("configfile", [CONFIGURATIONS[-1], OTHER])
+def test_replicates_have_the_jobs_of_all_runs_and_what_is_fetched_once(fresh, configfile):
+    _, targets = estimated(fresh, configfile)
+    jobs = planned(fresh, configfile, "replicates")
+    assert targets["replicates"] == sum(jobs.values())
+    fetched = sum(count for rule, count in jobs.items() if "fetch" in rule)
+    assert (fetched > 0) == (configfile == OTHER)
+    assert targets["replicates"] - fetched == 3 * (targets["claims"] - fetched)
 
 
 def test_nothing_is_made(fresh):

@@ -32,7 +32,7 @@ TRAIN = [(48, 40, "RGB", 1), (33, 65, "L", 1), (32, 32, "CMYK", 1), (91, 31, "RG
 TRAIN += [(150, 113, "RGB", 1)]
 HELD_OUT = [(40, 40, "RGB", 1), (21, 29, "L", 8)]
 SIZES = {"hidden_size": 8, "depth": 1, "num_heads": 1}
-# At true widths an image takes 0.4 TFLOP (VA-VAE) and 0.9 (SD-VAE): three are encoded, one sampled and decoded.
+# At true widths an image takes 0.4 TFLOP (VA-VAE) and 0.9 (SD-VAE): three are encoded, two sampled and decoded.
 WIDE, WIDE_TRAIN, WIDE_HELD_OUT = 256, [(400, 300, "RGB", 1), (256, 333, "L", 1)], [(300, 256, "RGB", 1)]
 MANY = 1000  # classes, of two images each
 STAGES = ("data", "oracle", "synthetic", "training", "sampling", "evaluation")
@@ -120,7 +120,7 @@ def configure_wide(folder, config):
     }
     config["models"] = {"S": SIZES}
     config["experiments"] = {
-        "tab_plans": {"samples": 1, "plans": {"oracle": {"parts": [{"field": "oracle"}], "steps": 2}}}
+        "tab_plans": {"samples": 2, "plans": {"oracle": {"parts": [{"field": "oracle"}], "steps": 2}}}
     }
     (folder / "wide.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     rng = np.random.default_rng(1)
@@ -227,7 +227,7 @@ def test_images_go_through_the_autoencoders_at_their_true_widths(rehearsal):
                 assert file["latents"].shape == (len(images), *shape)
                 assert np.isfinite(file["latents"][:]).all()
         with h5py.File(folder / f"samples/{space}/tab_plans-oracle/shard-0.h5") as file:
-            assert file["images"].shape == (1, WIDE, WIDE, 3)
+            assert file["images"].shape == (2, WIDE, WIDE, 3)
 
 
 def test_the_oracle_ends_among_the_images_of_each_of_a_thousand_classes(rehearsal):

@@ -9,5 +9,5 @@ for number, other in enumerate(OTHERS, 1):
         config:
             other | {"x-replicate": True}
 
-    # What belongs to no run, such as fetched weights, has one rule.
+    # What belongs to no run, such as fetched weights, has one rule (`estimate` counts what is fetched once).
     use rule * from others_name exclude fetch_weights, fetch_images, fetch_flux, estimate, limits, picture, pictures, replicates as prefix*

@@ -50,6 +50,18 @@ def refuse_unfit_references(given):
                 raise WorkflowError(f"config: evaluation.references.{name}: {error}") from None
 
 
+def refuse_too_few_images(jobs):
+    """Images so few that they have no stages end the run before anything is computed, if a job needs the split."""
+    from twostage.config.stages import refuse_without_stages
+
+    needing = {"oracle_loss"} | ({"split"} if SPLIT is None else set())
+    named = [(re.sub(r"^replicate\d+_", "", job.rule.name), job.wildcards_dict.get("space")) for job in jobs]
+    try:
+        refuse_without_stages(CONFIG, sorted({space for name, space in named if name in needing}))
+    except ConfigError as error:
+        raise WorkflowError(str(error)) from None
+
+
 def note_trainings_under_way(outputs):
     """Name the trainings that still run although their Snakemake was killed: jobs of this run will wait for them."""
     for output in sorted(outputs):
@@ -115,6 +127,7 @@ onstart:
     if STORAGE is None:
         refuse_unwritable(Path("results") / CONFIG.run)
     refuse_unfit_references(GIVEN)
+    refuse_too_few_images(workflow.dag.needrun_jobs())
     note_trainings_under_way(
         f"results/{CONFIG.run}/training/{space}/{model}" for space in SPACES for model in trained_models(space)
     )

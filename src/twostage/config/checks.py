@@ -18,6 +18,7 @@ FACTORS = {"identity": 1} | {kind: ASSUMED[kind][1] for kind in ("sd-vae", "va-v
 CHANNELS = {name: known.image_shape[2] for name, known in KNOWN.items()} | {"image_folder": 3}
 COLOUR = ("sd-vae", "va-vae", "tiny")
 UNDECODED = ("fig_references",)  # experiments that make no images
+UNMEASURED = ("fig5", "fig6", "fig8", "fig_samples", *UNDECODED)  # and those of whose images no distance is taken
 # Names that have another meaning in places where a model or a latent space is named.
 RESERVED_MODELS = {
     "oracle": "the exact field", "gaussian": "the field of Gaussians", "split": "the stage split", "latents": "a rule",
@@ -31,7 +32,7 @@ def problems(config):
         return lines
     checks = (
         names, images, unlabelled, latents, snapshots, decoders, foreign, normalisations, twins, imported, guidance,
-        guidance_channels, batches, shards, files,
+        guidance_channels, batches, samples, shards, files,
     )  # fmt: skip
     return [line for check in checks for line in check(config)]
 
@@ -373,6 +374,26 @@ def batches(config):
             f"training.batch_size is {training.batch_size}; expected a multiple of jobs.training.gpu {processes} x "
             f"training.accumulate {training.accumulate} = {processes * training.accumulate}"
         )
+
+
+def samples(config):
+    """Samples of which a distance is taken: per plan and seed two or more, since it takes a covariance."""
+    few = {}
+    for name, settings in config.experiments:
+        if settings is None or name in UNMEASURED:
+            continue
+        key = f"experiments.{name}"
+        shared = (
+            f"{key}.samples" if settings.samples else "sampling.samples",
+            settings.samples or config.sampling.samples,
+        )
+        own = {f"{key}.plans.{plan}.samples": found.samples for plan, found in getattr(settings, "plans", {}).items()}
+        for place, count in own.items() or [shared]:
+            place, count = (place, count) if count else shared
+            if count < 2:
+                few.setdefault(place, name)
+    for place, name in few.items():
+        yield f"{place} is 1; expected 2 or more: {name} measures distances, for which one image has no covariance"
 
 
 def shards(config):

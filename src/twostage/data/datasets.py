@@ -190,6 +190,11 @@ def load_dataset(name, split, **options):
     return dataset
 
 
+def number_held_out(count, share):
+    """Number of images that are held out of a class of ``count`` different ones, by ``split_rows``."""
+    return min(max(round(count * share), int(share > 0)), max(count - 1, 0))
+
+
 def split_rows(labels, split, held_out, seed, content=None):
     """Row numbers of a split, ascending int64: the share ``held_out`` of each class is held out, chosen by ``seed``.
 
@@ -207,7 +212,7 @@ def split_rows(labels, split, held_out, seed, content=None):
     held = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         rows = np.flatnonzero((labels == label) & original)
-        count = min(max(round(len(rows) * held_out), int(held_out > 0)), max(len(rows) - 1, 0))
+        count = number_held_out(len(rows), held_out)
         # One random stream per class: adding a class or an image elsewhere does not change this class's split.
         held[np.random.default_rng([seed, int(label)]).permutation(rows)[:count]] = True
     held = held[first]

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -118,26 +119,34 @@ def _refuse_splits(path, names):
         )
 
 
+def folders_of(path, classes=None):
+    """The class folders of ``path``, as paths; [path] for images without classes. Raises ValueError as ``list_images``
+    does."""
+    return [path] if classes == NO_CLASSES else [os.path.join(path, name) for name in class_folders(path)]
+
+
+def images_in(folder, most):
+    """Number of images in a folder and in folders below it, counted up to ``most``."""
+    return sum(1 for _ in islice(_below(folder, Listing([])), most))
+
+
 def refuse_single_images(path, classes=None):
     """Raise ValueError (as ``list_images`` does) if no class holds more than one image.
 
     Stops at the first class with two images.
     """
     if classes == NO_CLASSES:
-        _entries(path, "images")
-        files = _below(path, Listing([]))
-        if not next(files, None):
+        count = images_in(path, 2)
+        if not count:
             raise _no_images(path)
-        if not next(files, None):
+        if count == 1:
             raise ValueError(f"{path}: one image; expected at least two, because the oracle distinguishes them")
         return
-    names = class_folders(path)
-    for name in names:
-        files = _below(os.path.join(path, name), Listing([]))
-        if not next(files, None) or next(files, None):  # a class without images is for `list_images` to refuse
-            return
+    folders = folders_of(path)
+    if any(images_in(folder, 2) != 1 for folder in folders):  # a class without images is for `list_images` to refuse
+        return
     raise ValueError(
-        f"{path}: one image in each of its {len(names)} classes; expected at least two in one of them, because the "
+        f"{path}: one image in each of its {len(folders)} classes; expected at least two in one of them, because the "
         "oracle distinguishes the images of a class"
     )
 

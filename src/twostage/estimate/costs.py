@@ -45,3 +45,8 @@ class Costs:
             found.update(makers)
             pending += [need for row in makers for need in row.needs]
         return [row for row in self.rows if row in found]
+
+    def of_runs(self, number, paths):
+        """The rows that a target needs in ``number`` runs that differ in their seeds alone: what is fetched, once."""
+        once = self.of_target(paths)
+        return once + (number - 1) * [row for row in once if not row.rule.startswith("fetch_")]

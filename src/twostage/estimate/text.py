@@ -10,7 +10,7 @@ def report(costs, targets, on_demand):
     """The text of the estimate.
 
     targets: {name: paths below results/{run} that it is drawn from}, all of which a run makes; on_demand: the same of
-    targets that are made when asked for by name.
+    targets that are made when asked for by name. The target `replicates` is the ``claims`` of several runs.
     """
     everything = costs.of_target([path for paths in targets.values() for path in paths])
     lines = [*_head(costs), ""]
@@ -22,6 +22,8 @@ def report(costs, targets, on_demand):
     for target, paths in (targets | on_demand).items():
         where = "on demand, not part of everything" if target in on_demand else ""
         lines.append(_row(costs, target, where, costs.of_target(paths)))
+    runs = costs.config.replicates
+    lines.append(_row(costs, "replicates", f"{runs} runs, on demand", costs.of_runs(runs, targets.get("claims", []))))
     return "\n".join(lines)
 
 

@@ -28,14 +28,13 @@ from torch import Tensor
 from twostage import paths
 from twostage.arguments import Array, as_floating, as_tensor
 from twostage.flow import Time, expand_time
+from twostage.model.levels import levels
 from twostage.model.scales import alike
 from twostage.own_code import called, source_of
 from twostage.paths import Kind, Path
 from twostage.provenance import PathLike, atomic_write, sha256
 
 SCHEMA = "twostage.foreign/1"
-# Where the configuration does not say: EDM's range, outside of which few models were trained.
-SIGMA_MIN, SIGMA_MAX = 0.002, 80.0
 Values = float | Sequence[float] | Float[Array, " channels"]
 
 
@@ -190,8 +189,7 @@ def _path(path, sigma_min, sigma_max):
 def _reach(path, predicts, sigma_min, sigma_max):
     """(least, largest) alpha / sigma at which the model is asked."""
     bounded = path is not paths.RECTIFIED or predicts != "velocity"
-    least = SIGMA_MIN * bounded if sigma_min is None else sigma_min
-    most = (SIGMA_MAX if bounded else math.inf) if sigma_max is None else sigma_max
+    least, most = levels(bounded, sigma_min, sigma_max)
     low, high = path.reach
     low, high = max(low, 1 / most), min(high, 1 / least if least else math.inf)
     if not low < high:

@@ -208,8 +208,9 @@ class Context:
             index = self.oracle.oracle(label).log_weights(x[chosen], t).argmax(1).cpu().numpy()
             members = self.train.class_slice(label)
             size = members.stop - members.start
-            rows[chosen.cpu()] = members.start + index % size
-            mirrored[chosen.cpu()] = index >= size
+            mine = chosen.cpu().numpy()  # numpy takes a tensor of one element for a number
+            rows[mine] = members.start + index % size
+            mirrored[mine] = index >= size
         return rows, mirrored
 
     def decode(self, x: Float[Tensor, "n channels height width"]) -> UInt8[np.ndarray, "n rows columns colours"]:

@@ -14,5 +14,9 @@ class Experiment(Block):
     spaces: Distinct[str] | None = Field(
         None, min_length=1, description="Latent spaces in which the experiment runs. Default: all"
     )
-    samples: Count | None = Field(None, description="Number of images per plan and seed. Default: `sampling.samples`")
+    samples: Count | None = Field(
+        None,
+        description="Number of images per plan and seed, at least 2 where distances are measured. Default: "
+        "`sampling.samples`",
+    )
     seeds: Distinct[Natural] | None = Field(None, min_length=1, description="Sampling seeds. Default: `sampling.seeds`")

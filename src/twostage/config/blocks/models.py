@@ -8,6 +8,7 @@ from twostage.config.blocks.base import Block
 from twostage.config.blocks.files import Checkpoint, File
 from twostage.config.blocks.statistics import Statistics
 from twostage.config.values import Count, Distinct, Natural, NotNegative, Positive
+from twostage.model.levels import problem
 from twostage.model.sizes import SIZES
 from twostage.own_code import FUNCTION
 
@@ -91,10 +92,10 @@ class ForeignModel(Block):
     sigma_min: NotNegative | None = Field(
         None,
         description="Least noise, sigma / alpha of its path, that it is asked at; nearer to the data it is asked at "
-        "this. Default: 0.002, and none for the velocity of the rectified path",
+        "this. Default: 0.002, for `ve` 0.01, and none for the velocity of the rectified path",
     )
     sigma_max: Positive | None = Field(
-        None, description="Most noise that it is asked at, likewise. Default: 80, and none as above"
+        None, description="Most noise that it is asked at, likewise. Default: 80, for `ve` 50, and none as above"
     )
     dropped_label: Natural | None = Field(
         None, description="Label that stands for no class. Default: none, and the model cannot be guided"
@@ -105,10 +106,9 @@ class ForeignModel(Block):
     )
 
     @model_validator(mode="after")
-    def _sigmas_rise(self):
-        low, high = self.sigma_min or 0, float("inf") if self.sigma_max is None else self.sigma_max
-        if low >= high:
-            raise ValueError(f"sigma_min is {low:g} and sigma_max {high:g}; expected sigma_min below sigma_max")
+    def _has_noise_levels(self):
+        if wrong := problem(self.path, self.predicted, self.sigma_min, self.sigma_max):
+            raise ValueError(wrong)
         return self
 
     @property

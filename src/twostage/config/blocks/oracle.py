@@ -55,6 +55,6 @@ class OracleLoss(Block):
     time_steps: Intervals = Field(
         50, description="Number of intervals of the time grid on [0, 1]. Times are added as for `oracle`"
     )
-    pairs: Count = Field(
+    pairs: Several = Field(
         256, description="Number of pairs (x_0, x_1), balanced over the classes. Every model gets the same pairs"
     )
