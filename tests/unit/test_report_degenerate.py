@@ -13,7 +13,7 @@ from report_jump import jumped, memorized
 from report_results import capacity, halves, oracle_loss, split_of, tab1, with_parts, write, write_pairs, write_run
 from test_report_jump import sources
 from test_report_layout import MODULES, run_in
-from test_report_sampling import trajectories
+from test_report_sampling import tab2_results, tab3_results, trajectories
 
 from twostage.report.claims import capacity as capacity_claims
 from twostage.report.claims import halves as halves_claims
@@ -22,7 +22,7 @@ from twostage.report.claims import learning, project, supervision, verdicts
 from twostage.report.claims import swap as swap_claims
 from twostage.report.claims import trajectories as trajectory_claims
 from twostage.report.claims.claim import FAILS, HOLDS, NOT_TESTED, UNDECIDED
-from twostage.report.figures import fig_jump
+from twostage.report.figures import fig_jump, tab2, tab3, tab_capacity
 from twostage.report.pages.claims import written
 from twostage.report.results import curves
 from twostage.report.results.contrast import Distances
@@ -133,6 +133,22 @@ def test_a_loss_that_is_lowest_at_its_end_does_not_rise_to_it(tmp_path):
     given["oracle_loss"] = {"x": write(tmp_path, "loss.csv", losses)}
     given["pair_errors"] = {"x": write_pairs(tmp_path, "loss.h5", losses)}
     assert found([learning.RISES_TO_THE_DATA], **given)["rises-to-the-data"][0] == {FAILS}
+
+
+def test_no_plan_of_a_constant_model_is_the_lowest(tmp_path):
+    for module, table in ((tab2, tab2_results()), (tab3, tab3_results())):
+        drawn = module.drawn({"x": write(tmp_path, "plans.csv", table.assign(distance=3.0))})
+        assert not drawn["best"].any()
+        words = [" ".join(text.get_text().split()) for text in module.figure(drawn).findobj(Text)]
+        assert any(re.search("No distance is the lowest|none is the lowest", text) for text in words)
+        assert not any("▸ 3" in text for text in words)
+
+
+def test_a_small_model_that_is_the_large_one_costs_nothing_in_any_part(tmp_path):
+    paths = {"x": write(tmp_path, "plans.csv", capacity(costs=(0, 0, 0)))}
+    drawn = tab_capacity.drawn(paths, {"x": write(tmp_path, "split.json", split_of(0.45))})
+    words = [" ".join(text.get_text().split()) for text in tab_capacity.figure(drawn).findobj(Text)]
+    assert any("most in: no part" in text for text in words)
 
 
 # ----------------------------------------------------------------------------------------------------------- words

@@ -158,7 +158,7 @@ def ratio(first, second):
 
 def negative(estimate):
     """The number with its sign turned, an Estimate."""
-    return Estimate(-estimate.value, -estimate.high, -estimate.low)
+    return Estimate(*(0.0 - end for end in (estimate.value, estimate.high, estimate.low)))  # 0 stays 0, not -0
 
 
 def at_once(estimates, freedom=math.inf):
