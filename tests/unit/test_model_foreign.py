@@ -253,6 +253,7 @@ def _rows(store):
         ({"factory": "foreign_models:no_model"}, r"returned a int; expected a callable \(x, t, y\)"),
         ({"factory": "foreign_models:fails"}, r"'foreign_models:fails' failed \(KeyError: 'weights of another"),
         ({"factory": "foreign_models:of_the_batch"}, "depends on the other states of its batch; expected"),
+        ({"factory": "foreign_models:draws_noise"}, "to the next: the model draws random numbers; .* eval mode"),
         ({"factory": "foreign_models:ends"}, r"'foreign_models:ends' failed \(SystemExit: 3"),
         ({"dropped_label": 2}, "dropped_label is 2, one of the 3 classes; expected the label .* no class, such as 3"),
         ({"options": {"heads": 3}}, r"failed \(TypeError: .*unexpected keyword argument 'heads'"),

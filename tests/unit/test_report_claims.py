@@ -69,7 +69,9 @@ OF_THE_PAPER_ALONE = {"paper-obeys-the-sum-rule", "paper-rise-is-not-the-oracles
         (Estimate(2, 1.5, 2.5), HOLDS),
         (Estimate(0, -0.5, 0.5), FAILS),
         (Estimate(1, 0.5, 1.5), UNDECIDED),
-        (Estimate(1, 1, 1), FAILS),
+        (Estimate(1, 1, 1), NOT_TESTED),
+        (Estimate(1, 1, 1.5), UNDECIDED),
+        (Estimate(1, 0.5, 1), FAILS),
         (Estimate(2, math.nan, math.nan), UNDECIDED),
         (Estimate(math.nan, math.nan, math.nan), UNDECIDED),
         (Estimate(2, -math.inf, math.inf), UNDECIDED),
@@ -83,7 +85,8 @@ def test_above_a_limit(estimate, verdict):
     ("estimate", "verdict"),
     [
         (Estimate(0, -1, 0.5), HOLDS),
-        (Estimate(1, 1, 1), HOLDS),
+        (Estimate(1, 1, 1), NOT_TESTED),
+        (Estimate(1, 0.5, 1), HOLDS),
         (Estimate(2, 1.5, 3), FAILS),
         (Estimate(1, 0, 2), UNDECIDED),
     ],
@@ -102,6 +105,8 @@ def test_several_cases_together():
     assert together([HOLDS, HOLDS]) == HOLDS
     assert together([HOLDS, UNDECIDED, FAILS]) == FAILS
     assert together([HOLDS, UNDECIDED]) == UNDECIDED
+    assert together([HOLDS, NOT_TESTED]) == NOT_TESTED
+    assert together([NOT_TESTED, FAILS]) == FAILS
     assert together([]) == NOT_TESTED
 
 

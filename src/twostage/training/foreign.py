@@ -17,6 +17,7 @@ from twostage.sides import size_of
 
 LOOKED_AT, TIMES = 2, (0.0, 0.5, 1.0)  # states and times at which a model is called before it is taken
 AGREEMENT = 1e-2  # of a velocity with itself when a sample is alone, relative: less is another sample's influence
+REPEATED = 1e-4  # of a velocity with itself when it is asked again, relative: rounding is far below
 
 
 def import_foreign(description, store_path, output, *, step=0, sha256=None):
@@ -25,8 +26,8 @@ def import_foreign(description, store_path, output, *, step=0, sha256=None):
     description: of ``twostage.model.foreign.built``; store_path: the latents that it is for; step: number of steps of
     its training, for the record; sha256: expected digest of its weights. The model is built, and called at the ends and
     in the middle of the path. Raises ValueError, in one line, where the function fails, where its scale is not that of
-    the latents, and where what it predicts has another shape than its states, is not finite, or depends on the other
-    states of a batch.
+    the latents, and where what it predicts has another shape than its states, is not finite, differs from call to call,
+    or depends on the other states of a batch.
     """
     if description["weights"]:
         check_digest(description["weights"], sha256)
@@ -65,8 +66,14 @@ def looked_at(model, store):
             )
         if model.dropped_label is not None:
             _called(model, x, 0.5, torch.full_like(y, model.dropped_label))
-        together, alone = _called(model, x, 0.5, y), _called(model, x[:1], 0.5, y[:1])
-        if not torch.allclose(together[:1], alone, rtol=AGREEMENT, atol=AGREEMENT * float(alone.abs().max())):
+        together, again, alone = (_called(model, x[:n], 0.5, y[:n]) for n in (LOOKED_AT, LOOKED_AT, 1))
+        if not _close(together, again, REPEATED):
+            raise ValueError(
+                "the velocity of the same states differs from one call to the next: the model draws random numbers; "
+                "expected the same prediction each time: put layers such as dropout in eval mode, and let noise that "
+                "it needs come from a generator that it seeds in each call"
+            )
+        if not _close(together[:1], alone, AGREEMENT):
             raise ValueError(
                 "the velocity of a state depends on the other states of its batch; expected a model in eval mode, "
                 "whose predictions are of each state alone"
@@ -74,6 +81,10 @@ def looked_at(model, store):
         with FlopCounterMode(display=False) as counter:
             model(x[:1], 0.5, y[:1])
     return counter.get_total_flops()
+
+
+def _close(one, other, share):
+    return torch.allclose(one, other, rtol=share, atol=share * float(other.abs().max()))
 
 
 def _called(model, x, t, y):

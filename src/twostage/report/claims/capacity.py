@@ -1,5 +1,7 @@
 """Where capacity is needed, by the paper and by others: a large and a small model in three parts of the trajectory."""
 
+import math
+
 from twostage.report.claims.claim import (
     CHOSEN,
     NOT_TESTED,
@@ -91,7 +93,8 @@ def _comparable(kind):
     def judge(case, distances, rows):
         excess = distances.contrast({kind: 1, BOTH_LARGE: -COMPARABLE})
         means = distances.values[[kind, BOTH_LARGE]].mean()
-        note = f"{means[kind]:.4g} against {means[BOTH_LARGE]:.4g}, at {rows['flops_share'][kind]:.0%} of the FLOPs"
+        note, share = f"{means[kind]:.4g} against {means[BOTH_LARGE]:.4g}", rows["flops_share"][kind]
+        note += "" if math.isnan(share) else f", at {share:.0%} of the FLOPs"
         return Finding(case, below(excess, 0.0), excess, note)
 
     return judge

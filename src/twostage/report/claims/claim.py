@@ -2,7 +2,8 @@
 
 A verdict compares a 95% interval with a threshold: "holds" when the whole interval lies on the right side, "fails"
 when it lies on the wrong side, "undecided" when the threshold lies inside it or the interval is not known, "not tested"
-when the run has no results for the claim or its scale is not that of the statement.
+when the run has no results for the claim, its scale is not that of the statement, or the two quantities that are
+compared are exactly alike: samples of a constant model, or two models that are one.
 """
 
 import math
@@ -106,8 +107,15 @@ class Claim:
         return next((source.covers for name, source in SOURCES.items() if name in self.needs and source.covers), "")
 
 
+def is_alike(estimate: Estimate, threshold: float) -> bool:
+    """Whether an estimate lies on the threshold, without any width: what is compared does not differ at all."""
+    return bool(estimate.low == estimate.value == estimate.high == threshold)
+
+
 def above(estimate: Estimate, threshold: float) -> str:
-    """The verdict on "the number is above the threshold"."""
+    """The verdict on "the number is above the threshold"; "not tested" where it ``is_alike``."""
+    if is_alike(estimate, threshold):
+        return NOT_TESTED
     if not (math.isfinite(estimate.value) and not math.isnan(estimate.low) and not math.isnan(estimate.high)):
         return UNDECIDED
     if estimate.low > threshold:
@@ -116,8 +124,9 @@ def above(estimate: Estimate, threshold: float) -> str:
 
 
 def below(estimate: Estimate, threshold: float) -> str:
-    """The verdict on "the number is at most the threshold"."""
-    return {HOLDS: FAILS, FAILS: HOLDS}.get(above(estimate, threshold), UNDECIDED)
+    """The verdict on "the number is at most the threshold"; "not tested" where it ``is_alike``."""
+    verdict = above(estimate, threshold)
+    return {HOLDS: FAILS, FAILS: HOLDS}.get(verdict, verdict)
 
 
 def within(estimate: Estimate, low: float, high: float) -> str:
@@ -128,11 +137,16 @@ def within(estimate: Estimate, low: float, high: float) -> str:
 def together(verdicts: Iterable[str]) -> str:
     """The verdict on all of several statements: fails if one fails, holds if all hold."""
     verdicts = list(verdicts)
-    if not verdicts or NOT_TESTED in verdicts:
-        return NOT_TESTED
     if FAILS in verdicts:
         return FAILS
+    if not verdicts or NOT_TESTED in verdicts:
+        return NOT_TESTED
     return UNDECIDED if UNDECIDED in verdicts else HOLDS
+
+
+def unclear(verdict: str) -> str:
+    """The verdict on a share of a whole of which "it is above zero" has this verdict, but does not hold."""
+    return NOT_TESTED if verdict == NOT_TESTED else UNDECIDED
 
 
 def deciding(judged: Iterable[tuple[Estimate, str]]) -> tuple[Estimate, str]:

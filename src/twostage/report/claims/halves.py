@@ -14,12 +14,12 @@ from twostage.report.claims.claim import (
     PROJECT,
     REFINEMENT,
     SEEDS,
-    UNDECIDED,
     Claim,
     Finding,
     above,
     below,
     case_of,
+    unclear,
 )
 from twostage.report.results import curves
 from twostage.report.results.halves import GAUSSIAN, IDEAL, ORACLE, distances_of, models_of, navigators_of, parts_of
@@ -114,9 +114,9 @@ def _most(case, distances, rows):
     for name in models_of(rows):
         parts, where = parts_of(name, name), f"{case}, {name}"
         whole = distances.contrast(parts["whole"])
-        if above(whole, 0.0) != HOLDS:
+        if (exceeds := above(whole, 0.0)) != HOLDS:
             note = f"{whole.value:+.3g} in excess of the oracle's: not clear of zero, so it has no shares"
-            findings.append(Finding(where, UNDECIDED, None, note))
+            findings.append(Finding(where, unclear(exceeds), None, note))
             continue
         made = distances.contrast(parts["refinement"])
         note = f"{made.value / whole.value:.0%} of the excess ({made.value:+.3g} of {whole.value:+.3g})"

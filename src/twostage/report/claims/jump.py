@@ -15,7 +15,6 @@ from twostage.report.claims.claim import (
     below,
     case_of,
     deciding,
-    exactly,
     within,
 )
 from twostage.report.results import curves
@@ -145,6 +144,8 @@ def _turns_at(case, predicted, words):
     found = _turn(case)
     if not math.isfinite(predicted):
         return Finding(case.name, NOT_TESTED, note=f"{words}: not known")
+    if case.distances.alike([case.model, *case.jumps["plan"]]):
+        return Finding(case.name, NOT_TESTED, note="the samples of all jumps are those of the model alone")
     if found is None:
         return Finding(case.name, UNDECIDED, note="the distance has not surely turned by the latest jump")
     away = curves.Estimate(*(float(time - predicted) for time in found))
@@ -231,10 +232,10 @@ def _keeps_diversity(case):
         found = case.rows.pivot(index="seed", columns="plan", values=name)[[case.model, case.at_law]].dropna()
         if found.empty:
             return Finding(case.name, NOT_TESTED, note=f"{name} was not taken")
-        losses = 1 - found[case.at_law] / found[case.model]
-        several = len(losses) > 1
-        loss = curves.mean_of(losses) if several else exactly(losses.iloc[0])
-        judged.append((loss, below(loss, LOST) if several else UNDECIDED))
+        if not found[case.model].all():
+            return Finding(case.name, NOT_TESTED, note=f"the model alone has a {name} of 0: nothing to lose")
+        loss = curves.mean_of(1 - found[case.at_law] / found[case.model])
+        judged.append((loss, below(loss, LOST)))
         notes.append(f"{name} {found[case.model].mean():.3f} to {found[case.at_law].mean():.3f}")
     found, verdict = deciding(judged)
     return Finding(case.name, verdict, found, ", ".join(notes))
@@ -285,6 +286,8 @@ KEEPS_NOVELTY = Claim(
 
 def _same_image(case):
     same, other = case.measured(case.at_law, "same_noise_distance"), case.measured(case.model, "other_noise_distance")
+    if not other.value > 0:
+        return Finding(case.name, NOT_TESTED, note="the model gives one image whatever the noise")
     share = curves.ratio(same, other)
     return Finding(case.name, below(share, ALIKE), share, f"{same.value:.3g} against {other.value:.3g}")
 

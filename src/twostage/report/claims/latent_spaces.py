@@ -31,9 +31,9 @@ def _shape(run, space):
         note = "not enough times after saturation, or pairs, for a shape"
         return Finding(f"{space}, {kind}", UNDECIDED, shape.off_parabola, note)
     if run.aligned[space]:
-        judged = below(shape.off_parabola, PARABOLA), within(shape.extremes, 0, 1), above(shape.opening, 0)
+        judged = below(shape.off_parabola, PARABOLA), within(shape.extremes, 0.5, 1.5), above(shape.opening, 0)
     else:
-        judged = above(shape.off_parabola, PARABOLA), above(shape.extremes, 1), below(shape.spread, FLAT)
+        judged = above(shape.off_parabola, PARABOLA), above(shape.extremes, 1.5), below(shape.spread, FLAT)
     extremes, spread, opening = (
         f"{value:{form}} [{low:{form}}, {high:{form}}]"
         for (value, low, high), form in ((shape.extremes, ".0f"), (shape.spread, ".0%"), (shape.opening, ".2g"))

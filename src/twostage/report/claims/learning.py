@@ -11,11 +11,11 @@ from twostage.report.claims.claim import (
     NAVIGATION,
     NOT_TESTED,
     REFINEMENT,
-    UNDECIDED,
     Claim,
     Finding,
     above,
     below,
+    unclear,
 )
 from twostage.report.results import curves, paired
 from twostage.report.results.losses import loss_of, relative_gap, trained_for
@@ -198,7 +198,8 @@ def _rises_to_data(run, space):
     rise = paired.apart(errors, lambda mean: (len(t) - 1, choose(mean)[1]))
     _, dip = choose(oracle)
     note = f"{name}: {oracle[-1]:.3g} at t = {t[-1]:.2f}, {oracle[dip]:.3g} at the dip, t = {t[dip]:.2f}"
-    return Finding(space, above(rise, 0.0), rise, note)
+    verdict = above(rise, 0.0)  # of a curve that is lowest at its end, the rise is zero: it is one point
+    return Finding(space, FAILS if verdict == NOT_TESTED else verdict, rise, note)
 
 
 RISES_TO_THE_DATA = Claim(
@@ -247,8 +248,8 @@ def _less_in_navigation(run, space, first, second, name):
     )
     sizes = [curves.mean_of(values) for values in (navigation, refinement)]
     note = f"{name}: {sizes[0].value:+.3g} in navigation, {sizes[1].value:+.3g} in refinement"
-    if above(sizes[1], 0.0) != HOLDS:
-        return Finding(space, UNDECIDED, None, f"{note}: refinement itself does not tell them apart")
+    if (apart := above(sizes[1], 0.0)) != HOLDS:
+        return Finding(space, unclear(apart), None, f"{note}: refinement itself does not tell them apart")
     share = curves.ratio_of(np.sign(sizes[0].value) * navigation, refinement)
     return Finding(space, below(share, LITTLE), share, note)
 

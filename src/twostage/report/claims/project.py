@@ -108,7 +108,7 @@ def _identity(run):
         between = curves.mean_over(targets["t"], targets["mse"], targets["mse_sem"], low, high)
         off = curves.difference(gap, between)
         note = f"errors apart by {gap.value:.4g}, targets by {between.value:.4g}"
-        share = curves.Estimate(*(value / between.value for value in off))
+        share = curves.ratio(off, exactly(between.value))
         findings.append(Finding(space, within(share, -SAME, SAME), share, note))
     return findings
 

@@ -6,11 +6,11 @@ from twostage.report.claims.claim import (
     NOT_TESTED,
     REFINEMENT,
     SEEDS,
-    UNDECIDED,
     Claim,
     Finding,
     above,
     below,
+    unclear,
 )
 from twostage.report.results.contrast import Distances
 
@@ -78,9 +78,9 @@ def _share_of_cost(replaced, limit, judge):
 
     def judged(case, distances):
         whole = distances.contrast({BOTH_SMALL: 1, BOTH_LARGE: -1})
-        if above(whole, 0.0) != HOLDS:
+        if (costs := above(whole, 0.0)) != HOLDS:
             note = f"whole cost {whole.value:+.3g}: not clear of zero, so it has no shares"
-            return Finding(case, UNDECIDED, None, note)
+            return Finding(case, unclear(costs), None, note)
         cost = distances.contrast({replaced: 1, BOTH_LARGE: -1})
         note = f"{cost.value / whole.value:.0%} of the whole cost ({cost.value:+.3g} of {whole.value:+.3g})"
         # The sign of cost - limit * whole decides without dividing one noisy number by another.

@@ -6,6 +6,7 @@ the paper has a module, in which each claim stands below its check; ``project`` 
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -36,9 +37,10 @@ from twostage.report.claims import (
     target,
     trajectories,
 )
-from twostage.report.claims.claim import NOT_TESTED, Claim, Finding
+from twostage.report.claims.claim import NOT_TESTED, Claim, Finding, is_alike
 from twostage.report.figures import style
 from twostage.report.results.run import Results
+from twostage.report.results.words import plain
 
 # In the order of the paper; within a part, in the order in which they stand there.
 PARTS = (
@@ -47,6 +49,7 @@ PARTS = (
 )  # fmt: skip
 
 
+EXACTLY_ALIKE = "what is compared is exactly alike"
 GUIDANCE = "tab3"  # the source of the claims on guidance, which is towards a class
 
 
@@ -69,7 +72,14 @@ def _findings(claim, run):
     missing = [name for name in claim.needs if not run.has(name)]
     if missing:
         return [Finding("", NOT_TESTED, note=f"this run has no {', '.join(missing)}")]
-    return claim.check(run) or [Finding("", NOT_TESTED, note="no case to check")]
+    return [_reasoned(finding) for finding in claim.check(run)] or [Finding("", NOT_TESTED, note="no case to check")]
+
+
+def _reasoned(finding):
+    """The finding, its note in plain words; one whose two quantities do not differ at all says why it is not tested."""
+    alike = finding.estimate is not None and any(is_alike(finding.estimate, same) for same in (0, 1))
+    reason = EXACTLY_ALIKE if alike and finding.verdict == NOT_TESTED else ""
+    return replace(finding, note=plain(": ".join(filter(None, [reason, finding.note]))))
 
 
 def table(evaluated: Iterable[tuple[Claim, Sequence[Finding]]]) -> pd.DataFrame:

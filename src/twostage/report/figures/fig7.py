@@ -86,7 +86,8 @@ def _unexplained(axes, rows, space):
     _models(axes, rows, "unexplained", "unexplained_sem")
     axes.set_yscale("log")
     positive = rows.loc[rows["unexplained"] > 0, "unexplained"]
-    axes.set_ylim(positive.min() / 2, 2 * positive.max())
+    if len(positive):  # none for a model that is the oracle
+        axes.set_ylim(positive.min() / 2, 2 * positive.max())
     lowest = [
         (least, f"{100 * least:.2g}% ({_short(part)})")
         for part in _parts(rows)

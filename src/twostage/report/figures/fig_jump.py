@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 
 from twostage.report.figures import layout, style
 from twostage.report.figures.distances import DISTANCES
+from twostage.report.results import curves
 from twostage.report.results.jump import JUMP, MODEL, SHAPE, UNIFORM, jumps, of_case, plans_of
 
 drawn = jumps
@@ -102,6 +103,8 @@ def _shapes(axes, jumped):
 def _beside(axes, jumped):
     """Distances in these features, divided by the distance between the model's samples of two noises."""
     scale = jumped["other_noise_distance"].iloc[0]
+    if np.isnan(curves.divided(jumped["nearest_distance"].iloc[0], scale)):
+        scale = np.nan  # one image, whatever the noise
     nearest, same = jumped["nearest_distance"] / scale, jumped["same_noise_distance"] / scale
     style.curve(
         axes, jumped["t"], nearest, jumped["nearest_distance_sem"] / scale, colour=COLOURS[JUMP], marker="o",
@@ -118,9 +121,10 @@ def _beside(axes, jumped):
         axes.axhline(control, **look, label="held-out images to the nearest training image")
     axes.set_ylim(bottom=0)
     axes.set_ylabel("distance, in units of the grey line")
-    layout.title(
-        axes, f"From the same noise: {same.iloc[-1]:.2f} apart at the latest, to {nearest.iloc[-1]:.2f} from training"
-    )
+    said = f"From the same noise: {same.iloc[-1]:.2f} apart at the latest, to {nearest.iloc[-1]:.2f} from training"
+    if np.isnan(scale):
+        said = "The model's samples of two noises are the same image: there is no distance to compare with"
+    layout.title(axes, said)
 
 
 def draw(

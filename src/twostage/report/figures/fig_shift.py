@@ -6,6 +6,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from twostage.report.figures import layout, style
 from twostage.report.results.inputs import splits
+from twostage.report.results.words import plain
 
 WIDTH, COLUMN, HEAD = 5.0, 0.95, 8.5  # inches of a panel and of a column of shares; points of the column's heading
 EARLY = 0.2  # Tab. 2 of the paper counts the step starts up to this time
@@ -69,7 +70,7 @@ def figure(table):
             shares = [f"{rows['share_before_0.2'].iloc[0]:.0%}"]
             shares += [f"{own:.0%}" for own in _shares(table, spaces, shift)]
             for column, text in enumerate(shares):
-                _beside(ticks, column, place, text, va="center", fontsize=9)
+                _beside(ticks, column, place, plain(text), va="center", fontsize=9)
         for column, text in enumerate(heads):
             _beside(ticks, column, -0.55, text, va="bottom", fontsize=HEAD)
         for axes in (curve, ticks):

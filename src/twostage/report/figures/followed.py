@@ -19,6 +19,7 @@ from twostage.report.figures.pictures import (
     tiles,
 )
 from twostage.report.results.memorization import control_of, distances_of_plans, memorization_distances
+from twostage.report.results.words import plain
 
 PIXEL = "pixel"
 NUMBERS = ("followed_distance", "nearest_distance", "copied", "retrieved")
@@ -186,7 +187,9 @@ def _numbers(axes, points, shares, time):
     axes.set_ylim(1 + max(len(shares), 1), 0)
     lines = [(time, [f"{t:g}" for t in points["t"]], {"fontweight": "bold", "fontsize": 9.5})]
     for name in shares:
-        lines.append((SHARES[name], [f"{value:.0%}" for value in points[name]], {"color": style.QUIET, "fontsize": 9}))
+        lines.append(
+            (SHARES[name], [plain(f"{value:.0%}") for value in points[name]], {"color": style.QUIET, "fontsize": 9})
+        )
     for line, (name, texts, look) in enumerate(lines):
         for x, text in enumerate(texts):
             axes.text(x, line + 0.55, text, ha="center", va="center", **look)

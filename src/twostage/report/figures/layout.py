@@ -13,6 +13,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.transforms import ScaledTranslation
 
+from twostage.report.results.words import plain
+
 FONT = "DejaVu Sans"  # comes with matplotlib: the same picture on every machine
 TITLE, LEGEND = 10, 8.5  # sizes in points
 POINTS = 72  # of an inch
@@ -40,9 +42,10 @@ def height_of(text, size):
 
 
 def wrapped(text, width, size, weight="normal"):
-    """The text in lines of at most ``width``, broken at spaces; a longer word is broken after - _ . / or anywhere."""
+    """The text in ``plain`` words, in lines of at most ``width``, broken at spaces; a longer word is broken after
+    - _ . / or anywhere."""
     lines = []
-    for paragraph in str(text).split("\n"):
+    for paragraph in plain(str(text)).split("\n"):
         line = ""
         for word in paragraph.split(" "):
             for place, part in enumerate(_parts(word, width, size, weight)):

@@ -126,12 +126,12 @@ def _lowest(table, share, theirs):
     lowest = [
         (least, style.unbroken(f"{least:.0%} ({space})"))
         for space, features in groups_of(table)
-        if len(part := rows_of(table, space, features))
-        for least in [part.loc[part["best"], share].iloc[0]]
+        for part in [rows_of(table, space, features)]
+        for least in part.loc[part["best"], share].iloc[:1]
     ]
     best = table[theirs][table["paper"] == table["paper"].min()]
     words = f"; the paper's at {best.iloc[0]:.0%}" if len(best) else ""
-    return f"Lowest distance at a share of {layout.few(lowest)}{words}"
+    return (f"Lowest distance at a share of {layout.few(lowest)}" if lowest else "No distance is the lowest") + words
 
 
 def page(table):

@@ -154,11 +154,15 @@ def _short(axes, part, base, colour, name):
     axes.set_ylabel("distance / distance without guidance")
     best = rows[rows["best"]]
     text = (
-        "no short interval"
+        _none_lowest(rows, "no short interval")
         if best.empty
         else f"lowest on {style.unbroken(_interval(best.iloc[0]))}, {best['mean'].iloc[0] / base:.2f}"
     )
     layout.title(axes, f"{name} (a) Short intervals, {text}")
+
+
+def _none_lowest(rows, none):
+    return "none is the lowest" if len(rows) else none
 
 
 def _wide(axes, part, base, name):
@@ -175,7 +179,7 @@ def _wide(axes, part, base, name):
     axes.set_xlabel("guided up to t")
     axes.set_ylabel("guided from t")
     best = rows[rows["best"]]
-    text = "none was run" if best.empty else f"lowest on {style.unbroken(_interval(best.iloc[0]))}"
+    text = _none_lowest(rows, "none was run") if best.empty else f"lowest on {style.unbroken(_interval(best.iloc[0]))}"
     layout.title(axes, f"{name} (b) Wide intervals, distance / distance without guidance: {text}")
 
 

@@ -129,7 +129,8 @@ def _by_part(axes, rows, colour, name, large, small):
                 yerr=np.nan_to_num([(each.high - each.low) / 2 for each in found]),
                 error_kw={"elinewidth": 1, "capsize": 2, "ecolor": style.TEXT},
             )  # fmt: skip
-        most = capacity.PARTS[int(np.argmax([each.value for each in found]))]
+        costs = [each.value for each in found]
+        most = capacity.PARTS[int(np.argmax(costs))] if np.ptp(costs) else "no part, all are alike"
     axes.axhline(0, color=style.QUIET, linewidth=0.9)
     axes.set_xticks(range(len(capacity.PARTS)), [part.replace(" ", "\n") for part in capacity.PARTS])
     axes.set_ylabel("cost in distance")

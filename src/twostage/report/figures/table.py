@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from twostage.report import template
 from twostage.report.figures import layout, style
+from twostage.report.results.words import plain
 
 # Inches: the smallest width of a picture, its edge, the room between columns, the longest line of words in a cell, and
 # in a heading whose column has narrower cells. Points: sizes of the letters.
@@ -22,7 +23,7 @@ class Cell:
     """
 
     def __init__(self, text, *, value=None, number=False, strong=False, quiet=""):
-        self.text, self.number, self.strong, self.quiet = text, number, strong, quiet
+        self.text, self.number, self.strong, self.quiet = plain(text), number, strong, plain(quiet)
         self.value = text if value is None else value
 
 
@@ -43,7 +44,8 @@ def decimals(mean, sd):
 
 def table_page(title, headings, rows, *, lead="", note=""):
     """A self-contained page (str) with one table, its rows lists of Cell; lead stands before it, note after it."""
-    return template.render("table_page.html", title=title, headings=headings, rows=rows, lead=lead, note=note)
+    words = {"title": title, "lead": lead, "note": note}
+    return template.render("table_page.html", headings=headings, rows=rows, **{k: plain(v) for k, v in words.items()})
 
 
 def picture(title, headings, rows, notes=(), *, quiet=()):

@@ -9,6 +9,7 @@ from twostage.report.claims import record
 from twostage.report.claims.claim import GROUPS, OTHERS, STAGES, THE_PAPER, VERDICTS
 from twostage.report.claims.record import CheckedClaim
 from twostage.report.results import paper
+from twostage.report.results.words import plain
 
 FIGURE_NAMES = {"law": "law", "nsweep": "N sweep"}
 
@@ -105,11 +106,11 @@ def shown(claim):
 
 def written(value, form):
     """A number as text: shares in percent, times to three decimals, others to three digits."""
-    if value is None or math.isnan(value):
+    if value is None or not math.isfinite(value):
         return "–"
     if form == "share":
-        return f"{100 * value:.3g}%"
-    return f"{value:.3f}" if form == "time" else f"{value:.3g}"
+        return plain(f"{100 * value:.3g}%")
+    return plain(f"{value:.3f}" if form == "time" else f"{value:.3g}")
 
 
 def figure_name(figure):

@@ -14,6 +14,7 @@ import pandas as pd
 from twostage.report.results import curves, paired
 
 WITHOUT = "distance_without_"
+NOTHING = curves.Estimate(0.0, 0.0, 0.0)  # the contrast of plans with the same samples
 ROUNDING = 1e-12  # of the distances that a difference is made of; those of equal samples differ by some 1e-16 of them
 
 
@@ -54,12 +55,23 @@ class Distances:
         return cls(values, pd.DataFrame(parts.reshape(-1, values.shape[1]), columns=values.columns))
 
     def contrast(self, weights):
-        """Weighted sum of plans ({name: weight}), mean over the seeds, with its 95% interval: an Estimate."""
+        """Weighted sum of plans ({name: weight}), mean over the seeds, with its 95% interval: an Estimate.
+
+        ``NOTHING`` where the plans are ``alike``, or where only rounding is left of them.
+        """
+        if self.alike(weights):
+            return NOTHING
         terms = self.parts[list(weights)] * pd.Series(weights, dtype=float)
-        found = curves.mean_of(terms.sum(axis=1))
-        # of plans with the same samples only rounding is left, on which nothing is to be decided
-        alike = max(abs(found.value), abs(found.low), abs(found.high)) <= ROUNDING * terms.abs().sum(axis=1).mean()
-        return curves.Estimate(0.0, 0.0, 0.0) if alike else found
+        return _unless_rounding(curves.mean_of(terms.sum(axis=1)), terms.abs().sum(axis=1))
+
+    def alike(self, plans):
+        """Whether several plans (names) have the same samples: their distances differ by no more than rounding.
+
+        So are all plans of a model that gives one image whatever it starts from. Nothing about such plans is decided,
+        with whatever weights they are compared: a contrast of them is ``NOTHING``.
+        """
+        own = self.parts[list(plans)].to_numpy()
+        return own.shape[1] > 1 and bool(np.ptp(own, axis=1).max(initial=0) <= ROUNDING * abs(own).max(initial=0))
 
     def difference(self, first, second):
         """Mean distance of the plans ``first`` minus that of the plans ``second`` (lists of names), an Estimate."""
@@ -88,7 +100,8 @@ class Distances:
         def choose(means):
             return int(np.argmin(means[: len(others)])), len(others) + int(np.argmin(means[len(others) :]))
 
-        return paired.apart(self.parts[names].to_numpy().T, choose)
+        parts = self.parts[names]
+        return _unless_rounding(paired.apart(parts.to_numpy().T, choose), parts.abs().max(axis=1))
 
     def beyond(self, plan, others, base, share):
         """By how much ``plan`` gains on ``base`` beyond a ``share`` of what the best of ``others`` gains, an Estimate.
@@ -97,6 +110,11 @@ class Distances:
         """
         against = self.parts[others].mul(share).add((1 - share) * self.parts[base], axis=0)
         return Distances(self.values, against.assign(**{"": self.parts[plan]})).lead([""], others)
+
+
+def _unless_rounding(found, scale):
+    """The Estimate ``found``, or ``NOTHING`` where it is rounding of distances of the size of ``scale``, (parts,)."""
+    return NOTHING if max(map(abs, found)) <= ROUNDING * scale.mean() else found
 
 
 def with_changes(table, base):
@@ -122,7 +140,7 @@ def with_changes(table, base):
 
 def _change(rows, plan, base):
     if plan == base:
-        return curves.Estimate(0.0, 0.0, 0.0)
+        return NOTHING
     rows = rows[rows["plan"].isin([plan, base])]
     counts = rows["samples"].nunique() if "samples" in rows else 1
     distances = Distances.of(rows, rows["plan"])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from twostage.report.results import paper
-from twostage.report.results.contrast import known_columns, with_changes
+from twostage.report.results.contrast import ROUNDING, known_columns, with_changes
 from twostage.report.results.inputs import (
     read_spaces,
     splits,
@@ -116,9 +116,14 @@ def _plan_where(table, chosen):
 
 
 def _with_best(table, groups):
-    """Marks the plan with the lowest mean in each group of rows, if the group's numbers of samples agree."""
+    """Marks the plan with the lowest mean in each group of rows, if the group's numbers of samples agree.
+
+    None is the lowest of several that are alike up to rounding, as of a model that gives one image.
+    """
     cells = table.groupby(groups)
-    table["best"] = table["mean"] == cells["mean"].transform("min")
+    least, most = (cells["mean"].transform(end) for end in ("min", "max"))
+    alike = (most - least <= ROUNDING * most.abs()) & (cells["plan"].transform("nunique") > 1)
+    table["best"] = (table["mean"] == least) & ~alike
     if "samples" in table.columns:
         table["best"] &= cells["samples"].transform("nunique") == 1
     return table

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from twostage.report.results import curves
 from twostage.report.results.inputs import read_spaces, read_table, splits
 
 MEASURES = ("norm", "to_end", "layout_to_end", "to_class_mean")
@@ -20,8 +21,8 @@ def sample_trajectories(trajectories, split=None):
     table = table.sort_values(["space", "field", "t"], key=_in_order_of_appearance, kind="stable", ignore_index=True)
     for measure in ("to_end", "layout_to_end"):
         first = table.groupby(["space", "field"], sort=False)[measure].transform("first")
-        table[f"{measure}_left"] = table[measure] / first
-        table[f"{measure}_left_sem"] = table[f"{measure}_sem"] / first
+        table[f"{measure}_left"] = curves.divided(table[measure], first)
+        table[f"{measure}_left_sem"] = curves.divided(table[f"{measure}_sem"], first)
     return table.merge(splits(split), on="space", how="left")
 
 
@@ -33,7 +34,8 @@ def flux_trajectories(trajectories):
     table = read_table(trajectories, FLUX)
     for measure in ("to_end", "layout_to_end"):
         first = table.groupby("shift", sort=False)[measure].transform("first")
-        table[f"{measure}_left"], table[f"{measure}_left_sem"] = table[measure] / first, table[f"{measure}_sem"] / first
+        table[f"{measure}_left"] = curves.divided(table[measure], first)
+        table[f"{measure}_left_sem"] = curves.divided(table[f"{measure}_sem"], first)
     return table
 
 
