@@ -42,9 +42,9 @@ class Points:
         self.divisor = self.rest if to_end else torch.ones_like(self.rest)
         self.near = self.rest < NEAR_DATA
         # near the data, and at t = 1, all logits that count are computed by differences
-        self.sure = self.near * (math.exp(20) / self.rest.clamp(min=1e-16))
+        self.sure = self.scale * (self.near * math.exp(20))
         self.to_end, self.at_end, self.at_prior = to_end, None, None
-        self._facts = [self.t.clamp(0, 1) == self.t, torch.isfinite(self.square), self.last, self.t == 0]
+        self._facts = [self.t.clamp(0, 1) == self.t, self.square < math.inf, self.last, self.t == 0]
 
     @property
     def x(self):

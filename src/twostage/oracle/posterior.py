@@ -4,8 +4,9 @@
     gamma = softmax_i( -||x_t - t x^(i)||^2 / (2 (1 - t)^2) )
 
 The squared distances come from one matrix product in the precision of the data. For the few samples whose posterior
-weight its rounding could change, they are computed again by direct differences in float64. Sums over the samples are
-sums of differences ``x^(i) - x_t``, over chunks with a running log-sum-exp, so that memory does not grow with N.
+weight its rounding could change, they are computed again in float64: by their product where that is exact enough,
+otherwise by direct differences. Sums over the samples are sums of differences ``x^(i) - x_t``, over chunks with a
+running log-sum-exp, so that memory does not grow with N.
 
 On another Gaussian path the same is computed at the same s = alpha / sigma (``twostage.oracle.places``); derivatives by
 x_t are sums of the same kind (``twostage.oracle.derivatives``).
@@ -383,7 +384,7 @@ class Oracle:
 
         if again is not None:
             doubtful *= again
-        row, column = doubtful.nonzero_static(size=pairs).T
+        column, row = doubtful.T.nonzero_static(size=pairs).T  # on a CPU it lies in this order
         # a float32 product puts fine logits wrong by 1 at most, so one in float64 by 2^-29; none is wider than float64
         if fine and points.narrow is points.given and rows.dtype != WIDE:
             exact = self._by_products(points, rows, row, column).sub_(products[row, column])
