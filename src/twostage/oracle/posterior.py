@@ -383,7 +383,7 @@ class Oracle:
             return _Part(logits, peak, weights, total, places, many, alone=alone == everyone)
 
         if again is not None:
-            doubtful *= again
+            doubtful *= again.to(doubtful.dtype)
         column, row = doubtful.T.nonzero_static(size=pairs).T  # on a CPU it lies in this order
         # a float32 product puts fine logits wrong by 1 at most, so one in float64 by 2^-29; none is wider than float64
         if fine and points.narrow is points.given and rows.dtype != WIDE:
