@@ -11,7 +11,6 @@ deviations from the mean sum to zero, so that m itself is not needed. Chunks are
 """
 
 import dataclasses
-import inspect
 from typing import Any
 
 import torch
@@ -147,10 +146,6 @@ class Answer(torch.autograd.Function):
     @staticmethod
     def jvp(ctx, along, *_):
         return ctx.oracle._product(ctx.kind, *ctx.saved_tensors, ctx.t, along)
-
-
-# torch asks for this at each call, and finds it ten times as fast where it is said
-Answer.forward.__signature__ = inspect.signature(Answer.forward)  # type: ignore[attr-defined]
 
 
 class Product(torch.autograd.Function):
