@@ -6,8 +6,9 @@ one plain product is as fast or faster; on a GPU it was so in all cases tried. W
 each other at every product, which on a busy machine costs more than the panels save. (Another CPU, of AMD, took as long
 in all of these forms.)
 
-A library adds the terms of a sum of float32 in turn, on that CPU one by one where there are one or two points. So no
-product here has more than ``BLOCK`` terms.
+A library adds the terms of a sum of float32 in turn: its rounding grows with their number. On that CPU, for fewer than
+four points, they are added one by one, and small ones are lost beside the sum. So no product here has more than
+``BLOCK`` terms, nor a sum over the samples more than ``ONE_BY_ONE`` for so few points.
 """
 
 import contextlib
@@ -20,7 +21,8 @@ from twostage.arithmetic import full_products
 FEW_POINTS = 128
 MANY_NUMBERS = 1024  # in each sample
 PANEL = 128  # samples
-BLOCK = 8192  # terms of a sum in one product: of a running sum of float32 the rounding grows with the number of terms
+BLOCK = 8192  # terms of a sum in one product
+ONE_BY_ONE = 512  # the same of a sum over samples with few points
 
 
 def inner_products(points, rows):
@@ -40,12 +42,13 @@ def inner_products(points, rows):
 
 
 def weighted_sum(weights, rows):
-    """``weights @ rows`` (B, D) of weights (B, n) and samples (n, D), in their dtype; float64 if n is above BLOCK."""
+    """``weights @ rows`` (B, D) of weights (B, n) and samples (n, D), in their dtype, or float64 of several blocks."""
+    size = BLOCK if len(weights) >= 4 else ONE_BY_ONE
     with full_products():
-        if len(rows) <= BLOCK:
+        if len(rows) <= size:
             return _panels(weights, rows)
         found = torch.zeros(len(weights), rows.shape[1], dtype=torch.float64, device=rows.device)
-        for some, block in zip(weights.split(BLOCK, 1), rows.split(BLOCK)):
+        for some, block in zip(weights.split(size, 1), rows.split(size)):
             found += _panels(some, block)
         return found
 
