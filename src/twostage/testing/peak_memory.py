@@ -15,6 +15,7 @@ import contextlib
 import weakref
 
 import torch
+from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -27,13 +28,14 @@ def on_fake_gpu():
     Memory depends on which kernels run; so where operations differ between CPU and GPU, fake tensors run the GPU's.
     """
     torch._C._ensureCUDADeviceGuardSet()  # a device guard that does nothing, where there is no CUDA
-    available = torch.cuda.is_available
+    available, init = torch.cuda.is_available, fake_tensor.init_gpu_context
     torch.cuda.is_available = lambda: True
+    fake_tensor.init_gpu_context = lambda device: None  # torch 2.11 makes a real tensor there
     try:
         with FakeTensorMode() as mode:
             yield mode
     finally:
-        torch.cuda.is_available = available
+        torch.cuda.is_available, fake_tensor.init_gpu_context = available, init
 
 
 class Peak(TorchDispatchMode):
