@@ -253,9 +253,6 @@ class Oracle:
     def _points(self, place, size=None, to_end=True):
         """Yield the ``Points`` of a place, ``size`` at a time."""
         size = size or self._size()
-        if len(place.t) <= size:
-            yield Points(self.samples, place.point, place.t, None if place.plain else place.rest, to_end)
-            return
         times = place.t.split(size)
         rests = [None] * len(times) if place.plain else place.rest.split(size)
         for x, t, rest in zip(place.point.split(size), times, rests):

@@ -32,8 +32,6 @@ def inner_products(points, rows):
         return torch.mm(rows, points.T).T if _pays(points, rows) else torch.mm(points, rows.T)
 
     with full_products():
-        if rows.shape[1] <= BLOCK:
-            return product(points, rows)
         parts = map(product, points.split(BLOCK, 1), rows.split(BLOCK, 1))
         found = next(parts)
         for part in parts:
